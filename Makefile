@@ -1,0 +1,53 @@
+# Everything sets itself up: a machine with git, make and a Python with pip is enough (see tools/setup).
+PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/sam/bin:$(PATH)
+export PATH
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION := eu-west-1
+PYTEST_WORKERS ?= auto
+
+.PHONY: help demo test check local bench docs lock format clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+demo:  ## the main job, end to end, on the local AWS
+	@tools/setup dev sam local
+	@python -m local.demo
+
+local:  ## a local AWS with the stack deployed, until interrupted
+	@tools/setup dev sam local
+	@python -m local
+
+test:  ## all tests, with branch coverage of layers/ and functions/
+	@tools/setup dev sam local
+	@python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+check:  ## what CI checks beyond tests
+	@tools/setup dev sam
+	ruff check .
+	ruff format --check .
+	mypy layers/lifeboat/python/lifeboat functions/*/app.py
+	sam validate --lint
+	cfn-lint template.yaml
+	python tools/generate_docs.py --check
+
+docs:  ## write the generated parts of the docs anew
+	@tools/setup dev
+	@python tools/generate_docs.py
+
+bench:  ## what it costs and how it scales
+	@tools/setup dev sam local
+	@python -m bench
+
+lock:  ## pin and hash the requirements anew
+	@tools/setup dev
+	@for name in requirements/dev requirements/sam requirements/local layers/lifeboat/python/requirements; do \
+		.tools/uv/bin/uv pip compile --quiet --python-version 3.13 --universal --generate-hashes --no-header \
+			--no-emit-index-url --no-annotate $$name.in -o $$name.txt || exit 1; done
+
+format:  ## format the code
+	@tools/setup dev
+	@ruff check --fix . ; ruff format .
+
+clean:  ## remove what was built, not the environments
+	rm -rf .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .coverage

@@ -1,0 +1,1 @@
+"""EYES and HANDS: one module a service; the only users of boto3."""

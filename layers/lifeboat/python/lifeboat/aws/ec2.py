@@ -1,0 +1,366 @@
+"""EC2: what instances, volumes, snapshots and images look like now (EYES), and the calls that change them (HANDS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lifeboat.aws import clients
+from lifeboat.aws.errors import code_of, message_of, translated
+from lifeboat.model import Attachment, ImageAncestor, ImageEvidence, Instance, Snapshot, Tag, Tags, Volume
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
+
+PAGE = 1000
+"""The most that DescribeInstances, DescribeVolumes and DescribeSnapshots give in one answer."""
+
+IDS = 200
+"""How many ids one call names: EC2 takes more, but a very long request is refused as a whole."""
+
+
+# --- EYES
+
+
+def instances_with_tag(key: str, value: str) -> tuple[Instance, ...]:
+    """All instances carrying the tag with exactly this value, terminated ones too.
+
+    `\\`, `*` and `?` have a meaning in EC2's filters, so they are escaped.
+    """
+    return tuple(_instances(Filters=[{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}]))
+
+
+def instances(ids: Sequence[str]) -> dict[str, Instance]:
+    """The instances of these ids that exist. A filter is used: naming an unknown id would fail the whole call."""
+    found: dict[str, Instance] = {}
+    for some in batched(sorted(set(ids)), IDS, strict=False):
+        for instance in _instances(Filters=[{"Name": "instance-id", "Values": list(some)}]):
+            found[instance.id] = instance
+    return found
+
+
+def volumes(ids: Iterable[str]) -> dict[str, Volume]:
+    """The volumes of these ids that exist."""
+    found: dict[str, Volume] = {}
+    for some in batched(sorted(set(ids)), IDS, strict=False):
+        found.update(_volumes([{"Name": "volume-id", "Values": list(some)}]))
+    return found
+
+
+def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
+    """The volumes that a restore made, by its tag on them."""
+    return _volumes([{"Name": f"tag:{Tag.RESTORE}", "Values": [restore_id]}])
+
+
+def all_volume_ids() -> frozenset[str]:
+    """Every volume's id and every chain that a volume carries on: what of our chains still lives."""
+    pages = clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE})
+    living: set[str] = set()
+    for page in pages:
+        for item in page["Volumes"]:
+            living.add(item["VolumeId"])
+            living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.CHAIN)
+    return frozenset(living)
+
+
+def recovery_point_snapshots(filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Snapshot, ...]:
+    """Our own snapshots that belong to a recovery point; `filters` narrow by EC2's filter names.
+
+    Always with OwnerIds=self: without it the call lists every public snapshot
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html).
+    """
+    wanted: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
+    wanted += [{"Name": name, "Values": list(values)} for name, values in (filters or {}).items()]
+    pages = (
+        clients.ec2_reads()
+        .get_paginator("describe_snapshots")
+        .paginate(OwnerIds=["self"], Filters=wanted, PaginationConfig={"PageSize": PAGE})
+    )
+    return tuple(_snapshot(item) for page in pages for item in page["Snapshots"])
+
+
+def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
+    """The snapshots of these ids that exist and that this account may see, whoever owns them."""
+    found: dict[str, Snapshot] = {}
+    for some in batched(sorted(set(ids)), IDS, strict=False):
+        answer = clients.ec2_reads().describe_snapshots(Filters=[{"Name": "snapshot-id", "Values": list(some)}])
+        found.update({item["SnapshotId"]: _snapshot(item) for item in answer["Snapshots"]})
+    return found
+
+
+def locked_snapshot_ids() -> frozenset[str]:
+    """Snapshots that nobody can delete now: a lock is on them and has not expired."""
+    locked: set[str] = set()
+    token: str | None = None
+    while True:
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        answer = clients.ec2_reads().describe_locked_snapshots(MaxResults=PAGE, **more)
+        locked.update(item["SnapshotId"] for item in answer["Snapshots"] if item.get("LockState") != "expired")
+        token = answer.get("NextToken")
+        if not token:
+            return frozenset(locked)
+
+
+def image_snapshot_ids() -> frozenset[str]:
+    """Snapshots that an own image is made of; EC2 refuses to delete them, disabled and deprecated images included."""
+    pages = (
+        clients.ec2_reads()
+        .get_paginator("describe_images")
+        .paginate(Owners=["self"], IncludeDeprecated=True, IncludeDisabled=True, PaginationConfig={"PageSize": PAGE})
+    )
+    return frozenset(
+        mapping["Ebs"]["SnapshotId"]
+        for page in pages
+        for image in page["Images"]
+        for mapping in image.get("BlockDeviceMappings", [])
+        if mapping.get("Ebs", {}).get("SnapshotId")
+    )
+
+
+def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
+    """The AMI owner's account id for each instance, where EC2 knows it: also of deregistered and private images.
+
+    Raises AwsError.
+    """
+    with translated():
+        return {instance_id: item.get("OwnerId", "") for instance_id, item in _image_metadata(instance_ids).items()}
+
+
+def image_evidence(instance: Instance) -> ImageEvidence:
+    """Everything that EC2 tells of the image an instance was launched from. What cannot be looked up is a problem in
+    the evidence, never an exception: the verdict on it is `unknown`."""
+    problems: list[str] = []
+    metadata: Mapping[str, Any] = {}
+    images: Sequence[Mapping[str, Any]] = ()
+    ancestors: tuple[ImageAncestor, ...] = ()
+    ancestry_known = False
+    try:
+        metadata = _image_metadata([instance.id]).get(instance.id, {})
+    except (ClientError, BotoCoreError) as problem:
+        problems.append(f"DescribeInstanceImageMetadata: {code_of(problem)}: {message_of(problem)}")
+    image_id = metadata.get("ImageId") or instance.ami_id
+    try:
+        described: Any = clients.ec2_reads().describe_images(
+            Filters=[{"Name": "image-id", "Values": [image_id]}], IncludeDeprecated=True, IncludeDisabled=True
+        )
+        images = described["Images"]
+    except (ClientError, BotoCoreError) as problem:
+        problems.append(f"DescribeImages: {code_of(problem)}: {message_of(problem)}")
+    try:
+        entries = clients.ec2_reads().get_image_ancestry(ImageId=image_id)["ImageAncestryEntries"]
+        ancestors = tuple(ImageAncestor(item["ImageId"], owner_alias=item.get("ImageOwnerAlias")) for item in entries)
+        ancestry_known = bool(entries)
+    except (ClientError, BotoCoreError) as problem:
+        problems.append(f"GetImageAncestry: {code_of(problem)}: {message_of(problem)}")
+    ancestors = _with_owners(ancestors, problems)
+    image: Mapping[str, Any] = images[0] if images else {}
+    codes = [*instance.product_codes, *(item["ProductCodeId"] for item in image.get("ProductCodes", []))]
+    return ImageEvidence(
+        image_id=image_id,
+        owner_id=metadata.get("OwnerId") or image.get("OwnerId"),
+        owner_alias=metadata.get("ImageOwnerAlias") or image.get("ImageOwnerAlias"),
+        name=metadata.get("Name") or image.get("Name"),
+        state=metadata.get("State") or image.get("State"),
+        public=metadata.get("IsPublic", image.get("Public")),
+        source_instance_id=image.get("SourceInstanceId"),
+        source_image_id=image.get("SourceImageId"),
+        ancestors=ancestors,
+        ancestry_known=ancestry_known,
+        product_codes=tuple(dict.fromkeys(codes)),
+        watermarks=tuple(_watermark(mark) for mark in metadata.get("ImageWatermarks") or []),
+        problems=tuple(problems),
+    )
+
+
+def _with_owners(ancestors: tuple[ImageAncestor, ...], problems: list[str]) -> tuple[ImageAncestor, ...]:
+    # GetImageAncestry gives aliases, no owner ids; an ancestor that is still visible here tells its owner itself.
+    if len(ancestors) < 2:
+        return ancestors
+    try:
+        images = clients.ec2_reads().describe_images(
+            Filters=[{"Name": "image-id", "Values": [item.image_id for item in ancestors]}],
+            IncludeDeprecated=True,
+            IncludeDisabled=True,
+        )["Images"]
+    except (ClientError, BotoCoreError) as problem:
+        problems.append(f"DescribeImages of the ancestors: {code_of(problem)}: {message_of(problem)}")
+        return ancestors
+    owners = {image["ImageId"]: image.get("OwnerId") for image in images}
+    return tuple(ImageAncestor(item.image_id, owners.get(item.image_id), item.owner_alias) for item in ancestors)
+
+
+def _watermark(mark: Mapping[str, Any] | str) -> str:
+    if isinstance(mark, str):
+        return mark
+    return f"{mark.get('AccountId', '')}:{mark.get('Name', '')}"
+
+
+def _image_metadata(instance_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for some in batched(sorted(set(instance_ids)), IDS, strict=False):
+        token: str | None = None
+        while True:
+            more: dict[str, Any] = {"NextToken": token} if token else {}
+            answer = clients.ec2_reads().describe_instance_image_metadata(
+                Filters=[{"Name": "instance-id", "Values": list(some)}], MaxResults=PAGE, **more
+            )
+            for item in answer["InstanceImageMetadata"]:
+                found[item["InstanceId"]] = item.get("ImageMetadata", {})
+            token = answer.get("NextToken")
+            if not token:
+                break
+    return found
+
+
+def status_checks(instance_id: str) -> str:
+    """The instance's and the system's status checks as one word: ok, initializing, impaired or unknown."""
+    answer = clients.ec2_reads().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
+    if not answer["InstanceStatuses"]:
+        return "unknown"
+    found: Mapping[str, Any] = answer["InstanceStatuses"][0]
+    checks = {found.get(name, {}).get("Status", "unknown") for name in ("InstanceStatus", "SystemStatus")}
+    if checks == {"ok"}:
+        return "ok"
+    for status in ("impaired", "initializing"):
+        if status in checks:
+            return status
+    return "unknown"
+
+
+def stop_protected(instance_id: str) -> bool:
+    """Whether the instance refuses StopInstances (DisableApiStop)."""
+    answer = clients.ec2_reads().describe_instance_attribute(InstanceId=instance_id, Attribute="disableApiStop")
+    return bool(answer.get("DisableApiStop", {}).get("Value", False))
+
+
+def _literal(text: str) -> str:
+    for special in ("\\", "*", "?"):
+        text = text.replace(special, "\\" + special)
+    return text
+
+
+def _instances(**arguments: Any) -> Iterator[Instance]:
+    pages = (
+        clients.ec2_reads()
+        .get_paginator("describe_instances")
+        .paginate(**arguments, PaginationConfig={"PageSize": PAGE})
+    )
+    for page in pages:
+        for reservation in page["Reservations"]:
+            for item in reservation["Instances"]:
+                yield _instance(item)
+
+
+def _volumes(filters: Sequence[FilterTypeDef]) -> dict[str, Volume]:
+    pages = (
+        clients.ec2_reads()
+        .get_paginator("describe_volumes")
+        .paginate(Filters=filters, PaginationConfig={"PageSize": PAGE})
+    )
+    return {item["VolumeId"]: _volume(item) for page in pages for item in page["Volumes"]}
+
+
+def _tags(items: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
+    return {item["Key"]: item["Value"] for item in items or ()}
+
+
+def _instance(item: Mapping[str, Any]) -> Instance:
+    return Instance(
+        id=item["InstanceId"],
+        state=item["State"]["Name"],
+        zone=item["Placement"]["AvailabilityZone"],
+        ami_id=item["ImageId"],
+        root_device=item.get("RootDeviceName") or None,
+        attachments=tuple(
+            Attachment(
+                volume_id=mapping["Ebs"]["VolumeId"],
+                instance_id=item["InstanceId"],
+                device=mapping["DeviceName"],
+                state=mapping["Ebs"].get("Status", "attached"),
+                delete_on_termination=bool(mapping["Ebs"].get("DeleteOnTermination", False)),
+            )
+            for mapping in item.get("BlockDeviceMappings", [])
+            if "Ebs" in mapping
+        ),
+        tags=_tags(item.get("Tags")),
+        lifecycle=item.get("InstanceLifecycle"),
+        type=item.get("InstanceType", ""),
+        product_codes=tuple(code["ProductCodeId"] for code in item.get("ProductCodes", [])),
+        launched_at=item.get("LaunchTime"),
+    )
+
+
+def _volume(item: Mapping[str, Any]) -> Volume:
+    return Volume(
+        id=item["VolumeId"],
+        state=item["State"],
+        size=item["Size"],
+        type=item["VolumeType"],
+        zone=item["AvailabilityZone"],
+        encrypted=bool(item.get("Encrypted", False)),
+        iops=item.get("Iops"),
+        throughput=item.get("Throughput"),
+        kms_key_id=item.get("KmsKeyId"),
+        snapshot_id=item.get("SnapshotId") or None,
+        multi_attach=bool(item.get("MultiAttachEnabled", False)),
+        attachments=tuple(
+            Attachment(
+                volume_id=item["VolumeId"],
+                instance_id=attachment.get("InstanceId", ""),
+                device=attachment.get("Device", ""),
+                state=attachment.get("State", ""),
+                delete_on_termination=bool(attachment.get("DeleteOnTermination", False)),
+            )
+            for attachment in item.get("Attachments", [])
+        ),
+        tags=_tags(item.get("Tags")),
+    )
+
+
+def _snapshot(item: Mapping[str, Any]) -> Snapshot:
+    return Snapshot(
+        id=item["SnapshotId"],
+        volume_id=item.get("VolumeId", ""),
+        state=item["State"],
+        started_at=item["StartTime"],
+        size=item.get("VolumeSize", 0),
+        owner_id=item.get("OwnerId", ""),
+        encrypted=bool(item.get("Encrypted", False)),
+        kms_key_id=item.get("KmsKeyId"),
+        completed_at=item.get("CompletionTime"),
+        tier=item.get("StorageTier", "standard"),
+        state_message=item.get("StateMessage", ""),
+        full_size_bytes=item.get("FullSnapshotSizeInBytes"),
+        tags=_tags(item.get("Tags")),
+    )
+
+
+# --- HANDS
+
+
+def create_snapshots(instance_id: str, description: str, tags: Tags) -> dict[str, str]:
+    """One crash-consistent set of snapshots of all data volumes; the snapshot's id for each volume's id.
+
+    The call has no idempotency token and is never repeated here: look for the recovery point's tag before calling
+    again. Raises AwsError.
+    """
+    with translated():
+        answer = clients.ec2_writes().create_snapshots(
+            InstanceSpecification={"InstanceId": instance_id, "ExcludeBootVolume": True},
+            Description=description,
+            TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
+        )
+    return {item["VolumeId"]: item["SnapshotId"] for item in answer["Snapshots"]}
+
+
+def delete_snapshot(snapshot_id: str) -> None:
+    """Delete one snapshot. Raises AwsError; deleting one that is gone says `InvalidSnapshot.NotFound`."""
+    with translated():
+        clients.ec2_writes().delete_snapshot(SnapshotId=snapshot_id)
+
+
+def _tag_list(tags: Tags) -> list[TagTypeDef]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,0 +1,63 @@
+"""What AWS's refusals mean, translated once, at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"})
+NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
+
+
+def code_of(problem: Exception) -> str:
+    """The error code of AWS, such as `VolumeInUse`; the exception's class name when the call got no answer at all."""
+    if isinstance(problem, ClientError):
+        return str(problem.response.get("Error", {}).get("Code", "Unknown"))
+    return type(problem).__name__
+
+
+def message_of(problem: Exception) -> str:
+    if isinstance(problem, ClientError):
+        return str(problem.response.get("Error", {}).get("Message", ""))
+    return str(problem)
+
+
+def was_answered(problem: Exception) -> bool:
+    """Whether AWS said no, so that nothing was done. A lost answer or a 5xx leaves that open: look before acting again.
+
+    A throttled call was not carried out (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html).
+    """
+    if not isinstance(problem, ClientError):
+        return False
+    status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code_of(problem) in THROTTLED or 400 <= status < 500
+
+
+class AwsError(Exception):
+    """A call that AWS refused, or that got no answer.
+
+    `code` and `message` are AWS's own words. `answered` is true when AWS said no, so that nothing was done; when it is
+    false, the thing may have been done all the same.
+    """
+
+    def __init__(self, code: str, message: str, *, answered: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.answered = answered
+
+    @property
+    def throttled(self) -> bool:
+        return self.code in THROTTLED
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn botocore's exceptions into AwsError, so that nobody outside `lifeboat.aws` has to know them."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as problem:
+        raise AwsError(code_of(problem), message_of(problem), answered=was_answered(problem)) from problem

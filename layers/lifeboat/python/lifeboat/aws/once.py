@@ -1,0 +1,59 @@
+"""Once: a piece of work done one time for its key, whatever is retried, redelivered or invoked twice.
+
+Powertools' idempotency does it, on the stack's own table. While the work runs, its key is taken until the invocation's
+own end; when it succeeds, the answer is kept; when it raises, the key is free again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer, IdempotencyConfig, idempotent_function
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+
+from lifeboat.aws import clients
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+KEPT = 35 * 24 * 3600
+"""Seconds an answer is kept. Longer than anything is redelivered: SNS tries for 23 days
+(https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html)."""
+
+
+class UnderWay(Exception):  # noqa: N818 - a state of affairs, not an error
+    """Another invocation is at this very work now."""
+
+
+def once(
+    table: str, kind: str, key: str, work: Callable[[], dict[str, Any]], context: LambdaContext | None
+) -> dict[str, Any]:
+    """Do `work` unless it was done for this kind and key before; answer what it answered.
+
+    Raises UnderWay when another invocation is doing it, and whatever `work` raises.
+    """
+    config = IdempotencyConfig(event_key_jmespath="key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT)
+    if context is not None:  # so that the key of an invocation that was killed is free when its time is over
+        config.register_lambda_context(context)
+    store = DynamoDBPersistenceLayer(
+        table_name=table,
+        key_attr="pk",
+        static_pk_value=kind,
+        sort_key_attr="sk",
+        expiry_attr="expiration",
+        boto3_client=clients.dynamodb(),
+    )
+
+    @idempotent_function(  # type: ignore[untyped-decorator] # Powertools leaves it untyped
+        data_keyword_argument="data", persistence_store=store, config=config, key_prefix=kind
+    )
+    def run(*, data: dict[str, str]) -> dict[str, Any]:
+        del data
+        return work()
+
+    try:
+        answer: dict[str, Any] = run(data={"key": key})
+    except IdempotencyAlreadyInProgressError as problem:
+        raise UnderWay(f"{kind} {key} is being done by another invocation") from problem
+    return answer

@@ -1,0 +1,19 @@
+"""The topic: where the news goes out."""
+
+from __future__ import annotations
+
+from lifeboat.aws import clients
+from lifeboat.news import News
+
+
+def publish(topic_arn: str, news: News) -> None:
+    """Publish one message, with `event` and `severity` as attributes for filter policies. Raises ClientError."""
+    clients.sns().publish(
+        TopicArn=topic_arn,
+        Subject=news.subject_line(),
+        Message=news.sns_message(),
+        MessageStructure="json",
+        MessageAttributes={
+            name: {"DataType": "String", "StringValue": value} for name, value in news.attributes().items()
+        },
+    )

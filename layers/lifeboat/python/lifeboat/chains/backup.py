@@ -1,0 +1,232 @@
+"""Backup: a slot comes due, recovery points are begun; EC2 finishes them; they are confirmed and told.
+
+Once per slot: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and instance, is the
+key. It is taken in the table while EC2 is asked (`once`), and looked for among the snapshots' tags before EC2 is asked
+at all, because the table can be lost and an answer can be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lifeboat import news
+from lifeboat.aws import backups, clock, ec2, topic
+from lifeboat.aws.errors import code_of, message_of, was_answered
+from lifeboat.aws.once import UnderWay, once
+from lifeboat.config import Config
+from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
+from lifeboat.requests import BackupRequest, ConfirmRequest
+from lifeboat.rules import selection
+from lifeboat.rules.catalogue import iso, read_catalogue
+from lifeboat.rules.confirmation import Completed, Failed, confirm
+from lifeboat.rules.slots import recovery_point_id
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retry may mend it
+    """Some instances got no recovery point in this attempt. All others did; asking again makes only the missing ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How things stood when the run began."""
+
+    instances: tuple[Instance, ...]
+    volumes: Mapping[str, Volume]
+    owners: Mapping[str, str]
+    points: tuple[RecoveryPoint, ...]
+
+
+def take(request: BackupRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Begin a recovery point for every instance that is due. Answers what was begun, what was there already, what was
+    left out and why.
+
+    Raises BackupIncomplete after all have been tried, when EC2 refused some: the caller's retry tries those again.
+    """
+    slot = request.slot or clock.now()
+    seen = _look(request, config, slot)
+    plans = [_plan(instance, seen, slot, config, context) for instance in seen.instances]
+    answer: dict[str, Any] = {"slot": iso(slot), "begun": [], "already": [], "skipped": [], "failed": []}
+    taken = {point.id: point for point in seen.points}
+    for plan in plans:
+        if isinstance(plan, selection.Skip):
+            answer["failed" if plan.failure else "skipped"].append(
+                {"instance_id": plan.instance_id, "reason": plan.reason}
+            )
+        elif plan.recovery_point_id in taken:
+            answer["already"].append({"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id})
+        elif request.dry_run:
+            answer["begun"].append(_planned(plan))
+        else:
+            _begin(plan, config, context, answer)
+    if request.dry_run:
+        return {**answer, "dry_run": True}
+    if answer["begun"]:
+        topic.publish(
+            config.topic_arn, news.backup_started(stack=config.stack, at=clock.now(), slot=slot, begun=answer["begun"])
+        )
+    _tell_failures(answer["failed"], slot, config, context)
+    if any(item.get("retry") for item in answer["failed"]):
+        raise BackupIncomplete(
+            f"slot {iso(slot)}: no recovery point for "
+            + "; ".join(f"{item['instance_id']}: {item['reason']}" for item in answer["failed"])
+        )
+    return answer
+
+
+def _look(request: BackupRequest, config: Config, slot: datetime) -> Seen:
+    instances = selection.select(
+        ec2.instances_with_tag(config.selector.tag_key, config.selector.tag_value),
+        config.selector,
+        named=request.instance_ids,
+    )
+    data = [item.volume_id for instance in instances for item in selection.data_attachments(instance)]
+    return Seen(
+        instances=instances,
+        volumes=ec2.volumes(data) if data else {},
+        owners=_owners([instance.id for instance in instances]),
+        points=read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.SLOT}": [iso(slot)]})).points,
+    )
+
+
+def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
+    # The AMI's owner goes into the story, but no backup is missed for it.
+    try:
+        return ec2.image_owners(instance_ids) if instance_ids else {}
+    except (ClientError, BotoCoreError):
+        return {}
+
+
+def _plan(
+    instance: Instance, seen: Seen, slot: datetime, config: Config, context: LambdaContext | None
+) -> selection.CreateRecoveryPoint | selection.Skip:
+    return selection.plan_recovery_point(
+        instance,
+        seen.volumes,
+        recovery_point_id=recovery_point_id(slot, instance.id),
+        set_id=context.aws_request_id if context else "by-hand",
+        stack=config.stack,
+        slot=slot,
+        ami_owner=seen.owners.get(instance.id, ""),
+    )
+
+
+def _planned(plan: selection.CreateRecoveryPoint) -> dict[str, Any]:
+    return {
+        "instance_id": plan.instance_id,
+        "recovery_point": plan.recovery_point_id,
+        "volumes": list(plan.volume_ids),
+        "reason": plan.reason,
+    }
+
+
+def _begin(
+    plan: selection.CreateRecoveryPoint, config: Config, context: LambdaContext | None, answer: dict[str, Any]
+) -> None:
+    """Ask EC2 once. One bad instance stops nobody: what goes wrong becomes an entry of the answer."""
+
+    def create() -> dict[str, Any]:
+        backups.open_backup(config.table, plan.recovery_point_id, clock.now())
+        return {"snapshots": ec2.create_snapshots(plan.instance_id, plan.description, plan.tags)}
+
+    try:
+        made = once(config.table, "slot", plan.recovery_point_id, create, context)
+    except UnderWay:
+        answer["already"].append({"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id})
+    except (ClientError, BotoCoreError) as problem:
+        reason = f"{code_of(problem)}: {message_of(problem)}"
+        if not was_answered(problem):
+            reason += " (EC2 may have begun it all the same; the next attempt looks first)"
+        answer["failed"].append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
+    else:
+        answer["begun"].append({**_planned(plan), "snapshots": dict(made["snapshots"])})
+
+
+def _tell_failures(
+    failures: Sequence[Mapping[str, Any]], slot: datetime, config: Config, context: LambdaContext | None
+) -> None:
+    for failure in failures:
+        point_id = recovery_point_id(slot, failure["instance_id"])
+        message = news.backup_failed(
+            stack=config.stack,
+            at=clock.now(),
+            recovery_point_id=point_id,
+            instance_id=failure["instance_id"],
+            reason=failure["reason"],
+            snapshot_ids=(),
+        )
+        _tell_once("told-not-begun", point_id, message, config, context)
+
+
+def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided."""
+    begun = backups.open_backups(config.table)
+    ids = set(begun) if request.sweep else _points_of(request.snapshot_ids, config)
+    if not ids:
+        return {"completed": [], "failed": [], "pending": []}
+    found = {
+        point.id: point
+        for some in _chunks(sorted(ids), ec2.IDS)
+        for point in read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.RECOVERY_POINT}": some})).points
+    }
+    answer: dict[str, Any] = {"completed": [], "failed": [], "pending": []}
+    for point_id in sorted(ids | set(found)):
+        verdict = confirm(point_id, found.get(point_id), begun_at=begun.get(point_id), now=clock.now())
+        if isinstance(verdict, Completed):
+            message = news.backup_completed(stack=config.stack, at=clock.now(), point=verdict.point)
+            _settle(point_id, message, config, context)
+            answer["completed"].append(point_id)
+        elif isinstance(verdict, Failed):
+            members = verdict.point.members if verdict.point else ()
+            message = news.backup_failed(
+                stack=config.stack,
+                at=clock.now(),
+                recovery_point_id=point_id,
+                instance_id=verdict.point.instance_id if verdict.point else "",
+                reason=verdict.reason,
+                snapshot_ids=tuple(member.snapshot.id for member in members),
+            )
+            _settle(point_id, message, config, context)
+            answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
+        else:
+            answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
+    return answer
+
+
+def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
+    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags, so they are looked up."""
+    return {
+        snapshot.tags[Tag.RECOVERY_POINT]
+        for snapshot in (ec2.snapshots(snapshot_ids).values() if snapshot_ids else ())
+        if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
+    }
+
+
+def _settle(point_id: str, message: news.News, config: Config, context: LambdaContext | None) -> None:
+    if _tell_once("told", point_id, message, config, context):
+        backups.close_backup(config.table, point_id)
+
+
+def _tell_once(kind: str, key: str, message: news.News, config: Config, context: LambdaContext | None) -> bool:
+    """Whether it has been told. While another invocation is telling it, nobody knows yet whether that succeeds."""
+
+    def tell() -> dict[str, Any]:
+        topic.publish(config.topic_arn, message)
+        return {"told": message.event}
+
+    try:
+        once(config.table, kind, key, tell, context)
+    except UnderWay:
+        return False
+    return True
+
+
+def _chunks(items: Sequence[str], size: int) -> list[list[str]]:
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]

@@ -1,0 +1,69 @@
+"""Trust: an instance runs, or somebody asks; is its image from an owner we trust?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifeboat import news
+from lifeboat.aws import clock, ec2, topic
+from lifeboat.config import Config
+from lifeboat.events import BadRequest
+from lifeboat.model import AmiVerdict, Instance, Trust
+from lifeboat.requests import ImageRequest
+from lifeboat.rules import ami
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+def check(request: ImageRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Judge the image of each instance asked for, and tell. The daily round keeps silent about trusted images.
+
+    An event of an instance that is not selected is not ours to judge. An instance named by a person is judged whether
+    selected or not: that is how a fresh deployment is checked before a restore.
+    """
+    del context
+    verdicts = []
+    for instance in _asked_for(request, config):
+        verdict = judge(instance, config)
+        verdicts.append(
+            {
+                "instance_id": instance.id,
+                "ami": instance.ami_id,
+                "verdict": verdict.verdict.value,
+                "code": verdict.code,
+                "reason": verdict.reason,
+                "evidence": list(verdict.evidence),
+            }
+        )
+        if verdict.verdict is not Trust.TRUSTED or request.trigger != "schedule":
+            topic.publish(
+                config.topic_arn,
+                news.ami_owner_checked(stack=config.stack, at=clock.now(), instance=instance, verdict=verdict),
+            )
+    return {"verdicts": verdicts}
+
+
+def judge(instance: Instance, config: Config) -> AmiVerdict:
+    """The verdict on one instance's image; the same that gates a restore."""
+    return ami.verdict(
+        ec2.image_evidence(instance),
+        trusted_owners=config.trusted_owners,
+        allowed_images=config.allowed_images,
+        trusted_product_codes=config.trusted_product_codes,
+    )
+
+
+def _asked_for(request: ImageRequest, config: Config) -> tuple[Instance, ...]:
+    if not request.instance_ids:
+        found = ec2.instances_with_tag(config.selector.tag_key, config.selector.tag_value)
+        return tuple(item for item in found if config.selector.selects(item) and item.state != "terminated")
+    known = ec2.instances(request.instance_ids)
+    if request.trigger == "manual":
+        missing = [instance_id for instance_id in request.instance_ids if instance_id not in known]
+        if missing:
+            raise BadRequest(
+                f"instance_ids names {', '.join(missing)}, expected instances that exist in {config.region}"
+            )
+        return tuple(known.values())
+    return tuple(item for item in known.values() if config.selector.selects(item))

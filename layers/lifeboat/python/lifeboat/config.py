@@ -1,0 +1,95 @@
+"""The only reader of the environment. The template sets these variables from its parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lifeboat.model import Selector
+
+DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
+DEFAULT_TIME_ZONE = "UTC"
+
+
+class ConfigError(ValueError):
+    """A variable of the function's environment is missing or makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say."""
+
+    stack: str
+    region: str
+    table: str
+    topic_arn: str
+    selector: Selector
+    schedule: str = DEFAULT_SCHEDULE
+    time_zone: str = DEFAULT_TIME_ZONE
+    retention: str = ""
+    min_keep: int = 3
+    max_delete_share: float = 0.5
+    grace: timedelta = timedelta(days=1)
+    failed_after: timedelta = timedelta(days=7)
+    trusted_owners: tuple[str, ...] = ()
+    allowed_images: tuple[str, ...] = ()
+    trusted_product_codes: tuple[str, ...] = ()
+    kms_key_id: str | None = None
+    encrypt_restored: bool = True
+    deadlines: Mapping[str, timedelta] = field(default_factory=dict)
+
+
+def load(environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration. Raises ConfigError naming the variable, its value and what was expected."""
+    variables = os.environ if environment is None else environment
+    return Config(
+        stack=_required(variables, "LIFEBOAT_STACK"),
+        region=_required(variables, "AWS_REGION"),
+        table=_required(variables, "LIFEBOAT_TABLE"),
+        topic_arn=_required(variables, "LIFEBOAT_TOPIC"),
+        selector=Selector(
+            variables.get("LIFEBOAT_SELECT_TAG_KEY") or "lifeboat:backup",
+            variables.get("LIFEBOAT_SELECT_TAG_VALUE") or "true",
+        ),
+        schedule=variables.get("LIFEBOAT_SCHEDULE") or DEFAULT_SCHEDULE,
+        time_zone=variables.get("LIFEBOAT_TIME_ZONE") or DEFAULT_TIME_ZONE,
+        retention=variables.get("LIFEBOAT_RETENTION", ""),
+        min_keep=int(_number(variables, "LIFEBOAT_MIN_KEEP", 3, least=1, most=1000)),
+        max_delete_share=_number(variables, "LIFEBOAT_MAX_DELETE_PERCENT", 50, least=1, most=100) / 100,
+        grace=timedelta(hours=_number(variables, "LIFEBOAT_GRACE_HOURS", 24, least=0, most=24 * 365)),
+        failed_after=timedelta(days=_number(variables, "LIFEBOAT_FAILED_AFTER_DAYS", 7, least=1, most=3650)),
+        trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
+        allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
+        trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
+        kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
+        encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
+        deadlines={
+            step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
+            for step in ("volumes", "stop", "swap", "start", "verify")
+            if (name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES") in variables
+        },
+    )
+
+
+def _required(variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(name, "")
+    if not value:
+        raise ConfigError(f"environment variable {name} is empty, expected the template to set it")
+    return value
+
+
+def _list(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(item for part in variables.get(name, "").split(",") if (item := part.strip()))
+
+
+def _number(variables: Mapping[str, str], name: str, default: float, *, least: float, most: float) -> float:
+    text = variables.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = float("nan")
+    if text and not least <= value <= most:
+        raise ConfigError(f"environment variable {name} is {text!r}, expected a number from {least} to {most}")
+    return value

@@ -1,0 +1,275 @@
+"""The catalogue: what the tags of snapshots tell of recovery points, written and read in one place.
+
+CreateSnapshots takes one set of tags for all the snapshots it makes (`TagSpecifications` "apply to every snapshot
+specified by the instance", EC2 API reference), so each snapshot of a set carries the story of the whole set: a tag
+`lifeboat:volume/<volume id>` for each volume, and beside it the volume's chain and KMS key where they are not the
+default, and the volume's own tags, query-encoded, in pieces of 256 characters. A set of one volume also carries the
+plain `lifeboat:chain`. `CopyTagsFromSource` is not used: it would give the snapshot the volume's `Name`, and the
+protected platform's own role may delete snapshots whose `Name` begins with the platform's.
+
+A snapshot has at most 50 tags (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html). What a restore
+needs comes first; a volume's own tags that no longer fit are left out and counted in `lifeboat:tags-left-out`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl, quote, urlencode
+
+from lifeboat.model import TAG_PREFIX, Member, RecoveryPoint, Snapshot, Tag, Tags, VolumeStory
+
+MAX_TAGS = 50
+MAX_VALUE = 256
+
+_VOLUME = "lifeboat:volume/"
+_CHAIN = "lifeboat:chain/"
+_KMS_KEY = "lifeboat:kms-key/"
+_TAGS = "lifeboat:tags/"
+
+
+class StoryError(ValueError):
+    """A story does not fit on a snapshot, or a snapshot's tags tell none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All recovery points found, oldest first, and the snapshots whose tags could not be read, each with the reason."""
+
+    points: tuple[RecoveryPoint, ...]
+    unreadable: tuple[tuple[Snapshot, str], ...] = ()
+
+    def good(self) -> tuple[RecoveryPoint, ...]:
+        return tuple(point for point in self.points if point.condition == "good")
+
+
+def iso(at: datetime) -> str:
+    """`2026-11-23T02:00:00Z`: how times stand in tags and messages."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def without_reserved(tags: Tags) -> dict[str, str]:
+    """The tags that may be written on another resource: `aws:` ones cannot be (trap 8), ours would lie there."""
+    return {key: value for key, value in tags.items() if not key.startswith(("aws:", TAG_PREFIX))}
+
+
+def write_tags(
+    *,
+    recovery_point_id: str,
+    set_id: str,
+    stack: str,
+    slot: datetime,
+    instance_id: str,
+    instance_name: str,
+    zone: str,
+    ami_id: str,
+    ami_owner: str,
+    stories: Iterable[VolumeStory],
+    late: bool = False,
+) -> dict[str, str]:
+    """The tags of every snapshot of one recovery point.
+
+    Raises StoryError when what a restore needs does not fit into 50 tags (some 40 data volumes), or a value is longer
+    than EC2 takes.
+    """
+    stories = tuple(stories)
+    tags = {
+        # Not the volume's Name: see the module's text.
+        "Name": f"lifeboat {instance_id} {iso(slot)}",
+        Tag.RECOVERY_POINT.value: recovery_point_id,
+        Tag.SET.value: set_id,
+        Tag.STACK.value: stack,
+        Tag.SLOT.value: iso(slot),
+        Tag.INSTANCE.value: instance_id,
+        Tag.INSTANCE_NAME.value: instance_name[:MAX_VALUE],
+        Tag.ZONE.value: zone,
+        Tag.AMI.value: ami_id,
+        Tag.AMI_OWNER.value: ami_owner,
+        Tag.VOLUMES.value: str(len(stories)),
+    }
+    if late:
+        tags[Tag.LATE.value] = "true"
+    if len(stories) == 1:
+        tags[Tag.CHAIN.value] = stories[0].chain
+    for story in stories:
+        tags.update(_story_tags(story))
+    too_long = [key for key, value in tags.items() if len(value) > MAX_VALUE]
+    if too_long:
+        raise StoryError(f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}")
+    if len(tags) > MAX_TAGS:
+        raise StoryError(
+            f"instance {instance_id} has {len(stories)} data volumes: their story needs {len(tags)} tags on each "
+            f"snapshot, EC2 takes {MAX_TAGS}"
+        )
+    left_out = 0
+    for story in stories:
+        # One tag is kept free, to tell that others were left out.
+        pieces, dropped = _own_tags(story, room=MAX_TAGS - 1 - len(tags))
+        tags.update(pieces)
+        left_out += dropped
+    if left_out:
+        tags[Tag.TAGS_LEFT_OUT.value] = str(left_out)
+    return tags
+
+
+def _story_tags(story: VolumeStory) -> dict[str, str]:
+    facts = {
+        "device": story.device,
+        "type": story.type,
+        "size": story.size,
+        "iops": story.iops,
+        "throughput": story.throughput,
+        "encrypted": str(story.encrypted).lower(),
+        "delete-on-termination": str(story.delete_on_termination).lower(),
+    }
+    tags = {_VOLUME + story.volume_id: " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)}
+    if story.chain != story.volume_id:
+        tags[_CHAIN + story.volume_id] = story.chain
+    if story.kms_key_id:
+        tags[_KMS_KEY + story.volume_id] = story.kms_key_id
+    return tags
+
+
+def _own_tags(story: VolumeStory, room: int) -> tuple[dict[str, str], int]:
+    """The volume's own tags in pieces of at most 256 characters, as many as `room` holds, and how many did not fit."""
+    pieces: list[str] = []
+    left_out = 0
+    for key, value in sorted(without_reserved(story.tags).items()):
+        pair = urlencode({key: value}, quote_via=quote, safe=":/@+ ")
+        if len(pair) > MAX_VALUE:
+            left_out += 1
+        elif pieces and len(pieces[-1]) + 1 + len(pair) <= MAX_VALUE:
+            pieces[-1] += "&" + pair
+        elif len(pieces) < room:
+            pieces.append(pair)
+        else:
+            left_out += 1
+    return {f"{_TAGS}{story.volume_id}/{number}": piece for number, piece in enumerate(pieces, 1)}, left_out
+
+
+def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
+    """Group snapshots into recovery points by their tags alone.
+
+    Nothing is guessed: a snapshot whose tags do not tell its story is listed as unreadable, and the recovery point it
+    would belong to counts as incomplete.
+    """
+    sets: dict[tuple[str, str], list[Snapshot]] = {}
+    unreadable: list[tuple[Snapshot, str]] = []
+    for snapshot in snapshots:
+        point_id = snapshot.tags.get(Tag.RECOVERY_POINT)
+        if point_id:
+            sets.setdefault((point_id, snapshot.tags.get(Tag.SET, "")), []).append(snapshot)
+    points: list[RecoveryPoint] = []
+    seen: dict[str, int] = {}
+    for (point_id, _), members in sorted(sets.items(), key=lambda item: (_taken_at(item[1]), item[0])):
+        readable: list[Member] = []
+        for snapshot in members:
+            try:
+                readable.append(Member(snapshot, read_story(snapshot)))
+            except StoryError as problem:
+                unreadable.append((snapshot, str(problem)))
+        if not readable:
+            continue
+        try:
+            point = _read_point(point_id, readable)
+        except StoryError as problem:
+            unreadable.extend((member.snapshot, str(problem)) for member in readable)
+            continue
+        seen[point_id] = seen.get(point_id, 0) + 1
+        if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
+            point = _renamed(point, f"{point_id}+{seen[point_id]}")
+        points.append(point)
+    return Catalogue(tuple(sorted(points, key=lambda point: (point.taken_at, point.id))), tuple(unreadable))
+
+
+def _taken_at(snapshots: Iterable[Snapshot]) -> datetime:
+    return min(snapshot.started_at for snapshot in snapshots)
+
+
+def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
+    tags = members[0].snapshot.tags
+    try:
+        slot = datetime.fromisoformat(tags[Tag.SLOT])
+        expected = int(tags[Tag.VOLUMES])
+    except (KeyError, ValueError) as problem:
+        raise StoryError(
+            f"snapshot {members[0].snapshot.id} has no readable {Tag.SLOT} and {Tag.VOLUMES} tags: {problem!r}"
+        ) from None
+    if slot.tzinfo is None:
+        raise StoryError(f"snapshot {members[0].snapshot.id} has {Tag.SLOT}={tags[Tag.SLOT]}, expected a time with Z")
+    return RecoveryPoint(
+        id=point_id,
+        instance_id=tags.get(Tag.INSTANCE, ""),
+        stack=tags.get(Tag.STACK, ""),
+        slot=slot,
+        members=tuple(sorted(members, key=lambda member: member.story.device)),
+        expected=expected,
+        taken_at=_taken_at(member.snapshot for member in members),
+        zone=tags.get(Tag.ZONE, ""),
+        instance_name=tags.get(Tag.INSTANCE_NAME, ""),
+        ami_id=tags.get(Tag.AMI, ""),
+        ami_owner=tags.get(Tag.AMI_OWNER, ""),
+        late=tags.get(Tag.LATE) == "true",
+    )
+
+
+def _renamed(point: RecoveryPoint, new_id: str) -> RecoveryPoint:
+    from dataclasses import replace  # noqa: PLC0415 - the rare path
+
+    return replace(point, id=new_id)
+
+
+def read_story(snapshot: Snapshot) -> VolumeStory:
+    """The story of the one volume that this snapshot is of.
+
+    Raises StoryError when the tags tell none, or more than one and the snapshot's own volume id decides nothing (a
+    copy's volume id is arbitrary: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html).
+    """
+    tags = snapshot.tags
+    volume_ids = [key.removeprefix(_VOLUME) for key in tags if key.startswith(_VOLUME)]
+    volume_id = snapshot.volume_id
+    if volume_id not in volume_ids:
+        if len(volume_ids) != 1:
+            raise StoryError(
+                f"snapshot {snapshot.id} of {volume_id} carries the stories of {sorted(volume_ids) or 'no volume'}"
+            )
+        volume_id = volume_ids[0]
+    facts = dict(part.split("=", 1) for part in tags[_VOLUME + volume_id].split(" ") if "=" in part)
+    try:
+        return VolumeStory(
+            volume_id=volume_id,
+            chain=tags.get(_CHAIN + volume_id) or volume_id,
+            device=facts["device"],
+            type=facts["type"],
+            size=int(facts["size"]),
+            encrypted=_flag(facts["encrypted"]),
+            delete_on_termination=_flag(facts["delete-on-termination"]),
+            iops=_number(facts.get("iops")),
+            throughput=_number(facts.get("throughput")),
+            kms_key_id=tags.get(_KMS_KEY + volume_id),
+            tags=_read_own_tags(tags, volume_id),
+        )
+    except (KeyError, ValueError) as problem:
+        raise StoryError(f"snapshot {snapshot.id} has an unreadable tag {_VOLUME}{volume_id}: {problem!r}") from None
+
+
+def _read_own_tags(tags: Tags, volume_id: str) -> Mapping[str, str]:
+    prefix = f"{_TAGS}{volume_id}/"
+    pieces = sorted((key, value) for key, value in tags.items() if key.startswith(prefix))
+    return {
+        # quote() wrote a space as it is, so a plus is a plus: parse_qsl would make it a space.
+        key: value
+        for _, piece in pieces
+        for key, value in parse_qsl(piece.replace("+", "%2B"), keep_blank_values=True)
+    }
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)

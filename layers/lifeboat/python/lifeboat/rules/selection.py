@@ -1,0 +1,121 @@
+"""Which instances a backup run saves, and what one recovery point of an instance is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from lifeboat.model import Attachment, Instance, Selector, Tag, Tags, Volume, VolumeStory
+from lifeboat.rules.catalogue import StoryError, iso, write_tags
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRecoveryPoint:
+    """Make one crash-consistent set of snapshots of the instance's data volumes, the boot volume excluded."""
+
+    recovery_point_id: str
+    instance_id: str
+    description: str
+    tags: Tags
+    volume_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Leave this instance alone. `failure` is true when its owner expects a backup and gets none."""
+
+    instance_id: str
+    reason: str
+    failure: bool = False
+
+
+def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, ...] = ()) -> tuple[Instance, ...]:
+    """The instances to save: all that the selector selects, or of these only the `named` ones.
+
+    Raises ValueError when a named instance does not exist or is not selected: asking for what Lifeboat has no right to
+    touch gets an answer, not silence.
+    """
+    chosen = {instance.id: instance for instance in instances if selector.selects(instance)}
+    missing = [instance_id for instance_id in named if instance_id not in chosen]
+    if missing:
+        raise ValueError(
+            f"instance_ids names {', '.join(missing)}, expected instances that carry the tag "
+            f"{selector.tag_key}={selector.tag_value}"
+        )
+    return tuple(chosen[instance_id] for instance_id in sorted(named or chosen))
+
+
+def data_attachments(instance: Instance) -> tuple[Attachment, ...]:
+    """The attachments of the data volumes: all but the root device (trap 1: never by size)."""
+    return tuple(item for item in instance.attachments if item.device != instance.root_device)
+
+
+def plan_recovery_point(
+    instance: Instance,
+    volumes: Mapping[str, Volume],
+    *,
+    recovery_point_id: str,
+    set_id: str,
+    stack: str,
+    slot: datetime,
+    ami_owner: str,
+    late: bool = False,
+) -> CreateRecoveryPoint | Skip:
+    """Decide what one run does for one instance. `volumes` are the attached ones by id, as EC2 shows them now."""
+    if instance.state in {"shutting-down", "terminated"}:
+        return Skip(instance.id, f"{instance.id} is {instance.state}")
+    if not instance.root_device:
+        return Skip(
+            instance.id, f"{instance.id} shows no root device: root and data cannot be told apart", failure=True
+        )
+    attachments = data_attachments(instance)
+    if not attachments:
+        return Skip(instance.id, f"{instance.id} has no data volume", failure=True)
+    unseen = [item.volume_id for item in attachments if item.volume_id not in volumes]
+    if unseen:
+        return Skip(
+            instance.id, f"{instance.id} has {', '.join(unseen)} attached, which EC2 does not show", failure=True
+        )
+    try:
+        tags = write_tags(
+            recovery_point_id=recovery_point_id,
+            set_id=set_id,
+            stack=stack,
+            slot=slot,
+            instance_id=instance.id,
+            instance_name=instance.name,
+            zone=instance.zone,
+            ami_id=instance.ami_id,
+            ami_owner=ami_owner,
+            stories=[volume_story(volumes[item.volume_id], item) for item in attachments],
+            late=late,
+        )
+    except StoryError as problem:
+        return Skip(instance.id, str(problem), failure=True)
+    return CreateRecoveryPoint(
+        recovery_point_id=recovery_point_id,
+        instance_id=instance.id,
+        description=f"lifeboat {recovery_point_id}",
+        tags=tags,
+        volume_ids=tuple(sorted(item.volume_id for item in attachments)),
+        reason=f"slot {iso(slot)} is due" + (", late" if late else ""),
+    )
+
+
+def volume_story(volume: Volume, attachment: Attachment) -> VolumeStory:
+    """What the snapshot shall tell of this volume. The chain follows the data: a restored volume carries it on."""
+    return VolumeStory(
+        volume_id=volume.id,
+        chain=volume.tags.get(Tag.CHAIN) or volume.id,
+        device=attachment.device,
+        type=volume.type,
+        size=volume.size,
+        encrypted=volume.encrypted,
+        delete_on_termination=attachment.delete_on_termination,
+        iops=volume.iops,
+        throughput=volume.throughput,
+        kms_key_id=volume.kms_key_id if volume.encrypted else None,
+        tags=volume.tags,
+    )

@@ -1,0 +1,244 @@
+"""The template's contract: who wakes whom, where failures go, and that nothing may do more than it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from moto.events.models import EventPattern
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "template.yaml").read_text()
+SAMPLES = ROOT / "tests" / "fixtures" / "events"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as their long ones."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
+    if isinstance(node, yaml.ScalarNode):
+        return {name: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {name: loader.construct_sequence(node, deep=True)}
+    assert isinstance(node, yaml.MappingNode)
+    return {name: loader.construct_mapping(node, deep=True)}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+TEMPLATE: dict[str, Any] = yaml.load(TEXT, _Loader)  # noqa: S506 - a SafeLoader
+RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
+GLOBALS = TEMPLATE["Globals"]["Function"]
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: item["Properties"] for name, item in RESOURCES.items() if item["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+EVENTS = [
+    (function, name, event["Type"], event["Properties"])
+    for function, properties in FUNCTIONS.items()
+    for name, event in properties.get("Events", {}).items()
+]
+FAILED = {"Fn::GetAtt": "FailedEvents.Arn"}
+
+
+def events_of(kind: str) -> list[Any]:
+    return [
+        pytest.param(function, name, properties, id=f"{function}.{name}")
+        for function, name, event_kind, properties in EVENTS
+        if event_kind == kind
+    ]
+
+
+def statements() -> list[Any]:
+    found = []
+    documents = [
+        (function, policy)
+        for function, properties in FUNCTIONS.items()
+        for policy in properties["Policies"]
+        if "Statement" in policy
+    ]
+    for name, properties in of_type("AWS::IAM::ManagedPolicy").items():
+        document = properties["PolicyDocument"]
+        documents.append((name, json.loads(document["Fn::Sub"]) if "Fn::Sub" in document else document))
+    for owner, document in documents:
+        found += [
+            pytest.param(statement, id=f"{owner}.{statement.get('Sid', '?')}") for statement in document["Statement"]
+        ]
+    return found
+
+
+def test_the_folders_are_the_functions():
+    folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
+    assert {Path(properties["CodeUri"]).name for properties in FUNCTIONS.values()} == folders
+    for name, properties in FUNCTIONS.items():
+        words = re.findall("[A-Z][a-z]+", name.removesuffix("Function"))
+        assert properties["CodeUri"] == "functions/" + "_".join(words).lower()
+
+
+@pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir()))
+def test_a_door_has_at_most_40_lines(folder):
+    assert len((ROOT / "functions" / folder / "app.py").read_text().splitlines()) <= 40
+
+
+def test_no_alias_of_yaml():
+    # CloudFormation supports neither YAML aliases nor hash merges.
+    assert not re.search(r"[:\-] [&*][A-Za-z]", TEXT)
+
+
+# what each rule must match, and what is near enough to be mistaken
+PATTERNS = {
+    ("ConfirmSnapshotsFunction", "SnapshotSet"): {"ebs-createSnapshots-succeeded", "ebs-createSnapshots-failed"},
+    ("ConfirmSnapshotsFunction", "Snapshot"): {"ebs-createSnapshot-succeeded", "ebs-createSnapshot-failed"},
+    ("AttachVolumeFunction", "Volume"): {
+        "ebs-createVolume-available",
+        "ebs-createVolume-failed",
+        "ebs-attachVolume-failed",
+        "ebs-reattachVolume-failed",
+    },
+    ("AttachVolumeFunction", "Instance"): {
+        "ec2-instance-state-running",
+        "ec2-instance-state-stopped",
+        "ec2-instance-state-terminated",
+    },
+    ("CheckAmiOwnerFunction", "Running"): {"ec2-instance-state-running"},
+}
+
+
+@pytest.mark.parametrize(("function", "name", "properties"), events_of("EventBridgeRule"))
+def test_a_rule_matches_its_samples_and_no_neighbour(function, name, properties):
+    pattern = EventPattern.load(json.dumps(properties["Pattern"]))
+    samples = {path.stem: json.loads(path.read_text()) for path in SAMPLES.glob("*.json")}
+    assert len(samples) >= 40
+    matched = {stem for stem, event in samples.items() if "detail-type" in event and pattern.matches_event(event)}
+    assert matched == PATTERNS[function, name]
+
+
+@pytest.mark.parametrize(("function", "name", "properties"), events_of("EventBridgeRule") + events_of("ScheduleV2"))
+def test_what_cannot_be_handed_over_goes_to_the_failed_events(function, name, properties):
+    assert properties["DeadLetterConfig"] == {"Arn": FAILED}
+    assert "MaximumRetryAttempts" in properties["RetryPolicy"]
+
+
+@pytest.mark.parametrize(("function", "name", "properties"), events_of("SNS"))
+def test_a_subscription_is_filtered_and_has_a_failure_queue(function, name, properties):
+    assert properties["FilterPolicy"]["event"]
+    assert properties["RedrivePolicy"] == {"deadLetterTargetArn": FAILED}
+
+
+def test_a_function_that_fails_on_every_attempt_leaves_its_event():
+    assert GLOBALS["EventInvokeConfig"]["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": FAILED}
+    assert all("EventInvokeConfig" not in properties for properties in FUNCTIONS.values())
+
+
+@pytest.mark.parametrize(("function", "name", "properties"), events_of("ScheduleV2"))
+def test_a_schedule_can_be_deployed_twice_and_says_what_it_is(function, name, properties):
+    # Without OmitName the schedule's name is the logical id, and a second stack of the account collides with it.
+    assert properties["OmitName"] is True
+    assert json.loads(properties["Input"])
+    assert properties["Description"]
+
+
+def test_the_slot_is_the_schedules_due_time_in_its_zone():
+    slot = FUNCTIONS["TakeSnapshotsFunction"]["Events"]["Slot"]["Properties"]
+    assert slot["ScheduleExpression"] == {"Ref": "Schedule"}
+    assert slot["ScheduleExpressionTimezone"] == {"Ref": "TimeZone"}
+    assert json.loads(slot["Input"]) == {"scheduled_time": "<aws.scheduler.scheduled-time>"}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
+    log = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]
+    assert RESOURCES[log]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    alarms = [
+        properties
+        for properties in of_type("AWS::CloudWatch::Alarm").values()
+        if properties["MetricName"] == "Errors" and properties["Dimensions"][0]["Value"] == {"Ref": function}
+    ]
+    assert len(alarms) == 1
+
+
+@pytest.mark.parametrize("alarm", sorted(of_type("AWS::CloudWatch::Alarm")))
+def test_an_alarm_reaches_the_topic(alarm):
+    assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NewsTopic"}]
+
+
+def test_a_sweep_that_stops_is_noticed():
+    swept = {
+        properties["Dimensions"][0]["Value"]["Ref"]
+        for properties in of_type("AWS::CloudWatch::Alarm").values()
+        if properties["MetricName"] == "Invocations" and properties["TreatMissingData"] == "breaching"
+    }
+    assert swept == {function for function, name, *_ in EVENTS if name == "Sweep"}
+
+
+READS = ("Describe", "Get", "List", "Query")
+
+
+@pytest.mark.parametrize("statement", statements())
+def test_no_star_on_what_changes_things(statement):
+    assert statement["Effect"] == "Allow"
+    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    assert not any("*" in action for action in actions)
+    if any(not action.split(":")[1].startswith(READS) for action in actions):
+        assert statement["Resource"] != "*"
+
+
+@pytest.mark.parametrize("statement", statements())
+def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
+    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    if any(action.startswith(("ec2:", "kms:")) for action in actions):
+        # VolumesOfThatInstance: CreateSnapshots asks for the instance as well, which has the condition.
+        # LookAtAncestry: a read, on images whose owner is just what is to be found out.
+        assert "Condition" in statement or statement["Sid"] in {"VolumesOfThatInstance", "LookAtAncestry"}
+
+
+def test_no_function_may_write_the_tag_that_consents_to_a_restore():
+    assert "lifeboat:restore-target" not in json.dumps(
+        [
+            statement.values[0].get("Condition", {}).get("ForAllValues:StringEquals", {})
+            for statement in statements()
+            if "ec2:CreateTags" in json.dumps(statement.values[0]["Action"])
+        ]
+    )
+
+
+def test_every_parameter_is_described_grouped_and_used():
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [name for group in groups for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(TEMPLATE["Parameters"])
+    for name, parameter in TEMPLATE["Parameters"].items():
+        assert parameter["Description"].endswith(".")
+        assert "Default" in parameter, f"{name}: a first deployment should ask nothing"
+        assert re.search(rf"(!Ref |\${{|Equals \[!Ref ){name}\b", TEXT), f"{name} is used nowhere"
+
+
+def test_every_variable_is_read_and_every_variable_read_is_set():
+    set_here = set(re.findall(r"(LIFEBOAT_[A-Z_]+):", TEXT))
+    read = (ROOT / "layers/lifeboat/python/lifeboat/config.py").read_text()
+    named = set(re.findall(r'"(LIFEBOAT_[A-Z_]+)"', read))
+    steps = {name for name in set_here if name.endswith("_DEADLINE_MINUTES")}
+    assert steps == {f"LIFEBOAT_{step}_DEADLINE_MINUTES" for step in ("VOLUMES", "STOP", "SWAP", "START", "VERIFY")}
+    assert set_here - steps == named
+
+
+def test_outputs_say_what_to_do_next():
+    for output in TEMPLATE["Outputs"].values():
+        assert output["Description"]
+    for path in re.findall(r"events/[\w/-]+\.json", TEXT):
+        assert (ROOT / path).is_file(), path
+
+
+def test_the_table_outlives_the_stack():
+    table = RESOURCES["StateTable"]
+    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["UpdateReplacePolicy"] == "Retain"
+    assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
