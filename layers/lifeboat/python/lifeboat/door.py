@@ -53,3 +53,8 @@ def door[Request](
 
 def _is_from_aws(event: Mapping[str, Any]) -> bool:
     return "detail-type" in event or "Records" in event
+
+
+def forget() -> None:
+    """Read the configuration anew at the next event: tests change it under us."""
+    _config.cache_clear()

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from lifeboat import news
 from lifeboat.aws import backups, clock, ec2, topic
-from lifeboat.aws.errors import code_of, message_of, was_answered
+from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.config import Config
+from lifeboat.events import BadRequest
 from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
 from lifeboat.requests import BackupRequest, ConfirmRequest
 from lifeboat.rules import selection
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retry may mend it
-    """Some instances got no recovery point in this attempt. All others did; asking again makes only the missing ones."""
+    """Some instances got no recovery point in this attempt. All others did; asking again makes the missing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +56,8 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     taken = {point.id: point for point in seen.points}
     for plan in plans:
         if isinstance(plan, selection.Skip):
-            answer["failed" if plan.failure else "skipped"].append(
-                {"instance_id": plan.instance_id, "reason": plan.reason}
-            )
+            left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
+            answer["failed" if plan.failure else "skipped"].append(left_out)
         elif plan.recovery_point_id in taken:
             answer["already"].append({"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id})
         elif request.dry_run:
@@ -82,11 +80,11 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
 
 
 def _look(request: BackupRequest, config: Config, slot: datetime) -> Seen:
-    instances = selection.select(
-        ec2.instances_with_tag(config.selector.tag_key, config.selector.tag_value),
-        config.selector,
-        named=request.instance_ids,
-    )
+    found = ec2.instances_with_tag(config.selector.tag_key, config.selector.tag_value)
+    try:
+        instances = selection.select(found, config.selector, named=request.instance_ids)
+    except selection.SelectionError as refusal:
+        raise BadRequest(str(refusal)) from None
     data = [item.volume_id for instance in instances for item in selection.data_attachments(instance)]
     return Seen(
         instances=instances,
@@ -100,7 +98,7 @@ def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
     # The AMI's owner goes into the story, but no backup is missed for it.
     try:
         return ec2.image_owners(instance_ids) if instance_ids else {}
-    except (ClientError, BotoCoreError):
+    except AwsError:
         return {}
 
 
@@ -140,9 +138,9 @@ def _begin(
         made = once(config.table, "slot", plan.recovery_point_id, create, context)
     except UnderWay:
         answer["already"].append({"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id})
-    except (ClientError, BotoCoreError) as problem:
-        reason = f"{code_of(problem)}: {message_of(problem)}"
-        if not was_answered(problem):
+    except AwsError as problem:
+        reason = str(problem)
+        if not problem.answered:
             reason += " (EC2 may have begun it all the same; the next attempt looks first)"
         answer["failed"].append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
     else:
@@ -201,7 +199,7 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
 
 
 def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
-    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags, so they are looked up."""
+    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
     return {
         snapshot.tags[Tag.RECOVERY_POINT]
         for snapshot in (ec2.snapshots(snapshot_ids).values() if snapshot_ids else ())

@@ -62,8 +62,7 @@ def _asked_for(request: ImageRequest, config: Config) -> tuple[Instance, ...]:
     if request.trigger == "manual":
         missing = [instance_id for instance_id in request.instance_ids if instance_id not in known]
         if missing:
-            raise BadRequest(
-                f"instance_ids names {', '.join(missing)}, expected instances that exist in {config.region}"
-            )
+            gone = ", ".join(missing)
+            raise BadRequest(f"instance_ids names {gone}, expected instances that exist in {config.region}")
         return tuple(known.values())
     return tuple(item for item in known.values() if config.selector.selects(item))

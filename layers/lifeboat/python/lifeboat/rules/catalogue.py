@@ -14,7 +14,7 @@ needs comes first; a volume's own tags that no longer fit are left out and count
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -178,7 +178,7 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
             continue
         seen[point_id] = seen.get(point_id, 0) + 1
         if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
-            point = _renamed(point, f"{point_id}+{seen[point_id]}")
+            point = replace(point, id=f"{point_id}+{seen[point_id]}")
         points.append(point)
     return Catalogue(tuple(sorted(points, key=lambda point: (point.taken_at, point.id))), tuple(unreadable))
 
@@ -212,12 +212,6 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
         ami_owner=tags.get(Tag.AMI_OWNER, ""),
         late=tags.get(Tag.LATE) == "true",
     )
-
-
-def _renamed(point: RecoveryPoint, new_id: str) -> RecoveryPoint:
-    from dataclasses import replace  # noqa: PLC0415 - the rare path
-
-    return replace(point, id=new_id)
 
 
 def read_story(snapshot: Snapshot) -> VolumeStory:

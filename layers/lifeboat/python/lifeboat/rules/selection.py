@@ -10,6 +10,10 @@ from lifeboat.model import Attachment, Instance, Selector, Tag, Tags, Volume, Vo
 from lifeboat.rules.catalogue import StoryError, iso, write_tags
 
 
+class SelectionError(ValueError):
+    """Somebody asked for an instance that is not selected."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreateRecoveryPoint:
     """Make one crash-consistent set of snapshots of the instance's data volumes, the boot volume excluded."""
@@ -34,13 +38,13 @@ class Skip:
 def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, ...] = ()) -> tuple[Instance, ...]:
     """The instances to save: all that the selector selects, or of these only the `named` ones.
 
-    Raises ValueError when a named instance does not exist or is not selected: asking for what Lifeboat has no right to
+    Raises SelectionError when a named instance does not exist or is not selected: asking for what Lifeboat has no right to
     touch gets an answer, not silence.
     """
     chosen = {instance.id: instance for instance in instances if selector.selects(instance)}
     missing = [instance_id for instance_id in named if instance_id not in chosen]
     if missing:
-        raise ValueError(
+        raise SelectionError(
             f"instance_ids names {', '.join(missing)}, expected instances that carry the tag "
             f"{selector.tag_key}={selector.tag_value}"
         )

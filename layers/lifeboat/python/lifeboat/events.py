@@ -1,0 +1,267 @@
+"""EARS: EventBridge, SNS, Scheduler and manual JSON become requests; the only reader of envelopes.
+
+An event is a wake-up call, never a fact (principle 1): what is taken from it is *which* resource to look at. What a
+person sends is held to a strict model: an unknown field, a wrong id or an absurd number is refused with one sentence
+that names the field, the value and what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from lifeboat.requests import (
+    AdvanceRequest,
+    BackupRequest,
+    ConfirmRequest,
+    ImageRequest,
+    PruneRequest,
+    Trigger,
+)
+
+SHOWN = 80
+"""How many characters of a wrong value an answer repeats."""
+
+
+class BadRequest(ValueError):  # noqa: N818 - the name an answer carries
+    """What was asked cannot be done; the message is one sentence for a person."""
+
+
+# --- what AWS says
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What an event of AWS claims: `event` of its `kind` came to `result`, about these resources. Never believed."""
+
+    kind: str
+    event: str = ""
+    result: str = ""
+    account: str = ""
+    region: str = ""
+    at: str = ""
+    snapshot_ids: tuple[str, ...] = ()
+    volume_ids: tuple[str, ...] = ()
+    instance_ids: tuple[str, ...] = ()
+    image_ids: tuple[str, ...] = ()
+
+
+SNAPSHOT = "EBS Snapshot Notification"
+SNAPSHOT_SET = "EBS Multi-Volume Snapshots Completion Status"
+COPY_LATE = "EBS Copy Snapshot Missed Completion Duration"
+VOLUME = "EBS Volume Notification"
+FAST_RESTORE = "EBS Fast Snapshot Restore State-change Notification"
+INSTANCE = "EC2 Instance State-change Notification"
+IMAGE = "EC2 AMI State Change"
+API_CALL = "AWS API Call via CloudTrail"
+SCHEDULED = "Scheduled Event"
+KINDS = (SNAPSHOT, SNAPSHOT_SET, COPY_LATE, VOLUME, FAST_RESTORE, INSTANCE, IMAGE, API_CALL, SCHEDULED)
+
+_IDS = {
+    "snapshot_ids": re.compile(r"snap-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
+    "volume_ids": re.compile(r"vol-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
+    "instance_ids": re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
+    "image_ids": re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
+}
+
+
+def hear(event: Mapping[str, Any]) -> Fact:
+    """Read an event of EventBridge. Raises BadRequest when it is not one, or none that Lifeboat knows."""
+    if not isinstance(event, Mapping) or "detail-type" not in event:
+        raise BadRequest(f"event has no detail-type but {_shown(_keys(event))}, expected an event of EventBridge")
+    kind = event["detail-type"]
+    if kind not in KINDS:
+        raise BadRequest(f"detail-type is {_shown(kind)}, expected one of {', '.join(KINDS)}")
+    detail = event.get("detail")
+    if detail == "{}":  # Scheduler's default notification carries its detail as text
+        detail = {}
+    if not isinstance(detail, Mapping):
+        raise BadRequest(f"detail of {kind} is {_shown(detail)}, expected an object")
+    mentioned = _mentioned(event, kind, detail)
+    return Fact(
+        kind=kind,
+        # A published sample has a blank before the event's name.
+        event=_text(detail.get("event") or detail.get("eventName")).strip(),
+        result=_text(detail.get("result") or detail.get("state") or detail.get("State")),
+        account=_text(event.get("account")),
+        region=_text(event.get("region")),
+        at=_text(event.get("time")),
+        **mentioned,
+    )
+
+
+def _mentioned(event: Mapping[str, Any], kind: str, detail: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    names: list[Any] = []
+    resources = event.get("resources")
+    if isinstance(resources, Sequence) and not isinstance(resources, str):
+        names += resources
+    names += [detail.get(key) for key in ("snapshot_id", "snapshot-id", "instance-id", "ImageId")]
+    sets = detail.get("snapshots")
+    if isinstance(sets, Sequence) and not isinstance(sets, str):
+        names += [item.get("snapshot_id") for item in sets if isinstance(item, Mapping)]
+    parameters = detail.get("requestParameters")
+    if kind == API_CALL and isinstance(parameters, Mapping):
+        names += [parameters.get("volumeId"), parameters.get("instanceId")]
+    # The ARNs of these events have the region where the account belongs, or no account: only the end is sure.
+    last = [name.rsplit("/", 1)[-1] for name in names if isinstance(name, str)]
+    return {field: tuple(dict.fromkeys(item for item in last if form.fullmatch(item))) for field, form in _IDS.items()}
+
+
+def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What SNS delivers; always one record."""
+    records = event.get("Records")
+    if not isinstance(records, list) or len(records) != 1 or not isinstance(records[0], Mapping):
+        raise BadRequest(f"Records is {_shown(records)}, expected one record of SNS")
+    notification = records[0].get("Sns")
+    text = notification.get("Message") if isinstance(notification, Mapping) else None
+    try:
+        message = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        message = None
+    if not isinstance(message, Mapping):
+        raise BadRequest(f"Records[0].Sns.Message is {_shown(text)}, expected a JSON object")
+    return message
+
+
+# --- what people, and our own schedules, say
+
+InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
+Words = Annotated[str, StringConstraints(max_length=1000)]
+Moment = Annotated[
+    str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$")
+]
+
+
+class _Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Backup(_Ask):
+    scheduled_time: Moment | None = None
+    instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
+    dry_run: bool = False
+
+
+class _Sweep(_Ask):
+    sweep: Literal[True] = True
+    scheduled_time: Moment | None = None
+
+
+class _Prune(_Ask):
+    scheduled_time: Moment | None = None
+    dry_run: bool = False
+
+
+class _Images(_Ask):
+    scheduled_time: Moment | None = None
+    instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
+
+
+def snapshot_request(event: Mapping[str, Any]) -> BackupRequest:
+    """take_snapshots: a schedule's slot, or a person."""
+    if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
+        return BackupRequest(Trigger.SCHEDULE, slot=_time("time", _text(event.get("time"))))
+    ask = _read(_Backup, event)
+    return BackupRequest(
+        trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,
+        slot=_time("scheduled_time", ask.scheduled_time) if ask.scheduled_time else None,
+        instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
+        dry_run=ask.dry_run,
+    )
+
+
+def confirm_request(event: Mapping[str, Any]) -> ConfirmRequest:
+    """confirm_snapshots: an EBS snapshot event, or the sweep."""
+    if not _is_event(event):
+        _read(_Sweep, event)
+        return ConfirmRequest(sweep=True)
+    fact = hear(event)
+    if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
+        raise BadRequest(f"detail-type is {_shown(fact.kind)} about no snapshot, expected a snapshot's event")
+    return ConfirmRequest(snapshot_ids=fact.snapshot_ids)
+
+
+def prune_request(event: Mapping[str, Any]) -> PruneRequest:
+    """prune_snapshots: BackupCompleted, the daily schedule, or a person."""
+    if isinstance(event, Mapping) and "Records" in event:
+        message = _message_of(event)
+        if message.get("event") != "BackupCompleted":
+            raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
+        return PruneRequest(Trigger.EVENT)
+    ask = _read(_Prune, event)
+    return PruneRequest(Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, dry_run=ask.dry_run)
+
+
+def advance_request(event: Mapping[str, Any]) -> AdvanceRequest:
+    """attach_volume: a volume's or an instance's event, or the sweep."""
+    if not _is_event(event):
+        _read(_Sweep, event)
+        return AdvanceRequest(sweep=True)
+    fact = hear(event)
+    if not fact.volume_ids and not fact.instance_ids:
+        raise BadRequest(f"detail-type is {_shown(fact.kind)} about no volume or instance, expected one of those")
+    return AdvanceRequest(volume_ids=fact.volume_ids, instance_ids=fact.instance_ids)
+
+
+def image_request(event: Mapping[str, Any]) -> ImageRequest:
+    """check_ami_owner: an instance's event, the daily schedule, or a person."""
+    if _is_event(event):
+        fact = hear(event)
+        if fact.kind != INSTANCE or not fact.instance_ids:
+            raise BadRequest(f"detail-type is {_shown(fact.kind)}, expected {INSTANCE}")
+        return ImageRequest(Trigger.EVENT, fact.instance_ids)
+    ask = _read(_Images, event)
+    return ImageRequest(
+        Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, tuple(dict.fromkeys(ask.instance_ids))
+    )
+
+
+def _is_event(event: Any) -> bool:
+    return isinstance(event, Mapping) and "detail-type" in event
+
+
+def _read[Model: BaseModel](model: type[Model], event: Any) -> Model:
+    try:
+        return model.model_validate(event)
+    except ValidationError as problem:
+        raise BadRequest(_sentence(problem)) from None
+
+
+def _sentence(problem: ValidationError) -> str:
+    first = problem.errors(include_url=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"]) or "event"
+    if first["type"] == "extra_forbidden":
+        return f"{field} is {_shown(first['input'])}, expected no such field"
+    if first["type"] == "missing":
+        return f"{field} is missing, expected a value"
+    return f"{field} is {_shown(first['input'])}, expected: {first['msg'].lower()}"
+
+
+def _time(field: str, text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime.min
+    if at.tzinfo is None:
+        raise BadRequest(f"{field} is {_shown(text)}, expected a time such as 2026-11-23T02:00:00Z")
+    return at.astimezone(UTC).replace(microsecond=0)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _keys(event: Any) -> str:
+    return ", ".join(sorted(map(str, event))) if isinstance(event, Mapping) else type(event).__name__
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

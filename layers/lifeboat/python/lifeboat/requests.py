@@ -1,0 +1,75 @@
+"""What the doors are asked for: EARS make these from envelopes, chains carry them out. Nouns only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    """Who woke the function."""
+
+    SCHEDULE = "schedule"
+    EVENT = "event"
+    SWEEP = "sweep"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRequest:
+    """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected."""
+
+    trigger: Trigger
+    slot: datetime | None = None
+    instance_ids: tuple[str, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmRequest:
+    """Look at the recovery points of these snapshots, or with `sweep` at all open ones."""
+
+    snapshot_ids: tuple[str, ...] = ()
+    sweep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PruneRequest:
+    """Let go what no rule keeps; with `dry_run` only say what that would be."""
+
+    trigger: Trigger
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceRequest:
+    """Move on the restores that these volumes and instances belong to, or with `sweep` all open ones."""
+
+    volume_ids: tuple[str, ...] = ()
+    instance_ids: tuple[str, ...] = ()
+    sweep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """Judge the images of these instances; none means all selected."""
+
+    trigger: Trigger
+    instance_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRestore:
+    """Roll back what has not been committed."""
+
+    restore_id: str
+    requested_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreStatus:
+    """Tell where a restore stands."""
+
+    restore_id: str

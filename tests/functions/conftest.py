@@ -1,0 +1,151 @@
+"""Doors are tested whole, with AWS's own event samples in and the effects on moto out.
+
+What moto cannot show (asynchronous states, IAM, events) is shown on the local AWS, in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lifeboat import door
+from lifeboat.aws import clients, ec2
+
+ROOT = Path(__file__).parents[2]
+TABLE = "lifeboat-state"
+ACCOUNT = "123456789012"  # moto's own
+
+
+@dataclass
+class Context:
+    """What a function is told about its invocation."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:function"
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+class World:
+    """An account with the stack's table and topic, a mailbox on the topic, and machines to save."""
+
+    def __init__(self) -> None:
+        self.ec2 = boto3.client("ec2")
+        self.sns = boto3.client("sns")
+        self.sqs = boto3.client("sqs")
+        boto3.client("dynamodb").create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.topic = self.sns.create_topic(Name="news")["TopicArn"]
+        self.mailbox = self.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
+        arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+        self.image_owner = "055430919509"
+        self.image = self.ec2.describe_images(Owners=["amazon"])["Images"][0]
+
+    def invoke(self, function: str, event: Any) -> dict[str, Any]:
+        module = importlib.import_module(f"functions.{function}.app")
+        return module.handler(event, Context())
+
+    def news(self) -> list[dict[str, Any]]:
+        """The messages told since the last look, oldest first."""
+        found: list[dict[str, Any]] = []
+        while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def launch(self, zone: str = "eu-west-1a", device: str = "/dev/sdh", disks: int = 1, **tags: str) -> str:
+        """A running instance with data disks of 20 GiB; tags: underscores stand for colons and hyphens as given."""
+        tags = tags or {"lifeboat:backup": "true", "Name": "CadoResponse"}
+        data = [
+            {
+                "DeviceName": device[:-1] + chr(ord(device[-1]) + number),
+                "Ebs": {"VolumeSize": 20, "VolumeType": "gp3", "Iops": 4000, "DeleteOnTermination": False},
+            }
+            for number in range(disks)
+        ]
+        answer = self.ec2.run_instances(
+            ImageId=self.image["ImageId"],
+            MinCount=1,
+            MaxCount=1,
+            InstanceType="t3.micro",
+            Placement={"AvailabilityZone": zone},
+            BlockDeviceMappings=[{"DeviceName": self.image["RootDeviceName"], "Ebs": {"VolumeSize": 10}}, *data],
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            ],
+        )
+        return answer["Instances"][0]["InstanceId"]
+
+    def image_metadata(self, instance_ids: list[str]) -> dict[str, dict[str, str]]:
+        return {item: {"ImageId": self.image["ImageId"], "OwnerId": self.image_owner} for item in instance_ids}
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """The snapshots that belong to a recovery point."""
+        return self.ec2.describe_snapshots(
+            OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:recovery-point"]}]
+        )["Snapshots"]
+
+    def volume_of(self, instance_id: str, device: str = "/dev/sdh") -> str:
+        [reservation] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        mappings = reservation["Instances"][0]["BlockDeviceMappings"]
+        return next(item["Ebs"]["VolumeId"] for item in mappings if item["DeviceName"] == device)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_REGION": "eu-west-1",
+        "LIFEBOAT_STACK": "lifeboat",
+        "LIFEBOAT_TABLE": TABLE,
+        "LIFEBOAT_RETENTION": "last=3 daily=14",
+        "LIFEBOAT_TRUSTED_OWNERS": "055430919509",
+        "POWERTOOLS_SERVICE_NAME": "lifeboat",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        made = World()
+        monkeypatch.setenv("LIFEBOAT_TOPIC", made.topic)
+        clients.forget()
+        door.forget()
+        # moto knows no DescribeInstanceImageMetadata; the local AWS does.
+        monkeypatch.setattr(ec2, "_image_metadata", made.image_metadata)
+        yield made
+    clients.forget()
+    door.forget()
+
+
+@pytest.fixture
+def sample() -> Callable[..., dict[str, Any]]:
+    """One of AWS's sample events, with ids replaced: `sample("ebs-createVolume-available", {"vol-old": "vol-new"})`."""
+
+    def read(name: str, replace: dict[str, str] | None = None) -> dict[str, Any]:
+        text = (ROOT / "tests" / "fixtures" / "events" / f"{name}.json").read_text()
+        for old, new in (replace or {}).items():
+            assert old in text, old
+            text = text.replace(old, new)
+        event: dict[str, Any] = json.loads(text)
+        return event
+
+    return read

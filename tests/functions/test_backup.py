@@ -1,0 +1,234 @@
+"""Backup, through its doors: take_snapshots and confirm_snapshots."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from lifeboat.aws import clients, ec2, topic
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains.backup import BackupIncomplete
+
+SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
+
+
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, code: str, *, times: int = 1, done: bool = False, instance: str = ""
+) -> None:
+    """EC2 refuses CreateSnapshots, or carries it out and loses the answer."""
+    real = ec2.create_snapshots
+    left = [times]
+
+    def call(instance_id, description, tags):
+        if left[0] and instance in ("", instance_id):
+            left[0] -= 1
+            if done:
+                real(instance_id, description, tags)
+            raise AwsError(code, "as told", answered=not done)
+        return real(instance_id, description, tags)
+
+    monkeypatch.setattr(ec2, "create_snapshots", call)
+
+
+def test_a_slot_makes_one_recovery_point_of_the_data_volumes_only(world):
+    instance = world.launch(disks=2)
+    world.launch(Name="CadoResponseWorker")
+
+    answer = world.invoke("take_snapshots", SLOT)
+
+    assert [item["instance_id"] for item in answer["begun"]] == [instance]
+    snapshots = world.snapshots()
+    assert len(snapshots) == 2
+    tags = {tag["Key"]: tag["Value"] for tag in snapshots[0]["Tags"]}
+    assert tags["lifeboat:recovery-point"] == f"rp-20261123T020000Z-{instance}"
+    assert tags["lifeboat:slot"] == "2026-11-23T02:00:00Z"
+    assert tags["lifeboat:stack"] == "lifeboat"
+    assert tags["lifeboat:volumes"] == "2"
+    [started] = world.news()
+    assert started["event"] == "BackupStarted"
+
+
+def test_the_same_slot_again_makes_nothing(world):
+    world.launch()
+    world.invoke("take_snapshots", SLOT)
+    again = world.invoke("take_snapshots", SLOT)
+    assert again["begun"] == []
+    assert len(again["already"]) == 1
+    assert len(world.snapshots()) == 1
+    assert [message["event"] for message in world.news()] == ["BackupStarted"]
+
+
+def test_the_same_slot_after_the_table_was_lost_makes_nothing(world):
+    world.launch()
+    world.invoke("take_snapshots", SLOT)
+    for item in clients.dynamodb().scan(TableName="lifeboat-state")["Items"]:
+        clients.dynamodb().delete_item(TableName="lifeboat-state", Key={key: item[key] for key in ("pk", "sk")})
+    assert world.invoke("take_snapshots", SLOT)["begun"] == []
+    assert len(world.snapshots()) == 1
+
+
+def test_a_lost_answer_makes_no_second_recovery_point(world, monkeypatch):
+    world.launch()
+    refuse(monkeypatch, "ReadTimeoutError", done=True)
+    with pytest.raises(BackupIncomplete, match="may have begun it all the same"):
+        world.invoke("take_snapshots", SLOT)
+    assert len(world.invoke("take_snapshots", SLOT)["already"]) == 1
+    assert len(world.snapshots()) == 1
+
+
+def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
+    instances = [world.launch() for _ in range(5)]
+    refuse(monkeypatch, "SnapshotCreationPerVolumeRateExceeded", instance=sorted(instances)[1])
+    with pytest.raises(BackupIncomplete, match=sorted(instances)[1]):
+        world.invoke("take_snapshots", SLOT)
+    assert len(world.snapshots()) == 4
+    told = world.news()
+    assert sorted(message["event"] for message in told) == ["BackupFailed", "BackupStarted"]
+    failed = next(message for message in told if message["event"] == "BackupFailed")
+    assert failed["subject"]["instance_id"] == sorted(instances)[1]
+
+    retried = world.invoke("take_snapshots", SLOT)
+    assert [item["instance_id"] for item in retried["begun"]] == [sorted(instances)[1]]
+    assert len(world.snapshots()) == 5
+
+
+def test_an_instance_without_data_is_told_and_not_retried(world):
+    instance = world.launch(disks=0)
+    answer = world.invoke("take_snapshots", SLOT)
+    assert [item["instance_id"] for item in answer["failed"]] == [instance]
+    [failed] = world.news()
+    assert failed["event"] == "BackupFailed"
+    assert "has no data volume" in failed["summary"] + str(failed["details"])
+    world.invoke("take_snapshots", SLOT)
+    assert world.news() == [], "told once"
+
+
+def test_a_terminated_instance_is_left_out_silently(world):
+    world.ec2.terminate_instances(InstanceIds=[world.launch()])
+    answer = world.invoke("take_snapshots", SLOT)
+    assert len(answer["skipped"]) == 1
+    assert world.news() == []
+
+
+def test_a_dry_run_changes_nothing(world):
+    instance = world.launch()
+    answer = world.invoke("take_snapshots", {**SLOT, "dry_run": True})
+    assert answer["dry_run"] is True
+    assert [item["instance_id"] for item in answer["begun"]] == [instance]
+    assert world.snapshots() == []
+    assert world.news() == []
+
+
+def test_by_hand_for_one_instance(world):
+    instance, _ = world.launch(), world.launch()
+    answer = world.invoke("take_snapshots", {"instance_ids": [instance]})
+    assert [item["instance_id"] for item in answer["begun"]] == [instance]
+
+
+def test_naming_an_instance_that_is_not_selected_is_refused_in_one_sentence(world):
+    stranger = world.launch(Name="x")
+    answer = world.invoke("take_snapshots", {"instance_ids": [stranger]})
+    assert "expected instances that carry the tag lifeboat:backup=true" in answer["refused"]
+    assert world.snapshots() == []
+
+
+def test_the_owner_of_the_image_is_no_condition_of_a_backup(world, monkeypatch):
+    world.launch()
+
+    def no_rights(_ids):
+        raise AwsError("UnauthorizedOperation", "no", answered=True)
+
+    monkeypatch.setattr(ec2, "image_owners", no_rights)
+    assert len(world.invoke("take_snapshots", SLOT)["begun"]) == 1
+
+
+@pytest.fixture
+def begun(world):
+    instance = world.launch()
+    world.invoke("take_snapshots", SLOT)
+    world.news()
+    return f"rp-20261123T020000Z-{instance}"
+
+
+def event_of(world, sample, name="ebs-createSnapshot-succeeded"):
+    [snapshot] = world.snapshots()
+    return sample(name, {"snap-0a1b2c3d4e5f60718": snapshot["SnapshotId"]})
+
+
+def test_a_snapshot_event_completes_the_backup(world, begun, sample):
+    assert world.invoke("confirm_snapshots", event_of(world, sample))["completed"] == [begun]
+    [completed] = world.news()
+    assert completed["event"] == "BackupCompleted"
+    assert completed["subject"]["recovery_point"] == begun
+
+
+def test_a_doubled_event_and_the_sweep_tell_nothing_twice(world, begun, sample):
+    for event in (event_of(world, sample), event_of(world, sample), {"sweep": True}):
+        world.invoke("confirm_snapshots", event)
+    assert [message["event"] for message in world.news()] == ["BackupCompleted"]
+
+
+def test_a_lost_event_costs_a_sweep(world, begun):
+    assert world.invoke("confirm_snapshots", {"sweep": True})["completed"] == [begun]
+    assert [message["event"] for message in world.news()] == ["BackupCompleted"]
+    assert world.invoke("confirm_snapshots", {"sweep": True}) == {"completed": [], "failed": [], "pending": []}
+
+
+def test_an_event_of_a_snapshot_that_is_not_ours_is_left_alone(world, sample):
+    assert world.invoke("confirm_snapshots", sample("ebs-createSnapshot-succeeded"))["completed"] == []
+    assert world.news() == []
+
+
+def state_of(monkeypatch, **facts):
+    """Let EC2 show the snapshots otherwise than moto does."""
+    from dataclasses import replace
+
+    real = ec2.recovery_point_snapshots
+    monkeypatch.setattr(
+        ec2, "recovery_point_snapshots", lambda filters=None: tuple(replace(item, **facts) for item in real(filters))
+    )
+
+
+def test_a_claim_of_success_is_not_believed(world, begun, sample, monkeypatch):
+    state_of(monkeypatch, state="pending")
+    answer = world.invoke("confirm_snapshots", event_of(world, sample))
+    assert answer["completed"] == []
+    assert [item["recovery_point"] for item in answer["pending"]] == [begun]
+    assert world.news() == []
+
+
+def test_a_snapshot_in_error_is_told_as_a_failure_with_its_cause(world, begun, monkeypatch):
+    state_of(monkeypatch, state="error", state_message="Given key ID is not accessible")
+    answer = world.invoke("confirm_snapshots", {"sweep": True})
+    assert [item["recovery_point"] for item in answer["failed"]] == [begun]
+    [failed] = world.news()
+    assert failed["event"] == "BackupFailed"
+    assert failed["severity"] in {"warning", "critical"}
+    assert "Given key ID is not accessible" in str(failed)
+
+
+def test_a_message_that_could_not_be_published_is_told_by_the_next_look(world, begun, monkeypatch):
+    real = topic.publish
+
+    def broken(*_):
+        raise ClientError({"Error": {"Code": "InternalError"}}, "Publish")
+
+    monkeypatch.setattr(topic, "publish", broken)
+    with pytest.raises(ClientError):
+        world.invoke("confirm_snapshots", {"sweep": True})
+    monkeypatch.setattr(topic, "publish", real)
+    assert world.invoke("confirm_snapshots", {"sweep": True})["completed"] == [begun]
+    assert [message["event"] for message in world.news()] == ["BackupCompleted"]
+
+
+def test_botocores_own_lost_answer_is_translated(world, monkeypatch):
+    instance = world.launch()
+
+    def lost(**_):
+        raise ReadTimeoutError(endpoint_url="https://ec2")
+
+    monkeypatch.setattr(clients.ec2_writes(), "create_snapshots", lost)
+    with pytest.raises(AwsError) as problem:
+        ec2.create_snapshots(instance, "why", {"a": "b"})
+    assert not problem.value.answered
+    assert world.snapshots() == []
