@@ -1,0 +1,379 @@
+"""Retention: which recovery points stay and which go, each with the reason. Silence keeps.
+
+All is seen before anything is decided, and what is not sure stays. For each chain (the line of data of one volume):
+
+* **Counted** are the good recovery points of this stack: whole, completed, in the standard tier, not dated in the
+  future, not locked, shared or used by an image. Only they fill the policy's places and the floor. A held one counts:
+  it is good, and it is there.
+* **The floor**: the newest `min_keep` counted ones stay whatever the policy says, and so does the newest one of each
+  volume that still exists. The second matters where a restored volume and the one that it was copied from are both
+  still backed up: they share a chain, and neither may push out the other's only copy.
+* **The policy** is that of the instance that the chain's newest recovery point is of: its own, if it has one, else the
+  stack's. If the stack's cannot be read, everything stays; if one of the chain's instances has one that cannot be
+  read, the chain stays.
+* **The cap**: at most `max_delete_share` of a chain goes in one run, the oldest first, but one always may.
+
+A recovery point of several volumes belongs to several chains. It goes, whole, when each of them lets it go.
+
+Failed and incomplete ones are no backups: they go when they are older than `failed_after` and every chain of theirs
+has a later counted one. A deletion that was cut off leaves an incomplete one, so the next run ends it in this way.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from math import floor
+from operator import attrgetter
+
+from lifeboat.model import Condition, RecoveryPoint, Tag
+from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+
+__all__ = [
+    "Limits",
+    "Policy",
+    "PolicyError",
+    "RetentionError",
+    "RetentionPlan",
+    "Verdict",
+    "parse_policy",
+    "plan",
+]
+
+LISTED = 5
+"""So many recovery points are named in one notice, the rest counted."""
+
+_REMOVABLE = {Condition.FAILED, Condition.INCOMPLETE}
+
+_NOT_GOOD = {
+    Condition.PENDING: "its snapshots are not completed yet, so it is no backup, and it may become one",
+    Condition.ARCHIVED: "a snapshot of it is in the archive tier; whoever put it there decides about it",
+    Condition.RECYCLED: "a snapshot of it is in the Recycle Bin; whoever put it there decides about it",
+}
+
+
+class RetentionError(ValueError):
+    """What the planner was given makes no sense: the sentence names the field, the value and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What retention never does, whatever the policy says.
+
+    `min_keep`: the newest good recovery points of each chain that stay, from 1. `max_delete_share`: the part of a chain
+    (above 0, up to 1) that may go in one run; one always may. `grace`: what is younger stays. `orphan_keep`: like
+    `min_keep`, for a chain whose volume is gone (or not known to exist), if that is more; with None it is `min_keep`.
+    Either way its last ones stay for ever. `failed_after`: how long failed and incomplete ones stay to be looked at.
+
+    Raises RetentionError for a value out of range.
+    """
+
+    min_keep: int = 3
+    max_delete_share: float = 0.5
+    grace: timedelta = timedelta(days=1)
+    orphan_keep: int | None = None
+    failed_after: timedelta = timedelta(days=7)
+
+    def __post_init__(self) -> None:
+        if self.min_keep < 1:
+            raise RetentionError(f"min_keep is {self.min_keep}, expected at least 1")
+        if not 0 < self.max_delete_share <= 1:
+            raise RetentionError(f"max_delete_share is {self.max_delete_share}, expected more than 0 and at most 1")
+        if self.orphan_keep is not None and self.orphan_keep < 1:
+            raise RetentionError(f"orphan_keep is {self.orphan_keep}, expected at least 1, or None")
+        for name, span in (("grace", self.grace), ("failed_after", self.failed_after)):
+            if span < timedelta(0):
+                raise RetentionError(f"{name} is {span}, expected a span of time that is not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of one recovery point, and every reason for it: one sentence each, at least one."""
+
+    point: RecoveryPoint
+    keep: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionPlan:
+    """A verdict for every recovery point, oldest first, and `notices`: what a person should be told."""
+
+    verdicts: tuple[Verdict, ...]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> tuple[RecoveryPoint, ...]:
+        return tuple(verdict.point for verdict in self.verdicts if verdict.keep)
+
+    @property
+    def deletions(self) -> tuple[RecoveryPoint, ...]:
+        """What goes, oldest first. Cut off anywhere, a new plan goes on with the rest."""
+        return tuple(verdict.point for verdict in self.verdicts if not verdict.keep)
+
+    @property
+    def saved_gib(self) -> int:
+        """GiB of the volumes of what goes: an upper bound.
+
+        Snapshots are incremental, and deleting one frees only the blocks that no other one needs
+        (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-deleting-snapshot.html).
+        """
+        return sum(point.size for point in self.deletions)
+
+
+def plan(
+    points: Sequence[RecoveryPoint],
+    *,
+    now: datetime,
+    policy: Policy | PolicyError,
+    overrides: Mapping[str, Policy | PolicyError],
+    limits: Limits,
+    stack: str,
+    living_volumes: Collection[str] | None,
+) -> RetentionPlan:
+    """Decide about every recovery point, at `now` (aware).
+
+    `policy` is the stack's; `overrides` are those of instances, by instance id; a PolicyError in either place stands
+    for one that could not be read. `living_volumes` are the ids of volumes, and of chains, that still exist; None means
+    that it is not known, and then whatever either case would keep is kept.
+
+    The order of `points` does not matter. Raises RetentionError for a time without a zone.
+    """
+    if now.tzinfo is None:
+        raise RetentionError(f"now is {now.isoformat()}, expected a time with a zone")
+    for point in points:
+        if point.taken_at.tzinfo is None:
+            raise RetentionError(
+                f"recovery point {point.id} was taken at {point.taken_at.isoformat()}, expected a time with a zone"
+            )
+    living = None if living_volumes is None else frozenset(living_volumes)
+    cases = _cases(points, now, limits, stack)
+    chains = _chains(cases)
+    for chain in chains.values():
+        _judge(chain, policy, overrides, limits, living)
+    notices = [
+        *_policy_notices(policy, overrides),
+        *_future_notice(cases, now, stack),
+        *_postpone(cases, chains, limits),
+    ]
+    return RetentionPlan(tuple(_verdict(case, chains, limits) for case in cases), tuple(notices))
+
+
+@dataclass(slots=True)
+class _Case:
+    """A recovery point on trial: the reasons for which it stays pile up, and what has none in the end goes.
+
+    `chains` are the ones with a say; what is not ours, or wrongly dated, has none, and a reason to stay instead.
+    `counted` ones are backups that the policy and the floor are about, `removable` ones are what is left of failed
+    ones. What is neither has a reason to stay, too.
+    """
+
+    point: RecoveryPoint
+    reasons: list[str]
+    chains: tuple[str, ...] = ()
+    counted: bool = False
+    removable: bool = False
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The cases of one chain, oldest first."""
+
+    name: str
+    counted: list[_Case] = field(default_factory=list)
+    removable: list[_Case] = field(default_factory=list)
+    instances: set[str] = field(default_factory=set)
+    newest_instance: str = ""
+    newest_of_volume: dict[str, _Case] = field(default_factory=dict)  # counted ones
+    verdict: str = ""  # why the counted ones that nothing keeps go
+
+    @property
+    def size(self) -> int:
+        return len(self.counted) + len(self.removable)
+
+    def allowance(self, limits: Limits) -> int:
+        """How many may go in one run."""
+        # The small addend undoes binary fractions: 0.29 * 100 is 28.999999999999996.
+        return max(1, floor(limits.max_delete_share * self.size + 1e-9))
+
+
+def _cases(points: Iterable[RecoveryPoint], now: datetime, limits: Limits, stack: str) -> list[_Case]:
+    """Every recovery point, oldest first, with the reasons that it has by itself, before any chain is asked."""
+    young, failed = _before(now, limits.grace), _before(now, limits.failed_after)
+    cases = []
+    for point in sorted(points, key=attrgetter("taken_at", "id")):
+        case = _Case(point, reasons := [])
+        cases.append(case)
+        chains = point.chains
+        if point.stack != stack:
+            reasons.append(_whose(point, stack))
+        elif not chains:
+            reasons.append("its snapshots tell of no chain, so nothing is known of what it is a copy of")
+        elif point.taken_at > now:
+            reasons.append(f"it is dated {point.taken_at.isoformat()}, in the future, so its date means nothing")
+        else:
+            case.chains = chains
+            condition, blocked = point.condition, point.blocked_by
+            case.counted = condition is Condition.GOOD and not blocked
+            case.removable = condition in _REMOVABLE
+            if point.held:
+                reasons.append(f"it is held by the tag {Tag.HOLD}")
+            if blocked:
+                reasons.append(f"it cannot be deleted, nor counted on: {', '.join(blocked)}")
+            if point.taken_at > young:
+                reasons.append(f"it is younger than the grace period of {_span(limits.grace)}")
+            if case.removable and point.taken_at > failed:
+                reasons.append(f"it is {condition}, and such ones can be looked at for {_span(limits.failed_after)}")
+            if condition in _NOT_GOOD:
+                reasons.append(_NOT_GOOD[condition])
+    return cases
+
+
+def _before(now: datetime, span: timedelta) -> datetime:
+    try:
+        return now - span
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _span(span: timedelta) -> str:
+    number, unit = (
+        (span.days, "day") if span % timedelta(days=1) == timedelta(0) else (span.total_seconds() / 3600, "hour")
+    )
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
+
+
+def _whose(point: RecoveryPoint, stack: str) -> str:
+    if not point.stack:
+        return f"it carries no tag {Tag.STACK}, so it is not known to be ours"
+    return f"it belongs to the stack {point.stack}, not to {stack}"
+
+
+def _chains(cases: Iterable[_Case]) -> dict[str, _Chain]:
+    chains: dict[str, _Chain] = {}
+    for case in cases:
+        for name in case.chains:
+            chain = chains.get(name)
+            if chain is None:
+                chain = chains[name] = _Chain(name)
+            chain.instances.add(case.point.instance_id)
+            chain.newest_instance = case.point.instance_id
+            if case.removable:
+                chain.removable.append(case)
+            elif case.counted:
+                chain.counted.append(case)
+                for member in case.point.members:
+                    if member.story.chain == name:
+                        chain.newest_of_volume[member.story.volume_id] = case
+    return chains
+
+
+def _judge(
+    chain: _Chain,
+    policy: Policy | PolicyError,
+    overrides: Mapping[str, Policy | PolicyError],
+    limits: Limits,
+    living: frozenset[str] | None,
+) -> None:
+    """Give every case of the chain the reasons for which the chain keeps it."""
+    chosen = _policy_of(chain, policy, overrides)
+    if isinstance(chosen, PolicyError):
+        for case in (*chain.counted, *chain.removable):
+            _keep(case, chain, f"its retention policy cannot be read: {chosen}")
+        return
+    newest_first = chain.counted[::-1]
+    size, name = _floor(chain, limits, living)
+    for number, case in enumerate(newest_first[:size], start=1):
+        _keep(case, chain, f"it is number {number} of the {name}")
+    for volume, case in chain.newest_of_volume.items():
+        if living is None or volume in living:
+            _keep(case, chain, f"it is the newest good one of volume {volume}")
+    for place, reasons in chosen.reasons([case.point.taken_at for case in newest_first]).items():
+        _keep(newest_first[place], chain, *reasons)
+    for case in chain.removable:
+        if not newest_first or newest_first[0].point.taken_at <= case.point.taken_at:
+            _keep(case, chain, "no later good one has come after it yet")
+    chain.verdict = f'no rule of the policy "{chosen}" keeps it, nor is it one of the {name}'
+
+
+def _policy_of(
+    chain: _Chain, policy: Policy | PolicyError, overrides: Mapping[str, Policy | PolicyError]
+) -> Policy | PolicyError:
+    """The chain's policy, or an error if any that could have a say has one: an error keeps."""
+    if isinstance(policy, PolicyError):
+        return policy
+    for instance in sorted(chain.instances.intersection(overrides)):
+        own = overrides[instance]
+        if isinstance(own, PolicyError):
+            return own
+    return overrides.get(chain.newest_instance, policy)
+
+
+def _floor(chain: _Chain, limits: Limits, living: frozenset[str] | None) -> tuple[int, str]:
+    """How many of its newest counted ones this chain keeps whatever the policy says, and what they are called."""
+    size = limits.min_keep
+    gone = living is None or living.isdisjoint({chain.name, *chain.newest_of_volume})
+    if gone:
+        size = max(size, limits.orphan_keep or 0)
+    volume_is = "is gone" if living is not None else "may be gone"
+    return size, f"{size} newest good ones" + (f", which stay for ever because the volume {volume_is}" if gone else "")
+
+
+def _keep(case: _Case, chain: _Chain, *reasons: str) -> None:
+    if len(case.chains) > 1:
+        case.reasons.extend(f"chain {chain.name}: {reason}" for reason in reasons)
+    else:
+        case.reasons.extend(reasons)
+
+
+def _postpone(cases: Iterable[_Case], chains: Mapping[str, _Chain], limits: Limits) -> Iterator[str]:
+    """Keep for this run what is above the cap, the newest first, and tell how many of each chain that are."""
+    going: Counter[str] = Counter()
+    waiting: Counter[str] = Counter()
+    for case in cases:
+        if case.reasons:
+            continue
+        full = [name for name in case.chains if going[name] >= chains[name].allowance(limits)]
+        if full:
+            waiting.update(full)
+            case.reasons.extend(f"it may go, but chain {name} loses no more in one run" for name in full)
+        else:
+            going.update(case.chains)
+    for name, count in sorted(waiting.items()):
+        chain = chains[name]
+        yield (
+            f"Chain {name}: {count} more recovery points may go and wait for the next run, because no more than "
+            f"{chain.allowance(limits)} of its {chain.size} go in one ({limits.max_delete_share:.0%} at most)."
+        )
+
+
+def _policy_notices(policy: Policy | PolicyError, overrides: Mapping[str, Policy | PolicyError]) -> Iterator[str]:
+    if isinstance(policy, PolicyError):
+        yield f"Everything is kept, because the stack's retention policy cannot be read: {policy}."
+    for instance, own in sorted(overrides.items()):
+        if isinstance(own, PolicyError):
+            yield (
+                f"All recovery points of instance {instance} and its chains are kept, because its tag {Tag.RETENTION} "
+                f"cannot be read: {own}."
+            )
+
+
+def _future_notice(cases: Iterable[_Case], now: datetime, stack: str) -> Iterator[str]:
+    future = [case.point.id for case in cases if case.point.taken_at > now and case.point.stack == stack]
+    if future:
+        names = ", ".join(future[:LISTED]) + (f" and {len(future) - LISTED} more" if len(future) > LISTED else "")
+        yield f"Dated in the future, and kept without being counted on: {names}."
+
+
+def _verdict(case: _Case, chains: Mapping[str, _Chain], limits: Limits) -> Verdict:
+    if case.reasons:
+        return Verdict(case.point, True, tuple(case.reasons))
+    if case.removable:
+        age = _span(limits.failed_after)
+        return Verdict(case.point, False, (f"it is {case.point.condition}, older than {age}, and a later one is good",))
+    verdicts = [chains[name].verdict for name in case.chains]
+    if len(verdicts) > 1:
+        verdicts = [f"chain {name}: {verdict}" for name, verdict in zip(case.chains, verdicts, strict=True)]
+    return Verdict(case.point, False, tuple(verdicts))
