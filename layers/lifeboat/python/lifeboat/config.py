@@ -40,6 +40,11 @@ class Config:
     encrypt_restored: bool = True
     deadlines: Mapping[str, timedelta] = field(default_factory=dict)
 
+    @property
+    def account(self) -> str:
+        """The account the stack is in, as its topic's ARN tells."""
+        return self.topic_arn.split(":")[4]
+
 
 def load(environment: Mapping[str, str] | None = None) -> Config:
     """Read the configuration. Raises ConfigError naming the variable, its value and what was expected."""

@@ -16,12 +16,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from lifeboat.model import RecoveryPointChoice, RestoreRequest, VolumeOverrides
 from lifeboat.requests import (
     AdvanceRequest,
     BackupRequest,
+    CancelRestore,
     ConfirmRequest,
     ImageRequest,
     PruneRequest,
+    RestoreStatus,
     Trigger,
 )
 
@@ -133,6 +136,10 @@ def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
+RecoveryPointName = Annotated[
+    str, StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$")
+]
+RestoreId = Annotated[str, StringConstraints(pattern=r"^restore-[0-9a-f]{16}$")]
 Words = Annotated[str, StringConstraints(max_length=1000)]
 Moment = Annotated[
     str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$")
@@ -164,6 +171,49 @@ class _Images(_Ask):
     instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
 
 
+class _Choice(_Ask):
+    chain: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    instance_id: InstanceId | None = None
+    before: Moment | None = None
+
+
+class _Override(_Ask):
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class _Volume(_Ask):
+    type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
+    size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    iops: Annotated[int, Field(ge=100, le=256_000)] | None = None
+    throughput: Annotated[int, Field(ge=125, le=2_000)] | None = None
+    encrypted: bool | None = None
+    kms_key_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
+
+
+class _Restore(_Ask):
+    instance_id: InstanceId
+    recovery_point: RecoveryPointName | Annotated[list[SnapshotId], Field(min_length=1, max_length=40)] | _Choice
+    request_id: Annotated[str, StringConstraints(max_length=128)] = ""
+    dry_run: bool = False
+    device: Annotated[str, StringConstraints(pattern=r"^/dev/(sd|xvd)[a-z]{1,2}$")] | None = None
+    ami_override: _Override | None = None
+    volume: _Volume = _Volume()
+    start: bool | None = None
+    requested_by: Words = ""
+    reason: Words = ""
+
+
+class _Cancel(_Ask):
+    cancel: RestoreId
+    requested_by: Words = ""
+    reason: Words = ""
+
+
+class _Status(_Ask):
+    status: RestoreId
+
+
 def snapshot_request(event: Mapping[str, Any]) -> BackupRequest:
     """take_snapshots: a schedule's slot, or a person."""
     if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
@@ -186,6 +236,41 @@ def confirm_request(event: Mapping[str, Any]) -> ConfirmRequest:
     if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
         raise BadRequest(f"detail-type is {_shown(fact.kind)} about no snapshot, expected a snapshot's event")
     return ConfirmRequest(snapshot_ids=fact.snapshot_ids)
+
+
+def restore_request(event: Mapping[str, Any]) -> RestoreRequest | CancelRestore | RestoreStatus:
+    """restore_volume: a person asks for a restore, calls one off, or asks how one stands."""
+    if isinstance(event, Mapping) and "status" in event:
+        return RestoreStatus(_read(_Status, event).status)
+    if isinstance(event, Mapping) and "cancel" in event:
+        off = _read(_Cancel, event)
+        return CancelRestore(off.cancel, off.requested_by, off.reason)
+    ask = _read(_Restore, event)
+    return RestoreRequest(
+        instance_id=ask.instance_id,
+        request_id=ask.request_id,
+        recovery_point=_choice(ask.recovery_point),
+        dry_run=ask.dry_run,
+        device=ask.device,
+        ami_override_reason=ask.ami_override.reason if ask.ami_override else None,
+        volume=VolumeOverrides(**ask.volume.model_dump()),
+        start=ask.start,
+        requested_by=ask.requested_by,
+        reason=ask.reason,
+    )
+
+
+def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
+    if isinstance(asked, _Choice):
+        before = _time("recovery_point.before", asked.before) if asked.before else None
+        return RecoveryPointChoice(chain=asked.chain, instance_id=asked.instance_id, before=before)
+    if isinstance(asked, list):
+        return RecoveryPointChoice(snapshot_ids=tuple(dict.fromkeys(asked)))
+    if asked == "latest":
+        return RecoveryPointChoice()
+    if _IDS["snapshot_ids"].fullmatch(asked):
+        return RecoveryPointChoice(snapshot_ids=(asked,))
+    return RecoveryPointChoice(id=asked)
 
 
 def prune_request(event: Mapping[str, Any]) -> PruneRequest:
@@ -236,7 +321,7 @@ def _read[Model: BaseModel](model: type[Model], event: Any) -> Model:
 
 def _sentence(problem: ValidationError) -> str:
     first = problem.errors(include_url=False, include_context=False)[0]
-    field = ".".join(str(part) for part in first["loc"]) or "event"
+    field = " ".join(".".join(str(part) for part in first["loc"])[:SHOWN].split()) or "event"
     if first["type"] == "extra_forbidden":
         return f"{field} is {_shown(first['input'])}, expected no such field"
     if first["type"] == "missing":

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Trust
+from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Restore, RestoreState, Trust
 from lifeboat.rules.catalogue import iso
 
 VERSION = "1"
@@ -217,27 +217,63 @@ def snapshots_pruned(
     )
 
 
-def restore_told(
-    event: str,
-    *,
-    stack: str,
-    at: datetime,
-    restore_id: str,
-    instance_id: str,
-    summary: str,
-    details: Mapping[str, Any],
-    next_steps: Sequence[str] = (),
+def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) -> News:
+    """A restore has been checked, recorded and begun."""
+    return News(
+        event="RestoreStarted",
+        at=at,
+        stack=stack,
+        subject=_restore(restore),
+        summary=f"The restore of {restore.recovery_point_id} onto {restore.instance_id} has begun.",
+        details={
+            "requested_by": restore.requested_by,
+            "reason": restore.reason,
+            "ami_override": restore.ami_override,
+            "plan": plan.splitlines(),
+        },
+        next_steps=(f'To call it off: invoke RestoreVolumeFunction with {{"cancel": "{restore.id}"}}.',),
+    )
+
+
+def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str) -> News:
+    """The pre-flight found what forbids a restore. Nothing was touched."""
+    return News(
+        event="RestoreRefused",
+        at=at,
+        stack=stack,
+        subject={"instance_id": instance_id},
+        summary=f"A restore onto {instance_id} was refused; nothing was touched.",
+        details={"requested_by": asked_by, "reasons": list(reasons)},
+        next_steps=("Mend what the reasons name, then ask again, with dry_run first.",),
+    )
+
+
+def restore_ended(
+    *, stack: str, at: datetime, restore: Restore, summary: str, details: Mapping[str, Any], next_steps: Sequence[str]
 ) -> News:
     """What became of a restore."""
+    event = {
+        RestoreState.COMPLETED: "RestoreCompleted",
+        RestoreState.ROLLED_BACK: "RestoreRolledBack",
+        RestoreState.FAILED: "RestoreFailed",
+    }[restore.status]
     return News(
         event=event,
         at=at,
         stack=stack,
-        subject={"restore_id": restore_id, "instance_id": instance_id},
+        subject=_restore(restore),
         summary=summary,
         details=details,
         next_steps=tuple(next_steps),
     )
+
+
+def _restore(restore: Restore) -> dict[str, str]:
+    return {
+        "restore_id": restore.id,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+    }
 
 
 def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: AmiVerdict) -> News:

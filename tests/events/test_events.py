@@ -1,0 +1,231 @@
+"""EARS: every sample of AWS's events is understood, or refused with one sentence."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifeboat import events
+from lifeboat.events import BadRequest, hear
+from lifeboat.requests import AdvanceRequest, BackupRequest, ConfirmRequest, ImageRequest, PruneRequest, Trigger
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = {
+    path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "tests" / "fixtures" / "events").glob("*.json"))
+}
+DOORS = {
+    "take_snapshots": events.snapshot_request,
+    "confirm_snapshots": events.confirm_request,
+    "prune_snapshots": events.prune_request,
+    "restore_volume": events.restore_request,
+    "attach_volume": events.advance_request,
+    "check_ami_owner": events.image_request,
+}
+
+SNAP, SNAP2, COPY = "snap-0a1b2c3d4e5f60718", "snap-0b2c3d4e5f6071829", "snap-0c3d4e5f607182930"
+VOL, INSTANCE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
+
+# what each sample is heard as: (event, result, the resources named); None: refused
+HEARD: dict[str, tuple[str, str, str] | None] = {
+    "cloudtrail-AttachVolume-RECONSTRUCTED": ("AttachVolume", "", VOL),
+    "cloudtrail-DetachVolume": ("DetachVolume", "", VOL),
+    "ebs-archiveSnapshot-succeeded": ("archiveSnapshot", "succeeded", SNAP),
+    "ebs-attachVolume-failed": ("attachVolume", "failed", VOL),
+    "ebs-copySnapshot-failed": ("copySnapshot", "failed", COPY),
+    "ebs-copySnapshot-missed-duration-1st-event": ("copySnapshot", "", COPY),
+    "ebs-copySnapshot-standard-succeeded": ("copySnapshot", "succeeded", COPY),
+    "ebs-copySnapshot-timebased-late-2nd-event": ("copySnapshot", "succeeded", COPY),
+    "ebs-copySnapshot-timebased-succeeded": ("copySnapshot", "succeeded", COPY),
+    "ebs-createSnapshot-failed": ("createSnapshot", "failed", SNAP),
+    "ebs-createSnapshot-succeeded": ("createSnapshot", "succeeded", SNAP),
+    "ebs-createSnapshots-failed": ("createSnapshots", "failed", SNAP),
+    "ebs-createSnapshots-succeeded": ("createSnapshots", "succeeded", SNAP2),
+    "ebs-createVolume-available": ("createVolume", "available", VOL),
+    "ebs-createVolume-failed": ("createVolume", "failed", VOL),
+    "ebs-deleteVolume": ("deleteVolume", "deleted", VOL),
+    "ebs-fsr-state-change": ("", "enabled", SNAP),
+    "ebs-initializeVolume-succeeded": ("initializeVolume", "succeeded", VOL),
+    "ebs-lockSnapshot-succeeded": ("lockSnapshot", "succeeded", SNAP),
+    "ebs-modifyVolume-optimizing": ("modifyVolume", "optimizing", VOL),
+    "ebs-reattachVolume-failed": ("reattachVolume", "failed", VOL),
+    "ebs-shareSnapshot": ("shareSnapshot", "succeeded", SNAP),
+    "ebs-sharedVolumeCopy-RECONSTRUCTED": ("sharedVolumeCopy", "completed", VOL),
+    "ec2-ami-state-available": ("", "available", "ami-0abcdef1234567890"),
+    "ec2-ami-state-deregistered": ("", "deregistered", "ami-0abcdef1234567890"),
+    "ec2-ami-state-disabled": ("", "disabled", "ami-0abcdef1234567890"),
+    "ec2-ami-state-failed": ("", "failed", "ami-0abcdef1234567890"),
+    "ec2-instance-state-pending": ("", "pending", INSTANCE),
+    "ec2-instance-state-running": ("", "running", INSTANCE),
+    "ec2-instance-state-shutting-down": ("", "shutting-down", INSTANCE),
+    "ec2-instance-state-stopped": ("", "stopped", INSTANCE),
+    "ec2-instance-state-stopping": ("", "stopping", INSTANCE),
+    "ec2-instance-state-terminated": ("", "terminated", INSTANCE),
+    "eventbridge-scheduled-rule": ("", "", ""),
+    "scheduler-default-no-input": ("", "", ""),
+    # not events of EventBridge
+    "lambda-onfailure-destination": None,
+    "scheduler-dlq-sqs-message": None,
+    "scheduler-lambda-event-delivered": None,
+    "scheduler-target-input-template": None,
+    "sns-to-lambda": None,
+}
+
+
+def test_every_sample_has_its_expectation():
+    assert set(SAMPLES) == set(HEARD)
+    assert len(SAMPLES) == 40
+
+
+@pytest.mark.parametrize("name", sorted(HEARD))
+def test_a_sample_is_understood_or_refused_with_one_sentence(name):
+    expected = HEARD[name]
+    if expected is None:
+        with pytest.raises(BadRequest) as refusal:
+            hear(SAMPLES[name])
+        assert "expected" in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+        return
+    fact = hear(SAMPLES[name])
+    assert (fact.event, fact.result) == expected[:2]
+    named = {*fact.snapshot_ids, *fact.volume_ids, *fact.instance_ids, *fact.image_ids}
+    assert expected[2] in named if expected[2] else not named
+    assert fact.account in {"111122223333", "444455556666"}
+    assert fact.region
+
+
+@pytest.mark.parametrize("door", sorted(DOORS))
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_a_door_hears_what_is_for_it_and_refuses_the_rest(door, name):
+    try:
+        DOORS[door](SAMPLES[name])
+    except BadRequest as refusal:
+        assert "expected" in str(refusal)  # noqa: PT017 - either outcome is right, but only these two
+        assert "\n" not in str(refusal)
+
+
+def test_a_stray_blank_in_the_events_name_is_forgiven():
+    sample = json.loads(json.dumps(SAMPLES["ebs-initializeVolume-succeeded"]))
+    sample["detail"]["event"] = " initializeVolume"
+    assert hear(sample).event == "initializeVolume"
+
+
+@pytest.mark.parametrize("path", sorted(path for path in (ROOT / "events").rglob("*.json")), ids=lambda p: p.stem)
+def test_the_test_events_of_every_door_are_understood(path):
+    DOORS[path.parent.name](json.loads(path.read_text()))
+
+
+def test_every_door_has_a_test_event():
+    assert {path.name for path in (ROOT / "events").iterdir()} == set(DOORS)
+
+
+UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("door", "event", "request_"),
+    [
+        (
+            "take_snapshots",
+            {"scheduled_time": "2026-11-23T02:00:00Z"},
+            BackupRequest(Trigger.SCHEDULE, slot=UTC_2),
+        ),
+        ("take_snapshots", SAMPLES["eventbridge-scheduled-rule"], BackupRequest(Trigger.SCHEDULE, slot=UTC_2)),
+        (
+            "take_snapshots",
+            {"instance_ids": [INSTANCE, INSTANCE], "dry_run": True},
+            BackupRequest(Trigger.MANUAL, instance_ids=(INSTANCE,), dry_run=True),
+        ),
+        ("confirm_snapshots", {"sweep": True}, ConfirmRequest(sweep=True)),
+        (
+            "confirm_snapshots",
+            SAMPLES["ebs-createSnapshots-succeeded"],
+            ConfirmRequest(snapshot_ids=(SNAP, SNAP2)),
+        ),
+        ("prune_snapshots", {"dry_run": True}, PruneRequest(Trigger.MANUAL, dry_run=True)),
+        ("prune_snapshots", {"scheduled_time": "2026-11-23T02:00:00Z"}, PruneRequest(Trigger.SCHEDULE)),
+        (
+            "prune_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted"}'}}]},
+            PruneRequest(Trigger.EVENT),
+        ),
+        ("attach_volume", {"sweep": True}, AdvanceRequest(sweep=True)),
+        ("attach_volume", SAMPLES["ebs-createVolume-available"], AdvanceRequest(volume_ids=(VOL,))),
+        ("attach_volume", SAMPLES["ec2-instance-state-stopped"], AdvanceRequest(instance_ids=(INSTANCE,))),
+        ("check_ami_owner", SAMPLES["ec2-instance-state-running"], ImageRequest(Trigger.EVENT, (INSTANCE,))),
+        ("check_ami_owner", {}, ImageRequest(Trigger.MANUAL)),
+        ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(Trigger.SCHEDULE)),
+    ],
+)
+def test_what_a_door_makes_of_its_event(door, event, request_):
+    assert DOORS[door](event) == request_
+
+
+@pytest.mark.parametrize(
+    ("door", "event", "sentence"),
+    [
+        ("take_snapshots", {"instance_ids": ["i-1"]}, "instance_ids.0 is 'i-1', expected"),
+        ("take_snapshots", {"instance_ids": INSTANCE}, "instance_ids is"),
+        ("take_snapshots", {"dryrun": True}, "dryrun is True, expected no such field"),
+        ("take_snapshots", {"dry_run": "yes"}, "dry_run is 'yes', expected"),
+        ("take_snapshots", {"scheduled_time": "yesterday"}, "scheduled_time is 'yesterday', expected"),
+        ("take_snapshots", {"scheduled_time": "2026-13-45T02:00:00Z"}, "scheduled_time is '2026-13-45T02:00:00Z'"),
+        ("take_snapshots", [], "event is [], expected"),
+        ("confirm_snapshots", {"sweep": False}, "sweep is False, expected"),
+        ("confirm_snapshots", SAMPLES["ebs-deleteVolume"], "about no snapshot, expected a snapshot's event"),
+        ("prune_snapshots", {"Records": []}, "Records is [], expected one record of SNS"),
+        ("prune_snapshots", {"Records": [{"Sns": {"Message": "hi"}}]}, "expected a JSON object"),
+        (
+            "prune_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "RestoreStarted"}'}}]},
+            "event is 'RestoreStarted', expected BackupCompleted",
+        ),
+        ("attach_volume", SAMPLES["eventbridge-scheduled-rule"], "about no volume or instance"),
+        ("check_ami_owner", SAMPLES["ebs-deleteVolume"], "expected EC2 Instance State-change Notification"),
+        ("check_ami_owner", {"instance_ids": ["x" * 500]}, "..., expected"),
+    ],
+)
+def test_bad_input_gets_one_sentence_naming_field_value_expectation(door, event, sentence):
+    with pytest.raises(BadRequest) as refusal:
+        DOORS[door](event)
+    assert sentence in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 400
+
+
+anything: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> Any:
+    """A sample or test event with something in it replaced."""
+    event = json.loads(json.dumps(draw(st.sampled_from(list(SAMPLES.values())))))
+    place = event
+    while True:
+        key = draw(st.sampled_from(sorted(place)))
+        if isinstance(place[key], dict) and place[key] and draw(st.booleans()):
+            place = place[key]
+            continue
+        if draw(st.booleans()):
+            place[key] = draw(anything)
+        else:
+            del place[key]
+        return event
+
+
+@pytest.mark.parametrize("door", sorted(DOORS))
+@given(event=mutated() | anything)
+def test_nothing_but_a_request_or_a_clean_refusal(door, event):
+    try:
+        DOORS[door](event)
+    except BadRequest as refusal:
+        assert "\n" not in str(refusal)  # noqa: PT017 - either outcome is right, but only these two
