@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lifeboat.model import Selector, Tag
-from lifeboat.rules.selection import CreateRecoveryPoint, Skip, data_attachments, plan_recovery_point, select
+from lifeboat.rules.selection import CreateRecoveryPoint, SelectionError, Skip, data_attachments, plan_recovery_point, select
 from tests.rules.nouns import DATA, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
 
 BY_TAG = Selector("lifeboat:backup", "true")
@@ -37,7 +37,7 @@ def test_named_instances_narrow_the_selection():
 
 
 def test_naming_an_instance_that_is_not_selected_is_refused():
-    with pytest.raises(ValueError, match="instance_ids names i-0gone, expected instances that carry the tag"):
+    with pytest.raises(SelectionError, match="instance_ids names i-0gone, expected instances that carry the tag"):
         select([instance()], BY_TAG, named=("i-0gone",))
 
 

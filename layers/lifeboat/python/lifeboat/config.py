@@ -70,12 +70,21 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
         kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
         encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
-        deadlines={
-            step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
-            for step in ("volumes", "stop", "swap", "start", "verify")
-            if (name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES") in variables
-        },
+        deadlines=_deadlines(variables),
     )
+
+
+def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
+    """Only what the function's environment sets; the rule has a default for each."""
+    found = {
+        step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
+        for step in ("volumes", "stop", "swap", "start", "verify")
+        if variables.get(name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES")
+    }
+    if variables.get("LIFEBOAT_RUNNING_WINDOW_SECONDS"):
+        seconds = _number(variables, "LIFEBOAT_RUNNING_WINDOW_SECONDS", 0, least=5, most=3600)
+        found["window"] = timedelta(seconds=seconds)
+    return found
 
 
 def _required(variables: Mapping[str, str], name: str) -> str:

@@ -287,3 +287,392 @@ class AmiVerdict:
     code: str
     reason: str
     evidence: tuple[str, ...] = ()
+
+
+# --- restores
+
+
+class RestoreState(StrEnum):
+    """How a restore stands. FAILED may still be worked on: `Restore.closed` says whether it is."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+class Direction(StrEnum):
+    """Where a restore is going. It turns once, and never back."""
+
+    FORWARD = "forward"
+    ROLLBACK = "rollback"
+
+
+class RestoreStep(StrEnum):
+    """What a restore is busy with. The same words serve both directions."""
+
+    VOLUMES = "volumes"  # the new volumes are being made; nothing else has been touched
+    STOP = "stop"
+    DETACH = "detach"
+    ATTACH = "attach"  # the DeleteOnTermination flags included
+    START = "start"
+    VERIFY = "verify"  # it runs; does it stay so, and what do its status checks say?
+    CLEAN_UP = "clean-up"  # what the restore made and nobody needs
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPointChoice:
+    """Which recovery point a person asks for. With nothing set: the latest good one that can only be meant.
+
+    `id` names a recovery point, `snapshot_ids` its snapshots; `chain` or `instance_id` (the instance that was backed
+    up, perhaps long gone) name a line of data, of which the newest good point before `before` is taken.
+    """
+
+    id: str | None = None
+    snapshot_ids: tuple[str, ...] = ()
+    chain: str | None = None
+    instance_id: str | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeOverrides:
+    """What a person wants different from what the snapshot's story tells. None: as it was."""
+
+    type: str | None = None
+    size: int | None = None
+    iops: int | None = None
+    throughput: int | None = None
+    encrypted: bool | None = None
+    kms_key_id: str | None = None
+    initialization_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """What a person asks for. `start`: True and False decide, None leaves the instance running or stopped as it was.
+
+    `request_id` makes asking twice one restore. `device` names the displaced volume by its place.
+    """
+
+    instance_id: str
+    request_id: str
+    recovery_point: RecoveryPointChoice = field(default_factory=RecoveryPointChoice)
+    dry_run: bool = False
+    device: str | None = None
+    ami_override_reason: str | None = None
+    volume: VolumeOverrides = field(default_factory=VolumeOverrides)
+    start: bool | None = None
+    requested_by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of a restore's story."""
+
+    at: datetime
+    step: RestoreStep
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreVolume:
+    """One volume of a restore: what is to be made, where it goes, and what it displaces.
+
+    `displaced_volume_id` is None when the device was free. `displaced_delete_on_termination` is the flag that the
+    displaced volume had, and that the restored one gets. `restored_volume_id` is known once EC2 has shown the volume;
+    `asked_at` is when CreateVolume was last asked for it. `initialization_rate` is MiB/s.
+    """
+
+    snapshot_id: str
+    device: str
+    zone: str
+    type: str
+    size: int
+    encrypted: bool
+    chain: str
+    iops: int | None = None
+    throughput: int | None = None
+    kms_key_id: str | None = None
+    initialization_rate: int | None = None
+    tags: Tags = field(default_factory=dict)
+    displaced_volume_id: str | None = None
+    displaced_delete_on_termination: bool = False
+    restored_volume_id: str | None = None
+    asked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVolume:
+    """A volume that the restore made and does not delete, and why."""
+
+    volume_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """A restore as the table keeps it. `version` counts conditional writes.
+
+    `touched`: the instance may have been changed; before that, a roll-back only deletes what was made.
+    `was_running`: the instance's power state just before it was touched, which a roll-back gives back.
+    `launched_at` is the instance's launch time at that moment: it tells of a start that nobody saw.
+    `started_on_restored`: a start was asked, or seen, with a restored volume attached; none is deleted from then on.
+    `starts` counts the starts asked in this direction. `asked` and `asked_at` are the last action, noted before it was
+    carried out. `failure` is why it turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more
+    will be done, the instance is free for another restore.
+    """
+
+    id: str
+    request_id: str
+    instance_id: str
+    recovery_point_id: str
+    volumes: tuple[RestoreVolume, ...]
+    started_at: datetime
+    step_since: datetime
+    status: RestoreState = RestoreState.OPEN
+    direction: Direction = Direction.FORWARD
+    step: RestoreStep = RestoreStep.VOLUMES
+    version: int = 0
+    was_running: bool = False
+    start: bool | None = None
+    requested_by: str = ""
+    reason: str = ""
+    ami_override: str | None = None
+    touched: bool = False
+    launched_at: datetime | None = None
+    started_on_restored: bool = False
+    starts: int = 0
+    asked: str = ""
+    asked_at: datetime | None = None
+    failure: str | None = None
+    blocked: str | None = None
+    tags_left: bool = False
+    kept: tuple[KeptVolume, ...] = ()
+    closed: bool = False
+    source_instance_id: str = ""
+    crossed: tuple[str, ...] = ()
+    cloudformation_stack: str | None = None
+    timeline: tuple[TimelineEntry, ...] = ()
+
+    @property
+    def shall_run(self) -> bool:
+        """Whether the instance is to run when the restore has completed."""
+        return self.was_running if self.start is None else self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How things stand now. `volumes`: the displaced and the restored ones and every one tagged with the restore.
+
+    `instance` is None when EC2 does not show it. `status_checks`: ok, initializing, impaired or unknown.
+    """
+
+    instance: Instance | None
+    volumes: Mapping[str, Volume]
+    status_checks: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVolume:
+    """Make a volume from a snapshot. `client_token` makes asking twice one volume; `iops` and `throughput` are set only
+    for types that take them."""
+
+    client_token: str
+    snapshot_id: str
+    zone: str
+    type: str
+    size: int
+    encrypted: bool
+    tags: Tags
+    iops: int | None = None
+    throughput: int | None = None
+    kms_key_id: str | None = None
+    initialization_rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopInstance:
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DetachVolume:
+    volume_id: str
+    instance_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttachVolume:
+    volume_id: str
+    instance_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeleteOnTermination:
+    """Set the flag of what sits at a device. The value is always named: EC2 takes *true* when it is omitted."""
+
+    instance_id: str
+    device: str
+    delete_on_termination: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagDisplaced:
+    """Write on a displaced volume what took it off and from where."""
+
+    volume_id: str
+    tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class UntagDisplaced:
+    """Take these tags off a displaced volume that is back at its place."""
+
+    volume_id: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVolume:
+    """Delete a volume that this restore made and that no instance ever ran on. Never a displaced one."""
+
+    volume_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do now. `look_again`: EC2 finishes within seconds what is waited for."""
+
+    reason: str
+    look_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Tell the outcome. With `closes` the restore has ended; without, it has failed and goes on trying."""
+
+    outcome: RestoreState
+    closes: bool = True
+
+
+type Change = (
+    CreateVolume
+    | StopInstance
+    | DetachVolume
+    | AttachVolume
+    | SetDeleteOnTermination
+    | StartInstance
+    | TagDisplaced
+    | UntagDisplaced
+    | DeleteVolume
+)
+
+type Action = Change | Wait | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One decision. `restore` is the record to save before the action is carried out; Finish is told first, then saved.
+
+    `restore` is the very record that was given when there is nothing to save.
+    """
+
+    action: Action
+    restore: Restore
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """AWS said no: nothing was done. `code` and `message` are its own words."""
+
+    code: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """AWS said: later. Nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The call got no answer, or a server error: it may have been carried out. Look."""
+
+    message: str = ""
+
+
+type Refusal = Refused | Throttled | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightFacts:
+    """All that a pre-flight rests on, looked up before it.
+
+    `volumes` are those attached to the instance, by id. `points` is the whole catalogue, `snapshots` what EC2 shows of
+    the snapshot ids that were asked for. `open_restore` is the id of a restore that is open on the instance.
+    `dry_runs`: what each call's DryRun answered, by the action's name: empty when it would be allowed, else AWS's
+    words. `kms_key_id` is for volumes whose source was not encrypted; None means the account's default key.
+    """
+
+    instance: Instance | None
+    volumes: Mapping[str, Volume]
+    points: tuple[RecoveryPoint, ...]
+    account: str
+    region: str
+    stack: str
+    ami: AmiVerdict
+    stop_protected: bool = False
+    open_restore: str | None = None
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    trusted_snapshot_owners: tuple[str, ...] = ()
+    encrypt_restored: bool = True
+    kms_key_id: str | None = None
+    encryption_by_default: bool = False
+    dry_runs: Mapping[str, str] = field(default_factory=dict)
+
+
+class Severity(StrEnum):
+    """Whether a finding forbids the restore or only has to be read."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a pre-flight found. `code` is a short kebab-case cause, `field` what it is about."""
+
+    code: str
+    severity: Severity
+    field: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """All findings at once. `plan` is None when any of them refuses; `draft` is what could be planned all the same,
+    which is what DryRun calls are made of. `text` is for people."""
+
+    findings: tuple[Finding, ...]
+    plan: Restore | None
+    text: str
+    draft: Restore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """What is told of a restore: `details` is JSON, `next_steps` are sentences and commands in their order."""
+
+    details: Mapping[str, object]
+    next_steps: tuple[str, ...]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Restore, RestoreState, Trust
+from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Restore, RestoreOutcome, RestoreState, Trust
 from lifeboat.rules.catalogue import iso
 
 VERSION = "1"
@@ -248,9 +248,7 @@ def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequ
     )
 
 
-def restore_ended(
-    *, stack: str, at: datetime, restore: Restore, summary: str, details: Mapping[str, Any], next_steps: Sequence[str]
-) -> News:
+def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: RestoreOutcome) -> News:
     """What became of a restore."""
     event = {
         RestoreState.COMPLETED: "RestoreCompleted",
@@ -262,10 +260,18 @@ def restore_ended(
         at=at,
         stack=stack,
         subject=_restore(restore),
-        summary=summary,
-        details=details,
-        next_steps=tuple(next_steps),
+        summary=_ENDINGS[restore.status].format(point=restore.recovery_point_id, instance=restore.instance_id)
+        + (f" {restore.failure}." if restore.failure else ""),
+        details=outcome.details,
+        next_steps=outcome.next_steps,
     )
+
+
+_ENDINGS = {
+    RestoreState.COMPLETED: "{instance} is on the restored data of {point}.",
+    RestoreState.ROLLED_BACK: "The restore of {point} onto {instance} was rolled back; the instance is as it was.",
+    RestoreState.FAILED: "The restore of {point} onto {instance} failed, and so did its roll-back: a person is needed.",
+}
 
 
 def _restore(restore: Restore) -> dict[str, str]:

@@ -10,7 +10,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lifeboat.aws import clients
 from lifeboat.aws.errors import code_of, message_of, translated
-from lifeboat.model import Attachment, ImageAncestor, ImageEvidence, Instance, Snapshot, Tag, Tags, Volume
+from lifeboat.model import (
+    Attachment,
+    AttachVolume,
+    Change,
+    CreateVolume,
+    DeleteVolume,
+    DetachVolume,
+    ImageAncestor,
+    ImageEvidence,
+    Instance,
+    SetDeleteOnTermination,
+    Snapshot,
+    StartInstance,
+    StopInstance,
+    Tag,
+    TagDisplaced,
+    Tags,
+    UntagDisplaced,
+    Volume,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
@@ -364,3 +383,54 @@ def delete_snapshot(snapshot_id: str) -> None:
 
 def _tag_list(tags: Tags) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def perform(change: Change) -> None:
+    """Carry out one step of a restore. Raises AwsError; what came of it is seen at the next look."""
+    with translated():
+        _perform(change)
+
+
+def _perform(change: Change) -> None:  # noqa: C901 - one line for each action
+    client = clients.ec2_writes()
+    match change:
+        case CreateVolume():
+            client.create_volume(**_volume_arguments(change))
+        case StopInstance(instance_id):
+            client.stop_instances(InstanceIds=[instance_id])
+        case StartInstance(instance_id):
+            client.start_instances(InstanceIds=[instance_id])
+        case DetachVolume(volume_id, instance_id, device):
+            # The instance is named although EC2 does not need it: only then are its tags part of the permission.
+            client.detach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device)
+        case AttachVolume(volume_id, instance_id, device):
+            client.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device)
+        case SetDeleteOnTermination(instance_id, device, flag):
+            client.modify_instance_attribute(
+                InstanceId=instance_id,
+                BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"DeleteOnTermination": flag}}],
+            )
+        case TagDisplaced(volume_id, tags):
+            client.create_tags(Resources=[volume_id], Tags=_tag_list(tags))
+        case UntagDisplaced(volume_id, keys):
+            client.delete_tags(Resources=[volume_id], Tags=[{"Key": key} for key in keys])
+        case DeleteVolume(volume_id):
+            client.delete_volume(VolumeId=volume_id)
+
+
+def _volume_arguments(change: CreateVolume) -> Any:
+    """The API's default type is gp2 and its default key the account's, whatever the snapshot had (trap 6): all is said."""
+    arguments = {
+        "ClientToken": change.client_token,
+        "SnapshotId": change.snapshot_id,
+        "AvailabilityZone": change.zone,
+        "VolumeType": change.type,
+        "Size": change.size,
+        "Encrypted": True if change.encrypted else None,
+        "Iops": change.iops,
+        "Throughput": change.throughput,
+        "KmsKeyId": change.kms_key_id,
+        "VolumeInitializationRate": change.initialization_rate,
+        "TagSpecifications": [{"ResourceType": "volume", "Tags": _tag_list(change.tags)}],
+    }
+    return {name: value for name, value in arguments.items() if value is not None}

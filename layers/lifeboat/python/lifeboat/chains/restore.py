@@ -16,6 +16,27 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
+from lifeboat.model import (
+    AmiVerdict,
+    Change,
+    CreateVolume,
+    Finish,
+    Unknown,
+    Refusal,
+    PreflightFacts,
+    Refused,
+    Restore,
+    RestoreRequest,
+    Seen,
+    Throttled,
+    Trust,
+    Wait,
+)
+from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
+from lifeboat.rules.catalogue import iso, read_catalogue
+from lifeboat.rules.preflight import preflight
+from lifeboat.rules.restore import Deadlines, RestoreError, after_failure, begin, cancel, next_step
+from lifeboat.rules.outcome import outcome
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,5 +44,228 @@ if TYPE_CHECKING:
 LOOK_AGAIN = 0.5
 """Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
 
+_NO_IMAGE = AmiVerdict(Trust.UNKNOWN, "no-instance", "there is no instance whose image could be looked up")
+
 PATIENCE = 30.0
 """Seconds one invocation may spend on such looks (design.md, "The chains"); the rest is for the next event or sweep."""
+
+
+def answer(
+    request: RestoreRequest | CancelRestore | RestoreStatus, config: Config, context: LambdaContext | None = None
+) -> dict[str, Any]:
+    """What a person asks of restores: begin one, call one off, or tell where one stands."""
+    if isinstance(request, RestoreStatus):
+        return _report(_known(request.restore_id, "status", config))
+    if isinstance(request, CancelRestore):
+        return _cancel(request, config)
+    if not request.request_id and context is not None:
+        # Lambda's own retries of an asynchronous invocation carry the same id: they ask for the same restore.
+        request = replace(request, request_id=context.aws_request_id)
+    return _begin(request, config)
+
+
+def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Move on the restores that an event speaks of, or all open ones. An event about anything else costs one query."""
+    del context
+    moved: dict[str, Any] = {}
+    failed: list[str] = []
+    for restore_id in restores.open_restores(config.table):
+        restore = restores.load_restore(config.table, restore_id)
+        if restore is None or not _concerns(request, restore):
+            continue
+        try:
+            moved[restore_id] = _report(_advance(restore, config))
+        except AwsError as problem:  # one restore that cannot be looked at stops no other
+            failed.append(f"{restore_id}: {problem}")
+    if failed:
+        raise RuntimeError("; ".join(failed))
+    return {"restores": moved}
+
+
+def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
+    if request.sweep or restore.instance_id in request.instance_ids:
+        return True
+    ours = {volume.displaced_volume_id for volume in restore.volumes}
+    ours |= {volume.restored_volume_id for volume in restore.volumes}
+    # A volume's first event may come before its id has been noted.
+    return bool(ours & set(request.volume_ids)) or (bool(request.volume_ids) and None in ours)
+
+
+# --- beginning
+
+
+def _begin(request: RestoreRequest, config: Config) -> dict[str, Any]:
+    now = clock.now()
+    checked = preflight(request, _facts(request, config), now)
+    found = {
+        "findings": [
+            {"code": item.code, "severity": item.severity, "field": item.field, "finding": item.sentence}
+            for item in checked.findings
+        ],
+        "plan": checked.text,
+    }
+    if request.dry_run:
+        return {"dry_run": True, "possible": checked.plan is not None, **found}
+    if checked.plan is None:
+        return _refuse(request, found, config)
+    restore = begin(checked.plan, now)
+    try:
+        restores.open_restore(config.table, restore)
+    except restores.InstanceTaken as taken:
+        if taken.restore_id == restore.id:  # asked twice: it is the same restore
+            return _report(_known(restore.id, "request_id", config))
+        raise BadRequest(
+            f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
+        ) from None
+    topic.publish(
+        config.topic_arn, news.restore_started(stack=config.stack, at=now, restore=restore, plan=checked.text)
+    )
+    # Only the volumes are begun here: this function has no right to do more. Their events wake attach_volume.
+    return {**_report(_advance(restore, config, only=CreateVolume)), **found}
+
+
+def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
+    """Everything the pre-flight rests on."""
+    instance = ec2.instances([request.instance_id]).get(request.instance_id)
+    attached = [item.volume_id for item in instance.attachments] if instance else []
+    return PreflightFacts(
+        instance=instance,
+        volumes=ec2.volumes(attached) if attached else {},
+        points=read_catalogue(ec2.recovery_point_snapshots()).points,
+        account=config.account,
+        region=config.region,
+        stack=config.stack,
+        ami=judge(instance, config) if instance else _NO_IMAGE,
+        stop_protected=ec2.stop_protected(instance.id) if instance else False,
+        open_restore=restores.open_on(config.table, request.instance_id),
+        snapshots=ec2.snapshots(request.recovery_point.snapshot_ids) if request.recovery_point.snapshot_ids else {},
+        encrypt_restored=config.encrypt_restored,
+        kms_key_id=config.kms_key_id,
+    )
+
+
+def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
+    reasons = [item["finding"] for item in found["findings"] if item["severity"] == "refuse"]
+    message = news.restore_refused(
+        stack=config.stack,
+        at=clock.now(),
+        instance_id=request.instance_id,
+        reasons=reasons,
+        asked_by=request.requested_by,
+    )
+    topic.publish(config.topic_arn, message)
+    return {"refused": f"nothing was touched: {' '.join(reasons)}", **found}
+
+
+def _cancel(request: CancelRestore, config: Config) -> dict[str, Any]:
+    restore = _known(request.restore_id, "cancel", config)
+    try:
+        turned = cancel(restore, clock.now(), request.requested_by, request.reason)
+        # The sweep rolls it back: this function has no right to.
+        return _report(restores.save_restore(config.table, turned))
+    except RestoreError as refusal:
+        raise BadRequest(str(refusal)) from None
+    except restores.Overtaken:
+        raise BadRequest(f"cancel is {request.restore_id}, which is moving just now, expected another try") from None
+
+
+def _known(restore_id: str, field: str, config: Config) -> Restore:
+    restore = restores.load_restore(config.table, restore_id)
+    if restore is None:
+        raise BadRequest(f"{field} is {restore_id}, expected the id of a restore of this stack")
+    return restore
+
+
+# --- moving on
+
+
+def _advance(restore: Restore, config: Config, only: type[Change] | None = None) -> Restore:
+    """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take."""
+    deadlines = _deadlines(config)
+    patience = clock.monotonic() + PATIENCE
+    try:
+        while True:
+            step = next_step(restore, _look(restore), clock.now(), deadlines)
+            action = step.action
+            if only is not None and not isinstance(action, only):
+                return restore
+            if isinstance(action, Finish):
+                return _finish(action, step.restore, config)
+            if step.restore is not restore:
+                restore = restores.save_restore(config.table, step.restore)
+            if isinstance(action, Wait):
+                if not action.look_again or clock.monotonic() >= patience:
+                    return restore
+                clock.wait(LOOK_AGAIN)
+            else:
+                restore = _act(action, restore, config)
+    except restores.Overtaken:
+        # Another invocation is at it; it goes on from what it saw.
+        return _known(restore.id, "restore", config)
+
+
+def _act(action: Change, restore: Restore, config: Config) -> Restore:
+    """Carry the step out. A refusal is noted in the record, and the next look decides what it means."""
+    try:
+        ec2.perform(action)
+    except AwsError as problem:
+        changed = after_failure(restore, action, _refusal(problem), clock.now())
+        return restore if changed is restore else restores.save_restore(config.table, changed)
+    return restore
+
+
+def _refusal(problem: AwsError) -> Refusal:
+    if problem.throttled:
+        return Throttled()
+    return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
+
+
+def _finish(action: Finish, restore: Restore, config: Config) -> Restore:
+    """Tell the outcome, then close the restore: a message may come twice, but none is lost."""
+    told = outcome(restore, clock.now(), config.region, config.account)
+    message = news.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
+    topic.publish(config.topic_arn, message)
+    write = restores.close_restore if action.closes else restores.save_restore
+    return write(config.table, restore)
+
+
+def _look(restore: Restore) -> Seen:
+    ids = {
+        volume_id
+        for volume in restore.volumes
+        for volume_id in (volume.displaced_volume_id, volume.restored_volume_id)
+        if volume_id
+    }
+    instance = ec2.instances([restore.instance_id]).get(restore.instance_id)
+    verifying = restore.started_on_restored and instance is not None and instance.state == "running"
+    return Seen(
+        instance=instance,
+        volumes={**ec2.volumes(ids), **ec2.volumes_of_restore(restore.id)},
+        status_checks=ec2.status_checks(restore.instance_id) if verifying else "unknown",
+    )
+
+
+def _deadlines(config: Config) -> Deadlines:
+    return replace(Deadlines(), **config.deadlines)
+
+
+def _report(restore: Restore) -> dict[str, Any]:
+    return {
+        "restore_id": restore.id,
+        "status": restore.status.value,
+        "direction": restore.direction.value,
+        "step": restore.step.value,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+        "volumes": [
+            {
+                "device": volume.device,
+                "snapshot_id": volume.snapshot_id,
+                "restored_volume_id": volume.restored_volume_id,
+                "displaced_volume_id": volume.displaced_volume_id,
+            }
+            for volume in restore.volumes
+        ],
+        "failure": restore.failure,
+        "timeline": [f"{iso(entry.at)} {entry.step.value}: {entry.text}" for entry in restore.timeline],
+    }

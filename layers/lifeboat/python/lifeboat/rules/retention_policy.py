@@ -63,18 +63,21 @@ class Duration:
 
     def before(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """The moment (aware, UTC) that lies this span earlier on the wall clock of `zone`, or the beginning of time."""
-        local = moment.astimezone(zone)
-        months = local.year * 12 + local.month - 1 - self.years * 12 - self.months
-        year, month = divmod(months, 12)
-        if year < 1:
-            return _BEGINNING
         try:
-            day = min(local.day, monthrange(year, month + 1)[1])
-            # fold=0: of a repeated hour the first, which keeps more.
-            wall = local.replace(year=year, month=month + 1, day=day, fold=0) - timedelta(days=self.days)
-            return wall.astimezone(UTC) - timedelta(hours=self.hours)
+            return self._days_before(moment, zone).astimezone(UTC) - timedelta(hours=self.hours)
         except OverflowError:
             return _BEGINNING
+
+    def _days_before(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        if not (self.years or self.months or self.days):
+            return moment  # not by way of the wall clock, which shows a repeated hour twice
+        local = moment.astimezone(zone)
+        year, month = divmod((local.year - self.years) * 12 + local.month - 1 - self.months, 12)
+        if year < 1:
+            return _BEGINNING
+        day = min(local.day, monthrange(year, month + 1)[1])
+        # The difference has fold=0: of a repeated hour it is the first, which keeps more.
+        return local.replace(year=year, month=month + 1, day=day) - timedelta(days=self.days)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,12 @@ class Policy:
     def __str__(self) -> str:
         return " ".join(str(rule) for rule in self.rules)
 
-    def reasons(self, times: Sequence[datetime]) -> dict[int, list[str]]:
+    def reasons(self, times: Sequence[datetime]) -> dict[int, tuple[str, ...]]:
         """Which of these times (aware) the policy keeps, and why: positions in `times`, each with its reasons.
 
         `times` must be sorted, the newest first. What is not in the answer is kept by no rule.
         """
-        found: dict[int, list[str]] = {}
+        found: dict[int, tuple[str, ...]] = {}
         if not times:
             return found
         zone = ZoneInfo(self.time_zone)
@@ -120,7 +123,7 @@ class Policy:
         for rule in self.rules:
             after = rule.within.before(times[0], zone) if rule.within else None
             for position, reason in _kept(rule, times, walls, after):
-                found.setdefault(position, []).append(reason)
+                found[position] = (*found.get(position, ()), reason)
         return found
 
 
@@ -209,7 +212,8 @@ def _kept(
             yield position, f"{words}, the newest of {_LABELS[rule.period](current)}{since or f' ({kept}{places})'}"
         elif position == oldest:
             # As restic does: while a rule has places left, the oldest one keeps the history as long as it can be.
-            yield position, f"{words}, the oldest there is{since or f', while {kept}{places} are taken'}"
+            room = f", while {kept}{places} places are taken" if places else ""
+            yield position, f"{words}, the oldest there is{since}{room}"
 
 
 def _iso_week(wall: datetime) -> tuple[int, int]:
@@ -226,9 +230,11 @@ _PERIODS: dict[Period, Callable[[datetime], tuple[int, ...]]] = {
 }
 
 _LABELS: dict[Period, Callable[[tuple[int, ...]], str]] = {
-    Period.HOURLY: lambda of: "{:04}-{:02}-{:02} {:02}h".format(*of) + (" (the second of that name)" if of[4] else ""),
-    Period.DAILY: lambda of: "{:04}-{:02}-{:02}".format(*of),
-    Period.WEEKLY: lambda of: "week {:04}-W{:02}".format(*of),
-    Period.MONTHLY: lambda of: "{:04}-{:02}".format(*of),
-    Period.YEARLY: lambda of: "{:04}".format(*of),
+    Period.HOURLY: lambda of: (
+        f"{of[0]}-{of[1]:02}-{of[2]:02} {of[3]:02}h{', the second of this name' if of[4] else ''}"
+    ),
+    Period.DAILY: lambda of: f"{of[0]}-{of[1]:02}-{of[2]:02}",
+    Period.WEEKLY: lambda of: f"week {of[0]}-W{of[1]:02}",
+    Period.MONTHLY: lambda of: f"{of[0]}-{of[1]:02}",
+    Period.YEARLY: lambda of: f"{of[0]}",
 }

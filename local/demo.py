@@ -1,0 +1,456 @@
+"""`make demo`: the main job, end to end, on the local AWS, through public interfaces only.
+
+The real template is built and deployed with SAM CLI, functions are invoked with `sam remote invoke` and the files of
+`events/`, and everything else is what an operator's boto3 client would do. The local AWS is told only what no client
+can bring about: whose images there are, and snapshots that are up to 40 days old.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+
+from local import stack
+from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
+from local.story import Story, shorten
+
+OUTPUT = ROOT / ".local"
+PICTURE = ROOT / "docs" / "demo.svg"
+EVENTS = ROOT / "events"
+HISTORY_DAYS = 40
+SLOT_WITHIN = 75.0
+"""Seconds within which a schedule of every minute must have fired."""
+
+VENDOR = "055430919509"
+FIRST_ZONE, OTHER_ZONE = f"{REGION}a", f"{REGION}b"
+DELAYS = {"snapshot": 1.5, "volume": 1.0, "attach": 0.4, "detach": 0.4, "start": 1.0, "stop": 1.0, "status": 2.0}
+PARAMETERS = {
+    "Schedule": "cron(* * * * ? *)",  # every minute, so that nobody has to wait for 02:00
+    "RunningWindowSeconds": "5",
+    "NotificationEmail": "operator@example.com",
+}
+
+
+class Demo:
+    """The story's actors: the local AWS, the deployed stack, and an operator's clients."""
+
+    def __init__(self, aws: LocalAws, story: Story) -> None:
+        self.aws = aws
+        self.story = story
+        self.ec2 = aws.client("ec2")
+        self.sqs = aws.client("sqs")
+        self.outputs: dict[str, str] = {}
+        self.mailbox = ""
+        self.told: list[dict[str, Any]] = []
+
+    # --- what a person does
+
+    def deploy(self) -> None:
+        self.story.waiting("sam build")
+        stack.build()
+        self.story.tell("person", "sam build")
+        self.story.waiting("sam deploy")
+        self.outputs = stack.deploy(self.aws, parameters=PARAMETERS)
+        self.story.tell("person", "sam deploy: the real template, IAM enforced")
+
+    def subscribe(self) -> None:
+        """A mailbox on the topic, as any program would have."""
+        self.mailbox = self.sqs.create_queue(QueueName="operator")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.mailbox, AttributeNames=["QueueArn"])["Attributes"][
+            "QueueArn"
+        ]
+        # SNS may write into a queue only if the queue says so.
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "sns.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NewsTopicArn"]}},
+                }
+            ],
+        }
+        self.sqs.set_queue_attributes(QueueUrl=self.mailbox, Attributes={"Policy": json.dumps(policy)})
+        self.aws.client("sns").subscribe(
+            TopicArn=self.outputs["NewsTopicArn"],
+            Protocol="sqs",
+            Endpoint=arn,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+
+    def launch(self, image: str, name: str, disks: list[dict[str, Any]], zone: str, **tags: str) -> str:
+        answer = self.ec2.run_instances(
+            ImageId=image,
+            InstanceType="m5.4xlarge",
+            MinCount=1,
+            MaxCount=1,
+            Placement={"AvailabilityZone": zone},
+            BlockDeviceMappings=disks,
+            TagSpecifications=[
+                {"ResourceType": "instance", "Tags": _tag_list({"Name": name, **tags})},
+                {"ResourceType": "volume", "Tags": _tag_list({"Name": f"{name}DataVolume", "team": "forensics"})},
+            ],
+        )
+        instance_id: str = answer["Instances"][0]["InstanceId"]
+        self.ec2.get_waiter("instance_running").wait(
+            InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+        )
+        return instance_id
+
+    def invoke(self, function: str, file: str, replace: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """`sam remote invoke` with a file of `events/`, its placeholders filled in."""
+        event = {**json.loads((EVENTS / file).read_text()), **(replace or {})}
+        answer = stack.invoke_with_sam(self.aws, function, event)
+        if answer.error:
+            raise RuntimeError(f"{function} failed: {answer.payload}")
+        payload: dict[str, Any] = answer.payload
+        return payload
+
+    # --- what is seen
+
+    def instance(self, instance_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][
+            0
+        ]
+        return found
+
+    def disk(self, instance_id: str, device: str) -> dict[str, Any]:
+        """The volume at a device, with the attachment's DeleteOnTermination."""
+        for mapping in self.instance(instance_id)["BlockDeviceMappings"]:
+            if mapping["DeviceName"] == device:
+                volume: dict[str, Any] = self.ec2.describe_volumes(VolumeIds=[mapping["Ebs"]["VolumeId"]])["Volumes"][0]
+                return {**volume, "DeleteOnTermination": mapping["Ebs"]["DeleteOnTermination"]}
+        return {}
+
+    def news(self) -> list[dict[str, Any]]:
+        """All messages so far, oldest first; new ones go on the timeline."""
+        while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found = json.loads(message["Body"])
+                if "AlarmName" in found:
+                    self.story.tell("aws", f"alarm {found['AlarmName']} is {found['NewStateValue']}")
+                else:
+                    self.told.append(found)
+                    self.story.tell("lifeboat", f"{found['event']}: {shorten(found['summary'])}")
+                self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
+        return self.told
+
+    def wait_for(self, what: str, seen: Callable[[], Any], within: float) -> Any:
+        """Wait until `seen` gives something; what it is, or None when the time is up."""
+        self.story.waiting(what)
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            if found := seen():
+                return found
+            time.sleep(0.2)
+        self.story.tell("demo", f"waited {within:.0f} s in vain for: {what}")
+        return None
+
+    def heard(self, event: str, **subject: str) -> dict[str, Any] | None:
+        for message in self.news():
+            if message["event"] == event and subject.items() <= message["subject"].items():
+                return message
+        return None
+
+
+def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _tags(resource: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
+
+
+def terraform_disks(key: str) -> list[dict[str, Any]]:
+    """The platform as its Terraform module makes it: root and data equally large, so size tells nothing."""
+    data = {"VolumeSize": 100, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200}
+    return [
+        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "DeleteOnTermination": True}},
+        {"DeviceName": "/dev/sdh", "Ebs": {**data, "Encrypted": True, "KmsKeyId": key, "DeleteOnTermination": False}},
+    ]
+
+
+def console_disks() -> list[dict[str, Any]]:
+    """The platform as its console deployment makes it: another device, not encrypted, EC2's defaults."""
+    return [
+        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 30, "VolumeType": "gp3", "DeleteOnTermination": True}},
+        {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "DeleteOnTermination": False}},
+    ]
+
+
+def play(demo: Demo) -> None:
+    """The story."""
+    story, control = demo.story, demo.aws.control
+    demo.deploy()
+    demo.subscribe()
+    image = control.seed_image(owner=VENDOR, name="CadoResponse_v2.100.0")
+    key = demo.aws.client("kms").create_key(Description="data volumes")["KeyMetadata"]["Arn"]
+
+    platform, chain = _platform(demo, image, key)
+    point = _backup(demo, platform, chain)
+    fresh = _disaster(demo, platform, image)
+    restore_id, displaced = _ask(demo, fresh)
+    _on_restored_volume(demo, fresh, displaced)
+    # The restore is verified by the next sweep, and the next slot is due then, too. Meanwhile somebody is in a hurry.
+    _clone(demo, fresh)
+    _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, chain=chain, key=key)
+    _goes_on(demo, fresh, chain)
+    demo.news()
+    failed = demo.sqs.get_queue_attributes(
+        QueueUrl=demo.outputs["FailedEventsUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]["ApproximateNumberOfMessages"]
+    story.equal("no event failed for good", failed, "0")
+
+
+def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
+    """A platform, a worker that looks like it, and 40 days of history."""
+    demo.story.waiting("the platform starts")
+    platform = demo.launch(image, "CadoResponse", terraform_disks(key), FIRST_ZONE)
+    demo.launch(image, "CadoResponseWorker", terraform_disks(key)[:1], FIRST_ZONE)
+    chain: str = demo.disk(platform, "/dev/sdh")["VolumeId"]
+    demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {chain}; a worker beside it")
+    _history(demo, platform, chain, image, key)
+    demo.story.tell("demo", f"{HISTORY_DAYS} older recovery points, one a day")
+    demo.ec2.create_tags(Resources=[platform], Tags=_tag_list({"lifeboat:backup": "true"}))
+    demo.story.tell("person", f"tags {platform} lifeboat:backup=true")
+    return platform, chain
+
+
+def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> None:
+    """Recovery points as Lifeboat tags them, older than this demo could make them."""
+    story = "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false"
+    for day in range(1, HISTORY_DAYS + 1):
+        slot = (datetime.now(UTC) - timedelta(days=day)).replace(hour=2, minute=0, second=0, microsecond=0)
+        demo.aws.control.seed_snapshot(
+            start_time=slot,
+            volume_id=chain,
+            size=100,
+            encrypted=True,
+            kms_key_id=key,
+            tags={
+                "Name": f"lifeboat {platform} {slot:%Y-%m-%dT%H:%M:%SZ}",
+                "lifeboat:recovery-point": f"rp-{slot:%Y%m%dT%H%M%SZ}-{platform}",
+                "lifeboat:set": f"history-{day}",
+                "lifeboat:stack": stack.STACK_NAME,
+                "lifeboat:slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}",
+                "lifeboat:instance": platform,
+                "lifeboat:instance-name": "CadoResponse",
+                "lifeboat:zone": FIRST_ZONE,
+                "lifeboat:ami": image,
+                "lifeboat:ami-owner": VENDOR,
+                "lifeboat:volumes": "1",
+                "lifeboat:chain": chain,
+                f"lifeboat:volume/{chain}": story,
+                f"lifeboat:kms-key/{chain}": key,
+                f"lifeboat:tags/{chain}/1": "Name=CadoResponseDataVolume&team=forensics",
+            },
+        )
+
+
+def _backup(demo: Demo, platform: str, chain: str) -> str:
+    """The schedule fires by itself; the recovery point is confirmed; what no rule keeps goes."""
+    story = demo.story
+    completed = demo.wait_for(
+        "the schedule fires by itself (every minute here)",
+        lambda: demo.heard("BackupCompleted", instance_id=platform),
+        SLOT_WITHIN,
+    )
+    story.check("the schedule fired by itself and the recovery point is good", completed, completed and "by its event")
+    point: str = completed["subject"]["recovery_point"] if completed else "latest"
+    snapshots = _snapshots_of(demo, point)
+    tags = _tags(snapshots[0]) if snapshots else {}
+    story.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [chain])
+    story.equal("its chain is the volume's", tags.get("lifeboat:chain"), chain)
+    story.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
+    story.check(
+        "its Name is not under the platform's delete pattern",
+        not tags.get("Name", "CadoResponse").startswith("CadoResponse"),
+        tags.get("Name"),
+    )
+    selected = {item["subject"].get("instance_id") for item in demo.told if item["event"] == "BackupCompleted"}
+    story.equal("the worker, whose name shares the prefix, was left alone", selected, {platform})
+    pruned = demo.wait_for("what no rule keeps goes", lambda: demo.heard("SnapshotsPruned"), 30)
+    deleted = pruned["details"]["deleted"] if pruned else []
+    kept = pruned["details"]["kept"] if pruned else []
+    story.check("old recovery points were pruned", deleted, f"{len(deleted)} deleted, {len(kept)} kept")
+    story.check("with a reason for each that stays", kept and all(item["reasons"] for item in kept))
+    story.check("never more than half a chain at once", 0 < len(deleted) <= (HISTORY_DAYS + 2) / 2, len(deleted))
+    return point
+
+
+def _snapshots_of(demo: Demo, point: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = demo.ec2.describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [point]}]
+    )["Snapshots"]
+    return found
+
+
+def _disaster(demo: Demo, platform: str, image: str) -> str:
+    """The instance is lost, its volume with it, and a fresh platform is deployed in another zone."""
+    lost = demo.disk(platform, "/dev/sdh")["VolumeId"]
+    demo.story.waiting("the platform is lost")
+    demo.ec2.terminate_instances(InstanceIds=[platform])
+    demo.ec2.get_waiter("instance_terminated").wait(
+        InstanceIds=[platform], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
+    )
+    demo.ec2.delete_volume(VolumeId=lost)
+    demo.story.tell("aws", f"{platform} is terminated, its data volume {lost} deleted")
+    demo.story.waiting("a fresh platform starts")
+    fresh = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
+    demo.story.tell("person", f"deploys a fresh platform {fresh}, the console kind, in {OTHER_ZONE}")
+    return fresh
+
+
+def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
+    """A person consents, looks at the plan, and asks. The restore's id, and the volume it will displace."""
+    story = demo.story
+    displaced: str = demo.disk(fresh, "/dev/sdb")["VolumeId"]
+    ask = {"instance_id": fresh, "recovery_point": "latest", "reason": "the platform was lost"}
+    refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
+    consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
+    story.check("without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1])
+    demo.ec2.create_tags(Resources=[fresh, displaced], Tags=_tag_list({"lifeboat:restore-target": "true"}))
+    story.tell("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
+    plan = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
+    story.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
+    begun = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
+    story.tell("person", f"sam remote invoke RestoreVolumeFunction: {begun.get('restore_id', shorten(begun))}")
+    return begun.get("restore_id", ""), displaced
+
+
+def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
+    def seen() -> str:
+        now = demo.disk(fresh, "/dev/sdb").get("VolumeId", displaced)
+        return now if now != displaced and demo.instance(fresh)["State"]["Name"] == "running" else ""
+
+    volume = demo.wait_for("the swap", seen, 30)
+    demo.story.check("the instance runs on another volume", volume, volume)
+    demo.story.tell("aws", f"{fresh} runs with {volume} at /dev/sdb")
+    demo.ec2.create_tags(Resources=[fresh], Tags=_tag_list({"lifeboat:backup": "true"}))
+    demo.story.tell("person", f"tags {fresh} lifeboat:backup=true")
+
+
+def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point: str, chain: str, key: str) -> None:
+    """What came back, in every detail."""
+    story = demo.story
+    done = demo.wait_for(
+        "the sweep verifies the restore", lambda: demo.heard("RestoreCompleted", instance_id=fresh), 75
+    )
+    story.check("the restore completed", done, done and shorten(done["summary"]))
+    restored = demo.disk(fresh, "/dev/sdb")
+    source = _tags(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
+    story.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
+    story.equal("the instance runs", demo.instance(fresh)["State"]["Name"], "running")
+    story.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
+    expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True, "KmsKeyId": key}
+    for name, value in expected.items():
+        story.equal(f"{name} as it was", restored.get(name), value)
+    story.equal("DeleteOnTermination as the displaced volume had it", restored["DeleteOnTermination"], False)
+    tags = _tags(restored)
+    own = (tags.get("Name"), tags.get("team"))
+    story.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
+    story.equal("it carries the chain on", tags.get("lifeboat:chain"), chain)
+    old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
+    story.equal(
+        "the displaced volume is kept, attached to nothing", (old["State"], old["Attachments"]), ("available", [])
+    )
+    story.equal("and says what displaced it", _tags(old).get("lifeboat:displaced-by"), restore_id)
+    steps = " ".join(done["next_steps"]) if done else ""
+    story.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
+
+
+def _goes_on(demo: Demo, fresh: str, chain: str) -> None:
+    """The next slot continues the chain."""
+    completed = demo.wait_for("the next slot", lambda: demo.heard("BackupCompleted", instance_id=fresh), SLOT_WITHIN)
+    seen = completed["details"]["chains"] if completed else None
+    demo.story.equal("the next scheduled backup continues the same chain", seen, [chain])
+
+
+def _clone(demo: Demo, fresh: str) -> None:
+    """An instance launched from an image of the platform's VM is refused, and nothing is touched."""
+    demo.story.waiting("a clone of the platform's VM starts")
+    image = demo.ec2.create_image(InstanceId=fresh, Name="copy-of-the-platform", NoReboot=True)["ImageId"]
+    demo.ec2.get_waiter("image_available").wait(ImageIds=[image], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    clone = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
+    disk = demo.disk(clone, "/dev/sdb")["VolumeId"]
+    demo.ec2.create_tags(Resources=[clone, disk], Tags=_tag_list({"lifeboat:restore-target": "true"}))
+    demo.story.tell("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
+    mark = demo.aws.control.mark()
+    ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry"}
+    answer = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
+    demo.story.check("a restore onto a clone is refused", "refused" in answer, shorten(answer.get("refused", answer)))
+    demo.story.check(
+        "because of its image",
+        any(item["code"].startswith("ami") for item in answer.get("findings", [])),
+        [item["code"] for item in answer.get("findings", [])],
+    )
+    changes = sorted(
+        name
+        for name in demo.aws.control.counts(mark, service="ec2", caller="RestoreVolumeFunction")
+        if not name.startswith(("ec2:Describe", "ec2:Get"))
+    )
+    demo.story.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
+    demo.wait_for("the refusal is told", lambda: demo.heard("RestoreRefused", instance_id=clone), 10)
+
+
+def letters(demo: Demo) -> list[Panel]:
+    """What a subscriber by e-mail reads of the main messages."""
+    wanted = ("BackupCompleted", "SnapshotsPruned", "RestoreCompleted", "RestoreRefused")
+    first = {message["event"]: message for message in reversed(demo.told)}
+    return [
+        Panel(_letter(first[event]), title=event, title_align="left", width=118) for event in wanted if event in first
+    ]
+
+
+def _letter(message: Mapping[str, Any], most: int = 24) -> str:
+    lines = [str(message["summary"]), ""]
+    lines += [f"{name}: {shorten(value, 100)}" for name, value in {**message["subject"], **message["details"]}.items()]
+    if message["next_steps"]:
+        lines += ["", "What to do next:", *(f"  {shorten(step, 104)}" for step in message["next_steps"])]
+    return "\n".join(lines[:most])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Play the story; 0 if every check held."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--picture", action="store_true", help=f"also write {PICTURE.relative_to(ROOT)}")
+    options = parser.parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    story = Story(console)
+    OUTPUT.mkdir(exist_ok=True)
+    with story, LocalAws({"delays": DELAYS}) as aws:
+        story.tell("demo", f"a local AWS on {aws.endpoint}, account {HOME_ACCOUNT}, up in {aws.started_in:.1f} s")
+        demo = Demo(aws, story)
+        try:
+            play(demo)
+        except Exception as problem:
+            story.check("the story was told to its end", False, f"{type(problem).__name__}: {problem}")
+            _keep(OUTPUT / "emulator.log", aws)
+        else:
+            story.check("the story was told to its end", True)
+    for letter in letters(demo):
+        console.print(letter)
+    console.print(story.table())
+    console.print(f"{len(story.checks)} checks in {story.seconds:.0f} s: {'all ok' if story.ok else 'FAILED'}")
+    (OUTPUT / "demo.json").write_text(story.as_json())
+    story.picture(PICTURE if options.picture else OUTPUT / "demo.svg")
+    return 0 if story.ok else 1
+
+
+def _keep(path: Path, aws: LocalAws) -> None:
+    path.write_text(aws.log_tail())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Start the emulator: `.tools/local/bin/python -m local.emulator`, with its settings in the environment.
+
+The environment is set before ministack is imported, because ministack reads it at import.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+KEEP_ALIVE_SECONDS = 75.0
+"""Longer than botocore keeps an idle connection in its pool, or a request may meet a connection that just closed."""
+
+
+def _configure() -> None:
+    """Translate our few variables to ministack's, and keep it on loopback with no other port."""
+    own = os.environ
+    own["GATEWAY_PORT"] = own.setdefault("LOCAL_AWS_PORT", "4566")
+    own["MINISTACK_ACCOUNT_ID"] = own.setdefault("LOCAL_AWS_ACCOUNT", "111122223333")
+    own["MINISTACK_REGION"] = own.setdefault("LOCAL_AWS_REGION", "eu-west-1")
+    own["AUTH"] = own.setdefault("LOCAL_AWS_ENFORCE_IAM", "true")
+    own["BIND_HOST"] = own["MINISTACK_HOST"] = "127.0.0.1"
+    # With `cryptography` installed ministack would open 0.0.0.0:8883 as well.
+    own["IOT_MTLS_ENABLED"] = own["SFTP_ENABLED"] = "0"
+
+
+def _stop_with_parent() -> None:
+    """Standard input is a pipe from whoever started us: its end means that they are gone."""
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if not sys.stdin.isatty():
+        threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+def main() -> None:
+    """Install the glue and serve until SIGTERM, SIGINT or the end of the parent."""
+    _configure()
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(asctime)s %(name)s %(message)s")
+    from local.emulator import gateway, hooks, install
+
+    hooks.require_hooks()
+    install.install()
+    if os.environ.get("LOCAL_AWS_WATCH_PARENT", "true") == "true":
+        _stop_with_parent()
+    config = Config()
+    config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
+    config.loglevel = os.environ.get("LOG_LEVEL", "WARNING")
+    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
+    config.graceful_timeout = 0.2
+    config.shutdown_timeout = 2.0
+    try:
+        asyncio.run(serve(gateway.app, config))  # type: ignore[arg-type]
+    finally:
+        install.remove_workers()
+        # Threads of ministack that are not daemons would keep the process for as long as a function runs.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

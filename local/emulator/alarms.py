@@ -1,0 +1,150 @@
+"""CloudWatch alarms: evaluated by dimension and with missing data, and heard only where the topic lets them.
+
+In place of ministack's evaluation, which lumps the metrics of all functions together and never sees missing data.
+"""
+
+import logging
+import time
+from typing import Any
+
+from ministack.services import cloudwatch, sns, sqs
+
+from local.emulator.scope import Scope
+from local.emulator.settings import SETTINGS
+from local.emulator.timers import TIMERS
+
+logger = logging.getLogger("local.alarms")
+
+_dispatch_actions = cloudwatch._dispatch_alarm_actions
+
+STATISTICS = {
+    "Sum": sum,
+    "Maximum": max,
+    "Minimum": min,
+    "SampleCount": len,
+    "Average": lambda values: sum(values) / len(values),
+}
+COMPARISONS = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+
+
+def start() -> None:
+    """Evaluate the alarms of all accounts and regions now and then, for as long as the process runs."""
+    TIMERS.after(SETTINGS.alarm_seconds, _run, "the alarm sweep", counted=False)
+
+
+def _run() -> None:
+    try:
+        scopes = {(key[0], key[1]) for key in list(cloudwatch._alarms._data)}
+        for account, region in scopes:
+            Scope(account, region).run(evaluate_all)
+    finally:
+        start()
+
+
+def evaluate_all() -> None:
+    """In place of ministack's: evaluate the alarms of the current account and region."""
+    _measure_queues()
+    now = time.time()
+    for alarm in list(cloudwatch._alarms.values()):
+        try:
+            evaluate(alarm, now)
+        except Exception:
+            logger.exception("alarm %s could not be evaluated", alarm.get("AlarmName"))
+
+
+def _measure_queues() -> None:
+    """What SQS publishes about its queues, every minute in AWS."""
+    now = time.time()
+    for queue in list(sqs._queues.values()):
+        waiting = [message for message in queue["messages"] if message.get("visible_at", 0) <= now]
+        name = queue["attributes"]["QueueArn"].rsplit(":", 1)[1]
+        oldest = now - min((message["sent_at"] for message in waiting), default=now)
+        for metric, value in (
+            ("ApproximateNumberOfMessagesVisible", len(waiting)),
+            ("ApproximateAgeOfOldestMessage", oldest),
+        ):
+            cloudwatch.record_metric("AWS/SQS", metric, value, "Count", {"QueueName": name})
+
+
+def evaluate(alarm: dict[str, Any], now: float | None = None) -> None:
+    """In place of ministack's: evaluate one alarm, as it stands now unless told otherwise."""
+    now = now or time.time()
+    points = _points(alarm)
+    if points is None:
+        return
+    period, wanted = int(alarm.get("Period") or 60), int(alarm.get("EvaluationPeriods") or 1)
+    needed = int(alarm.get("DatapointsToAlarm") or wanted)
+    created = float(alarm.get("_first_evaluated") or alarm.setdefault("_first_evaluated", now))
+    verdicts = [_period(alarm, points, now - (index + 1) * period, now - index * period) for index in range(wanted)]
+    # A period that began before the alarm existed is no evidence that data is missing.
+    known = [
+        verdict
+        for index, verdict in enumerate(verdicts)
+        if verdict is not None or now - (index + 1) * period >= created
+    ]
+    state = _state(alarm, known, needed)
+    if state and state != alarm["StateValue"]:
+        _change(alarm, state)
+
+
+def _points(alarm: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The data of exactly this metric; nothing if the alarm is not on one metric."""
+    namespace, metric = alarm.get("Namespace"), alarm.get("MetricName")
+    if not namespace or not metric:
+        return None
+    dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or []}
+    return [
+        point
+        for (point_namespace, point_metric, _key), bucket in list(cloudwatch._metrics.items())
+        if (point_namespace, point_metric) == (namespace, metric)
+        for point in list(bucket)
+        if dict(point.get("Dimensions") or {}) == dimensions
+    ]
+
+
+def _period(alarm: dict[str, Any], points: list[dict[str, Any]], begin: float, end: float) -> bool | None:
+    """Whether one period breaches the threshold; nothing if it has no data."""
+    values = [point["Value"] for point in points if begin < point["Timestamp"] <= end]
+    statistic = STATISTICS.get(alarm.get("Statistic") or "Average")
+    compare = COMPARISONS.get(alarm.get("ComparisonOperator", ""))
+    if not values or statistic is None or compare is None:
+        return None
+    return bool(compare(statistic(values), float(alarm.get("Threshold") or 0)))
+
+
+def _state(alarm: dict[str, Any], verdicts: list[bool | None], needed: int) -> str | None:
+    """The state that follows, or nothing to keep the present one."""
+    missing = alarm.get("TreatMissingData") or "missing"
+    filled = [{"breaching": True, "notBreaching": False}.get(missing) if v is None else v for v in verdicts]
+    if sum(verdict is True for verdict in filled) >= needed:
+        return "ALARM"
+    if any(verdict is not None for verdict in filled):
+        return "OK"
+    return "INSUFFICIENT_DATA" if filled and missing == "missing" else None
+
+
+def _change(alarm: dict[str, Any], state: str) -> None:
+    before = alarm["StateValue"]
+    alarm["StateValue"] = state
+    alarm["StateReason"] = f"{alarm.get('MetricName')} is {alarm.get('ComparisonOperator')} {alarm.get('Threshold')}"
+    alarm["StateUpdatedTimestamp"] = int(time.time())
+    cloudwatch._record_history(alarm["AlarmName"], before, state, alarm["StateReason"])
+    dispatch_actions(alarm, before, state, alarm["StateReason"])
+
+
+def dispatch_actions(alarm: dict[str, Any], before: str, state: str, reason: str) -> None:
+    """In place of ministack's: the same, but only topics whose policy lets CloudWatch publish hear it."""
+    field = {"ALARM": "AlarmActions", "OK": "OKActions"}.get(state, "InsufficientDataActions")
+    account = Scope.current().account
+    heard = []
+    for topic in alarm.get(field) or []:
+        if sns.topic_policy_allows(topic, "cloudwatch.amazonaws.com", alarm["AlarmArn"], account):
+            heard.append(topic)
+        else:
+            logger.error("the policy of %s does not let alarm %s publish: it is not heard", topic, alarm["AlarmName"])
+    _dispatch_actions({**alarm, field: heard}, before, state, reason)

@@ -1,0 +1,90 @@
+"""KMS keys as EBS uses them: the account's default key, and customer keys that may be missing, disabled or forbidden."""
+
+import uuid
+
+from ministack.services import kms
+
+from local.emulator import iam
+from local.emulator.ec2.errors import Ec2Error
+from local.emulator.ec2.model import Region, Request
+from local.emulator.scope import Scope
+
+NEEDED_TO_CREATE = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext")
+NEEDED_TO_START = ("kms:CreateGrant",)
+
+
+def default_key(region: Region, account: str) -> str:
+    """The ARN of the account's default EBS key: the one it chose, or the AWS-managed aws/ebs."""
+    chosen = region.default_keys.get(account)
+    if chosen:
+        return chosen
+    managed = uuid.uuid5(uuid.NAMESPACE_DNS, f"{account}.{region.name}.aws-ebs")
+    return f"arn:aws:kms:{region.name}:{account}:key/{managed}"
+
+
+def arn_of(request: Request, given: str) -> str:
+    """The ARN of a key given by id, alias or ARN; EC2 does not check here whether it exists."""
+    region, account = request.region.name, request.account
+    if given in ("alias/aws/ebs", f"arn:aws:kms:{region}:{account}:alias/aws/ebs"):
+        return default_key(request.region, account)
+    if given.startswith("arn:") and ":key/" in given:
+        return given
+    alias = given.split(":")[-1]
+    if alias.startswith("alias/"):
+        target = kms._aliases.get(alias)
+        key_id = target.get("TargetKeyId") if isinstance(target, dict) else target
+        return f"arn:aws:kms:{region}:{account}:key/{key_id or 'unknown-' + alias.removeprefix('alias/')}"
+    return f"arn:aws:kms:{region}:{account}:key/{given}"
+
+
+def why_unusable(scope: Scope, region: Region, key_arn: str | None) -> str:
+    """Why EBS cannot use a key, in the words of its events; nothing if it can."""
+    if not key_arn or key_arn == default_key(region, scope.account):
+        return ""
+    account, key_id = key_arn.split(":")[4], key_arn.rsplit("/", 1)[1]
+    key = kms._keys.get_scoped(account, key_arn.split(":")[3], key_id)
+    if key is None:
+        return f"{key_arn} does not exist."
+    state = str(key.get("KeyState") or ("Enabled" if key.get("Enabled", True) else "Disabled"))
+    return {"Enabled": "", "PendingDeletion": f"{key_arn} is pending deletion."}.get(state, f"{key_arn} is disabled.")
+
+
+def why_forbidden(request: Request, key_arn: str | None, actions: tuple[str, ...]) -> str:
+    """Why the caller cannot let EBS use a customer key; nothing if it can."""
+    if not key_arn or key_arn == default_key(request.region, request.account):
+        return ""
+    context = {
+        "kms:viaservice": f"ec2.{request.region.name}.amazonaws.com",
+        "kms:grantisforawsresource": "true",
+        "kms:calleraccount": request.account,
+    }
+    for action in actions:
+        if not iam.caller_may(request.scope, action, key_arn, context):
+            return f"Given key ID is not accessible: {request.caller} may not {action}"
+    return ""
+
+
+def for_new(request: Request, *, encrypted: bool | None, given: str | None, inherited: str | None) -> str | None:
+    """The key of a new volume or copy, or nothing if it is not encrypted.
+
+    Args:
+        encrypted: the parameter.
+        given: the parameter KmsKeyId.
+        inherited: the key of the snapshot it comes from.
+
+    Raises:
+        Ec2Error: a key without Encrypted.
+    """
+    by_default = request.account in request.region.encrypt_by_default
+    if given:
+        if not encrypted and not by_default and not inherited:
+            raise Ec2Error(
+                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted to be set."
+            )
+        return arn_of(request, given)
+    if by_default:
+        # An encrypted snapshot restored under encryption by default gets the default key, not the snapshot's own.
+        return default_key(request.region, request.account)
+    if inherited:
+        return inherited
+    return default_key(request.region, request.account) if encrypted else None

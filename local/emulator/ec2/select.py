@@ -1,0 +1,116 @@
+"""Filters and pages of the Describe calls."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from local.emulator.ec2.errors import Ec2Error, invalid_value
+from local.emulator.ec2.model import Request, Resource
+
+Values = Callable[[Any], Sequence[Any]]
+MOST_PER_PAGE = 1000
+
+
+@cache
+def _pattern(value: str) -> re.Pattern[str]:
+    """A filter's value: `*` is any text, `?` one character, a backslash takes the next one as it is."""
+    parts, index = [], 0
+    while index < len(value):
+        character = value[index]
+        if character == "\\" and index + 1 < len(value):
+            index += 1
+            parts.append(re.escape(value[index]))
+        else:
+            parts.append({"*": ".*", "?": "."}.get(character, re.escape(character)))
+        index += 1
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _matches(candidates: Sequence[Any], wanted: Sequence[str]) -> bool:
+    texts = [_text(candidate) for candidate in candidates if candidate is not None]
+    return any(_pattern(value).fullmatch(text) for value in wanted for text in texts)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if hasattr(value, "isoformat"):
+        return str(value.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z")
+    return str(value)
+
+
+def filtered[R: Resource](
+    resources: Sequence[R], filters: Sequence[Mapping[str, Any]], fields: Mapping[str, Values]
+) -> list[R]:
+    """The resources that match all filters; within a filter one value is enough.
+
+    Raises:
+        Ec2Error: InvalidParameterValue for a filter that the action does not have.
+    """
+    kept = list(resources)
+    for wanted in filters:
+        name, values = wanted.get("Name", ""), wanted.get("Values", [])
+        if name.startswith("tag:"):
+            key = name[4:]
+            kept = [r for r in kept if key in r.tags and _matches([r.tags[key]], values)]
+        elif name == "tag-key":
+            kept = [r for r in kept if _matches(list(r.tags), values)]
+        elif name in fields:
+            kept = [r for r in kept if _matches(fields[name](r), values)]
+        else:
+            raise invalid_value(f"The filter '{name}' is invalid")
+    return kept
+
+
+def page[R: Resource](
+    request: Request,
+    resources: Sequence[R],
+    *,
+    least: int = 5,
+    exclusive_with: str | None = None,
+    default: int | None = None,
+) -> tuple[list[R], dict[str, str]]:
+    """One page in the order of creation, and the token of the next one.
+
+    A token names the last resource of its page, so that what is created or deleted meanwhile neither repeats nor skips
+    another.
+
+    Args:
+        least: the smallest MaxResults that the action takes.
+        exclusive_with: the parameter with ids that MaxResults must not be combined with.
+        default: the page size without MaxResults; everything if nothing.
+
+    Raises:
+        Ec2Error: InvalidParameterValue, InvalidParameterCombination or InvalidNextToken.
+    """
+    size = request.get("MaxResults")
+    if size is not None and exclusive_with and request.get(exclusive_with):
+        raise Ec2Error(
+            "InvalidParameterCombination",
+            f"The parameter {exclusive_with} cannot be used with the parameter MaxResults",
+        )
+    if size is not None and size < least:
+        raise invalid_value(f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value >= {least}.")
+    ordered = sorted(resources, key=lambda resource: resource.number)
+    token = request.get("NextToken")
+    if token:
+        after = _decode(token)
+        ordered = [resource for resource in ordered if resource.number > after]
+    limit = min(size, MOST_PER_PAGE) if size is not None else default
+    if limit is None or len(ordered) <= limit:
+        return ordered, {}
+    return ordered[:limit], {"NextToken": _encode(ordered[limit - 1].number)}
+
+
+def _encode(number: int) -> str:
+    return base64.urlsafe_b64encode(f"after:{number}".encode()).decode()
+
+
+def _decode(token: str) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(token.encode()).decode().removeprefix("after:"))
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        raise Ec2Error("InvalidNextToken", "The specified NextToken is not valid.") from None

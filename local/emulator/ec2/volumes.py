@@ -1,0 +1,434 @@
+"""Volumes: created, attached, detached, modified, deleted, described."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from local.emulator.ec2 import keys, notices, outcomes, tags
+from local.emulator.ec2.actions import handles
+from local.emulator.ec2.errors import Ec2Error, invalid_value, missing
+from local.emulator.ec2.model import LOCK, Attachment, Instance, Request, Volume, now
+from local.emulator.ec2.select import filtered, page
+from local.emulator.settings import SETTINGS
+from local.emulator.timers import TIMERS
+
+DEVICE = re.compile(r"^(/dev/)?(sd[a-z][1-9]?[0-9]?|xvd[a-z]|xvd[b-d][a-z]|hd[a-z])$")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a volume type takes: GiB, IOPS and MiB/s, each as least and most; nothing where it cannot be set."""
+
+    size: tuple[int, int]
+    iops: tuple[int, int] | None = None
+    throughput: tuple[int, int] | None = None
+    default_iops: int | None = None
+    default_throughput: int | None = None
+    iops_required: bool = False
+
+
+LIMITS = {
+    "gp2": Limits(size=(1, 16_384)),
+    "gp3": Limits((1, 65_536), (3_000, 80_000), (125, 2_000), default_iops=3_000, default_throughput=125),
+    "io1": Limits((4, 16_384), (100, 64_000), iops_required=True),
+    "io2": Limits((4, 65_536), (100, 256_000), iops_required=True),
+    "st1": Limits(size=(125, 16_384)),
+    "sc1": Limits(size=(125, 16_384)),
+    "standard": Limits(size=(1, 1_024)),
+}
+
+
+def describe(volume: Volume) -> dict[str, Any]:
+    """A volume."""
+    return {
+        "VolumeId": volume.volume_id,
+        "Size": volume.size,
+        "SnapshotId": volume.snapshot_id,
+        "AvailabilityZone": volume.zone,
+        "State": volume.state,
+        "CreateTime": volume.create_time,
+        "VolumeType": volume.volume_type,
+        "Iops": volume.iops,
+        "Throughput": volume.throughput,
+        "Encrypted": volume.encrypted,
+        "KmsKeyId": volume.kms_key_id,
+        "MultiAttachEnabled": False,
+        "Attachments": [describe_attachment(volume)] if volume.attachment else [],
+        "Tags": tags.as_list(volume.tags),
+    }
+
+
+def describe_attachment(volume: Volume) -> dict[str, Any]:
+    """A volume's attachment."""
+    attachment = volume.attachment
+    if attachment is None:
+        return {}
+    return {
+        "VolumeId": volume.volume_id,
+        "InstanceId": attachment.instance_id,
+        "Device": attachment.device,
+        "State": attachment.state,
+        "AttachTime": attachment.attach_time,
+        "DeleteOnTermination": attachment.delete_on_termination,
+    }
+
+
+def performance(volume_type: str, size: int, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
+    """IOPS and throughput that a volume gets.
+
+    Raises:
+        Ec2Error: an unknown type, or a size, IOPS or throughput that the type does not take.
+    """
+    limits = LIMITS.get(volume_type)
+    if limits is None:
+        raise invalid_value(f"Value ({volume_type}) for parameter volumeType is invalid.")
+    if not limits.size[0] <= size <= limits.size[1]:
+        raise invalid_value(
+            f"Volume of {size}GiB is out of range for {volume_type}: {limits.size[0]} to {limits.size[1]} GiB."
+        )
+    if iops is not None and limits.iops is None:
+        raise Ec2Error("InvalidParameterCombination", f"The parameter iops is not supported for {volume_type} volumes.")
+    if iops is None and limits.iops_required:
+        raise missing("iops")
+    if iops is not None and limits.iops and not limits.iops[0] <= iops <= limits.iops[1]:
+        raise invalid_value(
+            f"Volume iops of {iops} is out of range; {volume_type} takes {limits.iops[0]} to {limits.iops[1]}."
+        )
+    if throughput is not None and limits.throughput is None:
+        raise Ec2Error(
+            "InvalidParameterCombination", f"The parameter throughput is not supported for {volume_type} volumes."
+        )
+    if throughput is not None and limits.throughput:
+        least, most = limits.throughput
+        if not least <= throughput <= most:
+            raise invalid_value(f"Throughput of {throughput} is out of range; {volume_type} takes {least} to {most}.")
+    if volume_type == "gp2":
+        return min(16_000, max(100, 3 * size)), None
+    return iops or limits.default_iops, throughput or limits.default_throughput
+
+
+def _zone(request: Request) -> str:
+    name, zone_id = request.get("AvailabilityZone"), request.get("AvailabilityZoneId")
+    if name and zone_id:
+        raise Ec2Error("InvalidParameterCombination", "Specify either AvailabilityZone or AvailabilityZoneId")
+    if zone_id:
+        name = next((zone for zone in request.region.zones if request.region.zone_id(zone) == zone_id), zone_id)
+    if not name:
+        raise missing("availabilityZone")
+    if name not in request.region.zones:
+        raise Ec2Error("InvalidZone.NotFound", f"The zone '{name}' does not exist.")
+    return str(name)
+
+
+def remembered(request: Request) -> Any:
+    """What the same call with the same ClientToken made before, or nothing.
+
+    Raises:
+        Ec2Error: IdempotentParameterMismatch if the parameters differ.
+    """
+    token = request.get("ClientToken")
+    known = request.region.tokens.get((request.account, request.action, token)) if token else None
+    if known is None:
+        return None
+    if known[0] != _fingerprint(request):
+        raise Ec2Error(
+            "IdempotentParameterMismatch",
+            "The request uses the same client token as a previous, but non-identical request.",
+        )
+    return known[1]
+
+
+def remember(request: Request, made: Any) -> None:
+    """Keep what a ClientToken made."""
+    token = request.get("ClientToken")
+    if token:
+        request.region.tokens[(request.account, request.action, token)] = (_fingerprint(request), made)
+
+
+def _fingerprint(request: Request) -> str:
+    return json.dumps(request.parameters, sort_keys=True, default=str)
+
+
+@handles("CreateVolume")
+def create_volume(request: Request) -> dict[str, Any]:
+    """A volume, empty or from a snapshot; gp2 unless told otherwise, as the API does."""
+    known = remembered(request)
+    if known is not None:
+        return describe(request.region.volume(known, request.account))
+    zone = _zone(request)
+    tagged = tags.at_creation(request, "volume")["volume"]
+    snapshot_id, size = request.get("SnapshotId"), request.get("Size")
+    snapshot = request.region.snapshot(snapshot_id, request.account) if snapshot_id else None
+    if snapshot and (snapshot.state != "completed" or snapshot.storage_tier == "archive"):
+        held = "archived" if snapshot.storage_tier == "archive" else snapshot.state
+        raise Ec2Error("IncorrectState", f"Snapshot is in invalid state - {held}")
+    if snapshot is None and size is None:
+        raise missing("size/snapshot")
+    if snapshot and size is not None and size < snapshot.size:
+        raise invalid_value(
+            f"Volume of {size}GiB is smaller than snapshot '{snapshot_id}', expect size >= {snapshot.size}GiB"
+        )
+    size = size if size is not None else snapshot.size if snapshot else 0
+    volume_type = request.get("VolumeType", "gp2")
+    iops, throughput = performance(volume_type, size, request.get("Iops"), request.get("Throughput"))
+    key = keys.for_new(
+        request,
+        encrypted=request.get("Encrypted"),
+        given=request.get("KmsKeyId"),
+        inherited=snapshot.kms_key_id if snapshot else None,
+    )
+    volume = Volume(
+        owner=request.account,
+        tags=tagged,
+        zone=zone,
+        size=size,
+        volume_type=volume_type,
+        iops=iops,
+        throughput=throughput,
+        encrypted=key is not None,
+        kms_key_id=key,
+        snapshot_id=snapshot_id or "",
+        product_codes=list(snapshot.product_codes) if snapshot else [],
+    )
+    request.region.volumes[volume.volume_id] = volume
+    remember(request, volume.volume_id)
+    outcome = outcomes.take("volume", snapshot_id or "", *tagged.values())
+    cause = (outcome.cause or "Internal error") if outcome else ""
+    cause = (
+        cause
+        or keys.why_unusable(request.scope, request.region, key)
+        or keys.why_forbidden(request, key, keys.NEEDED_TO_CREATE)
+    )
+    if not (outcome and outcome.stuck):
+        TIMERS.after(SETTINGS.delays.volume, lambda: _ready(request, volume, cause), f"volume {volume.volume_id}")
+    return describe(volume)
+
+
+def _ready(request: Request, volume: Volume, cause: str) -> None:
+    with LOCK:
+        if volume.volume_id not in request.region.volumes or volume.state != "creating":
+            return
+        volume.state = "error" if cause else "available"
+        notices.volume_created(request.scope, volume, cause, request.request_id)
+
+
+@handles("DeleteVolume")
+def delete_volume(request: Request) -> dict[str, Any]:
+    """Delete a volume that is attached to nothing."""
+    volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    if volume.attachment:
+        raise Ec2Error(
+            "VolumeInUse", f"Volume {volume.volume_id} is currently attached to {volume.attachment.instance_id}"
+        )
+    if volume.state not in ("available", "error"):
+        raise Ec2Error("IncorrectState", f"The volume '{volume.volume_id}' is in the '{volume.state}' state.")
+    del request.region.volumes[volume.volume_id]
+    notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
+    return {}
+
+
+# --- attaching
+
+
+@handles("AttachVolume")
+def attach_volume(request: Request) -> dict[str, Any]:
+    """Attach an available volume to an instance of its zone, running or stopped, at a free device."""
+    volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    instance = request.region.instance(request.parameters["InstanceId"], request.account)
+    device = request.parameters["Device"]
+    if not DEVICE.match(device):
+        raise invalid_value(
+            f"Value ({device}) for parameter device is invalid. {device} is not a valid EBS device name."
+        )
+    if volume.attachment:
+        raise Ec2Error("VolumeInUse", f"{volume.volume_id} is already attached to an instance")
+    if volume.state != "available":
+        raise Ec2Error("IncorrectState", f"{volume.volume_id} is not 'available'.")
+    if volume.zone != instance.zone:
+        raise Ec2Error(
+            "InvalidVolume.ZoneMismatch",
+            f"The volume '{volume.volume_id}' is not in the same availability zone as instance "
+            f"'{instance.instance_id}'",
+        )
+    if instance.state not in ("running", "stopped"):
+        raise Ec2Error("IncorrectState", f"Instance '{instance.instance_id}' is not 'running'.")
+    if device in instance.devices:
+        raise invalid_value(f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use")
+    if volume.product_codes and instance.state != "stopped":
+        raise Ec2Error("IncorrectState", "A volume with a Marketplace code can be attached to a stopped instance only.")
+    attach(request, volume, instance, device, delete_on_termination=False)
+    return describe_attachment(volume)
+
+
+def attach(request: Request, volume: Volume, instance: Instance, device: str, *, delete_on_termination: bool) -> None:
+    """Begin an attachment that is over in a moment, or fails if the key cannot be used."""
+    volume.attachment = Attachment(instance.instance_id, device, "attaching", delete_on_termination)
+    volume.state = "in-use"
+    instance.devices[device] = volume.volume_id
+    cause = keys.why_unusable(request.scope, request.region, volume.kms_key_id)
+    attachment = volume.attachment
+
+    def attached() -> None:
+        with LOCK:
+            if volume.attachment is not attachment or attachment.state != "attaching":
+                return
+            if cause:
+                _detached(request, volume, attachment)
+                notices.volume_attach_failed(request.scope, volume, cause)
+            else:
+                attachment.state = "attached"
+
+    TIMERS.after(SETTINGS.delays.attach, attached, f"attaching {volume.volume_id}")
+
+
+@handles("DetachVolume")
+def detach_volume(request: Request) -> dict[str, Any]:
+    """Detach a volume; from a running instance it may hang in `busy` until forced."""
+    volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    attachment = volume.attachment
+    if attachment is None:
+        raise Ec2Error("IncorrectState", f"Volume '{volume.volume_id}' is in the '{volume.state}' state.")
+    wrong_instance = request.get("InstanceId") not in (None, attachment.instance_id)
+    if wrong_instance or request.get("Device") not in (None, attachment.device):
+        raise Ec2Error(
+            "InvalidAttachment.NotFound",
+            f"The volume '{volume.volume_id}' is not attached to instance '{request.get('InstanceId')}' "
+            f"as device '{request.get('Device')}'",
+        )
+    instance = request.region.instances[attachment.instance_id]
+    if attachment.device == instance.root_device_name and instance.state not in ("stopped", "terminated"):
+        raise Ec2Error(
+            "OperationNotPermitted",
+            f"Unable to detach root volume '{volume.volume_id}' from instance '{instance.instance_id}'",
+        )
+    force = bool(request.get("Force"))
+    if attachment.state == "detaching":
+        raise Ec2Error("IncorrectState", f"Volume '{volume.volume_id}' is in the 'detaching' state.")
+    if SETTINGS.busy_detach and instance.state == "running" and not force:
+        attachment.state = "busy"
+    else:
+        begin_detach(request, volume, attachment)
+    return describe_attachment(volume)
+
+
+def begin_detach(request: Request, volume: Volume, attachment: Attachment) -> None:
+    """Detaching; over in a moment."""
+    attachment.state = "detaching"
+
+    def detached() -> None:
+        with LOCK:
+            if volume.attachment is attachment:
+                _detached(request, volume, attachment)
+
+    TIMERS.after(SETTINGS.delays.detach, detached, f"detaching {volume.volume_id}")
+
+
+def _detached(request: Request, volume: Volume, attachment: Attachment) -> None:
+    instance = request.region.instances.get(attachment.instance_id)
+    if instance:
+        instance.devices.pop(attachment.device, None)
+    volume.attachment = None
+    volume.state = "available"
+
+
+# --- describing
+
+
+def _of_attachment(name: str) -> Any:
+    return lambda volume: [getattr(volume.attachment, name)] if volume.attachment else []
+
+
+FIELDS = {
+    "attachment.attach-time": _of_attachment("attach_time"),
+    "attachment.delete-on-termination": _of_attachment("delete_on_termination"),
+    "attachment.device": _of_attachment("device"),
+    "attachment.instance-id": _of_attachment("instance_id"),
+    "attachment.status": _of_attachment("state"),
+    "availability-zone": lambda v: [v.zone],
+    "create-time": lambda v: [v.create_time],
+    "encrypted": lambda v: [v.encrypted],
+    "multi-attach-enabled": lambda _v: [False],
+    "size": lambda v: [v.size],
+    "snapshot-id": lambda v: [v.snapshot_id],
+    "status": lambda v: [v.state],
+    "volume-id": lambda v: [v.volume_id],
+    "volume-type": lambda v: [v.volume_type],
+}
+
+
+@handles("DescribeVolumes")
+def describe_volumes(request: Request) -> dict[str, Any]:
+    """The account's volumes."""
+    ids = request.get("VolumeIds", [])
+    mine = (
+        [request.region.volume(volume_id, request.account) for volume_id in ids]
+        if ids
+        else [volume for volume in request.region.volumes.values() if volume.owner == request.account]
+    )
+    found, more = page(request, filtered(mine, request.get("Filters", []), FIELDS), exclusive_with="VolumeIds")
+    return {"Volumes": [describe(volume) for volume in found], **more}
+
+
+@handles("DescribeVolumeStatus")
+def describe_volume_status(request: Request) -> dict[str, Any]:
+    """All is well with every volume."""
+    found = describe_volumes(request)["Volumes"]
+    healthy = {"Status": "ok", "Details": [{"Name": "io-enabled", "Status": "passed"}]}
+    return {
+        "VolumeStatuses": [
+            {"VolumeId": v["VolumeId"], "AvailabilityZone": v["AvailabilityZone"], "VolumeStatus": healthy}
+            for v in found
+        ]
+    }
+
+
+@handles("ModifyVolume")
+def modify_volume(request: Request) -> dict[str, Any]:
+    """Grow or retune a volume; at once, while AWS takes hours to optimise."""
+    volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    size = request.get("Size", volume.size)
+    if size < volume.size:
+        raise invalid_value(f"New size cannot be smaller than existing size {volume.size}")
+    kind = request.get("VolumeType", volume.volume_type)
+    same = kind == volume.volume_type and kind != "gp2"
+    iops = request.get("Iops", volume.iops if same else None)
+    throughput = request.get("Throughput", volume.throughput if same else None)
+    before = (volume.size, volume.volume_type, volume.iops, volume.throughput)
+    volume.iops, volume.throughput = performance(kind, size, iops, throughput)
+    volume.size, volume.volume_type = size, kind
+    return {
+        "VolumeModification": {
+            "VolumeId": volume.volume_id,
+            "ModificationState": "modifying",
+            "TargetSize": volume.size,
+            "TargetVolumeType": volume.volume_type,
+            "TargetIops": volume.iops,
+            "TargetThroughput": volume.throughput,
+            "OriginalSize": before[0],
+            "OriginalVolumeType": before[1],
+            "OriginalIops": before[2],
+            "OriginalThroughput": before[3],
+            "Progress": 0,
+            "StartTime": now(),
+        }
+    }
+
+
+@handles("EnableEbsEncryptionByDefault", "DisableEbsEncryptionByDefault", "GetEbsEncryptionByDefault")
+def encryption_by_default(request: Request) -> dict[str, Any]:
+    """Whether new volumes of the account are encrypted without asking."""
+    accounts = request.region.encrypt_by_default
+    if request.action.startswith("Enable"):
+        accounts.add(request.account)
+    elif request.action.startswith("Disable"):
+        accounts.discard(request.account)
+    return {"EbsEncryptionByDefault": request.account in accounts}
+
+
+@handles("GetEbsDefaultKmsKeyId", "ModifyEbsDefaultKmsKeyId")
+def default_kms_key(request: Request) -> dict[str, Any]:
+    """The key that encrypts where none is named."""
+    if request.action.startswith("Modify"):
+        request.region.default_keys[request.account] = keys.arn_of(request, request.parameters["KmsKeyId"])
+    return {"KmsKeyId": keys.default_key(request.region, request.account)}

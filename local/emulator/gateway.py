@@ -1,0 +1,148 @@
+"""The one door: every HTTP request passes here, on its way to the control endpoint or to AWS.
+
+What belongs to calls and not to a service is done here once, for all services: the log, faults, throttling.
+"""
+
+import asyncio
+import contextvars
+import os
+import socket
+import stat
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from ministack import app as ministack_app
+from ministack.core import iam_actions, router
+from ministack.services import sts
+
+from local.emulator import control, throttle, workers
+from local.emulator.calls import CALLS, REQUESTS
+from local.emulator.faults import FAULTS, Fault
+from local.emulator.scope import Scope
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Answer = tuple[int, dict[str, str], Any]
+
+MOST_DESCRIPTORS = 4096
+
+_client_port: contextvars.ContextVar[int] = contextvars.ContextVar("client_port", default=0)
+_dispatch = ministack_app._dispatch_service_request
+
+
+class ConnectionCutError(Exception):
+    """The answer of this call shall not arrive."""
+
+
+async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """The ASGI application."""
+    if scope["type"] != "http":
+        await ministack_app.app(scope, receive, send)
+        return
+    if scope["path"].startswith(control.PREFIX):
+        await control.answer(scope, receive, send)
+        return
+    _client_port.set((scope.get("client") or ("", 0))[1])
+    REQUESTS.under_way += 1
+    try:
+        await ministack_app.app(scope, receive, send)
+    except ConnectionCutError:
+        _cut(_client_port.get())
+    finally:
+        REQUESTS.under_way -= 1
+
+
+def _cut(port: int) -> None:
+    """Close the connection to a client's port without an answer, as a lost network does; ASGI has no way to."""
+    for descriptor in range(3, MOST_DESCRIPTORS):
+        try:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                if connection.family == socket.AF_INET and connection.getpeername()[1] == port:
+                    connection.shutdown(socket.SHUT_RDWR)
+        except OSError:  # not open, not connected, or just closed
+            continue
+
+
+async def dispatch(
+    method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], request_id: str
+) -> Answer:
+    """In place of ministack's: the same, with log, throttling and faults around it."""
+    begun = time.monotonic()
+    service, action = _operation(method, path, headers, body, query)
+    scope = Scope.current()
+    caller = _caller(headers, query, scope)
+    request = f"{path} {query} {body.decode(errors='replace')}"
+    fault = FAULTS.hit(service, action, caller, request)
+    answer: Answer | None = None
+    try:
+        answer = await _answer(service, action, (method, path, headers, body, query, request_id), fault)
+        return answer
+    finally:
+        CALLS.add(
+            service=service,
+            action=action,
+            account=scope.account,
+            region=scope.region,
+            caller=caller,
+            status=answer[0] if answer else 0,
+            body=body,
+            answer=answer[2] if answer else b"",
+            took=time.monotonic() - begun,
+        )
+
+
+async def _answer(
+    service: str,
+    action: str,
+    request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str],
+    fault: Fault | None,
+) -> Answer:
+    headers, body, request_id = request[2], request[3], request[5]
+    if fault and fault.effect in ("fail", "throttle"):
+        return _refusal(service, action, headers, request_id, fault.code, fault.message, fault.status)
+    if fault and fault.effect == "kill_before":
+        workers.kill_by_port(_client_port.get())
+        raise ConnectionCutError
+    if service == "ec2" and throttle.refuses(Scope.current(), action, body):
+        message = "Request limit exceeded."
+        return _refusal(service, action, headers, request_id, "RequestLimitExceeded", message, 503)
+    if fault and fault.effect == "delay":
+        await asyncio.sleep(fault.seconds)
+    answer: Answer = await _dispatch(*request)
+    if fault and fault.effect == "answer_error":
+        return _refusal(service, action, headers, request_id, fault.code, fault.message, fault.status)
+    if fault and fault.effect == "kill":
+        workers.kill_by_port(_client_port.get())
+    if fault and fault.effect in ("drop", "kill"):
+        raise ConnectionCutError
+    return answer
+
+
+def _operation(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> tuple[str, str]:
+    parameters = ministack_app._routing_params(method, path, headers, body, query)
+    service = router.detect_service(method, path, headers, parameters)
+    named = parameters.get("Action")
+    if named:
+        return service, named[0] if isinstance(named, list) else named
+    action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters)
+    return (action.split(":", 1)[0], action.split(":", 1)[1]) if action else (service, f"{method} {path}")
+
+
+def _caller(headers: dict[str, str], query: dict[str, Any], scope: Scope) -> str:
+    key = router.extract_access_key_id(headers, query)
+    session = sts._sessions.get(key) if key else None
+    return str(session["Arn"]) if session else f"arn:aws:iam::{scope.account}:root"
+
+
+def _refusal(
+    service: str, action: str, headers: dict[str, str], request_id: str, code: str, message: str, status: int
+) -> Answer:
+    """An error in the protocol of the service; ministack's formatter knows them all but says 403 to everything."""
+    _, answer_headers, body = iam_actions.access_denied_response(
+        service, f"{service}:{action}", "", request_id, error_code=code, message=message, headers=headers
+    )
+    return status, {**answer_headers, "x-amzn-requestid": request_id}, body

@@ -1,0 +1,410 @@
+"""IAM on every resource that EC2 checks, with the condition keys of the Service Authorization Reference.
+
+ministack asks once a call, about one resource and without tags; EC2 asks about each: the volume and the new snapshot,
+the instance and all its volumes, and CreateTags beside every creation with tags.
+"""
+
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ministack import app as ministack_app
+from ministack.core import iam_actions, iam_evaluator, router
+from ministack.core.responses import get_account_id
+
+from local.emulator.ec2 import wire
+from local.emulator.ec2.errors import Ec2Error
+from local.emulator.ec2.model import WORLD, Image, Instance, Region, Resource, Snapshot, Volume
+from local.emulator.scope import Scope
+
+Context = dict[str, Any]
+WITHOUT_ACCOUNT = ("snapshot", "image")
+KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image"}
+
+_extract_resource_arn = iam_actions.extract_resource_arn
+_enforce = iam_evaluator.enforce
+_flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters", default={})
+_access_key: contextvars.ContextVar[str] = contextvars.ContextVar("ec2_access_key", default="")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question to IAM: may the caller do this to that?"""
+
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+
+
+def extract_resource_arn(
+    service: str,
+    method: str,
+    path: str,
+    headers: dict[str, str],
+    body: bytes,
+    params: dict[str, Any],
+    region: str,
+    account: str,
+) -> Any:
+    """In place of ministack's: the same, and the parameters of an EC2 call are kept for `enforce`."""
+    if service == "ec2":
+        _flat.set(wire.flat(body, params))
+        _access_key.set(router.extract_access_key_id(headers, params) or "")
+        return "*"
+    return _extract_resource_arn(service, method, path, headers, body, params, region, account)
+
+
+def enforce(
+    access_key_id: str,
+    iam_action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    """In place of ministack's: an EC2 call is allowed if every one of its checks is."""
+    if service != "ec2":
+        return _enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+    for check in checks(iam_action.split(":", 1)[1], _flat.get(), Scope(get_account_id(), region)):
+        context = {"ec2:region": region, **check.context}
+        denied = _enforce(access_key_id, f"ec2:{check.action}", "ec2", region, check.resource, context)
+        if denied:
+            return _refusal(denied, check)
+    return None
+
+
+def _refusal(denied: Any, check: Check) -> Any:
+    """The refusal in EC2's words, with the action and the resource that were refused: CreateTags, not CreateVolume."""
+    if isinstance(denied, iam_evaluator.AuthError):
+        return denied
+    why = (
+        "with an explicit deny in an identity-based policy"
+        if denied.decision == "Deny"
+        else f"because no identity-based policy allows the ec2:{check.action} action"
+    )
+    message = (
+        f"You are not authorized to perform this operation. User: {denied.principal_arn} is not authorized to perform: "
+        f"ec2:{check.action} on resource: {check.resource} {why}"
+    )
+    return iam_evaluator.AuthError("UnauthorizedOperation", message)
+
+
+def caller_may(scope: Scope, action: str, resource: str, context: Context) -> bool:
+    """Whether the caller of the EC2 call under way may do something else as well, such as use a KMS key."""
+    if not ministack_app.AUTH:
+        return True
+    service = action.split(":", 1)[0]
+    return not _enforce(_access_key.get(), action, service, scope.region, resource, context)
+
+
+# --- what an EC2 call is checked on
+
+
+def checks(action: str, flat: Mapping[str, str], scope: Scope) -> list[Check]:
+    """The questions that a call raises, in EC2's order."""
+    operation = wire.operation(action)
+    if operation is None or action.startswith("Describe"):
+        return [Check(action, "*")]
+    try:
+        parameters = wire.parse(operation, flat)
+    except Ec2Error:  # the handler will say what is wrong with it
+        return [Check(action, "*")]
+    call = _Call(action, parameters, scope)
+    rule = RULES.get(action)
+    if rule is None:
+        return [Check(action, "*")]
+    return [*rule(call), *call.tagging()]
+
+
+@dataclass(frozen=True)
+class _Call:
+    action: str
+    parameters: dict[str, Any]
+    scope: Scope
+
+    @property
+    def region(self) -> Region:
+        return WORLD.region(self.scope.region)
+
+    def arn(self, kind: str, resource_id: str) -> str:
+        account = "" if kind in WITHOUT_ACCOUNT else self.scope.account
+        return f"arn:aws:ec2:{self.scope.region}:{account}:{kind}/{resource_id}"
+
+    def existing(self, resource_id: str, more: Context | None = None) -> Check:
+        """About a resource that exists, or is said to."""
+        kind = KINDS.get(resource_id.split("-", maxsplit=1)[0], "*")
+        return Check(self.action, self.arn(kind, resource_id), {**self._facts(kind, resource_id), **(more or {})})
+
+    def new(self, kind: str, more: Context | None = None) -> Check:
+        """About a resource that the call makes."""
+        return Check(self.action, self.arn(kind, "*"), {**self._requested_tags(kind), **(more or {})})
+
+    def _facts(self, kind: str, resource_id: str) -> Context:
+        found = _find(self.region, kind, resource_id)
+        if found is None:
+            return {}
+        context: Context = {}
+        # Only the owner's tags count: another account does not see them.
+        if found.owner == self.scope.account:
+            for key, value in found.tags.items():
+                context[f"aws:resourcetag/{key}".lower()] = value
+                context[f"ec2:resourcetag/{key}".lower()] = value
+        return context | facts_of(found, self.scope)
+
+    def _requested_tags(self, kind: str) -> Context:
+        requested = self._specified().get(kind, {})
+        context: Context = {f"aws:requesttag/{key}".lower(): value for key, value in requested.items()}
+        return context | {"aws:tagkeys": list(requested) or None}
+
+    def _specified(self) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for specification in self.parameters.get("TagSpecifications", []):
+            tags = {tag.get("Key", ""): tag.get("Value", "") for tag in specification.get("Tags", [])}
+            found.setdefault(specification.get("ResourceType", ""), {}).update(tags)
+        return found
+
+    def tagging(self) -> list[Check]:
+        """CreateTags, once for each kind of resource that the call tags as it makes it."""
+        return [
+            Check(
+                "CreateTags",
+                self.arn(kind, "*"),
+                {**self._requested_tags(kind), "ec2:createaction": self.action},
+            )
+            for kind, tags in self._specified().items()
+            if tags
+        ]
+
+
+def _find(region: Region, kind: str, resource_id: str) -> Resource | None:
+    known: Mapping[str, Resource] = {
+        "volume": region.volumes,
+        "snapshot": region.snapshots,
+        "instance": region.instances,
+        "image": region.images,
+    }.get(kind, {})  # type: ignore[assignment]
+    return known.get(resource_id)
+
+
+def facts_of(found: Resource, scope: Scope) -> Context:
+    """The condition keys that a resource itself answers."""
+    if isinstance(found, Volume):
+        facts: Context = {
+            "ec2:encrypted": str(found.encrypted).lower(),
+            "ec2:volumetype": found.volume_type,
+            "ec2:volumesize": str(found.size),
+            "ec2:volumeid": found.volume_id,
+            "ec2:availabilityzone": found.zone,
+        }
+        if found.snapshot_id:
+            facts["ec2:parentsnapshot"] = f"arn:aws:ec2:{scope.region}::snapshot/{found.snapshot_id}"
+        return facts
+    if isinstance(found, Snapshot):
+        return {
+            "ec2:owner": found.owner,
+            "ec2:snapshotid": found.snapshot_id,
+            "ec2:encrypted": str(found.encrypted).lower(),
+            "ec2:volumesize": str(found.size),
+            "ec2:snapshottime": found.start_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "ec2:parentvolume": f"arn:aws:ec2:{scope.region}:{found.owner}:volume/{found.volume_id}",
+        }
+    if isinstance(found, Instance):
+        return {
+            "ec2:instanceid": found.instance_id,
+            "ec2:instancetype": found.instance_type,
+            "ec2:availabilityzone": found.zone,
+            "ec2:rootdevicetype": "ebs",
+        }
+    if isinstance(found, Image):
+        return {"ec2:owner": found.alias or found.owner, "ec2:public": str(found.public).lower()}
+    return {}
+
+
+def _create_snapshot(call: _Call) -> list[Check]:
+    volume_id = call.parameters["VolumeId"]
+    return [call.existing(volume_id), call.new("snapshot", _parent_volume(call, volume_id))]
+
+
+def _parent_volume(call: _Call, volume_id: str) -> Context:
+    volume = call.region.volumes.get(volume_id)
+    return {
+        "ec2:parentvolume": call.arn("volume", volume_id),
+        **({"ec2:volumesize": str(volume.size)} if volume else {}),
+    }
+
+
+def _create_snapshots(call: _Call) -> list[Check]:
+    """The instance, every volume that is included, and a snapshot of each."""
+    specification = call.parameters["InstanceSpecification"]
+    instance_id = specification.get("InstanceId", "")
+    found = [call.existing(instance_id)]
+    instance = call.region.instances.get(instance_id)
+    excluded = set(specification.get("ExcludeDataVolumeIds", []))
+    for device, volume_id in sorted(instance.devices.items()) if instance else ():
+        boot = instance is not None and device == instance.root_device_name
+        if volume_id in excluded or (boot and specification.get("ExcludeBootVolume")):
+            continue
+        found += [call.existing(volume_id), call.new("snapshot", _parent_volume(call, volume_id))]
+    return found
+
+
+def _create_volume(call: _Call) -> list[Check]:
+    snapshot_id = call.parameters.get("SnapshotId")
+    snapshot = call.region.snapshots.get(snapshot_id) if snapshot_id else None
+    encrypted = bool(
+        call.parameters.get("Encrypted")
+        or (snapshot and snapshot.encrypted)
+        or call.scope.account in call.region.encrypt_by_default
+    )
+    size = call.parameters.get("Size") or (snapshot.size if snapshot else 0)
+    about: Context = {
+        "ec2:availabilityzone": call.parameters.get("AvailabilityZone"),
+        "ec2:encrypted": str(encrypted).lower(),
+        "ec2:volumetype": call.parameters.get("VolumeType", "gp2"),
+        "ec2:volumesize": str(size),
+    }
+    for key, parameter in (
+        ("ec2:volumeiops", "Iops"),
+        ("ec2:volumethroughput", "Throughput"),
+        ("ec2:kmskeyid", "KmsKeyId"),
+        ("ec2:availabilityzoneid", "AvailabilityZoneId"),
+    ):
+        if parameter in call.parameters:
+            about[key] = str(call.parameters[parameter])
+    if not snapshot_id:
+        return [call.new("volume", about)]
+    about["ec2:parentsnapshot"] = call.arn("snapshot", snapshot_id)
+    return [call.new("volume", about), call.existing(snapshot_id)]
+
+
+def _copy_snapshot(call: _Call) -> list[Check]:
+    """The new snapshot and the source; of the source's tags IAM knows nothing."""
+    source_id = call.parameters["SourceSnapshotId"]
+    source_region = WORLD.region(call.parameters["SourceRegion"])
+    source = source_region.snapshots.get(source_id)
+    about: Context = {
+        "ec2:encrypted": str(bool(call.parameters.get("Encrypted") or (source and source.encrypted))).lower(),
+        "ec2:parentsnapshot": f"arn:aws:ec2:{source_region.name}::snapshot/{source_id}",
+    }
+    source_arn = f"arn:aws:ec2:{source_region.name}::snapshot/{source_id}"
+    return [
+        call.new("snapshot", about),
+        Check(call.action, source_arn, facts_of(source, call.scope) if source else {}),
+    ]
+
+
+def _modify_snapshot_attribute(call: _Call) -> list[Check]:
+    about: Context = {"ec2:attribute": call.parameters.get("Attribute", "createVolumePermission")}
+    permission = call.parameters.get("CreateVolumePermission", {})
+    for way in ("Add", "Remove"):
+        entries = permission.get(way, [])
+        users = [entry["UserId"] for entry in entries if "UserId" in entry]
+        groups = [entry["Group"] for entry in entries if "Group" in entry]
+        if call.parameters.get("OperationType") == way.lower():
+            users += call.parameters.get("UserIds", [])
+            groups += call.parameters.get("GroupNames", [])
+        if users:
+            about[f"ec2:{way}/userId".lower()] = users if len(users) > 1 else users[0]
+        if groups:
+            about[f"ec2:{way}/group".lower()] = groups if len(groups) > 1 else groups[0]
+    return [call.existing(call.parameters["SnapshotId"], about)]
+
+
+def _lock_snapshot(call: _Call) -> list[Check]:
+    about: Context = {}
+    for key, parameter in (
+        ("ec2:snapshotlockduration", "LockDuration"),
+        ("ec2:snapshotcooloffperiod", "CoolOffPeriod"),
+    ):
+        if parameter in call.parameters:
+            about[key] = str(call.parameters[parameter])
+    return [call.existing(call.parameters["SnapshotId"], about)]
+
+
+def _attach_volume(call: _Call) -> list[Check]:
+    return [call.existing(call.parameters["VolumeId"]), call.existing(call.parameters["InstanceId"])]
+
+
+def _detach_volume(call: _Call) -> list[Check]:
+    """The instance only if it is named, as the Service Authorization Reference has it."""
+    named = [call.parameters["InstanceId"]] if call.parameters.get("InstanceId") else []
+    return [call.existing(resource_id) for resource_id in (call.parameters["VolumeId"], *named)]
+
+
+ATTRIBUTES = {
+    "BlockDeviceMappings": "BlockDeviceMapping",
+    "DisableApiStop": "DisableApiStop",
+    "DisableApiTermination": "DisableApiTermination",
+    "InstanceType": "InstanceType",
+    "Groups": "GroupSet",
+}
+
+
+def _modify_instance_attribute(call: _Call) -> list[Check]:
+    """The instance, and the volume if the request names one."""
+    attribute = call.parameters.get("Attribute") or next(
+        (name for parameter, name in ATTRIBUTES.items() if parameter in call.parameters), ""
+    )
+    about = {"ec2:attribute": attribute}
+    named = [
+        m["Ebs"]["VolumeId"] for m in call.parameters.get("BlockDeviceMappings", []) if "VolumeId" in m.get("Ebs", {})
+    ]
+    return [call.existing(i, about) for i in (call.parameters["InstanceId"], *named)]
+
+
+def _run_instances(call: _Call) -> list[Check]:
+    return [call.existing(call.parameters.get("ImageId", "ami-")), call.new("instance"), call.new("volume")]
+
+
+def _tags(call: _Call) -> list[Check]:
+    tags = {tag.get("Key", ""): tag.get("Value", "") for tag in call.parameters.get("Tags", [])}
+    about: Context = {f"aws:requesttag/{key}".lower(): value for key, value in tags.items()}
+    about["aws:tagkeys"] = list(tags) or None
+    return [call.existing(resource_id, about) for resource_id in call.parameters.get("Resources", [])]
+
+
+def _named(*names: str) -> Callable[[_Call], list[Check]]:
+    """The resources whose ids stand in these parameters."""
+
+    def rule(call: _Call) -> list[Check]:
+        ids: list[str] = []
+        for name in names:
+            value = call.parameters.get(name, [])
+            ids += [value] if isinstance(value, str) else value
+        return [call.existing(resource_id) for resource_id in ids]
+
+    return rule
+
+
+RULES: dict[str, Callable[[_Call], list[Check]]] = {
+    "AttachVolume": _attach_volume,
+    "CopyImage": lambda call: [call.new("image"), call.new("snapshot")],
+    "CopySnapshot": _copy_snapshot,
+    "CreateImage": lambda call: [
+        call.existing(call.parameters["InstanceId"]),
+        call.new("image"),
+        call.new("snapshot"),
+    ],
+    "CreateSnapshot": _create_snapshot,
+    "CreateSnapshots": _create_snapshots,
+    "CreateTags": _tags,
+    "CreateVolume": _create_volume,
+    "DeleteSnapshot": _named("SnapshotId"),
+    "DeleteTags": _tags,
+    "DeleteVolume": _named("VolumeId"),
+    "DeregisterImage": _named("ImageId"),
+    "DetachVolume": _detach_volume,
+    "GetImageAncestry": _named("ImageId"),
+    "LockSnapshot": _lock_snapshot,
+    "ModifyInstanceAttribute": _modify_instance_attribute,
+    "ModifySnapshotAttribute": _modify_snapshot_attribute,
+    "ModifySnapshotTier": _named("SnapshotId"),
+    "ModifyVolume": _named("VolumeId"),
+    "RebootInstances": _named("InstanceIds"),
+    "RunInstances": _run_instances,
+    "StartInstances": _named("InstanceIds"),
+    "StopInstances": _named("InstanceIds"),
+    "TerminateInstances": _named("InstanceIds"),
+    "UnlockSnapshot": _named("SnapshotId"),
+}

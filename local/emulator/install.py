@@ -1,0 +1,53 @@
+"""Put the glue in the places of ministack's parts. Which they are, and that they exist, is checked in `hooks.py`."""
+
+from ministack import app as ministack_app
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns
+from ministack.services import ec2 as ministack_ec2
+from ministack.services.cloudformation import provisioners
+
+from local.emulator import (
+    alarms,
+    asynchronous,
+    cloudformation,
+    delivery,
+    gateway,
+    iam,
+    invocations,
+    workers,
+)
+from local.emulator import scheduler as our_scheduler
+from local.emulator.ec2 import endpoint
+
+
+def install() -> None:
+    """Replace what ministack lacks or does otherwise than AWS, and start the sweeps."""
+    ministack_app._dispatch_service_request = gateway.dispatch
+    ministack_ec2.handle_request = endpoint.handle_request
+
+    iam_actions.extract_resource_arn = iam.extract_resource_arn
+    iam_evaluator.enforce = iam.enforce
+
+    lambda_runtime._worker_class_for = workers.worker_class_for
+    lambda_svc._execute_function_warm = workers.execute
+    lambda_svc._execute_function_dispatch = invocations.dispatch
+    lambda_svc._emit_lambda_metrics = invocations.measure_throttle
+    lambda_svc.invoke_async_with_retry = asynchronous.invoke
+
+    eventbridge._invoke_target = delivery.invoke_target
+    eventbridge._dispatch_to_lambda = delivery.rule_to_lambda
+    sns._deliver_to_lambda = delivery.topic_to_lambda
+
+    scheduler.start_scheduler = our_scheduler.start
+    cloudwatch._evaluate_alarm = alarms.evaluate
+    cloudwatch._evaluate_all_alarms = alarms.evaluate_all
+    cloudwatch._dispatch_alarm_actions = alarms.dispatch_actions
+    alarms.start()
+
+    for resource_type, handlers in cloudformation.ACCEPTED.items():
+        provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
+
+
+def remove_workers() -> None:
+    """Kill the Lambda workers and remove what they unpacked."""
+    workers.remove()

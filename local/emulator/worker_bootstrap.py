@@ -1,0 +1,106 @@
+"""What runs inside a Lambda worker process: Lambda's Python runtime, spoken over pipes.
+
+The parent sends one JSON object a line: first the initialisation, then an invocation each; the answers go back the same
+way. The path is Lambda's: the function's code, then the layers, then the runtime. Of the emulator's own packages a
+function sees only those that Lambda's runtime has, after everything of its own, so that a package missing from the layer
+is missing here as well.
+"""
+
+import importlib
+import importlib.machinery
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+RUNTIME_PACKAGES = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3"}
+
+
+class RuntimePackages:
+    """Finds the packages that Lambda's Python runtime brings, and no other, in the emulator's environment."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Answer for the top-level packages of the runtime; the import system finds what is inside them."""
+        del target
+        if path is not None or name not in RUNTIME_PACKAGES:
+            return None
+        return importlib.machinery.PathFinder.find_spec(name, [self._folder])
+
+
+class Context:
+    """The context object of one invocation."""
+
+    identity = None
+    client_context = None
+
+    def __init__(self, request_id: str, arn: str, deadline: float) -> None:
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.aws_request_id = request_id
+        self.invoked_function_arn = arn
+        self._deadline = deadline
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda ends the process."""
+        return max(0, int((self._deadline - time.time()) * 1000))
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as Lambda reports it."""
+    return {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "stackTrace": traceback.format_tb(error.__traceback__)[1:],
+    }
+
+
+def main() -> None:
+    """Initialise once, then invoke for ever."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # print(), and C code, must not speak our protocol
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    begin = json.loads(sys.stdin.readline())
+    sys.path[:] = [begin["code"], *begin["layers"], *begin["standard_library"]]
+    sys.meta_path.append(RuntimePackages(begin["runtime"]))  # type: ignore[arg-type]
+    try:
+        module, _, name = begin["handler"].rpartition(".")
+        handler = getattr(importlib.import_module(module.replace("/", ".")), name)
+    except BaseException as error:
+        traceback.print_exc()
+        print(json.dumps({"initialised": False, "error": describe(error)}), file=answers)
+        return
+    print(json.dumps({"initialised": True}), file=answers)
+    for line in sys.stdin:
+        invocation = json.loads(line)
+        _set_trace(invocation.get("trace_id"))
+        context = Context(invocation["request_id"], invocation["arn"], time.time() + begin["timeout"])
+        try:
+            answer = {"result": json.dumps(handler(invocation["event"], context))}
+        except Exception as error:
+            print(f"[ERROR] {type(error).__name__}: {error}\n{traceback.format_exc()}", file=sys.stderr)
+            answer = {"error": describe(error)}  # type: ignore[dict-item]
+        sys.stdout.flush()
+        print(json.dumps(answer), file=answers)
+
+
+def _set_trace(trace: str | None) -> None:
+    if trace:
+        os.environ["_X_AMZN_TRACE_ID"] = trace
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+
+
+if __name__ == "__main__":
+    main()

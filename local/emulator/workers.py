@@ -1,0 +1,299 @@
+"""Lambda's execution environments: one process each, with Lambda's path, environment and end.
+
+In place of ministack's Python worker, which unpacks the layer for every process (so nothing is ever compiled twice as
+fast), gives the function the emulator's environment and packages, and throws the process away after any error.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.core.responses import new_uuid
+from ministack.services import lambda_svc
+
+logger = logging.getLogger("local.workers")
+
+BOOTSTRAP = Path(__file__).with_name("worker_bootstrap.py")
+INITIALISED_WITHIN = 60.0
+"""Seconds; Lambda allows ten, but not on a machine with two cores that starts six functions at once."""
+LOG_QUIET_SECONDS = 0.02
+PROTOCOL_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC"}
+
+_unpacked: dict[str, Path] = {}
+_unpacking = threading.Lock()
+
+
+def _unpack_once(content: bytes, kind: str) -> Path:
+    """A layer's or a function's folder, shared by every process that uses it, so that its bytecode is compiled once."""
+    digest = hashlib.sha256(content).hexdigest()
+    with _unpacking:
+        if digest not in _unpacked:
+            folder = Path(tempfile.mkdtemp(prefix=f"ministack-lambda-{kind}-"))
+            with zipfile.ZipFile(BytesIO(content)) as archive:
+                archive.extractall(folder)
+            _unpacked[digest] = folder
+        return _unpacked[digest]
+
+
+def _layer_paths(folder: Path) -> list[str]:
+    """What Lambda puts on Python's path for a layer."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [folder / "python" / "lib" / version / "site-packages", folder / "python"]
+    return [str(path) for path in candidates if path.is_dir()]
+
+
+class Worker(lambda_runtime.Worker):  # type: ignore[misc]
+    """One execution environment."""
+
+    def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
+        super().__init__(func_name, config, code_zip)
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._log: queue.Queue[str] = queue.Queue()
+
+    def invoke(  # type: ignore[no-untyped-def]
+        self, event, request_id, *, trace_id=None, depth=None, durable=None, invoked_function_arn=None
+    ) -> dict[str, Any]:
+        """Run one invocation; `{"result": JSON text}` or `{"error": body}`, each with `log`."""
+        del depth, durable
+        with self._lock:
+            if self._proc is None or self._proc.poll() is not None:
+                failure = self._start()
+                if failure:
+                    return {"error": failure, "log": self._drain()}
+            line = json.dumps(
+                {
+                    "event": event,
+                    "request_id": request_id,
+                    "arn": invoked_function_arn or self.config["FunctionArn"],
+                    "trace_id": trace_id,
+                }
+            )
+            timeout = float(self.config.get("Timeout", 3))
+            answer = self._ask(line, timeout)
+            if answer is None:
+                return self._lost(request_id, timeout)
+            return {**json.loads(answer), "log": self._drain()}
+
+    def _ask(self, line: str, timeout: float) -> str | None:
+        """Send a line and wait for the answer's; nothing if the process ended or took too long."""
+        process = self._proc
+        try:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return None
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                return self._answers.get(timeout=min(left, 0.05))
+            except queue.Empty:
+                if process.poll() is not None and self._answers.empty():
+                    return None
+        return None
+
+    def _lost(self, request_id: str, timeout: float) -> dict[str, Any]:
+        """The process ended by itself, was killed, or is too slow and is killed now."""
+        process, self._proc = self._proc, None
+        code = process.poll()
+        if code is None:
+            process.kill()
+            process.wait()
+            body = {
+                "errorType": "Sandbox.Timedout",
+                "errorMessage": f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds",
+            }
+        else:
+            ended = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+            body = {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {ended}",
+            }
+        return {"error": body, "log": f"{self._drain()}\n{body['errorMessage']}".strip()}
+
+    def _start(self) -> dict[str, Any] | None:
+        """Start the process and initialise the function; the error's body if that fails."""
+        code = _unpack_once(self.code_zip, "code")
+        layers = []
+        for attachment in self.config.get("Layers", []):
+            content = lambda_svc._resolve_layer_zip(attachment)
+            if content is None:
+                raise RuntimeError(f"the layer {attachment} does not exist")
+            layers += _layer_paths(_unpack_once(content, "layer"))
+        self._answers, self._log = queue.Queue(), queue.Queue()
+        self._proc = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(BOOTSTRAP)],
+            cwd=code,
+            env=self._environment(code),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for stream, lines in ((self._proc.stdout, self._answers), (self._proc.stderr, self._log)):
+            threading.Thread(target=_read, args=(stream, lines), daemon=True, name="worker-pipe").start()
+        begin = {
+            "code": str(code),
+            "layers": layers,
+            "standard_library": [p for p in sys.path if p and "site-packages" not in p and p != os.getcwd()],
+            "runtime": sysconfig.get_paths()["purelib"],
+            "handler": self.config.get("Handler", "index.handler"),
+            "timeout": float(self.config.get("Timeout", 3)),
+        }
+        answer = self._ask(json.dumps(begin), INITIALISED_WITHIN)
+        if answer is None:
+            return {"errorType": "Runtime.InitError", "errorMessage": "the runtime ended while initialising"}
+        initialised = json.loads(answer)
+        if initialised["initialised"]:
+            return None
+        self._proc.wait()
+        self._proc = None
+        error: dict[str, Any] = initialised["error"]
+        if error["errorType"] in ("ModuleNotFoundError", "ImportError"):
+            error["errorMessage"] = f"Unable to import module '{begin['handler']}': {error['errorMessage']}"
+            error["errorType"] = "Runtime.ImportModuleError"
+        return error
+
+    def _environment(self, code: Path) -> dict[str, str]:
+        """The environment Lambda gives a function, and the one variable that sends its calls here."""
+        own = self.config.get("Environment", {}).get("Variables", {})
+        name = self.config["FunctionName"]
+        _account, region = lambda_runtime._account_region_from_function_config(self.config)
+        runtime = self.config.get("Runtime", "python3.13")
+        logging_config = self.config.get("LoggingConfig") or {}
+        return {
+            **PROTOCOL_VARIABLES,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+            "TMPDIR": tempfile.gettempdir(),
+            **own,
+            **lambda_runtime.execution_credentials(self.config),
+            "_HANDLER": self.config.get("Handler", ""),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}",
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.config.get("MemorySize", 128)),
+            "AWS_LAMBDA_FUNCTION_VERSION": self.config.get("Version", "$LATEST"),
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging_config.get("LogGroup") or f"/aws/lambda/{name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{new_uuid().replace('-', '')}",
+            **({"AWS_LAMBDA_LOG_FORMAT": "JSON"} if logging_config.get("LogFormat") == "JSON" else {}),
+            "LAMBDA_TASK_ROOT": str(code),
+        }
+
+    def _drain(self) -> str:
+        """What the function wrote; waits a moment for what is still in the pipe."""
+        lines = []
+        while True:
+            try:
+                lines.append(self._log.get(timeout=LOG_QUIET_SECONDS))
+            except queue.Empty:
+                return "\n".join(lines)
+
+
+def _read(stream: Any, lines: "queue.Queue[str]") -> None:
+    for line in stream:
+        lines.put(line.rstrip("\n"))
+
+
+def worker_class_for(config: dict[str, Any]) -> type[Worker]:
+    """In place of ministack's: Python is all that is done here.
+
+    Raises:
+        RuntimeError: another runtime.
+    """
+    if not str(config.get("Runtime", "")).startswith("python"):
+        raise RuntimeError(f"the local AWS runs Python functions only, not {config.get('Runtime')}")
+    return Worker
+
+
+def execute(function: dict[str, Any], event: Any, request_id: str) -> dict[str, Any]:
+    """In place of ministack's `_execute_function_warm`: a handler's error keeps its type and its process."""
+    config = function.get("config") or function
+    code = function.get("code_zip")
+    if not code:
+        return {"error": True, "body": {"errorType": "Runtime.NoCode", "errorMessage": "the function has no code"}}
+    worker, _reason = lambda_svc.acquire_worker(
+        config.get("FunctionName", "unknown"), config, code, qualifier=config.get("Version", "$LATEST")
+    )
+    try:
+        answer = worker.invoke(
+            event,
+            request_id,
+            trace_id=lambda_svc._xray_trace_id_for_invocation(config),
+            invoked_function_arn=config.get("FunctionArn", ""),
+        )
+    except Exception as error:
+        logger.exception("the worker of %s failed", config.get("FunctionName"))
+        return {"error": True, "body": {"errorType": type(error).__name__, "errorMessage": str(error)}, "log": ""}
+    finally:
+        lambda_svc.release_worker(worker)
+    if "error" in answer:
+        return {"error": True, "function_error": "Unhandled", "body": answer["error"], "log": answer["log"]}
+    return {"body": json.loads(answer["result"]), "log": answer["log"]}
+
+
+def processes() -> list[subprocess.Popen[str]]:
+    """The worker processes that are alive."""
+    return [
+        worker._proc
+        for pool in list(lambda_runtime._workers.values())
+        for worker in list(pool)
+        if worker._proc is not None and worker._proc.poll() is None
+    ]
+
+
+def kill_by_port(port: int) -> bool:
+    """Kill the worker whose socket has this local port; whether there was one. Needs Linux's /proc."""
+    inode = _socket_inode(port)
+    for process in processes():
+        if inode and inode in _open_sockets(process.pid):
+            process.kill()
+            return True
+    return False
+
+
+def _socket_inode(port: int) -> str:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not Path(table).exists():
+            continue
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if int(fields[1].rsplit(":", 1)[1], 16) == port and fields[9] != "0":
+                return fields[9]
+    return ""
+
+
+def _open_sockets(pid: int) -> set[str]:
+    found = set()
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            target = os.readlink(entry)
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
+    except OSError:  # the process, or a descriptor, went meanwhile
+        pass
+    return found
+
+
+def remove() -> None:
+    """Kill all workers and remove what was unpacked."""
+    for process in processes():
+        process.kill()
+    for folder in _unpacked.values():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,267 @@
+"""Asynchronous invocations are retried, end visibly when they fail for good, and are measured."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from local import stack
+from local.control import Control
+from local.session import LocalAws
+from tests.local.conftest import Deploy, Queue, new_role, rule_to, unique
+
+SAMPLES = Path(__file__).parent.parent / "fixtures" / "events"
+FAIL = "def handler(event, context):\n    raise RuntimeError('boom')\n"
+NewQueue = Callable[[], Queue]
+
+
+def may_send(queue: Queue) -> list[dict[str, Any]]:
+    return [{"Action": "sqs:SendMessage", "Resource": queue.arn}]
+
+
+def attempts(control: Control, mark: int, function: str) -> int:
+    return len(control.invocations(mark, function=function))
+
+
+def test_an_event_is_retried_and_ends_at_its_destination(
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, mark: int
+) -> None:
+    failed = new_queue()
+    function = deploy(FAIL, may_send(failed))
+    aws.client("lambda").put_function_event_invoke_config(
+        FunctionName=function.name,
+        MaximumRetryAttempts=2,
+        DestinationConfig={"OnFailure": {"Destination": failed.arn}},
+    )
+    rule_to(aws, function, {"source": ["aws.ec2"], "detail": {"event": [function.name]}})
+    control.put_event({"detail-type": "x", "detail": {"event": function.name}})
+    control.settle()
+    assert attempts(control, mark, function.name) == 3
+    (record,) = failed.bodies()
+    sample = json.loads((SAMPLES / "lambda-onfailure-destination.json").read_text())
+    assert set(record) == set(sample)
+    assert set(record["requestContext"]) == set(sample["requestContext"])
+    assert (record["requestContext"]["condition"], record["requestContext"]["approximateInvokeCount"]) == (
+        "RetriesExhausted",
+        3,
+    )
+    assert record["requestPayload"]["detail"] == {"event": function.name}
+    assert (record["responsePayload"]["errorType"], record["responsePayload"]["errorMessage"]) == (
+        "RuntimeError",
+        "boom",
+    )
+
+
+def test_the_dead_letter_queue_gets_the_bare_event(
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, mark: int
+) -> None:
+    dead = new_queue()
+    function = deploy(FAIL, may_send(dead), DeadLetterConfig={"TargetArn": dead.arn})
+    aws.client("lambda").put_function_event_invoke_config(FunctionName=function.name, MaximumRetryAttempts=0)
+    stack.invoke(aws, function.name, {"n": 1}, asynchronous=True)
+    control.settle()
+    assert attempts(control, mark, function.name) == 1
+    (message,) = dead.messages()
+    assert json.loads(message["Body"]) == {"n": 1}
+    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "boom"
+
+
+def test_without_the_right_to_send_a_failure_is_lost(
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue
+) -> None:
+    failed = new_queue()
+    function = deploy(FAIL)
+    aws.client("lambda").put_function_event_invoke_config(
+        FunctionName=function.name, DestinationConfig={"OnFailure": {"Destination": failed.arn}}
+    )
+    stack.invoke(aws, function.name, {}, asynchronous=True)
+    control.settle()
+    assert failed.messages() == []
+
+
+def test_a_later_attempt_may_succeed(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:
+    source = "n = []\ndef handler(event, context):\n    n.append(1)\n    assert len(n) > 1\n    return len(n)\n"
+    function = deploy(source)
+    stack.invoke(aws, function.name, {}, asynchronous=True)
+    control.settle()
+    told = control.invocations(mark, function=function.name)
+    assert [(t["error"], t["result"]) for t in told][1] == (False, 2)
+    assert len(told) == 2
+
+
+def test_reserved_concurrency_delays_and_does_not_lose(
+    aws: LocalAws, control: Control, deploy: Deploy, mark: int
+) -> None:
+    function = deploy("import time\ndef handler(event, context):\n    time.sleep(0.2)\n")
+    aws.client("lambda").put_function_concurrency(FunctionName=function.name, ReservedConcurrentExecutions=1)
+    for _ in range(3):
+        stack.invoke(aws, function.name, {}, asynchronous=True)
+    control.settle()
+    told = sorted(control.invocations(mark, function=function.name), key=lambda t: t["at"])
+    assert len(told) == 3
+    assert all(a["at"] + a["milliseconds"] / 1000 <= b["at"] + 0.01 for a, b in zip(told, told[1:], strict=False))
+
+
+def test_a_rule_without_permission_goes_to_its_dead_letter_queue(
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, mark: int
+) -> None:
+    function, dead = deploy(FAIL), new_queue()
+    arn = rule_to(
+        aws, function, {"detail": {"event": [function.name]}}, permit=False, DeadLetterConfig={"Arn": dead.arn}
+    )
+    event = {"detail-type": "x", "detail": {"event": function.name}}
+    control.put_event(event)
+    control.settle()
+    assert dead.messages() == []  # the queue's policy must let EventBridge send
+    dead.allow("events.amazonaws.com")
+    control.put_event(event)
+    control.settle()
+    (message,) = dead.messages()
+    attributes = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert (attributes["RULE_ARN"], attributes["ERROR_CODE"]) == (arn, "NO_PERMISSIONS")
+    assert json.loads(message["Body"])["detail"] == {"event": function.name}
+    assert attempts(control, mark, function.name) == 0
+
+
+def test_failures_of_events_raise_alarms(aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue) -> None:
+    function, other, inbox, failed = deploy(FAIL), deploy("def handler(e, c): pass"), new_queue(), new_queue()
+    sns, watch, name = aws.client("sns"), aws.client("cloudwatch"), unique("alarm")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    inbox.allow("sns.amazonaws.com")
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=inbox.arn, Attributes={"RawMessageDelivery": "true"})
+
+    def put_alarm(suffix: str, namespace: str, metric: str, dimension: tuple[str, str]) -> None:
+        watch.put_metric_alarm(
+            AlarmName=f"{name}-{suffix}",
+            Namespace=namespace,
+            MetricName=metric,
+            Dimensions=[{"Name": dimension[0], "Value": dimension[1]}],
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            TreatMissingData="notBreaching",
+            AlarmActions=[topic],
+        )
+
+    put_alarm("errors", "AWS/Lambda", "Errors", ("FunctionName", function.name))
+    put_alarm("fine", "AWS/Lambda", "Errors", ("FunctionName", other.name))
+    put_alarm("queue", "AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", failed.arn.rsplit(":", 1)[1]))
+    policy = {
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                "Action": "sns:Publish",
+                "Resource": topic,
+            }
+        ]
+    }
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
+    stack.invoke(aws, function.name, {}, asynchronous=True)
+    stack.invoke(aws, other.name, {}, asynchronous=True)
+    failed.sqs.send_message(QueueUrl=failed.url, MessageBody="x")
+    control.settle()
+    assert [told["error"] for told in control.invocations(function=other.name)] == [False]
+    told: set[tuple[str, str]] = set()
+    deadline = time.monotonic() + 5
+    while len(told) < 2 and time.monotonic() < deadline:
+        told |= {(body["AlarmName"].removeprefix(name), body["NewStateValue"]) for body in inbox.bodies()}
+        time.sleep(0.1)
+    assert {alarm for alarm, state in told if state == "ALARM"} == {"-errors", "-queue"}
+
+
+def schedule(aws: LocalAws, arn: str, role: str, expression: str, **more: Any) -> str:
+    name = unique("schedule")
+    wanted = {"Arn": arn, "RoleArn": role, **more.pop("target", {})}
+    aws.client("scheduler").create_schedule(
+        Name=name, ScheduleExpression=expression, FlexibleTimeWindow={"Mode": "OFF"}, Target=wanted, **more
+    )
+    return name
+
+
+RECORD = "def handler(event, context):\n    return event\n"
+TOKENS = {
+    "scheduled_time": "<aws.scheduler.scheduled-time>",
+    "schedule_arn": "<aws.scheduler.schedule-arn>",
+    "execution_id": "<aws.scheduler.execution-id>",
+    "attempt": "<aws.scheduler.attempt-number>",
+}
+
+
+def scheduler_role(aws: LocalAws, *statements: dict[str, Any]) -> str:
+    return new_role(aws, unique("scheduler"), "scheduler.amazonaws.com", statements)
+
+
+def test_context_attributes_are_put_into_the_input(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:
+    function = deploy(RECORD)
+    role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
+    name = schedule(aws, function.arn, role, "cron(0 2 * * ? *)", target={"Input": json.dumps(TOKENS)})
+    assert control.fire_schedule(name, "2026-11-23T02:00:00Z") == "2026-11-23T02:00:00Z"
+    control.settle()
+    (told,) = control.invocations(mark, function=function.name)
+    assert told["event"]["scheduled_time"] == "2026-11-23T02:00:00Z"
+    assert told["event"]["schedule_arn"] == f"arn:aws:scheduler:eu-west-1:111122223333:schedule/default/{name}"
+    assert told["event"]["attempt"] == "1"
+    assert len(told["event"]["execution_id"]) == 16
+
+
+def test_a_schedule_fires_when_it_is_due_and_without_input(
+    aws: LocalAws, control: Control, deploy: Deploy, mark: int
+) -> None:
+    function = deploy(RECORD)
+    role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
+    due = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    berlin = due + timedelta(hours=1)  # in November
+    offset = berlin if due.month in (1, 2, 11, 12) else due + timedelta(hours=2)
+    schedule(
+        aws,
+        function.arn,
+        role,
+        f"at({offset.strftime('%Y-%m-%dT%H:%M:%S')})",
+        ScheduleExpressionTimezone="Europe/Berlin",
+        ActionAfterCompletion="DELETE",
+    )
+    deadline = time.monotonic() + 6
+    while not (told := control.invocations(mark, function=function.name)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    sample = json.loads((SAMPLES / "scheduler-default-no-input.json").read_text())
+    assert set(told[0]["event"]) == set(sample)
+    assert told[0]["event"]["time"] == due.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert told[0]["event"]["detail"] == "{}"
+
+
+def test_the_schedules_are_told_with_their_next_time(aws: LocalAws, control: Control, deploy: Deploy) -> None:
+    function = deploy(RECORD)
+    role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
+    name = schedule(
+        aws, function.arn, role, "cron(30 2 * * ? *)", ScheduleExpressionTimezone="America/New_York", State="DISABLED"
+    )
+    (told,) = [entry for entry in control.schedules() if entry["name"] == name]
+    due = datetime.fromisoformat(told["next_due"])
+    assert (due.astimezone(UTC).minute, due.second, told["state"]) == (30, 0, "DISABLED")
+    assert due.astimezone(UTC).hour in (6, 7)
+
+
+def test_a_schedule_that_may_not_invoke_goes_to_its_dead_letter_queue(
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, mark: int
+) -> None:
+    function, dead = deploy(RECORD), new_queue()
+    role = scheduler_role(aws, {"Action": "sqs:SendMessage", "Resource": dead.arn})
+    target = {"Input": json.dumps(TOKENS), "DeadLetterConfig": {"Arn": dead.arn}}
+    name = schedule(aws, function.arn, role, "rate(1 day)", target=target)
+    control.fire_schedule(name, "2026-11-23T02:00:00Z")
+    control.settle()
+    (message,) = dead.messages()
+    attributes = {key: value["StringValue"] for key, value in message["MessageAttributes"].items()}
+    sample = json.loads((SAMPLES / "scheduler-dlq-sqs-message.json").read_text())
+    assert set(attributes) | {"EXHAUSTED_RETRY_CONDITION"} == set(sample["MessageAttributes"])
+    assert (attributes["ERROR_CODE"], attributes["SCHEDULED_TIME"]) == (
+        "AWS.Scheduler.AccessDenied",
+        "2026-11-23T02:00:00Z",
+    )
+    assert json.loads(message["Body"])["scheduled_time"] == "2026-11-23T02:00:00Z"
+    assert attempts(control, mark, function.name) == 0

@@ -1,0 +1,577 @@
+"""The model check: every state that a restore and its instance can get into, walked from the first one.
+
+A state is the record as it would be in the table, and the world as EC2 has it: the instance's power, where each
+displaced and restored volume is, the flags and tags on them. Time is three ages: just now, some minutes ago (longer
+than every pause, shorter than every deadline), and too long ago. A move is one of
+
+* the restore's own: what `next_step` says is carried out, or refused for good, or refused for now, or throttled, or
+  done and answered with an error, or not done because the invocation was killed after the record was saved;
+* EC2's: a volume becomes available or fails, an attachment or the power gets where it was going, a start falls back;
+* time's: some minutes pass, a deadline passes;
+* a person's: cancel; and in a walk of its own, everything that a person should not do to a restore.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pytest
+
+from lifeboat.model import (
+    Attachment,
+    AttachVolume,
+    Change,
+    CreateVolume,
+    DeleteVolume,
+    DetachVolume,
+    Direction,
+    Finish,
+    Instance,
+    Refused,
+    Restore,
+    RestoreState,
+    RestoreStep,
+    RestoreVolume,
+    Seen,
+    SetDeleteOnTermination,
+    StartInstance,
+    Step,
+    StopInstance,
+    Tag,
+    TagDisplaced,
+    Unknown,
+    UntagDisplaced,
+    Volume,
+    Wait,
+)
+from lifeboat.rules.restore import WAYS, after_failure, begin, cancel, next_step
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+AGES = (NOW, NOW - timedelta(minutes=5), NOW - timedelta(days=2))
+TARGET = "i-target"
+OTHER = "i-other"
+DEVICES = ("/dev/sdh", "/dev/sdi")
+
+
+class NoTags(dict[str, str]):
+    """No tags, hashable, so that a whole record is."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return 0
+
+
+class Pair(NamedTuple):
+    """A displaced and a restored volume. Places: none, hidden, creating, error, free, here, arriving, leaving, away."""
+
+    displaced: str = "here"
+    restored: str = "none"
+    displaced_flag: bool = True
+    restored_flag: bool = False
+    tagged: bool = False
+    ran: bool = False  # an instance was pending or running with the restored volume attached
+
+
+class World(NamedTuple):
+    power: str
+    pairs: tuple[Pair, ...]
+    checks: str = "initializing"
+    meddled: bool = False
+    faults: int = 0
+    launched: bool = False  # since the restore began
+
+
+class State(NamedTuple):
+    restore: Restore
+    world: World
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    volumes: int = 1
+    power: str = "running"
+    start: bool | None = None
+    faults: int | None = None  # how many moves may go wrong; None: every one
+    people: int = 0  # how many times a person may meddle
+
+
+def first(scenario: Scenario) -> State:
+    volumes = tuple(
+        RestoreVolume(
+            snapshot_id=f"snap-{number}",
+            device=DEVICES[number],
+            zone="a",
+            type="gp3",
+            size=1,
+            encrypted=True,
+            chain="c",
+            tags=NoTags(),
+            displaced_volume_id=f"vol-displaced-{number}",
+            displaced_delete_on_termination=number == 0,
+        )
+        for number in range(scenario.volumes)
+    )
+    plan = Restore("r", "q", TARGET, "rp", volumes, NOW, NOW, start=scenario.start)
+    pairs = tuple(Pair(displaced_flag=number == 0) for number in range(scenario.volumes))
+    return State(normal(begin(plan, NOW)), World(scenario.power, pairs))
+
+
+def normal(restore: Restore) -> Restore:
+    """The record without what only people read, so that states which behave alike are one."""
+    changes: dict[str, Any] = {}
+    if restore.timeline:
+        changes["timeline"] = ()
+    for name in ("failure", "blocked"):
+        if getattr(restore, name) not in {None, "why"}:
+            changes[name] = "why"
+    if any(item.reason != "why" for item in restore.kept):
+        changes["kept"] = tuple(replace(item, reason="why") for item in restore.kept)
+    if restore.asked_at and restore.asked_at < NOW:
+        changes |= {"asked": "", "asked_at": None}
+    return replace(restore, **changes) if changes else restore
+
+
+# --- what EC2 shows
+
+
+@cache
+def seen(world: World) -> Seen:
+    volumes: dict[str, Volume] = {}
+    for number, pair in enumerate(world.pairs):
+        displaced = volume_at(f"vol-displaced-{number}", pair.displaced, DEVICES[number], pair.displaced_flag)
+        if displaced:
+            tags = {Tag.DISPLACED_BY.value: "r"} if pair.tagged else {}
+            volumes[displaced.id] = replace(displaced, tags=tags)
+        restored = volume_at(f"vol-restored-{number}", pair.restored, DEVICES[number], pair.restored_flag)
+        if restored:
+            tags = {Tag.RESTORE.value: "r"}
+            volumes[restored.id] = replace(restored, tags=tags, snapshot_id=f"snap-{number}")
+    instance = None
+    if world.power != "terminated":
+        instance = Instance(
+            id=TARGET, state=world.power, zone="a", ami_id="ami", launched_at=AGES[0 if world.launched else 2]
+        )
+    return Seen(instance, volumes, world.checks if world.power == "running" else "unknown")
+
+
+ATTACHED = {
+    "here": "attached",
+    "arriving": "attaching",
+    "leaving": "detaching",
+    "astray": "attached",
+    "away": "attached",
+}
+
+
+def volume_at(volume_id: str, place: str, device: str, flag: bool) -> Volume | None:
+    if place in {"none", "hidden", "gone"}:
+        return None
+    attachments: tuple[Attachment, ...] = ()
+    state = {"creating": "creating", "error": "error", "free": "available"}.get(place, "in-use")
+    if place in ATTACHED:
+        where = OTHER if place == "away" else TARGET
+        at = "/dev/sdz" if place == "astray" else device
+        attachments = (Attachment(volume_id, where, at, ATTACHED[place], flag),)
+    return Volume(volume_id, state, 1, "gp3", "a", encrypted=True, attachments=attachments)
+
+
+# --- what EC2 does
+
+
+class Impossible(Exception):  # noqa: N818 - a state of affairs
+    """EC2 would have refused this call. The restore may ask it of a world that a person meddled with, only."""
+
+
+def carried_out(world: World, action: Change) -> World:  # noqa: C901, PLR0912 - one case for each call
+    match action:
+        case CreateVolume(snapshot_id=snapshot):
+            number = int(snapshot.removeprefix("snap-"))
+            if world.pairs[number].restored != "none":  # the token makes it one
+                return world
+            return put(world, number, restored="creating")
+        case StopInstance():
+            return world._replace(power="stopping") if world.power in {"running", "pending"} else world
+        case StartInstance():
+            assert not any(both_attached(pair) for pair in world.pairs), "started with both volumes attached"
+            if world.power != "stopped":
+                return world
+            return ran(world._replace(power="pending", checks="initializing", launched=True))
+        case DetachVolume(volume_id):
+            number, which = named(volume_id)
+            assert world.power == "stopped", f"detached {volume_id} while {world.power}"
+            if place(world, number, which) not in {"here", "astray"}:
+                raise Impossible
+            return put(world, number, **{which: "leaving"})
+        case AttachVolume(volume_id, _, device):
+            number, which = named(volume_id)
+            other = "restored" if which == "displaced" else "displaced"
+            assert device == DEVICES[number]
+            assert world.power == "stopped", f"attached {volume_id} while {world.power}"
+            assert place(world, number, other) not in ATTACHED.keys() - {"away"}, f"{volume_id} beside the other"
+            if place(world, number, which) != "free":
+                raise Impossible
+            return put(world, number, **{which: "arriving", f"{which}_flag": False})
+        case SetDeleteOnTermination(_, device, value):
+            number = DEVICES.index(device)
+            which = "restored" if world.pairs[number].restored == "here" else "displaced"
+            assert place(world, number, which) == "here"
+            return put(world, number, **{f"{which}_flag": value})
+        case TagDisplaced(volume_id):
+            return put(world, named(volume_id)[0], tagged=True)
+        case UntagDisplaced(volume_id):
+            return put(world, named(volume_id)[0], tagged=False)
+        case DeleteVolume(volume_id):
+            number, which = named(volume_id)
+            assert which == "restored", f"deleted {volume_id}"
+            assert not world.pairs[number].ran, "deleted a volume that something ran on"
+            assert place(world, number, which) in {"free", "error"}
+            return put(world, number, restored="none")
+
+
+def named(volume_id: str) -> tuple[int, str]:
+    _, which, number = volume_id.split("-")
+    return int(number), which
+
+
+def place(world: World, number: int, which: str) -> str:
+    return world.pairs[number]._asdict()[which]
+
+
+def put(world: World, number: int, **changes: str | bool) -> World:
+    pairs = list(world.pairs)
+    pairs[number] = pairs[number]._replace(**changes)
+    return world._replace(pairs=tuple(pairs))
+
+
+def ran(world: World) -> World:
+    pairs = (pair._replace(ran=True) if pair.restored in {"here", "astray"} else pair for pair in world.pairs)
+    return world._replace(pairs=tuple(pairs))
+
+
+def both_attached(pair: Pair) -> bool:
+    on = ATTACHED.keys() - {"away"}
+    return pair.displaced in on and pair.restored in on
+
+
+ARRIVES = {"hidden": "creating", "creating": "free", "arriving": "here", "leaving": "free"}
+POWER = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
+
+
+def progress(world: World) -> Iterator[World]:
+    """What EC2 finishes by itself, well."""
+    for number, pair in enumerate(world.pairs):
+        for which in ("restored", "displaced"):
+            to = ARRIVES.get(pair._asdict()[which])
+            if to:
+                yield put(world, number, **{which: to})
+    if world.power in POWER:
+        world = world._replace(power=POWER[world.power])
+        yield terminated(world) if world.power == "terminated" else world
+    elif world.power == "running" and world.checks == "initializing":
+        yield world._replace(checks="ok")
+
+
+def terminated(world: World) -> World:
+    for number, pair in enumerate(world.pairs):
+        for which in ("restored", "displaced"):
+            if pair._asdict()[which] in ATTACHED.keys() - {"away"}:
+                gone = pair.displaced_flag if which == "displaced" else pair.restored_flag
+                world = put(world, number, **{which: "gone" if gone else "free"})
+    return world
+
+
+def mishaps(world: World) -> Iterator[World]:
+    """What EC2 may do instead."""
+    for number, pair in enumerate(world.pairs):
+        if pair.restored == "creating":
+            yield put(world, number, restored="error")
+    if world.power == "pending":  # a key that may not be used
+        yield world._replace(power="stopped")
+    if world.power == "running":
+        yield world._replace(power="stopping")  # the machine shuts itself down
+        if world.checks == "initializing":
+            yield world._replace(checks="impaired")
+
+
+def meddling(state: State) -> Iterator[World]:  # noqa: C901 - one case for each thing people do
+    """What people do at the wrong moment."""
+    world = state.world
+    if world.power == "running":
+        yield world._replace(power="shutting-down")
+    if world.power == "stopped":
+        yield world._replace(power="shutting-down")
+        yield ran(world._replace(power="pending", checks="initializing", launched=True))
+    for number, pair in enumerate(world.pairs):
+        for which in ("restored", "displaced"):
+            now = pair._asdict()[which]
+            unnoted = which == "restored" and state.restore.volumes[number].restored_volume_id is None
+            other = pair.displaced if which == "restored" else pair.restored
+            if now == "here" and world.power == "stopped":
+                yield put(world, number, **{which: "leaving"})
+            if now == "free" and not unnoted:
+                yield put(world, number, **{which: "gone"})
+            if now == "free":
+                yield put(world, number, **{which: "away"})
+                if world.power == "stopped" and other not in ATTACHED:
+                    yield put(world, number, **{which: "astray"})
+                if world.power == "stopped" and other == "here":  # both at once, by a person's hand
+                    yield put(world, number, **{which: "astray"})
+            if now == "away":
+                yield put(world, number, **{which: "free"})
+
+
+def aged(restore: Restore, age: int) -> Restore:
+    at = AGES[age]
+
+    def older(moment: datetime | None) -> datetime | None:
+        return moment and min(moment, at)
+
+    volumes = tuple(
+        volume if older(volume.asked_at) == volume.asked_at else replace(volume, asked_at=older(volume.asked_at))
+        for volume in restore.volumes
+    )
+    since = min(restore.step_since, at)
+    return replace(restore, volumes=volumes, step_since=since, asked_at=older(restore.asked_at))
+
+
+def pass_time(state: State, age: int) -> State:
+    world = state.world
+    for number, pair in enumerate(world.pairs):
+        if pair.restored == "hidden":
+            world = put(world, number, restored="creating")
+    return State(normal(aged(state.restore, age)), world)
+
+
+# --- the walk
+
+
+def decide(state: State) -> Step:
+    step = next_step(state.restore, seen(state.world), NOW)
+    return Step(step.action, normal(step.restore), step.reason)
+
+
+def act(state: State, step: Step) -> State:
+    """The action as it should go."""
+    assert not isinstance(step.action, Wait | Finish)
+    try:
+        return State(step.restore, carried_out(state.world, step.action))
+    except Impossible:
+        assert state.world.meddled
+        return State(normal(after_failure(step.restore, step.action, Refused("IncorrectState"), NOW)), state.world)
+
+
+def faults(state: State, step: Step) -> Iterator[State]:
+    """The action in every way that it may go wrong."""
+    action, world = step.action, state.world
+    assert not isinstance(action, Wait | Finish)
+    yield State(step.restore, world)  # killed before it, or throttled
+    for code in ("IncorrectState", "SomethingElse", "InsufficientInstanceCapacity"):
+        yield State(normal(after_failure(step.restore, action, Refused(code), NOW)), world)
+    done = act(state, step)
+    unknown = normal(after_failure(done.restore, action, Unknown("timed out"), NOW))
+    yield State(unknown, done.world)
+    refused = normal(after_failure(done.restore, action, Refused("SomethingElse"), NOW))
+    yield State(refused, done.world)  # done, and answered with an error
+    if isinstance(action, CreateVolume) and world != done.world:
+        number = int(action.snapshot_id.removeprefix("snap-"))
+        yield State(done.restore, put(done.world, number, restored="hidden"))  # done, and not shown yet
+
+
+def moves(state: State, step: Step, scenario: Scenario) -> Iterator[State]:  # noqa: C901 - one case a kind
+    world = state.world
+    if isinstance(step.action, Finish):
+        yield State(step.restore, world)
+    elif not isinstance(step.action, Wait):
+        yield act(state, step)
+    elif step.restore != state.restore:
+        yield State(step.restore, world)
+    if state.restore.closed:
+        return
+    for next_world in progress(world):
+        yield State(state.restore, next_world)
+    for age in (1, 2):
+        yield pass_time(state, age)
+    if scenario.faults is None or world.faults < scenario.faults:
+        for wrong in wrongs(state, step):
+            yield (
+                wrong
+                if scenario.faults is None
+                else State(wrong.restore, wrong.world._replace(faults=world.faults + 1))
+            )
+    if scenario.people and world.faults < scenario.people:
+        for next_world in meddling(state):
+            yield State(state.restore, next_world._replace(meddled=True, faults=world.faults + 1))
+
+
+def wrongs(state: State, step: Step) -> Iterator[State]:
+    if not isinstance(step.action, Wait | Finish):
+        yield from faults(state, step)
+    for next_world in mishaps(state.world):
+        yield State(state.restore, next_world)
+    if state.restore.direction is Direction.FORWARD:
+        yield State(normal(cancel(state.restore, NOW)), state.world)
+
+
+def benign(state: State, step: Step) -> State:
+    """How it goes on when nothing goes wrong any more."""
+    if isinstance(step.action, Finish):
+        return State(step.restore, state.world)
+    if not isinstance(step.action, Wait):
+        return act(state, step)
+    if step.restore != state.restore:
+        return State(step.restore, state.world)
+    for world in progress(state.world):
+        return State(state.restore, world)
+    later = pass_time(state, 1)
+    return later if later != state else pass_time(state, 2)
+
+
+def stuck(state: State, step: Step) -> State:
+    """How it goes on when EC2 carries nothing out any more and only time passes."""
+    if isinstance(step.action, Finish) or step.restore != state.restore:
+        return State(step.restore, state.world)
+    return pass_time(state, 2)
+
+
+def check(state: State, step: Step) -> None:
+    """What must hold everywhere."""
+    restore, world = state.restore, state.world
+    if not world.meddled:
+        assert not any(both_attached(pair) for pair in world.pairs), "both attached"
+        assert all(pair.displaced in {"here", "free", "arriving", "leaving"} for pair in world.pairs)
+    for pair in world.pairs:
+        assert restore.started_on_restored or not pair.ran or world.meddled
+    if not restore.touched and not world.meddled:
+        assert all(pair.displaced == "here" and not pair.tagged for pair in world.pairs), "touched unawares"
+    if isinstance(step.action, Finish) and not world.meddled:
+        check_end(restore, step, world)
+
+
+def check_end(before: Restore, step: Step, world: World) -> None:
+    restore, action = step.restore, step.action
+    assert isinstance(action, Finish)
+    kept = {item.volume_id for item in restore.kept}
+    for number, pair in enumerate(world.pairs):
+        flag = restore.volumes[number].displaced_delete_on_termination
+        if action.outcome is RestoreState.COMPLETED:
+            assert (pair.displaced, pair.restored, pair.restored_flag) == ("free", "here", flag)
+            assert pair.tagged
+        elif action.outcome is RestoreState.ROLLED_BACK:
+            assert (pair.displaced, pair.displaced_flag) == ("here", flag)
+            assert not pair.tagged or restore.tags_left
+            assert pair.restored == "none" or f"vol-restored-{number}" in kept
+        else:
+            assert restore.blocked
+            assert not action.closes
+    if action.outcome is RestoreState.COMPLETED and restore.shall_run:
+        assert world.power == "running"
+        assert world.checks == "ok"
+    if action.outcome is RestoreState.ROLLED_BACK and restore.touched and restore.was_running:
+        # Seen running until the clean-up began; what it does of itself then is no longer ours.
+        assert before.step is RestoreStep.CLEAN_UP or (before.step, world.power) == (RestoreStep.VERIFY, "running")
+    if action.outcome is RestoreState.ROLLED_BACK and restore.touched and not restore.was_running:
+        assert world.power == "stopped"
+
+
+SCENARIOS = (
+    Scenario("one volume, running"),
+    Scenario("one volume, stopped", power="stopped"),
+    Scenario("one volume, stopped, to be started", power="stopped", start=True),
+    Scenario("one volume, running, to be left stopped", start=False),
+    Scenario("two volumes, running, two faults", volumes=2, faults=2),
+    Scenario("two volumes, stopped, to be started, two faults", volumes=2, power="stopped", start=True, faults=2),
+    Scenario("one volume, running, two faults or people meddling", faults=2, people=2),
+    Scenario(
+        "one volume, stopped, to be started, a fault or people meddling",
+        faults=1,
+        people=1,
+        power="stopped",
+        start=True,
+    ),
+)
+
+
+@dataclass
+class Walk:
+    states: dict[State, Step]
+    edges: set[tuple[object, object]]
+    moves: int = 0
+
+
+def walk(scenario: Scenario) -> Walk:
+    start = first(scenario)
+    done = Walk({}, set())
+    queue = deque([start])
+    known = {start}
+    while queue:
+        state = queue.popleft()
+        step = decide(state)
+        check(state, step)
+        done.states[state] = step
+        for after in moves(state, step, scenario):
+            done.moves += 1
+            if not after.world.meddled:
+                done.edges.update(ways(state, step, after))
+            if after not in known:
+                known.add(after)
+                queue.append(after)
+    return done
+
+
+def ways(state: State, step: Step, after: State) -> Iterator[tuple[object, object]]:
+    """The steps gone through between two records: what was decided, then what a failure or a person made of it."""
+    way = [node(state.restore), node(step.restore), node(after.restore)]
+    if isinstance(step.action, Wait) or after.restore.step is state.restore.step:
+        way.pop(1)
+    return ((here, there) for here, there in pairwise(way) if here != there)
+
+
+def node(restore: Restore) -> object:
+    if restore.status is not RestoreState.OPEN and (restore.closed or restore.status is RestoreState.FAILED):
+        return restore.status
+    return (restore.direction, restore.step)
+
+
+def ends(state: State) -> bool:
+    return state.restore.closed or state.restore.status is RestoreState.FAILED
+
+
+def all_end(found: Walk, policy: Callable[[State, Step], State], has_ended: Callable[[State], bool]) -> None:
+    """Follow one way of going on from every state: each must end, and none may run in a circle."""
+    safe: set[State] = set()
+    for state in found.states:
+        path: list[State] = []
+        on_path: set[State] = set()
+        here = state
+        while here not in safe and not has_ended(here):
+            assert here not in on_path, f"runs in a circle: {here}"
+            path.append(here)
+            on_path.add(here)
+            step = found.states.get(here) or decide(here)
+            here = policy(here, step)
+        safe.update(path)
+
+
+WRITTEN = {(here, there) for here, ways in WAYS.items() for there in ways}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_every_path_is_safe_and_ends(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+    found = walk(scenario)
+    assert scenario.people or found.edges <= WRITTEN
+    with capsys.disabled():
+        print(f"\n  {scenario.name}: {len(found.states)} states, {found.moves} moves")
+    all_end(found, benign, ends)
+    all_end(found, stuck, ends)
+
+
+def test_the_ways_in_the_documents_are_the_ways_that_are_walked() -> None:
+    # These two walk them all; the others are checked to walk no other.
+    walked = {way for number in (0, 2) for way in walk(SCENARIOS[number]).edges}
+    assert walked == WRITTEN

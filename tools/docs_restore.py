@@ -1,0 +1,89 @@
+"""The generated part of docs/restore.md: the diagram of the steps, and the table of what they do.
+
+Both come from `lifeboat.rules.restore`, and the model check compares the ways drawn here with the ways that can be gone.
+`python tools/docs_restore.py` writes them into the page; `tools/generate_docs.py` does so for all pages.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
+
+from lifeboat.model import Direction, RestoreState, RestoreStep  # noqa: E402 - the layer is no installed package
+from lifeboat.rules.preflight import LIMITS  # noqa: E402
+from lifeboat.rules.restore import STEP_FACTS, WAYS, Deadlines, Node  # noqa: E402
+
+PATH = ROOT / "docs" / "restore.md"
+BEGIN = "<!-- restore steps: written by `make docs` -->"
+END = "<!-- end of the restore steps -->"
+
+_TITLES = {Direction.FORWARD: "forward", Direction.ROLLBACK: "back"}
+
+
+def render() -> str:
+    """What stands between the markers, the line ends beside them included."""
+    return f"\n{_diagram()}\n\n{_steps()}\n\n{_types()}\n\n"
+
+
+def _diagram() -> str:
+    lines = ["```mermaid", "flowchart TB"]
+    for direction, title in _TITLES.items():
+        lines.append(f"  subgraph {direction.value} [{title}]")
+        steps = [step for step in RestoreStep if (direction, step) in WAYS]
+        lines += [f"    {_id((direction, step))}[{step.value}]" for step in steps]
+        lines.append("  end")
+    lines += [f"  {_id(state)}([{state.value}])" for state in RestoreState if state is not RestoreState.OPEN]
+    for here, ways in WAYS.items():
+        for there in ways:
+            turns = isinstance(here, tuple) and isinstance(there, tuple) and here[0] is not there[0]
+            lines.append(f"  {_id(here)} {'-.->' if turns else '-->'} {_id(there)}")
+    return "\n".join([*lines, "```"])
+
+
+def _id(node: Node) -> str:
+    name = "_".join(part.value for part in node) if isinstance(node, tuple) else node.value
+    return name.replace("-", "_")
+
+
+def _steps() -> str:
+    deadlines = Deadlines()
+    rows = ["| step | forward | on the way back | deadline |", "|---|---|---|---|"]
+    rows += [
+        f"| {fact.step} | {fact.forward} | {fact.rollback} | {_span(deadlines.of(fact.step))} (`{fact.deadline}`) |"
+        for fact in STEP_FACTS
+    ]
+    return "\n".join(rows)
+
+
+def _types() -> str:
+    rows = ["| volume type | GiB | IOPS | MiB/s | IOPS for each GiB |", "|---|---|---|---|---|"]
+    for name, limits in LIMITS.items():
+        iops = _range(limits.iops) + (", needed" if limits.iops_needed else "")
+        rows.append(
+            f"| {name} | {_range(limits.size)} | {iops} | {_range(limits.throughput)} | {limits.iops_per_gib or '-'} |"
+        )
+    return "\n".join(rows)
+
+
+def _range(bounds: tuple[int, int] | None) -> str:
+    return f"{bounds[0]:,} to {bounds[1]:,}" if bounds else "-"
+
+
+def _span(time: timedelta) -> str:
+    return f"{int(time.total_seconds() // 60)} min"
+
+
+def written(page: str) -> str:
+    """The page with its generated part written anew. Raises ValueError if the page does not have each marker once."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"{PATH.name} has not the lines {BEGIN!r} and {END!r} once each")
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{render()}{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    PATH.write_text(written(PATH.read_text()))
