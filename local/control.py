@@ -388,9 +388,9 @@ class Control:
         """
         return str(self._call("POST", "events", event)["id"])
 
-    def schedules(self) -> list[dict[str, Any]]:
-        """Every schedule: name, target, expression, time zone, state, next due time."""
-        return list(self._call("GET", "schedules"))
+    def schedules(self, *, after: datetime | None = None) -> list[dict[str, Any]]:
+        """Every schedule: name, target, expression, time zone, state, next due time after now or a given time."""
+        return list(self._call("GET", "schedules", _given(after=after)))
 
     def fire_schedule(
         self, schedule: str, scheduled_time: datetime | str | None = None, *, region: str | None = None

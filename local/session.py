@@ -208,6 +208,7 @@ class LocalAws:
             self._previous_sigterm = None
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        del frame
         self.stop()
         raise SystemExit(128 + number)
 

@@ -1,5 +1,6 @@
 """Build, deploy and call the real template in the local AWS, with the same SAM CLI commands a person would type."""
 
+import base64
 import fcntl
 import hashlib
 import json
@@ -111,8 +112,10 @@ def build(
         if not force and built.exists() and stamp.exists() and stamp.read_text() == fingerprint:
             return built
         _sam(
-            ["build", "--template-file", str(template), "--build-dir", str(build_dir)]
-            + ["--parameter-overrides", f"ParameterKey=Architecture,ParameterValue={architecture}"],
+            [
+                *("build", "--template-file", str(template), "--build-dir", str(build_dir)),
+                *("--parameter-overrides", f"ParameterKey=Architecture,ParameterValue={architecture}"),
+            ],
             environment,
         )
         stamp.write_text(fingerprint)
@@ -140,10 +143,12 @@ def deploy(
     overrides = {"Architecture": host_architecture(), **(parameters or {})}
     environment = aws.environment(region=region, **({"account": account} if account else {}))
     _sam(
-        ["deploy", "--template-file", str(build_dir / "template.yaml"), "--stack-name", stack_name]
-        + ["--region", region, "--resolve-s3", "--capabilities", *capabilities]
-        + ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar", "--parameter-overrides"]
-        + [f"ParameterKey={name},ParameterValue={_quoted(value)}" for name, value in overrides.items()],
+        [
+            *("deploy", "--template-file", str(build_dir / "template.yaml"), "--stack-name", stack_name),
+            *("--region", region, "--resolve-s3", "--capabilities", *capabilities),
+            *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar", "--parameter-overrides"),
+            *(f"ParameterKey={name},ParameterValue={_quoted(value)}" for name, value in overrides.items()),
+        ],
         environment,
     )
     return outputs(aws, stack_name, region=region, account=account)
@@ -183,13 +188,17 @@ def invoke_with_sam(
         if not isinstance(event, Path):
             file.write_text(json.dumps(event))
         text = _sam(
-            ["remote", "invoke", function, "--stack-name", stack_name, "--region", region]
-            + ["--event-file", str(file), "--output", "json"],
+            [
+                *("remote", "invoke", function, "--stack-name", stack_name, "--region", region),
+                *("--event-file", str(file), "--output", "json"),
+            ],
             aws.environment(region=region),
         )
     answer = json.loads(text[text.index("{") :])
     return Invocation(
-        payload=_decoded(answer.get("Payload")), error=answer.get("FunctionError"), log=answer.get("LogResult", "")
+        payload=_decoded(answer.get("Payload")),
+        error=answer.get("FunctionError"),
+        log=base64.b64decode(answer.get("LogResult", "")).decode(errors="replace"),
     )
 
 

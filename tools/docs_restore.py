@@ -1,6 +1,6 @@
 """The generated part of docs/restore.md: the diagram of the steps, and the table of what they do.
 
-Both come from `lifeboat.rules.restore`, and the model check compares the ways drawn here with the ways that can be gone.
+Both come from `lifeboat.rules.restore`, and the model check compares the ways drawn here with those that can be gone.
 `python tools/docs_restore.py` writes them into the page; `tools/generate_docs.py` does so for all pages.
 """
 

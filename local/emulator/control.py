@@ -193,7 +193,7 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("GET", "events/held"): lambda _body: {"held": BUS.held()},
     ("POST", "faults"): lambda body: {"number": FAULTS.add(body)},
     ("GET", "faults"): lambda _body: FAULTS.all(),
-    ("GET", "schedules"): lambda _body: scheduler.all_schedules(),
+    ("GET", "schedules"): lambda body: scheduler.all_schedules(body.get("after")),
     ("POST", "schedules/fire"): lambda body: scheduler.fire_now(
         body["schedule"], body.get("scheduled_time"), body.get("region")
     ),

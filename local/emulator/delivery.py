@@ -67,7 +67,7 @@ def _rule_dead_letter(current: _RuleTarget | None, arn: str, payload: str, code:
     _send(queue, payload, attributes)
 
 
-def topic_to_lambda(
+def topic_to_lambda(  # noqa: PLR0917 ministack calls it so
     endpoint: str,
     envelope: str,
     topic_arn: str,

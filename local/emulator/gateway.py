@@ -67,7 +67,7 @@ def _cut(port: int) -> None:
             continue
 
 
-async def dispatch(
+async def dispatch(  # noqa: PLR0917 ministack calls it so
     method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any], request_id: str
 ) -> Answer:
     """In place of ministack's: the same, with log, throttling and faults around it."""
@@ -101,20 +101,20 @@ async def _answer(
     request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str],
     fault: Fault | None,
 ) -> Answer:
-    headers, body, request_id = request[2], request[3], request[5]
+    _method, _path, headers, body, _query, request_id = request
     if fault and fault.effect in ("fail", "throttle"):
-        return _refusal(service, action, headers, request_id, fault.code, fault.message, fault.status)
+        return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill_before":
         workers.kill_by_port(_client_port.get())
         raise ConnectionCutError
     if service == "ec2" and throttle.refuses(Scope.current(), action, body):
         message = "Request limit exceeded."
-        return _refusal(service, action, headers, request_id, "RequestLimitExceeded", message, 503)
+        return _refusal(service, action, headers, request_id, ("RequestLimitExceeded", message, 503))
     if fault and fault.effect == "delay":
         await asyncio.sleep(fault.seconds)
     answer: Answer = await _dispatch(*request)
     if fault and fault.effect == "answer_error":
-        return _refusal(service, action, headers, request_id, fault.code, fault.message, fault.status)
+        return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill":
         workers.kill_by_port(_client_port.get())
     if fault and fault.effect in ("drop", "kill"):
@@ -139,9 +139,10 @@ def _caller(headers: dict[str, str], query: dict[str, Any], scope: Scope) -> str
 
 
 def _refusal(
-    service: str, action: str, headers: dict[str, str], request_id: str, code: str, message: str, status: int
+    service: str, action: str, headers: dict[str, str], request_id: str, error: tuple[str, str, int]
 ) -> Answer:
-    """An error in the protocol of the service; ministack's formatter knows them all but says 403 to everything."""
+    """An error (code, message, status) in the service's protocol; ministack's formatter says 403 to everything."""
+    code, message, status = error
     _, answer_headers, body = iam_actions.access_denied_response(
         service, f"{service}:{action}", "", request_id, error_code=code, message=message, headers=headers
     )

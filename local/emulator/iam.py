@@ -24,7 +24,7 @@ KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image"}
 
 _extract_resource_arn = iam_actions.extract_resource_arn
 _enforce = iam_evaluator.enforce
-_flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters", default={})
+_flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters")
 _access_key: contextvars.ContextVar[str] = contextvars.ContextVar("ec2_access_key", default="")
 
 
@@ -37,7 +37,7 @@ class Check:
     context: Context = field(default_factory=dict)
 
 
-def extract_resource_arn(
+def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
     service: str,
     method: str,
     path: str,
@@ -55,7 +55,7 @@ def extract_resource_arn(
     return _extract_resource_arn(service, method, path, headers, body, params, region, account)
 
 
-def enforce(
+def enforce(  # noqa: PLR0917 ministack calls it so
     access_key_id: str,
     iam_action: str,
     service: str,
@@ -66,7 +66,7 @@ def enforce(
     """In place of ministack's: an EC2 call is allowed if every one of its checks is."""
     if service != "ec2":
         return _enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
-    for check in checks(iam_action.split(":", 1)[1], _flat.get(), Scope(get_account_id(), region)):
+    for check in checks(iam_action.split(":", 1)[1], _flat.get({}), Scope(get_account_id(), region)):
         context = {"ec2:region": region, **check.context}
         denied = _enforce(access_key_id, f"ec2:{check.action}", "ec2", region, check.resource, context)
         if denied:

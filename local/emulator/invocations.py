@@ -117,7 +117,7 @@ def _measure(function: str, milliseconds: float, *, failed: bool) -> None:
         cloudwatch.record_metric("AWS/Lambda", "Duration", milliseconds, "Milliseconds", dimensions)
 
 
-def measure_throttle(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:  # noqa: FBT001
+def measure_throttle(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None:
     """In place of ministack's `_emit_lambda_metrics`: only throttles are left to it, `dispatch` measures the rest."""
     del duration_ms, error
     if throttle:

@@ -36,14 +36,16 @@ def role_trusts(role_arn: str, service: str) -> bool:
     if role is None:
         return False
     document = role.get("AssumeRolePolicyDocument")
-    return _service_allowed(document, "sts:AssumeRole", "*", service, "", role_arn.split(":")[4])
+    return _service_allowed(document, "sts:AssumeRole", "*", service, source_arn="", account=role_arn.split(":")[4])
 
 
 def service_may_invoke(function: dict[str, Any], target_arn: str, service: str, source_arn: str, account: str) -> bool:
     """Whether the function's resource policy lets a service invoke it (`lambda:AddPermission`)."""
     if not ministack_app.AUTH:
         return True
-    return _service_allowed(function.get("policy"), "lambda:InvokeFunction", target_arn, service, source_arn, account)
+    return _service_allowed(
+        function.get("policy"), "lambda:InvokeFunction", target_arn, service, source_arn=source_arn, account=account
+    )
 
 
 def service_may_send(queue_arn: str, service: str, source_arn: str, account: str) -> bool:
@@ -60,7 +62,7 @@ def function_of(target_arn: str) -> tuple[dict[str, Any] | None, dict[str, Any] 
     return base, lambda_svc._execution_record_for_config(record, config)
 
 
-def _service_allowed(document: Any, action: str, resource: str, service: str, source_arn: str, account: str) -> bool:
+def _service_allowed(document: Any, action: str, resource: str, service: str, *, source_arn: str, account: str) -> bool:
     context = iam_evaluator.EvalContext(
         principal_arn="*",
         principal_type="Service",

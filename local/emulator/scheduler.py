@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: due slots in their time zone, context attributes in the input, retries and a dead-letter queue.
+"""EventBridge Scheduler: due slots in their zone, context attributes in the input, retries and a dead-letter queue.
 
 In place of ministack's sweep, which fires in UTC, up to ten seconds late, with the input as it stands.
 """
@@ -112,7 +112,7 @@ class Sweep:
             # An update starts anew, as the schedule may be a different one now.
             key = (account, region, name, str(schedule["LastModificationDate"]))
             since = self._looked_at.setdefault(key, now)
-            if schedule.get("State") != "ENABLED" or not _within(schedule, now):
+            if not SETTINGS.schedules_fire or schedule.get("State") != "ENABLED" or not _within(schedule, now):
                 self._looked_at[key] = now
                 continue
             due = next_due(schedule, since)
@@ -138,9 +138,9 @@ def start() -> None:
     SWEEP.start()
 
 
-def all_schedules() -> list[dict[str, Any]]:
-    """Name, target, expression and next due time of every schedule of every account and region."""
-    now = datetime.now(UTC)
+def all_schedules(after: str | None = None) -> list[dict[str, Any]]:
+    """Name, target, expression and next due time (after now, or a given time) of every schedule there is."""
+    now = datetime.fromisoformat(after) if after else datetime.now(UTC)
     found = []
     for (account, region, _name), schedule in list(schedules._schedules._data.items()):
         due = next_due(schedule, now)

@@ -53,6 +53,7 @@ class Settings:
             mounted; only Force or stopping the instance ends it.
         retry_seconds: the seconds between an asynchronous invocation and its first retry; the second waits twice as
             long. AWS: 60.
+        schedules_fire: whether due schedules fire by themselves; off, only `schedules/fire` fires them.
         schedule_sweep_seconds: how often due schedules are looked for.
         alarm_seconds: how often alarms are evaluated.
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
@@ -65,6 +66,7 @@ class Settings:
     multi_volume_events: bool = True
     busy_detach: bool = False
     retry_seconds: float = 1.0
+    schedules_fire: bool = True
     schedule_sweep_seconds: float = 0.5
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False

@@ -2,8 +2,8 @@
 
 The parent sends one JSON object a line: first the initialisation, then an invocation each; the answers go back the same
 way. The path is Lambda's: the function's code, then the layers, then the runtime. Of the emulator's own packages a
-function sees only those that Lambda's runtime has, after everything of its own, so that a package missing from the layer
-is missing here as well.
+function sees only those that Lambda's runtime has, after everything of its own, so that a package missing from the
+layer is missing here as well.
 """
 
 import importlib

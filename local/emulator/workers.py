@@ -150,7 +150,7 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         begin = {
             "code": str(code),
             "layers": layers,
-            "standard_library": [p for p in sys.path if p and "site-packages" not in p and p != os.getcwd()],
+            "standard_library": [p for p in sys.path if p and "site-packages" not in p and p != str(Path.cwd())],
             "runtime": sysconfig.get_paths()["purelib"],
             "handler": self.config.get("Handler", "index.handler"),
             "timeout": float(self.config.get("Timeout", 3)),
@@ -283,7 +283,7 @@ def _open_sockets(pid: int) -> set[str]:
     found = set()
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(entry)
+            target = str(entry.readlink())
             if target.startswith("socket:["):
                 found.add(target[8:-1])
     except OSError:  # the process, or a descriptor, went meanwhile

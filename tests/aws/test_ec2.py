@@ -11,7 +11,18 @@ from botocore.exceptions import ClientError
 
 from lifeboat.aws import clients, ec2
 from lifeboat.aws.errors import AwsError, code_of, message_of, was_answered
-from lifeboat.model import Instance
+from lifeboat.model import (
+    AttachVolume,
+    CreateVolume,
+    DeleteVolume,
+    DetachVolume,
+    Instance,
+    SetDeleteOnTermination,
+    StartInstance,
+    StopInstance,
+    TagDisplaced,
+    UntagDisplaced,
+)
 
 WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -253,3 +264,105 @@ def test_no_answer_at_all_is_not_a_refusal():
     assert not was_answered(TimeoutError("read timeout"))
     assert code_of(TimeoutError()) == "TimeoutError"
     assert message_of(TimeoutError("read timeout")) == "read timeout"
+
+
+VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    ("change", "call", "parameters"),
+    [
+        (StopInstance(MACHINE), "stop_instances", {"InstanceIds": [MACHINE]}),
+        (StartInstance(MACHINE), "start_instances", {"InstanceIds": [MACHINE]}),
+        (
+            DetachVolume(VOLUME, MACHINE, "/dev/sdb"),
+            "detach_volume",
+            {"VolumeId": VOLUME, "InstanceId": MACHINE, "Device": "/dev/sdb"},
+        ),
+        (
+            AttachVolume(VOLUME, MACHINE, "/dev/sdb"),
+            "attach_volume",
+            {"VolumeId": VOLUME, "InstanceId": MACHINE, "Device": "/dev/sdb"},
+        ),
+        (
+            SetDeleteOnTermination(MACHINE, "/dev/sdb", delete_on_termination=False),
+            "modify_instance_attribute",
+            {
+                "InstanceId": MACHINE,
+                # omitted, the flag would be true
+                "BlockDeviceMappings": [{"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": False}}],
+            },
+        ),
+        (
+            TagDisplaced(VOLUME, {"lifeboat:displaced-by": "restore-1"}),
+            "create_tags",
+            {"Resources": [VOLUME], "Tags": [{"Key": "lifeboat:displaced-by", "Value": "restore-1"}]},
+        ),
+        (
+            UntagDisplaced(VOLUME, ("lifeboat:displaced-by",)),
+            "delete_tags",
+            {"Resources": [VOLUME], "Tags": [{"Key": "lifeboat:displaced-by"}]},
+        ),
+        (DeleteVolume(VOLUME), "delete_volume", {"VolumeId": VOLUME}),
+        (
+            CreateVolume(
+                client_token="token",
+                snapshot_id="snap-1",
+                zone="eu-west-1b",
+                type="gp3",
+                size=100,
+                encrypted=True,
+                tags={"lifeboat:chain": "vol-0origin"},
+                iops=4000,
+                throughput=200,
+                kms_key_id="key",
+            ),
+            "create_volume",
+            {
+                "ClientToken": "token",
+                "SnapshotId": "snap-1",
+                "AvailabilityZone": "eu-west-1b",
+                "VolumeType": "gp3",
+                "Size": 100,
+                "Encrypted": True,
+                "Iops": 4000,
+                "Throughput": 200,
+                "KmsKeyId": "key",
+                "TagSpecifications": [
+                    {"ResourceType": "volume", "Tags": [{"Key": "lifeboat:chain", "Value": "vol-0origin"}]}
+                ],
+            },
+        ),
+        (
+            CreateVolume(
+                client_token="token",
+                snapshot_id="snap-1",
+                zone="z",
+                type="st1",
+                size=500,
+                encrypted=False,
+                tags={"a": "b"},
+            ),
+            "create_volume",
+            {
+                "ClientToken": "token",
+                "SnapshotId": "snap-1",
+                "AvailabilityZone": "z",
+                "VolumeType": "st1",
+                "Size": 500,
+                "TagSpecifications": [{"ResourceType": "volume", "Tags": [{"Key": "a", "Value": "b"}]}],
+            },
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str | dict) else "",
+)
+def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change, call, parameters):
+    ec2_writes.add_response(call, {}, parameters)
+    ec2.perform(change)
+
+
+def test_a_refused_step_says_so_in_awss_own_words(ec2_writes):
+    ec2_writes.add_client_error("stop_instances", "OperationNotPermitted", "stop protection", http_status_code=400)
+    with pytest.raises(AwsError) as refusal:
+        ec2.perform(StopInstance(MACHINE))
+    assert (refusal.value.code, refusal.value.answered) == ("OperationNotPermitted", True)

@@ -35,6 +35,7 @@ def aws(running_aws: LocalAws) -> LocalAws:
         busy_detach=False,
         snapshot_limits=False,
         retry_seconds=QUICK,
+        schedules_fire=True,
         schedule_sweep_seconds=0.2,
         alarm_seconds=0.2,
     )

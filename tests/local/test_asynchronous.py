@@ -4,8 +4,11 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from local import stack
 from local.control import Control
@@ -101,7 +104,7 @@ def test_reserved_concurrency_delays_and_does_not_lose(
     control.settle()
     told = sorted(control.invocations(mark, function=function.name), key=lambda t: t["at"])
     assert len(told) == 3
-    assert all(a["at"] + a["milliseconds"] / 1000 <= b["at"] + 0.01 for a, b in zip(told, told[1:], strict=False))
+    assert all(a["at"] + a["milliseconds"] / 1000 <= b["at"] + 0.01 for a, b in pairwise(told))
 
 
 def test_a_rule_without_permission_goes_to_its_dead_letter_queue(
@@ -244,6 +247,36 @@ def test_the_schedules_are_told_with_their_next_time(aws: LocalAws, control: Con
     due = datetime.fromisoformat(told["next_due"])
     assert (due.astimezone(UTC).minute, due.second, told["state"]) == (30, 0, "DISABLED")
     assert due.astimezone(UTC).hour in (6, 7)
+
+
+@pytest.mark.parametrize(
+    ("after", "due"),
+    [
+        (datetime(2026, 11, 22, 12, tzinfo=UTC), datetime(2026, 11, 23, 1, 30, tzinfo=UTC)),
+        (datetime(2027, 3, 27, 12, tzinfo=UTC), datetime(2027, 3, 29, 0, 30, tzinfo=UTC)),  # spring skips 02:30
+        (datetime(2027, 10, 30, 12, tzinfo=UTC), datetime(2027, 10, 31, 0, 30, tzinfo=UTC)),  # autumn has two,
+        (datetime(2027, 10, 31, 0, 30, tzinfo=UTC), datetime(2027, 11, 1, 1, 30, tzinfo=UTC)),  # and one is taken
+    ],
+)
+def test_daylight_saving_time(aws: LocalAws, control: Control, deploy: Deploy, after: datetime, due: datetime) -> None:
+    function = deploy(RECORD)
+    role = scheduler_role(aws)
+    name = schedule(aws, function.arn, role, "cron(30 2 * * ? *)", ScheduleExpressionTimezone="Europe/Berlin")
+    (told,) = [entry for entry in control.schedules(after=after) if entry["name"] == name]
+    assert datetime.fromisoformat(told["next_due"]) == due
+
+
+def test_schedules_can_be_kept_from_firing(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:
+    control.configure(schedules_fire=False)
+    function = deploy(RECORD)
+    role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
+    due = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%S")
+    name = schedule(aws, function.arn, role, f"at({due})")
+    time.sleep(1.6)
+    assert attempts(control, mark, function.name) == 0
+    control.fire_schedule(name)
+    control.settle()
+    assert attempts(control, mark, function.name) == 1
 
 
 def test_a_schedule_that_may_not_invoke_goes_to_its_dead_letter_queue(

@@ -45,7 +45,7 @@ def same_shape(told: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "name"), [("", "ebs-createSnapshot-succeeded"), ("fail", "ebs-createSnapshot-failed")]
 )
-def test_create_snapshot(ec2: Any, control: Control, volume: str, mark: int, outcome: str, name: str) -> None:
+def test_create_snapshot(ec2: Any, control: Control, volume: str, mark: int, *, outcome: str, name: str) -> None:
     if outcome:
         control.fail_creation("snapshot", resource=volume)
     ec2.create_snapshot(VolumeId=volume)

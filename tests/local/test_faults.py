@@ -96,7 +96,7 @@ def handler(event, context):
 
 @pytest.mark.parametrize(("effect", "snapshots"), [("kill", 1), ("kill_before", 0)])
 def test_the_caller_dies(
-    aws: LocalAws, once: Any, control: Control, deploy: Deploy, volume: str, effect: str, snapshots: int
+    aws: LocalAws, once: Any, control: Control, deploy: Deploy, *, volume: str, effect: str, snapshots: int
 ) -> None:
     function = deploy(SNAPSHOT_AND_GO_ON, [{"Action": "ec2:*", "Resource": "*"}])
     control.fault("CreateSnapshot", effect, caller=function.name)

@@ -76,7 +76,8 @@ def test_an_error_keeps_its_type_and_the_process(aws: LocalAws, deploy: Deploy) 
 
 def test_what_it_writes_is_in_the_log(aws: LocalAws, deploy: Deploy) -> None:
     function = deploy(
-        "import sys\ndef handler(e, c):\n    print('out')\n    print('err', file=sys.stderr)\n    return c.aws_request_id"
+        "import sys\ndef handler(e, c):\n    print('out')\n    print('err', file=sys.stderr)\n"
+        "    return c.aws_request_id"
     )
     request_id = stack.invoke(aws, function.name, {}).payload
     logs = aws.client("logs")

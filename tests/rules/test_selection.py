@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lifeboat.model import Selector, Tag
-from lifeboat.rules.selection import CreateRecoveryPoint, SelectionError, Skip, data_attachments, plan_recovery_point, select
+from lifeboat.rules.selection import (
+    CreateRecoveryPoint,
+    SelectionError,
+    Skip,
+    data_attachments,
+    plan_recovery_point,
+    select,
+)
 from tests.rules.nouns import DATA, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
 
 BY_TAG = Selector("lifeboat:backup", "true")

@@ -1,4 +1,4 @@
-"""KMS keys as EBS uses them: the account's default key, and customer keys that may be missing, disabled or forbidden."""
+"""KMS keys as EBS uses them: the account's default one, and customers' that may be missing, disabled or forbidden."""
 
 import uuid
 
@@ -29,7 +29,7 @@ def arn_of(request: Request, given: str) -> str:
         return default_key(request.region, account)
     if given.startswith("arn:") and ":key/" in given:
         return given
-    alias = given.split(":")[-1]
+    alias = given.rsplit(":", maxsplit=1)[-1]
     if alias.startswith("alias/"):
         target = kms._aliases.get(alias)
         key_id = target.get("TargetKeyId") if isinstance(target, dict) else target
@@ -41,8 +41,8 @@ def why_unusable(scope: Scope, region: Region, key_arn: str | None) -> str:
     """Why EBS cannot use a key, in the words of its events; nothing if it can."""
     if not key_arn or key_arn == default_key(region, scope.account):
         return ""
-    account, key_id = key_arn.split(":")[4], key_arn.rsplit("/", 1)[1]
-    key = kms._keys.get_scoped(account, key_arn.split(":")[3], key_id)
+    account, key_id = key_arn.split(":", 5)[4], key_arn.rsplit("/", 1)[1]
+    key = kms._keys.get_scoped(account, key_arn.split(":", 5)[3], key_id)
     if key is None:
         return f"{key_arn} does not exist."
     state = str(key.get("KeyState") or ("Enabled" if key.get("Enabled", True) else "Disabled"))

@@ -410,15 +410,18 @@ def _permission_changes(request: Request) -> tuple[list[tuple[str, str]], list[t
     """Added and removed permissions, whichever of the two ways they were given in."""
     given = [("user", user) for user in request.get("UserIds", [])]
     given += [("group", group) for group in request.get("GroupNames", [])]
-    added = given if request.get("OperationType") == "add" else []
-    removed = given if request.get("OperationType") == "remove" else []
+    added = list(given) if request.get("OperationType") == "add" else []
+    removed = list(given) if request.get("OperationType") == "remove" else []
     permission = request.get("CreateVolumePermission", {})
-    for way, where in (("Add", added), ("Remove", removed)):
-        for entry in permission.get(way, []):
-            where += [("user", entry["UserId"])] if "UserId" in entry else [("group", entry["Group"])]
+    added += _permission_entries(permission.get("Add", []))
+    removed += _permission_entries(permission.get("Remove", []))
     if not added and not removed:
         raise missing("createVolumePermission")
     return added, removed
+
+
+def _permission_entries(entries: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+    return [("user", entry["UserId"]) if "UserId" in entry else ("group", entry["Group"]) for entry in entries]
 
 
 @handles("DescribeSnapshotAttribute")

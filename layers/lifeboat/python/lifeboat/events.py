@@ -330,11 +330,12 @@ def _sentence(problem: ValidationError) -> str:
 
 
 def _time(field: str, text: str) -> datetime:
+    at: datetime | None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        at = datetime.min
-    if at.tzinfo is None:
+        at = None
+    if at is None or at.tzinfo is None:
         raise BadRequest(f"{field} is {_shown(text)}, expected a time such as 2026-11-23T02:00:00Z")
     return at.astimezone(UTC).replace(microsecond=0)
 

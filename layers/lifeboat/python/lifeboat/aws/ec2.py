@@ -391,7 +391,7 @@ def perform(change: Change) -> None:
         _perform(change)
 
 
-def _perform(change: Change) -> None:  # noqa: C901 - one line for each action
+def _perform(change: Change) -> None:
     client = clients.ec2_writes()
     match change:
         case CreateVolume():
@@ -419,7 +419,7 @@ def _perform(change: Change) -> None:  # noqa: C901 - one line for each action
 
 
 def _volume_arguments(change: CreateVolume) -> Any:
-    """The API's default type is gp2 and its default key the account's, whatever the snapshot had (trap 6): all is said."""
+    """All is said: the API's default type is gp2 and its default key the account's, whatever the snapshot had."""
     arguments = {
         "ClientToken": change.client_token,
         "SnapshotId": change.snapshot_id,

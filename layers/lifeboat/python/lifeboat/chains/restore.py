@@ -21,22 +21,22 @@ from lifeboat.model import (
     Change,
     CreateVolume,
     Finish,
-    Unknown,
-    Refusal,
     PreflightFacts,
+    Refusal,
     Refused,
     Restore,
     RestoreRequest,
     Seen,
     Throttled,
     Trust,
+    Unknown,
     Wait,
 )
 from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
+from lifeboat.rules.outcome import outcome
 from lifeboat.rules.preflight import preflight
 from lifeboat.rules.restore import Deadlines, RestoreError, after_failure, begin, cancel, next_step
-from lifeboat.rules.outcome import outcome
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -267,8 +267,8 @@ def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> 
         return None
     lines = lineages(good)
     if not (choice.chain or choice.instance_id) and len(lines) > 1:
-        own = _own(facts, good)
-        others = [line for line in lines if not set(line) & set(own)]
+        own = _own(facts, lines)
+        others = [line for line in lines if line != own]
         if not own:
             report.refuse(
                 "several-lineages",
@@ -282,7 +282,7 @@ def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> 
             "recovery_point",
             "the latest of this instance's own line of data is taken, not " + "; ".join(map(_line_of, others)),
         )
-        good = own
+        good = list(own)
     return _of(max(good, key=lambda point: (point.taken_at, point.id)))
 
 
@@ -306,18 +306,17 @@ def _asked_for(
     return [point for point in points if point.stack == facts.stack], f"of the stack {facts.stack}"
 
 
-def _own(facts: PreflightFacts, good: list[RecoveryPoint]) -> list[RecoveryPoint]:
+def _own(facts: PreflightFacts, lines: Iterable[tuple[RecoveryPoint, ...]]) -> tuple[RecoveryPoint, ...]:
     """The recovery points of the target's own line of data, if it has any."""
     if facts.instance is None:
-        return []
+        return ()
     mine = {facts.instance.id}
     for attachment in data_attachments(facts.instance):
         volume = facts.volumes.get(attachment.volume_id)
         mine |= {attachment.volume_id, volume.tags.get(Tag.CHAIN, "") if volume else ""} - {""}
-    for line in lineages(good):
-        if any(mine & {*point.chains, point.instance_id} for point in line):
-            return list(line)
-    return []
+    # An old chain and a younger instance may have lines of their own: the instance's came later.
+    own = [line for line in lines if any(mine & {*point.chains, point.instance_id} for point in line)]
+    return max(own, key=lambda line: line[-1].taken_at, default=())
 
 
 def _none_good(called: str, wanted: list[RecoveryPoint], before: datetime | None) -> str:

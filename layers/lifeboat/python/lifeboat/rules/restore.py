@@ -870,8 +870,8 @@ def _verb(action: Change) -> str:
             return f"AttachVolume {volume} at {device} of {instance}"
         case SetDeleteOnTermination(instance, device, value):
             return f"SetDeleteOnTermination {str(value).lower()} at {device} of {instance}"
-        case TagDisplaced(volume) | UntagDisplaced(volume) | DeleteVolume(volume):
-            return f"{type(action).__name__} {volume}"
+        case _:
+            return f"{type(action).__name__} {action.volume_id}"
 
 
 def _whereabouts(volume: Volume | None) -> str:
