@@ -39,8 +39,7 @@ def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, 
     """The instances to save: all that the selector selects, or of these only the `named` ones.
 
     Raises SelectionError when a named instance does not exist or is not selected: asking for what Lifeboat has no
-    right to
-    touch gets an answer, not silence.
+    right to touch gets an answer, not silence.
     """
     chosen = {instance.id: instance for instance in instances if selector.selects(instance)}
     missing = [instance_id for instance_id in named if instance_id not in chosen]
