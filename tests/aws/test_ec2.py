@@ -174,6 +174,12 @@ def test_stop_protection(ec2_reads):
     assert ec2.stop_protected("i-1")
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_encryption_by_default(ec2_reads, on):
+    ec2_reads.add_response("get_ebs_encryption_by_default", {"EbsEncryptionByDefault": on})
+    assert ec2.encryption_by_default() is on
+
+
 VENDOR_IMAGE = Instance(id="i-0a", state="running", zone="eu-west-1a", ami_id="ami-1", product_codes=("code-1",))
 
 

@@ -36,12 +36,14 @@ def test_everything_set():
             "LIFEBOAT_STOP_DEADLINE_MINUTES": "7",
             "LIFEBOAT_RUNNING_WINDOW_SECONDS": "30",
             "LIFEBOAT_ENCRYPT_RESTORED": "false",
+            "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS": "444455556666",
         }
     )
     assert config.trusted_owners == ("055430919509", "111122223333")
     assert config.max_delete_share == 0.25
     assert config.deadlines == {"stop": timedelta(minutes=7), "window": timedelta(seconds=30)}
     assert not config.encrypt_restored
+    assert config.trusted_snapshot_owners == ("444455556666",)
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))

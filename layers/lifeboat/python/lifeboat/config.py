@@ -36,6 +36,7 @@ class Config:
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
     trusted_product_codes: tuple[str, ...] = ()
+    trusted_snapshot_owners: tuple[str, ...] = ()
     kms_key_id: str | None = None
     encrypt_restored: bool = True
     deadlines: Mapping[str, timedelta] = field(default_factory=dict)
@@ -68,6 +69,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
         trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
+        trusted_snapshot_owners=_list(variables, "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS"),
         kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
         encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
         deadlines=_deadlines(variables),

@@ -255,6 +255,11 @@ def stop_protected(instance_id: str) -> bool:
     return bool(answer.get("DisableApiStop", {}).get("Value", False))
 
 
+def encryption_by_default() -> bool:
+    """Whether this account encrypts every new volume in this region, whatever a request says."""
+    return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+
+
 def _literal(text: str) -> str:
     for special in ("\\", "*", "?"):
         text = text.replace(special, "\\" + special)

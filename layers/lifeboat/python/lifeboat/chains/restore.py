@@ -139,7 +139,9 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
         stop_protected=ec2.stop_protected(instance.id) if instance else False,
         open_restore=restores.open_on(config.table, request.instance_id),
         snapshots=ec2.snapshots(request.recovery_point.snapshot_ids) if request.recovery_point.snapshot_ids else {},
+        trusted_snapshot_owners=config.trusted_snapshot_owners,
         encrypt_restored=config.encrypt_restored,
+        encryption_by_default=ec2.encryption_by_default(),
         kms_key_id=config.kms_key_id,
     )
 
