@@ -11,11 +11,12 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "layers" / "lifeboat" / "python"
@@ -129,12 +130,8 @@ def too_much(figures: Sequence[Figure]) -> list[str]:
     return problems
 
 
-def main() -> int:
-    if len(sys.argv) > 1:
-        count, chains, policy = sys.argv[1:]
-        figure = measure(int(count), int(chains), policy)
-        print(json.dumps({name: getattr(figure, name) for name in Figure.__slots__}))
-        return 0
+def run() -> dict[str, Any]:
+    """Measure every size and policy, print the table, return the figures."""
     print("  points chains policy     seconds  us/point  planner MB  process MB  deleted")
     figures = []
     for policy in POLICIES:
@@ -144,9 +141,18 @@ def main() -> int:
                 figures.append(figure)
                 print(
                     f"{count:8,} {chains:6} {policy:10} {figure.seconds:7.3f} {figure.seconds / count * 1e6:9.2f} "
-                    f"{figure.planner_mb:11.1f} {figure.process_mb:11.1f} {figure.deleted:8,}"
+                    f"{figure.planner_mb:11.1f} {figure.process_mb:11.1f} {figure.deleted:8,}",
+                    flush=True,
                 )
-    problems = too_much(figures)
+    return {"figures": [asdict(figure) for figure in figures], "problems": too_much(figures)}
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        count, chains, policy = sys.argv[1:]
+        print(json.dumps(asdict(measure(int(count), int(chains), policy))))
+        return 0
+    problems = run()["problems"]
     print("\n".join(problems) or "all within the bounds")
     return 1 if problems else 0
 
