@@ -130,6 +130,10 @@ class Control:
         """Events that AWS sent after a mark, each with its `fate`: sent, put, or the fault that hit it."""
         return list(self._call("GET", "events", _given(since=since, **{"detail-type": detail_type})))
 
+    def emails(self, since: int = 0) -> list[dict[str, Any]]:
+        """E-mails that topics sent after a mark: `to`, `topic`, `subject`, `text`."""
+        return list(self._call("GET", "emails", _given(since=since)))
+
     # --- seeds
 
     def seed_snapshot(

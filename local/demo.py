@@ -18,10 +18,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
+from rich.text import Text
 
 from local import stack
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
-from local.story import Story, shorten
+from local.story import Story, shorten, shorten_line
 
 OUTPUT = ROOT / ".local"
 PICTURE = ROOT / "docs" / "demo.svg"
@@ -405,20 +406,23 @@ def _clone(demo: Demo, fresh: str) -> None:
 
 
 def letters(demo: Demo) -> list[Panel]:
-    """What a subscriber by e-mail reads of the main messages."""
+    """The main e-mails that the operator got, as SNS sent them."""
     wanted = ("BackupCompleted", "SnapshotsPruned", "RestoreCompleted", "RestoreRefused")
-    first = {message["event"]: message for message in reversed(demo.told)}
+    found: dict[str, dict[str, Any]] = {}
+    for letter in demo.aws.control.emails():
+        for event in wanted:
+            if f" {event}: " in letter["subject"]:
+                found.setdefault(event, letter)
     return [
-        Panel(_letter(first[event]), title=event, title_align="left", width=118) for event in wanted if event in first
+        Panel(Text(_opening(found[event]["text"])), title=Text(found[event]["subject"]), title_align="left", width=148)
+        for event in wanted
+        if event in found
     ]
 
 
-def _letter(message: Mapping[str, Any], most: int = 24) -> str:
-    lines = [str(message["summary"]), ""]
-    lines += [f"{name}: {shorten(value, 100)}" for name, value in {**message["subject"], **message["details"]}.items()]
-    if message["next_steps"]:
-        lines += ["", "What to do next:", *(f"  {shorten(step, 104)}" for step in message["next_steps"])]
-    return "\n".join(lines[:most])
+def _opening(text: str, most: int = 30) -> str:
+    lines = [shorten_line(line) for line in text.splitlines()]
+    return "\n".join([*lines[:most], f"... and {len(lines) - most} more lines"] if len(lines) > most else lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -439,7 +443,8 @@ def main(arguments: list[str] | None = None) -> int:
             _keep(OUTPUT / "emulator.log", aws)
         else:
             story.check("the story was told to its end", True)
-    for letter in letters(demo):
+        mail = letters(demo)
+    for letter in mail:
         console.print(letter)
     console.print(story.table())
     console.print(f"{len(story.checks)} checks in {story.seconds:.0f} s: {'all ok' if story.ok else 'FAILED'}")

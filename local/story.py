@@ -132,3 +132,8 @@ def shorten(value: Any, length: int = 110) -> str:
     """One line of at most `length` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def shorten_line(line: str, length: int = 140) -> str:
+    """A line of at most `length` characters, its indentation kept."""
+    return line if len(line) <= length else line[: length - 3] + "..."

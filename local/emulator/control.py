@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from ministack.services import lambda_svc, sqs
 
-from local.emulator import asynchronous, cloudformation, scheduler, sequence, throttle
+from local.emulator import asynchronous, cloudformation, mail, scheduler, sequence, throttle
 from local.emulator.calls import CALLS, REQUESTS
 from local.emulator.ec2 import seeds
 from local.emulator.ec2.errors import Ec2Error
@@ -183,6 +183,7 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("GET", "calls"): _calls,
     ("GET", "calls/counts"): _counts,
     ("GET", "invocations"): lambda body: INVOCATIONS.since(_since(body), body.get("function")),
+    ("GET", "emails"): lambda body: mail.MAILBOX.since(_since(body)),
     ("GET", "events"): lambda body: BUS.since(_since(body), body.get("detail-type")),
     ("POST", "events"): _put_event,
     ("POST", "events/faults"): lambda body: {"number": BUS.add_fault(body)},

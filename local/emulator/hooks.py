@@ -78,7 +78,15 @@ HOOKS = {
     ),
     "ministack.services.iam": ("_roles",),
     "ministack.services.scheduler": ("_schedules", "_to_epoch", "start_scheduler"),
-    "ministack.services.sns": ("_deliver_to_lambda", "_fanout", "_topics", "topic_policy_allows"),
+    "ministack.services.sns": (
+        "_deliver_to_lambda",
+        "_fanout",
+        "_matches_filter_policy",
+        "_resolve_message_for_protocol",
+        "_topic_by_arn_any_scope",
+        "_topics",
+        "topic_policy_allows",
+    ),
     "ministack.services.sqs": (
         "_ensure_msg_fields",
         "_md5_msg_attrs",

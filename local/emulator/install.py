@@ -14,6 +14,7 @@ from local.emulator import (
     gateway,
     iam,
     invocations,
+    mail,
     workers,
 )
 from local.emulator import scheduler as our_scheduler
@@ -37,6 +38,7 @@ def install() -> None:
     eventbridge._invoke_target = delivery.invoke_target
     eventbridge._dispatch_to_lambda = delivery.rule_to_lambda
     sns._deliver_to_lambda = delivery.topic_to_lambda
+    sns._fanout = mail.fan_out
 
     scheduler.start_scheduler = our_scheduler.start
     cloudwatch._evaluate_alarm = alarms.evaluate

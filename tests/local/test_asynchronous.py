@@ -298,3 +298,26 @@ def test_a_schedule_that_may_not_invoke_goes_to_its_dead_letter_queue(
     )
     assert json.loads(message["Body"])["scheduled_time"] == "2026-11-23T02:00:00Z"
     assert attempts(control, mark, function.name) == 0
+
+
+def test_an_email_subscriber_reads_the_part_for_email(aws: LocalAws, control: Control, mark: int) -> None:
+    sns = aws.client("sns")
+    topic = sns.create_topic(Name=unique("topic"))["TopicArn"]
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="email",
+        Endpoint="operator@example.com",
+        Attributes={"FilterPolicy": '{"severity": ["critical"]}'},
+    )
+    message = json.dumps({"default": "{}", "email": "Read this."})
+    for severity in ("info", "critical"):
+        attributes = {"severity": {"DataType": "String", "StringValue": severity}}
+        sns.publish(
+            TopicArn=topic,
+            Subject=severity,
+            Message=message,
+            MessageStructure="json",
+            MessageAttributes=attributes,  # type: ignore[arg-type]
+        )
+    letters = [(item["to"], item["subject"], item["text"]) for item in control.emails(mark) if item["topic"] == topic]
+    assert letters == [("operator@example.com", "critical", "Read this.")]
