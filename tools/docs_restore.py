@@ -1,21 +1,21 @@
 """The generated part of docs/restore.md: the diagram of the steps, and the table of what they do.
 
 Both come from `lifeboat.rules.restore`, and the model check compares the ways drawn here with those that can be gone.
-`python tools/docs_restore.py` writes them into the page; `tools/generate_docs.py` does so for all pages.
+`python tools/generate_docs.py` writes them into the page.
 """
 
 from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tools.marked_page import ROOT, MarkedPage
+
 sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
 
-from lifeboat.model import Direction, RestoreState, RestoreStep  # noqa: E402 - the layer is no installed package
-from lifeboat.rules.preflight import LIMITS  # noqa: E402
-from lifeboat.rules.restore import STEP_FACTS, WAYS, Deadlines, Node  # noqa: E402
+from lifeboat.model import Direction, RestoreState, RestoreStep
+from lifeboat.rules.preflight import LIMITS
+from lifeboat.rules.restore import STEP_FACTS, WAYS, Deadlines, Node
 
 PATH = ROOT / "docs" / "restore.md"
 BEGIN = "<!-- restore steps: written by `make docs` -->"
@@ -77,13 +77,4 @@ def _span(time: timedelta) -> str:
     return f"{int(time.total_seconds() // 60)} min"
 
 
-def written(page: str) -> str:
-    """The page with its generated part written anew. Raises ValueError if the page does not have each marker once."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"{PATH.name} has not the lines {BEGIN!r} and {END!r} once each")
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{render()}{END}{rest.split(END)[1]}"
-
-
-if __name__ == "__main__":
-    PATH.write_text(written(PATH.read_text()))
+PAGE = MarkedPage(path=PATH, begin=BEGIN, end=END, render=render)

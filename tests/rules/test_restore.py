@@ -610,10 +610,10 @@ def test_a_whole_restore_tells_its_story() -> None:
 
 def test_the_page_is_what_the_code_says() -> None:
     page = docs_restore.PATH.read_text()
-    assert docs_restore.written(page) == page
+    assert docs_restore.PAGE.written(page) == page
     assert docs_restore.render().count("-->") + docs_restore.render().count("-.->") == sum(map(len, WAYS.values()))
     with pytest.raises(ValueError, match="once each"):
-        docs_restore.written("no markers")
+        docs_restore.PAGE.written("no markers")
 
 
 def test_the_page_names_every_finding() -> None:

@@ -55,13 +55,13 @@ def test_default_is_the_template_s():
 class TestDocs:
     def test_page_shows_the_golden_calendar(self):
         page = docs_retention.PATH.read_text()
-        assert docs_retention.written(page) == page
+        assert docs_retention.PAGE.written(page) == page
         assert CALENDAR.read_text() in page
 
     @pytest.mark.parametrize("page", ["", docs_retention.BEGIN, docs_retention.BEGIN * 2 + docs_retention.END])
     def test_page_without_its_markers_is_refused(self, page):
         with pytest.raises(ValueError, match="once each"):
-            docs_retention.written(page)
+            docs_retention.PAGE.written(page)
 
 
 def verdict(taken_at, *chains, keep=True, **facts):

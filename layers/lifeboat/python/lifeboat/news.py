@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +17,18 @@ from lifeboat.rules.catalogue import iso
 
 VERSION = "1"
 
-SUBJECT_LENGTH = 100
-"""An SNS subject has at most 100 ASCII characters (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+SUBJECT_LENGTH = 99
+"""An SNS subject has less than 100 characters, none of them a line break or a control character
+(https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
 
 LISTED = 50
-"""How many entries of a list a message carries; more are counted. SNS takes 256 KiB in all."""
+"""How many entries of a list a message carries; more are counted."""
+
+MESSAGE_BYTES = 250 * 1024
+"""What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
+
+_CUTS = ((LISTED, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
+"""Entries of a list, characters of a text: what is tried in turn until a message fits."""
 
 SEVERITIES = {
     "BackupStarted": "info",
@@ -76,20 +83,21 @@ class News:
 
     def to_text(self) -> str:
         """The message for people."""
-        lines = [self.summary, ""]
-        lines += [f"{name.replace('_', ' ')}: {value}" for name, value in self.subject.items() if value]
-        for name, value in self.details.items():
+        lines = [_one_line(self.summary), ""]
+        for name, value in self.subject.items():
             lines += _facts(name.replace("_", " "), value)
+        for name, value in self.details.items():
+            if self.subject.get(name) != value:  # said above
+                lines += _facts(name.replace("_", " "), value)
         if self.next_steps:
             lines += ["", "What to do next:"]
-            lines += [f"  {number}. {step}" for number, step in enumerate(self.next_steps, 1)]
+            lines += [f"  {number}. {_one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
         lines += ["", f"{self.event} ({self.severity}), {iso(self.at)}, stack {self.stack}"]
         return "\n".join(lines)
 
     def subject_line(self) -> str:
-        """The subject of the e-mail: ASCII, one line, at most 100 characters."""
-        text = f"[{self.stack}] {self.event}: {self.summary}".encode("ascii", "replace").decode()
-        text = " ".join(text.split())
+        """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
+        text = _one_line(f"[{self.stack}] {self.event}: {self.summary}").encode("ascii", "replace").decode()
         return text if len(text) <= SUBJECT_LENGTH else text[: SUBJECT_LENGTH - 3] + "..."
 
     def attributes(self) -> dict[str, str]:
@@ -97,41 +105,110 @@ class News:
         return {"event": self.event, "severity": self.severity}
 
     def sns_message(self) -> str:
-        """The body of Publish with MessageStructure=json: text for e-mail, JSON for everything else."""
-        return json.dumps({"default": self.to_json(), "email": self.to_text()})
+        """The body of Publish with MessageStructure=json: text for e-mail, JSON for everything else.
+
+        It always fits into MESSAGE_BYTES: lists and texts are cut as far as needed, and say how much more there was.
+        """
+        message = self._bodies()
+        for cut_steps in (False, True):  # the next steps are what a person needs most: they are cut last
+            for entries, length in _CUTS:
+                if len(message) <= MESSAGE_BYTES:
+                    return message
+                message = self._cut(entries, length, cut_steps)._bodies()
+        return message
+
+    def _bodies(self) -> str:
+        return json.dumps({"default": self.to_json(), "email": self.to_text()})  # ASCII: a character is a byte
+
+    def _cut(self, entries: int, length: int, cut_steps: bool) -> News:
+        steps = tuple(_cut_value(step, entries, length) for step in self.next_steps[:entries])
+        if len(self.next_steps) > entries:
+            steps = (*steps, f"{len(self.next_steps) - entries} more steps are not listed: ask for the status.")
+        return replace(
+            self,
+            subject=_cut_value(self.subject, entries, length),
+            summary=_cut_value(self.summary, entries, length),
+            details=_cut_value(self.details, entries, length),
+            next_steps=steps if cut_steps else self.next_steps,
+        )
+
+
+def _cut_value(value: Any, entries: int, length: int) -> Any:
+    if isinstance(value, str) and len(value) > length:
+        return f"{value[:length]}... ({len(value) - length} more characters)"
+    if isinstance(value, Mapping):
+        told = list(value.items())[:LISTED]
+        kept = {_cut_value(str(key), entries, length): _cut_value(item, entries, length) for key, item in told}
+        for key, item in told:
+            if _is_list(item) and len(item) > entries:
+                kept[_cut_value(_more(key), entries, length)] = value.get(_more(key), 0) + len(item) - entries
+        if len(value) > LISTED:
+            kept["not_listed"] = len(value) - LISTED
+        return kept
+    if _is_list(value):
+        return [_cut_value(item, entries, length) for item in value[:entries]]
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _facts(name: str, value: Any, indent: str = "") -> list[str]:
-    if value in (None, "", [], {}, ()):
+    """The lines of one fact; none if there is nothing to say."""
+    if value in _NOTHING:
         return []
     if isinstance(value, Mapping):
-        lines = [f"{indent}{name}:"]
+        lines = [f"{indent}{_one_line(name)}:"]
         for key, item in value.items():
             lines += _facts(str(key).replace("_", " "), item, indent + "  ")
         return lines
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [f"{indent}{name}:", *(f"{indent}  - {_flat(item)}" for item in value)]
-    return [f"{indent}{name}: {value}"]
+    if _is_list(value):
+        return [f"{indent}{_one_line(name)}:", *(f"{indent}  - {_flat(item)}" for item in value)]
+    return [f"{indent}{_one_line(name)}: {_flat(value)}"]
+
+
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
+_TIMELINE_ENTRY = {"at", "step", "text"}
 
 
 def _flat(item: Any) -> str:
+    """A value on one line."""
+    if isinstance(item, Mapping) and set(item) == _TIMELINE_ENTRY:
+        return _one_line("{at} {step}: {text}".format(**item))
     if isinstance(item, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')} {_flat(value)}" for key, value in item.items() if value != [])
-    if isinstance(item, Sequence) and not isinstance(item, str):
+        facts = ((str(key).replace("_", " "), value) for key, value in item.items() if value not in _NOTHING)
+        return ", ".join(f"{_one_line(key)} {_flat(value)}" for key, value in facts)
+    if _is_list(item):
         return "; ".join(_flat(value) for value in item)
-    return str(item)
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    return f"{item:g}" if isinstance(item, float) else _one_line(str(item))
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks, control characters and signs that turn the reading direction.
+
+    Names, tags and AWS's own words come from outside: none may begin a line of its own in an e-mail.
+    """
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _some(items: Sequence[Any], key: str) -> dict[str, Any]:
     """A list of a message, cut to what fits, with how many more there are."""
     found: dict[str, Any] = {key: list(items[:LISTED])}
     if len(items) > LISTED:
-        found[f"{key}_not_listed"] = len(items) - LISTED
+        found[_more(key)] = len(items) - LISTED
     return found
 
 
+def _more(key: str) -> str:
+    """The field that says how many entries of the list `key` are not in the message."""
+    return f"{key}_not_listed"
+
+
 def backup_started(*, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]]) -> News:
-    """A run has begun recovery points; `begun` has one entry for each."""
+    """BackupStarted: a run has begun recovery points, one for each instance listed."""
     instances = _count(len(begun), "instance")
     return News(
         event="BackupStarted",
@@ -144,7 +221,7 @@ def backup_started(*, stack: str, at: datetime, slot: datetime, begun: Sequence[
 
 
 def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> News:
-    """A recovery point is good."""
+    """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from."""
     return News(
         event="BackupCompleted",
         at=at,
@@ -171,16 +248,17 @@ def backup_failed(
     reason: str,
     snapshot_ids: Sequence[str],
 ) -> News:
-    """An instance has no good recovery point for a slot."""
+    """BackupFailed: an instance has no good recovery point for a slot."""
     return News(
         event="BackupFailed",
         at=at,
         stack=stack,
         subject={"recovery_point": recovery_point_id, "instance_id": instance_id},
-        summary=f"There is no good recovery point {recovery_point_id}: {reason}.",
-        details={"reason": reason, "snapshots": list(snapshot_ids)},
+        summary=_sentence(f"There is no good recovery point {recovery_point_id}: {reason}"),
+        details={"reason": reason, **_some(snapshot_ids, "snapshots")},
         next_steps=(
-            "Mend the cause, then back up by hand: invoke TakeSnapshotsFunction with the instance's id.",
+            "Mend the cause, then back up by hand: invoke TakeSnapshotsFunction with "
+            + (f'{{"instance_ids": ["{instance_id}"]}}.' if instance_id else "the instance's id."),
             "Earlier recovery points are untouched.",
         ),
     )
@@ -196,7 +274,9 @@ def snapshots_pruned(
     notices: Sequence[str],
     saved_gib: int,
 ) -> News:
-    """A retention run has ended; every verdict has its reasons."""
+    """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
+    two cases its severity is `warning`. Every verdict has its reasons.
+    """
     return News(
         event="SnapshotsPruned",
         at=at,
@@ -211,14 +291,14 @@ def snapshots_pruned(
             **_some(deleted, "deleted"),
             **_some(refused, "refused"),
             **_some(kept, "kept"),
-            "notices": list(notices[:LISTED]),
+            **_some(notices, "notices"),
             "saved_gib_at_most": saved_gib,
         },
     )
 
 
 def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) -> News:
-    """A restore has been checked, recorded and begun."""
+    """RestoreStarted: a restore has been checked and recorded, and begins."""
     return News(
         event="RestoreStarted",
         at=at,
@@ -229,27 +309,33 @@ def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) ->
             "requested_by": restore.requested_by,
             "reason": restore.reason,
             "ami_override": restore.ami_override,
-            "plan": plan.splitlines(),
+            **_some(plan.splitlines(), "plan"),
         },
         next_steps=(f'To call it off: invoke RestoreVolumeFunction with {{"cancel": "{restore.id}"}}.',),
     )
 
 
 def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str) -> News:
-    """The pre-flight found what forbids a restore. Nothing was touched."""
+    """RestoreRefused: the pre-flight found what forbids a restore. Nothing was touched."""
     return News(
         event="RestoreRefused",
         at=at,
         stack=stack,
         subject={"instance_id": instance_id},
         summary=f"A restore onto {instance_id} was refused; nothing was touched.",
-        details={"requested_by": asked_by, "reasons": list(reasons)},
+        details={"requested_by": asked_by, **_some(reasons, "reasons")},
         next_steps=("Mend what the reasons name, then ask again, with dry_run first.",),
     )
 
 
 def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: RestoreOutcome) -> News:
-    """What became of a restore."""
+    """What became of a restore.
+
+    RestoreCompleted: the instance is on the restored volumes.
+    RestoreRolledBack: a step failed, or somebody called it off; the instance is as it was.
+    RestoreFailed: the roll-back could not finish by itself; the next steps have the commands. If Lifeboat goes on
+        trying and succeeds, RestoreRolledBack follows.
+    """
     event = {
         RestoreState.COMPLETED: "RestoreCompleted",
         RestoreState.ROLLED_BACK: "RestoreRolledBack",
@@ -261,7 +347,7 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
         stack=stack,
         subject=_restore(restore),
         summary=_ENDINGS[restore.status].format(point=restore.recovery_point_id, instance=restore.instance_id)
-        + (f" {restore.failure}." if restore.failure else ""),
+        + (f" {_sentence(restore.failure)}" if restore.failure else ""),
         details=outcome.details,
         next_steps=outcome.next_steps,
     )
@@ -283,7 +369,12 @@ def _restore(restore: Restore) -> dict[str, str]:
 
 
 def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: AmiVerdict) -> News:
-    """An instance's image has been judged."""
+    """An instance's image has been judged.
+
+    AmiOwnerTrusted: an instance runs an image from an owner that is trusted.
+    AmiOwnerUntrusted: an instance runs an image that is known not to be trusted: another owner, or a clone.
+    AmiOwnerUnknown: it could not be found out whose the image of an instance is. Unknown is not trusted.
+    """
     event = {
         Trust.TRUSTED: "AmiOwnerTrusted",
         Trust.UNTRUSTED: "AmiOwnerUntrusted",
@@ -302,10 +393,15 @@ def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: 
         at=at,
         stack=stack,
         subject={"instance_id": instance.id, "ami": instance.ami_id},
-        summary=f"The image of {instance.name or instance.id} is {verdict.verdict.value}: {verdict.reason}",
+        summary=_sentence(f"The image of {instance.name or instance.id} is {verdict.verdict.value}: {verdict.reason}"),
         details={"code": verdict.code, "evidence": list(verdict.evidence)},
         next_steps=steps,
     )
+
+
+def _sentence(text: str) -> str:
+    """The text with one full stop at its end, whether its last part came with one or not."""
+    return text.rstrip(". ") + "."
 
 
 def _count(number: int, noun: str) -> str:

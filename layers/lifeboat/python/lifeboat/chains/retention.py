@@ -12,7 +12,7 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.config import Config
 from lifeboat.model import RecoveryPoint, Snapshot, Tag
 from lifeboat.requests import PruneRequest
-from lifeboat.rules.catalogue import Catalogue, read_catalogue
+from lifeboat.rules.catalogue import Catalogue, iso, read_catalogue
 from lifeboat.rules.retention import Limits, RetentionPlan, plan
 from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
 
@@ -157,7 +157,7 @@ def _delete(point: RecoveryPoint, now: Mapping[str, Snapshot]) -> str:
 def _verdict(item: Any) -> dict[str, Any]:
     return {
         "recovery_point": item.point.id,
-        "taken_at": item.point.taken_at.isoformat(),
+        "taken_at": iso(item.point.taken_at),
         "gib": item.point.size,
         "reasons": list(item.reasons),
     }

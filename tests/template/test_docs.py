@@ -1,0 +1,177 @@
+"""The generated parts of the docs: written anew they are what they are, and a stale one is found."""
+
+from __future__ import annotations
+
+import copy
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tools import docs_events, docs_template, generate_docs
+from tools.docs_template import TEMPLATE, function_statements, parameters, read_template, resource_statements, rights
+from tools.generate_docs import PAGES, main, stale_pages
+from tools.marked_page import ROOT, MarkedPage, table
+
+
+def template() -> dict[str, Any]:
+    return read_template(TEMPLATE.read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.stem)
+def test_a_page_is_up_to_date(page):
+    assert page.path not in stale_pages([page]), "make docs writes it anew"
+
+
+def test_every_page_with_markers_is_generated():
+    marked = {path for path in (ROOT / "docs").rglob("*.md") if "written by `make docs`" in path.read_text()}
+    assert marked == {page.path for page in PAGES}
+
+
+class TestStalePage:
+    @pytest.fixture
+    def page(self, tmp_path):
+        page = MarkedPage(tmp_path / "page.md", "<!-- begin -->", "<!-- end -->", lambda: "new\n")
+        page.path.write_text("before\n<!-- begin -->\nold\n<!-- end -->\nafter\n")
+        return page
+
+    def test_is_named_and_fails_the_check(self, page, capsys):
+        assert main(["--check"], [page]) == 1
+        assert "page.md is stale" in capsys.readouterr().err
+        assert "old" in page.path.read_text(), "a check changes nothing"
+
+    def test_is_written_anew_between_its_markers_only(self, page, capsys):
+        assert main([], [page]) == 0
+        assert page.path.read_text() == "before\n<!-- begin -->\nnew\n<!-- end -->\nafter\n"
+        assert "page.md written" in capsys.readouterr().out
+        assert main(["--check"], [page]) == 0
+
+    @pytest.mark.parametrize("text", ["", "<!-- begin -->", "<!-- begin --><!-- begin --><!-- end -->"])
+    def test_without_its_markers_it_is_refused(self, page, text):
+        page.path.write_text(text)
+        with pytest.raises(ValueError, match="once each"):
+            main([], [page])
+        assert page.path.read_text() == text
+
+
+def test_the_command_works_from_anywhere(tmp_path):
+    command = [sys.executable, generate_docs.__file__, "--check"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_table_escapes_what_would_split_a_cell():
+    assert table("a|b", [["1|2", "3"]]) == "| a | b |\n|---|---|\n| 1\\|2 | 3 |"
+
+
+class TestParameters:
+    def test_every_parameter_and_output_has_a_row(self):
+        page = parameters(template())
+        for name in (*template()["Parameters"], *template()["Outputs"]):
+            assert page.count(f"\n| `{name}` |") == 1, name
+
+    @pytest.mark.parametrize(
+        ("facts", "said"),
+        [
+            ({"Type": "String", "Default": "a", "AllowedValues": ["a", "b"]}, "| `a` | `a`, `b` |"),
+            ({"Type": "Number", "Default": 1, "MinValue": 0}, "| `1` | 0 to any |"),
+            ({"Type": "Number", "Default": 1, "MinValue": 0, "MaxValue": 9}, "| `1` | 0 to 9 |"),
+            ({"Type": "String", "Default": "", "ConstraintDescription": "a word"}, "| nothing | a word |"),
+            ({"Type": "String", "Default": "x"}, "| `x` | a text |"),
+            ({"Type": "CommaDelimitedList", "Default": ""}, "| nothing | a list, with commas |"),
+        ],
+    )
+    def test_what_is_allowed(self, facts, said):
+        interface = {"ParameterGroups": [{"Label": {"default": "All"}, "Parameters": ["P"]}]}
+        page = parameters(
+            {
+                "Metadata": {"AWS::CloudFormation::Interface": interface},
+                "Parameters": {"P": {**facts, "Description": "d"}},
+                "Outputs": {},
+            }
+        )
+        assert f"| `P` {said} d |" in page
+
+
+class TestRights:
+    def test_every_statement_of_the_template_is_there(self):
+        found = [*function_statements(template()), *resource_statements(template())]
+        in_text = re.findall(r'"?Sid"?: "?(\w+)', TEMPLATE.read_text())
+        assert {statement["Sid"] for _, statement in found} == set(in_text)
+        assert len(found) >= len(in_text), "a managed policy is listed for each function it is attached to"
+        assert rights(template()).count("\n| `") == len(found)
+
+    def test_a_managed_policy_is_a_right_of_each_function_it_is_attached_to(self):
+        creating = {
+            function
+            for function, statement in function_statements(template())
+            if "ec2:CreateVolume" in statement["Action"]
+        }
+        assert creating == {"RestoreVolume", "AttachVolume"}
+
+    @pytest.mark.parametrize(
+        ("statement", "said"),
+        [
+            (
+                {"Resource": {"Fn::GetAtt": "StateTable.Arn"}, "Condition": {"Null": {"aws:TagKeys": "true"}}},
+                "| `a:B` | `StateTable` | `aws:TagKeys` is absent |",
+            ),
+            (
+                {"Resource": {"Ref": "NewsTopic"}, "Condition": {"Null": {"k": "false"}, "Bool": {"b": "true"}}},
+                "| `NewsTopic` | `k` is present; `b` is `true` |",
+            ),
+            (
+                {"Resource": {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:*:key/*"}, "Effect": "Deny"},
+                "| **never** `a:B` | `kms key/* of any account` | - |",
+            ),
+            (
+                {"Resource": "*", "Condition": {"StringEquals": {"k": ["x", {"Ref": "AWS::StackName"}]}}},
+                "| `*` | `k` is `x` or `<StackName>` |",
+            ),
+            ({"Resource": ["*"], "Condition": {"NumericLessThan": {"k": 5}}}, "| `*` | `k` NumericLessThan `5` |"),
+        ],
+    )
+    def test_a_row_says_it_in_words(self, statement, said):
+        known = {"Effect": "Allow", "Action": "a:B", **statement}
+        function = {"Type": docs_template.FUNCTION, "Properties": {"Policies": [{"Statement": [known]}]}}
+        assert said in rights({"Resources": {"AFunction": function}})
+
+    @pytest.mark.parametrize(
+        ("name", "resource"),
+        [
+            ("Extra", {"Type": "AWS::IAM::Role", "Properties": {}}),
+            ("Extra", {"Type": "AWS::IAM::Policy", "Properties": {}}),
+            ("Extra", {"Type": docs_template.MANAGED_POLICY, "Properties": {"Roles": ["r"], "PolicyDocument": {}}}),
+            ("Extra", {"Type": "AWS::Lambda::Permission", "Properties": {}}),
+            ("Extra", {"Type": "AWS::S3::BucketPolicy", "Properties": {}}),
+            ("Extra", {"Type": docs_template.FUNCTION, "Properties": {"Policies": [], "Role": "arn"}}),
+            ("Extra", {"Type": docs_template.FUNCTION, "Properties": {"Policies": ["AmazonEC2FullAccess"]}}),
+        ],
+    )
+    def test_a_right_that_comes_another_way_is_not_passed_over(self, name, resource):
+        changed = copy.deepcopy(template())
+        changed["Resources"][name] = resource
+        with pytest.raises(ValueError, match=r"Extra|AmazonEC2FullAccess"):
+            rights(changed)
+
+
+class TestEvents:
+    def test_an_event_without_a_builder_is_found(self, monkeypatch):
+        monkeypatch.setitem(docs_events.news.SEVERITIES, "SomethingNew", "info")
+        with pytest.raises(ValueError, match="SomethingNew"):
+            docs_events.occasions()
+
+    def test_an_event_with_two_builders_is_found(self, monkeypatch):
+        twice = dict(docs_events.builders())
+        twice["again"] = twice["backup_started"]
+        monkeypatch.setattr(docs_events, "builders", lambda: twice)
+        with pytest.raises(ValueError, match="two builders"):
+            docs_events.occasions()
+
+    def test_the_page_is_more_than_its_markers(self):
+        page = docs_events.PAGE
+        assert page.written(page.path.read_text()) == page.path.read_text()
+        assert replace(page, render=lambda: "").written(page.path.read_text()) != page.path.read_text()
