@@ -257,6 +257,8 @@ def test_deleting_a_snapshot_that_is_gone_says_so(aws):
     [
         ("UnauthorizedOperation", 403, True),
         ("RequestLimitExceeded", 503, True),
+        ("InsufficientInstanceCapacity", 500, True),
+        ("Server.InsufficientVolumeCapacity", 500, True),
         ("InternalError", 500, False),
         ("Unavailable", 503, False),
     ],

@@ -516,6 +516,13 @@ def test_no_capacity_is_told_once_and_not_counted_as_a_start() -> None:
     assert turned.action == DetachVolume(R, TARGET, "/dev/sdh")
 
 
+def test_a_throttled_start_is_not_counted_as_one_that_fell_back() -> None:
+    started = next_step(record(**TOUCHED, restored=R), look("stopped", **SWAPPED), NOW).restore
+    throttled = after_failure(started, START, Throttled(), NOW)
+    assert (started.starts, throttled.starts) == (1, 0)
+    assert after_failure(started, START, Unknown("timed out"), NOW).starts == 1
+
+
 def test_a_refused_initialization_rate_is_given_up_not_the_volume() -> None:
     volume = replace(record().volumes[0], initialization_rate=300)
     step = next_step(record(volumes=(volume,)), look("running", restored="none"), NOW)

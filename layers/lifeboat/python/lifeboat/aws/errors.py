@@ -25,15 +25,22 @@ def message_of(problem: Exception) -> str:
     return str(problem)
 
 
+def is_short_of_capacity(code: str) -> bool:
+    """EC2 has no room: `InsufficientInstanceCapacity`, `Server.InsufficientVolumeCapacity` and their like."""
+    return "Insufficient" in code and "Capacity" in code
+
+
 def was_answered(problem: Exception) -> bool:
     """Whether AWS said no, so that nothing was done. A lost answer or a 5xx leaves that open: look before acting again.
 
-    A throttled call was not carried out (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html).
+    A throttled call was not carried out (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html), and
+    a shortage of capacity is a plain no, although it is listed among the server's errors and comes as one (see above).
     """
     if not isinstance(problem, ClientError):
         return False
     status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code_of(problem) in THROTTLED or 400 <= status < 500
+    code = code_of(problem)
+    return code in THROTTLED or is_short_of_capacity(code) or 400 <= status < 500
 
 
 class AwsError(Exception):

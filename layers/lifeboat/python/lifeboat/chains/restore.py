@@ -69,14 +69,27 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
     del context
     moved: dict[str, Any] = {}
     failed: list[str] = []
-    for restore_id in restores.open_restores(config.table):
-        restore = restores.load_restore(config.table, restore_id)
-        if restore is None or not _concerns(request, restore):
-            continue
-        try:
-            moved[restore_id] = _report(_advance(restore, config))
-        except AwsError as problem:  # one restore that cannot be looked at stops no other
-            failed.append(f"{restore_id}: {problem}")
+    patience = clock.monotonic() + PATIENCE
+    wanted = restores.open_restores(config.table)
+    while wanted:
+        again = []
+        for restore_id in wanted:
+            restore = restores.load_restore(config.table, restore_id)
+            if restore is None or not _concerns(request, restore):
+                continue
+            try:
+                restore, look_again = _advance(restore, config)
+            except AwsError as problem:  # one restore that cannot be looked at stops no other
+                failed.append(f"{restore_id}: {problem}")
+                continue
+            moved[restore_id] = _report(restore)
+            if look_again:
+                again.append(restore_id)
+        if not again or clock.monotonic() >= patience:
+            break
+        # All wait together: one that EC2 keeps waiting costs no other its turn.
+        clock.wait(LOOK_AGAIN)
+        wanted = tuple(again)
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"restores": moved}
@@ -121,7 +134,7 @@ def _begin(request: RestoreRequest, config: Config) -> dict[str, Any]:
         config.topic_arn, news.restore_started(stack=config.stack, at=now, restore=restore, plan=checked.text)
     )
     # Only the volumes are begun here: this function has no right to do more. Their events wake attach_volume.
-    return {**_report(_advance(restore, config, only=CreateVolume)), **found}
+    return {**_report(_advance(restore, config, only=CreateVolume)[0]), **found}
 
 
 def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
@@ -181,29 +194,29 @@ def _known(restore_id: str, field: str, config: Config) -> Restore:
 # --- moving on
 
 
-def _advance(restore: Restore, config: Config, only: type[Change] | None = None) -> Restore:
-    """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take."""
+def _advance(restore: Restore, config: Config, only: type[Change] | None = None) -> tuple[Restore, bool]:
+    """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
+
+    Returns:
+        The restore as it stands then, and whether another look in a moment is worth its while.
+    """
     deadlines = _deadlines(config)
-    patience = clock.monotonic() + PATIENCE
     try:
         while True:
             step = next_step(restore, _look(restore), clock.now(), deadlines)
             action = step.action
             if only is not None and not isinstance(action, only):
-                return restore
+                return restore, False
             if isinstance(action, Finish):
-                return _finish(action, step.restore, config)
+                return _finish(action, step.restore, config), False
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
             if isinstance(action, Wait):
-                if not action.look_again or clock.monotonic() >= patience:
-                    return restore
-                clock.wait(LOOK_AGAIN)
-            else:
-                restore = _act(action, restore, config)
+                return restore, action.look_again
+            restore = _act(action, restore, config)
     except restores.Overtaken:
         # Another invocation is at it; it goes on from what it saw.
-        return _known(restore.id, "restore", config)
+        return _known(restore.id, "restore", config), False
 
 
 def _act(action: Change, restore: Restore, config: Config) -> Restore:

@@ -53,6 +53,7 @@ from lifeboat.model import (
     StopInstance,
     Tag,
     TagDisplaced,
+    Throttled,
     TimelineEntry,
     UntagDisplaced,
     Volume,
@@ -378,6 +379,9 @@ def _decide(s: _Situation) -> Step:
 
 def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datetime) -> Restore:
     """The record after an action was not carried out, or perhaps was. Save it, then look and ask `next_step` again."""
+    if isinstance(refusal, Throttled) and isinstance(action, StartInstance):
+        # Nothing was done. Only starts that EC2 accepted tell that the instance falls back.
+        return replace(restore, starts=max(0, restore.starts - 1))
     if not isinstance(refusal, Refused):
         return restore  # nothing is known but that it was asked: look, and ask again in a moment
     said = f"{_verb(action)}: {refusal.code}" + (f": {refusal.message}" if refusal.message else "")
@@ -880,7 +884,10 @@ def _whereabouts(volume: Volume | None) -> str:
 
 
 def _span(time: timedelta) -> str:
-    minutes = time.total_seconds() / 60
+    seconds = time.total_seconds()
+    if seconds % 60:
+        return f"{seconds:g} seconds"
+    minutes = seconds / 60
     return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
 
 

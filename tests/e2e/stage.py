@@ -1,0 +1,324 @@
+"""The stage of the end-to-end tests: a local AWS with the real stack, its operator, and what the operator sees."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lifeboat.rules.restore import restore_id
+from local import platform, stack
+from local.session import REGION, LocalAws
+
+ZONE = f"{REGION}a"
+DEVICE = "/dev/sdh"
+CONSENT = {"lifeboat:restore-target": "true"}
+PARAMETERS = {
+    "Schedule": "cron(0 0 1 1 ? 2099)",  # fired by the tests alone
+    "RunningWindowSeconds": "5",
+}
+SETTINGS = {"schedules_fire": False, "retry_seconds": 0.2}
+DELAYS = {
+    "snapshot": 0.1,
+    "volume": 0.2,
+    "attach": 0.1,
+    "detach": 0.1,
+    "start": 0.2,
+    "stop": 0.2,
+    "terminate": 0.05,
+    "status": 0.5,
+    "image": 0.05,
+}
+PAUSE = 0.5
+"""Seconds between two sweeps, in place of a minute."""
+
+type Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """An instance that can be backed up and restored, with the ids of its data volumes by device."""
+
+    instance_id: str
+    volumes: Mapping[str, str]
+
+    @property
+    def volume_id(self) -> str:
+        """The only data volume."""
+        [volume_id] = self.volumes.values()
+        return volume_id
+
+    @property
+    def device(self) -> str:
+        """Its device."""
+        [device] = self.volumes
+        return device
+
+
+class Stage:
+    """A local AWS, the deployed stack, and an operator's clients and mailbox."""
+
+    def __init__(self, aws: LocalAws, parameters: Mapping[str, str]) -> None:
+        self.aws = aws
+        self.control = aws.control
+        self.ec2 = aws.client("ec2")
+        self.sqs = aws.client("sqs")
+        stack.build()
+        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters})
+        self.image = platform.vendor_image(aws)
+        self._mailbox = self._subscribe()
+        self._told: list[dict[str, Any]] = []
+
+    def _subscribe(self) -> str:
+        url: str = self.sqs.create_queue(QueueName="operator")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allowed = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NewsTopicArn"]}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self.aws.client("sns").subscribe(
+            TopicArn=self.outputs["NewsTopicArn"],
+            Protocol="sqs",
+            Endpoint=arn,
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        return url
+
+    # --- what an operator does
+
+    def launch(
+        self,
+        count: int = 1,
+        *,
+        disks: Mapping[str, Mapping[str, Any]] | None = None,
+        zone: str = ZONE,
+        tags: Tags | None = None,
+        volume_tags: Tags | None = None,
+        image: str | None = None,
+    ) -> list[Machine]:
+        """Launch machines alike and wait until they run; `disks` are `Ebs` mappings by device."""
+        disks = disks or {DEVICE: {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True}}
+        root = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, "VolumeType": "gp3"}}
+        tags = {"lifeboat:backup": "true", **CONSENT} if tags is None else tags
+        volume_tags = CONSENT if volume_tags is None else volume_tags
+        launched = self.ec2.run_instances(
+            ImageId=image or self.image,
+            InstanceType="m5.xlarge",
+            MinCount=count,
+            MaxCount=count,
+            Placement={"AvailabilityZone": zone},
+            BlockDeviceMappings=[
+                root,
+                *({"DeviceName": name, "Ebs": {"DeleteOnTermination": False, **disk}} for name, disk in disks.items()),
+            ],
+            TagSpecifications=[
+                {"ResourceType": kind, "Tags": tag_list(wanted)}
+                for kind, wanted in (("instance", {"Name": "platform", **tags}), ("volume", volume_tags))
+                if wanted
+            ],
+        )["Instances"]
+        self.control.settle()
+        return [self._machine(item["InstanceId"]) for item in launched]
+
+    def _machine(self, instance_id: str) -> Machine:
+        instance = self.instance(instance_id)
+        disks = {item["DeviceName"]: item["Ebs"]["VolumeId"] for item in instance["BlockDeviceMappings"]}
+        del disks[instance["RootDeviceName"]]
+        return Machine(instance_id, disks)
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """What a function answers a person, by the function's name in the template."""
+        answer = stack.invoke(self.aws, self.outputs[function], event)
+        if answer.error:
+            raise AssertionError(f"{function} failed: {answer.payload}")
+        payload: dict[str, Any] = answer.payload
+        return payload
+
+    def back_up(self, *instance_ids: str) -> dict[str, dict[str, Any]]:
+        """Recovery points of these instances, or of all selected, without a word to anyone; snapshots by volume id.
+
+        No event of EC2 is sent meanwhile: nothing but the snapshots is wanted here.
+        """
+        with self.silence():
+            event = {"instance_ids": list(instance_ids)} if instance_ids else {}
+            answer = self.invoke("TakeSnapshotsFunction", event)
+            assert "refused" not in answer, answer
+            self.control.settle()
+        return {item["VolumeId"]: item for item in self.recovery_point_snapshots()}
+
+    def restore(self, machine: Machine, point: str | Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Ask for a restore; the request's id is the instance's unless told otherwise."""
+        ask = {"instance_id": machine.instance_id, "recovery_point": point, "request_id": machine.instance_id, **more}
+        return self.invoke("RestoreVolumeFunction", ask)
+
+    def status(self, restore: str) -> dict[str, Any]:
+        """The table's record of a restore, as a person reads it."""
+        return self.invoke("RestoreVolumeFunction", {"status": restore})
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """No event of EC2 reaches anyone meanwhile."""
+        self.control.event_fault("drop", count=0)
+        yield
+        self.control.settle()
+        self.control.reset()
+
+    # --- what time does
+
+    def sweep(self, function: str = "AttachVolumeFunction", *, timeout: float = 60.0) -> None:
+        """The sweep's schedule fires, and what comes of it comes."""
+        self.control.fire_schedule(self.outputs[function])
+        self.control.settle(timeout)
+
+    def sweep_until(self, done: Callable[[], Any], within: float, what: str = "it") -> Any:
+        """Sweep again and again until `done` gives something; what it is. Fails when the time is up."""
+        end = time.monotonic() + within
+        while True:
+            if found := done():
+                return found
+            assert time.monotonic() < end, f"{what} did not come about within {within:.0f} s"
+            time.sleep(PAUSE)
+            self.sweep()
+
+    def until_closed(self, restore: str, within: float = 60.0) -> dict[str, Any]:
+        """Sweep until a restore has ended; its record."""
+        self.sweep_until(lambda: restore not in self.open_restores(), within, f"the end of {restore}")
+        self.control.settle()
+        return self.status(restore)
+
+    # --- what is seen
+
+    def open_restores(self) -> set[str]:
+        """The ids of all open restores."""
+        pages = (
+            self.aws.client("dynamodb")
+            .get_paginator("query")
+            .paginate(
+                TableName=self.outputs["StateTableName"],
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": "restore-open"}},
+                ConsistentRead=True,
+            )
+        )
+        return {item["restore_id"]["S"] for page in pages for item in page["Items"]}
+
+    def instance(self, instance_id: str) -> dict[str, Any]:
+        [reservation] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
+        found: dict[str, Any] = reservation["Instances"][0]
+        return found
+
+    def power(self, instance_id: str) -> str:
+        state: str = self.instance(instance_id)["State"]["Name"]
+        return state
+
+    def disks(self, instance_id: str) -> dict[str, tuple[str, bool]]:
+        """What is attached beside the root volume: by device, the volume's id and its DeleteOnTermination."""
+        instance = self.instance(instance_id)
+        return {
+            item["DeviceName"]: (item["Ebs"]["VolumeId"], item["Ebs"]["DeleteOnTermination"])
+            for item in instance["BlockDeviceMappings"]
+            if item["DeviceName"] != instance["RootDeviceName"]
+        }
+
+    def volumes(self, *filters: tuple[str, str]) -> dict[str, dict[str, Any]]:
+        """Volumes by id; a filter is EC2's name of it and a value."""
+        wanted = [{"Name": name, "Values": [value]} for name, value in filters]
+        pages = self.ec2.get_paginator("describe_volumes").paginate(Filters=wanted)
+        return {item["VolumeId"]: item for page in pages for item in page["Volumes"]}
+
+    def volume(self, volume_id: str) -> dict[str, Any]:
+        return self.volumes(("volume-id", volume_id))[volume_id]
+
+    def made_by(self, restore: str) -> list[str]:
+        """The volumes that a restore made and that are still there."""
+        return sorted(self.volumes(("tag:lifeboat:restore", restore)))
+
+    def recovery_point_snapshots(self) -> list[dict[str, Any]]:
+        pages = self.ec2.get_paginator("describe_snapshots").paginate(
+            OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:recovery-point"]}]
+        )
+        return [item for page in pages for item in page["Snapshots"]]
+
+    def news(self) -> list[dict[str, Any]]:
+        """All that has been told so far, oldest first, alarms left out."""
+        while messages := self.sqs.receive_message(QueueUrl=self._mailbox, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found = json.loads(message["Body"])
+                if "AlarmName" not in found:
+                    self._told.append(found)
+                self.sqs.delete_message(QueueUrl=self._mailbox, ReceiptHandle=message["ReceiptHandle"])
+        return self._told
+
+    def told_of(self, **subject: str) -> list[dict[str, Any]]:
+        """What has been told of a restore, an instance or a recovery point."""
+        return [message for message in self.news() if subject.items() <= message["subject"].items()]
+
+    def failed_events(self) -> list[Any]:
+        """What has failed for good; it stays invisible for a while afterwards."""
+        answer = self.sqs.receive_message(QueueUrl=self.outputs["FailedEventsUrl"], MaxNumberOfMessages=10)
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+    def changes(self, since: int, caller: str = "") -> list[str]:
+        """The actions that changed something in EC2 after a mark, in their order."""
+        calls = self.control.calls(since, service="ec2", caller=caller or None)
+        return [call["action"] for call in calls if not call["action"].startswith(("Describe", "Get"))]
+
+    def denied(self, since: int = 0) -> list[str]:
+        """The calls of functions that no policy allowed."""
+        return [
+            f"{call['caller']}: {call['service']}:{call['action']}"
+            for call in self.control.calls(since, caller="assumed-role")
+            if call["error"] in {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError"}
+        ]
+
+
+@contextmanager
+def staged(parameters: Mapping[str, str] | None = None, **delays: float) -> Iterator[Stage]:
+    """A stage of its own, gone afterwards."""
+    with LocalAws({**SETTINGS, "delays": {**DELAYS, **delays}}) as aws:
+        yield Stage(aws, parameters or {})
+
+
+def tag_list(tags: Tags) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def tags_of(resource: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
+
+
+def id_of(machine: Machine) -> str:
+    """The id of the restore that `Stage.restore` asks for by default."""
+    return restore_id(machine.instance_id)
+
+
+def events_of(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [message["event"] for message in messages]
+
+
+def both_attached(calls: Sequence[Mapping[str, Any]], instance_id: str, displaced: str) -> list[set[str]]:
+    """The moments at which two data volumes were on an instance, replayed from the API calls in their order.
+
+    A call that was cut, or answered with a server's error, counts as carried out: an attachment is never overlooked.
+    """
+    on, moments = {displaced}, []
+    for call in calls:
+        request = call["request"]
+        if instance_id not in request or not (call["status"] in {0, 200} or call["error"] == "InternalError"):
+            continue
+        [volume_id] = [part[9:] for part in request.split("&") if part.startswith("VolumeId=")] or [""]
+        if call["action"] == "AttachVolume":
+            on.add(volume_id)
+        elif call["action"] == "DetachVolume":
+            on.discard(volume_id)
+        if len(on) > 1:
+            moments.append(set(on))
+    return moments

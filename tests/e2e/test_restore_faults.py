@@ -1,0 +1,147 @@
+"""The fault matrix: whatever goes wrong with a call or an event, a restore ends as it should, or as if never begun."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.restore_cases import (
+    EFFECTS,
+    INSTANCE_EVENT,
+    REFUSED,
+    VOLUME_EVENT,
+    Act,
+    Case,
+    Made,
+    Matrix,
+    Run,
+    call,
+    displaced,
+    event,
+    instance,
+    restored,
+    snapshot,
+)
+from tests.e2e.stage import staged
+
+pytestmark = pytest.mark.xdist_group("restore-faults")
+
+WITHIN = 180.0
+"""Seconds in which all cases must have ended."""
+PAST_THE_NEXT = 1.5
+"""Seconds that an event is delayed by: longer than the state after next takes to come."""
+
+BACK = ("RestoreRolledBack",)
+FAILED_FIRST = ("RestoreFailed", "RestoreRolledBack")
+"""A refused call of a roll-back is told as failed, and tried on."""
+
+FORWARD = {
+    "CreateVolume": snapshot,
+    "StopInstances": instance,
+    "DetachVolume": displaced,
+    "CreateTags": displaced,
+    "AttachVolume": instance,
+    "ModifyInstanceAttribute": instance,
+    "StartInstances": instance,
+}
+
+TURNS_BACK = {
+    "attaching": call("AttachVolume", "fail", instance, **REFUSED),
+    "flag": call("ModifyInstanceAttribute", "fail", instance, **REFUSED),
+}
+"""What makes a restore turn back, by the call that is refused."""
+
+ON_THE_WAY_BACK = {
+    # action: (what turns the restore back, whom the call names, the how manieth such call is of the way back)
+    "DetachVolume": ("flag", restored, 1),
+    "AttachVolume": ("attaching", displaced, 1),
+    "ModifyInstanceAttribute": ("attaching", instance, 1),
+    "DeleteTags": ("attaching", displaced, 1),
+    "StartInstances": ("attaching", instance, 1),
+    "DeleteVolume": ("attaching", restored, 1),
+}
+
+
+def forward(action: str, effect: str) -> Case:
+    fault, more = EFFECTS[effect]
+    refused = effect == "refused"
+    # Before its start was refused the restore had noted that it would be started on the restored volume.
+    made = Made.KEPT if action == "StartInstances" else Made.DELETED
+    return Case(
+        f"{action} {effect}",
+        before=call(action, fault, FORWARD[action], **more),
+        told=BACK if refused else ("RestoreCompleted",),
+        made=made if refused else Made.IN_PLACE,
+        answered=not (action == "CreateVolume" and fault == "kill"),
+    )
+
+
+def back(action: str, effect: str) -> Case:
+    fault, more = EFFECTS[effect]
+    why, resource, nth = ON_THE_WAY_BACK[action]
+    refused = effect == "refused"
+    bearable = {"DeleteTags", "DeleteVolume"}
+    return Case(
+        f"{action} {effect}, on the way back",
+        before=TURNS_BACK[why],
+        once_made=call(action, fault, resource, nth=nth, **more),
+        told=FAILED_FIRST if refused and action not in bearable else BACK,
+        made=Made.KEPT if refused and action == "DeleteVolume" else Made.DELETED,
+        tags_left=refused and action == "DeleteTags",
+    )
+
+
+def power_event(effect: str, state: str, seconds: float | None = None) -> Act:
+    def act(run: Run) -> None:
+        text = f'{{"instance-id": "{run.machine.instance_id}", "state": "{state}"}}'
+        run.stage.control.event_fault(effect, detail_type=INSTANCE_EVENT, containing=text, seconds=seconds)
+
+    return act
+
+
+HAPPENS = {"lost": ("drop", None), "doubled": ("double", None), "delayed past the next": ("delay", PAST_THE_NEXT)}
+
+
+def of_event(name: str, happens: str) -> Case:
+    effect, seconds = HAPPENS[happens]
+    if name in {"stopped", "running"}:
+        return Case(f"event {name} {happens}", before=power_event(effect, name, seconds))
+    more = {} if seconds is None else {"seconds": seconds}
+    return Case(f"event {name} {happens}", once_made=event(effect, VOLUME_EVENT, restored, **more))
+
+
+CASES = [
+    *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
+    *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS),
+    *(of_event(name, happens) for name in ("createVolume", "stopped", "running") for happens in HAPPENS),
+]
+
+
+@pytest.fixture(scope="module")
+def matrix() -> Iterator[Matrix]:
+    with staged(volume=3.0) as stage:
+        made = Matrix(stage, CASES)
+        made.play(WITHIN)
+        yield made
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES])
+def test_a_restore_survives(matrix: Matrix, name: str) -> None:
+    matrix.check(name)
+
+
+def test_every_fault_was_met(matrix: Matrix) -> None:
+    control = matrix.stage.control
+    faults = [*control.faults(), *control.event_faults()]
+    assert len(faults) >= len(CASES)
+    assert [fault for fault in faults if not fault["hits"]] == []
+
+
+def test_no_call_was_denied_but_by_a_fault(matrix: Matrix) -> None:
+    refused = sum(fault["hits"] for fault in matrix.stage.control.faults() if fault["code"] == REFUSED["code"])
+    assert len(matrix.stage.denied()) == refused > 0
+
+
+def test_no_event_failed_for_good(matrix: Matrix) -> None:
+    assert matrix.stage.failed_events() == []
