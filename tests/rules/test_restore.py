@@ -514,6 +514,7 @@ def test_no_capacity_is_told_once_and_not_counted_as_a_start() -> None:
     turned = next_step(refused, look("stopped", **SWAPPED), MUCH_LATER)
     assert turned.restore.direction is Direction.ROLLBACK
     assert turned.action == DetachVolume(R, TARGET, "/dev/sdh")
+    assert "EC2 said InsufficientInstanceCapacity" in (turned.restore.failure or "")
 
 
 def test_a_throttled_start_is_not_counted_as_one_that_fell_back() -> None:

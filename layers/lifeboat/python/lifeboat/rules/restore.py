@@ -782,12 +782,22 @@ def _do(s: _Situation, step: RestoreStep, action: Change, why: str) -> Step:
     if not _may_ask_again(s, key):
         quick = not isinstance(action, CreateVolume | StopInstance | StartInstance)
         return _wait(s, step, f"asked at {s.restore.asked_at:%H:%M:%S}, not seen yet: {reason}", look_again=quick)
-    late = _late(s, step, f"{reason} (asked before, and not done within {_span(s.deadlines.of(step))})")
+    late = _late(
+        s, step, f"{reason} (asked before, and not done within {_span(s.deadlines.of(step))}{_said(s, action)})"
+    )
     if late:
         return late
     repeated = s.restore.asked == key and s.restore.step is step
     restore = replace(_entered(s.restore, step, s.now), asked=key, asked_at=s.now)
     return Step(action, restore if repeated else _told(restore, s.now, reason), reason)
+
+
+def _said(s: _Situation, action: Change) -> str:
+    """What EC2 said to this very action the last time, if that is known: why there was no capacity, mostly."""
+    last = s.restore.timeline[-1].text if s.restore.timeline else ""
+    said = last.removeprefix(f"{_verb(action)}: ")
+    refused = said != last and any(said.startswith(code) for code in CAPACITY)
+    return f"; EC2 said {said}" if refused else ""
 
 
 def _wait(s: _Situation, step: RestoreStep, reason: str, *, look_again: bool = False) -> Step:
