@@ -317,7 +317,7 @@ def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
     """A person consents, looks at the plan, and asks. The restore's id, and the volume it will displace."""
     story = demo.story
     displaced: str = demo.disk(fresh, "/dev/sdb")["VolumeId"]
-    ask = {"instance_id": fresh, "recovery_point": "latest", "reason": "the platform was lost"}
+    ask = {"instance_id": fresh, "recovery_point": "latest", "reason": "the platform was lost", "requested_by": "jo"}
     refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
     story.check("without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1])
@@ -388,7 +388,7 @@ def _clone(demo: Demo, fresh: str) -> None:
     demo.ec2.create_tags(Resources=[clone, disk], Tags=_tag_list({"lifeboat:restore-target": "true"}))
     demo.story.tell("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
     mark = demo.aws.control.mark()
-    ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry"}
+    ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry", "requested_by": "jo"}
     answer = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
     demo.story.check("a restore onto a clone is refused", "refused" in answer, shorten(answer.get("refused", answer)))
     demo.story.check(

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+
+PICTURE_COLUMNS = 120
+"""As wide as can be read in a page."""
+
+BORDERS = 12
+"""Columns of the table of checks that are neither a check nor what was seen."""
+
+PICTURE_FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+"""Without the fonts that the format would fetch from elsewhere: a page's own monospace does."""
 
 COLOURS = {"person": "cyan", "aws": "yellow", "lifeboat": "green", "demo": "dim"}
 
@@ -65,29 +75,40 @@ class Story:
         self._waiting = what
 
     def check(self, name: str, ok: bool, detail: object = "") -> bool:
-        self.checks.append(Check(name, bool(ok), str(detail)))
+        self.checks.append(Check(name, bool(ok), _words(detail)))
         return bool(ok)
 
     def equal(self, name: str, seen: object, expected: object) -> bool:
-        detail = f"{seen}" if seen == expected else f"{seen}, expected {expected}"
+        detail = _words(seen) if seen == expected else f"{seen}, expected {expected}"
         return self.check(name, seen == expected, detail)
 
     @property
     def ok(self) -> bool:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
-    def table(self) -> Table:
+    def table(self, *, one_line: bool = False) -> Table:
+        """The checks; with `one_line` what does not fit is cut, not wrapped."""
         table = Table(title="What was checked", title_justify="left", show_lines=False, expand=False)
-        table.add_column("")
-        table.add_column("check", overflow="fold")
-        table.add_column("seen", overflow="fold", max_width=70)
+        longest = max((len(check.name) for check in self.checks), default=0)
+        seen_width = PICTURE_COLUMNS - longest - BORDERS if one_line else 70
+        table.add_column("", min_width=2)
+        table.add_column("check", overflow="fold", min_width=longest if one_line else None)
+        table.add_column("seen", overflow="ellipsis" if one_line else "fold", no_wrap=one_line, max_width=seen_width)
         for check in self.checks:
             mark = Text("ok", "green") if check.ok else Text("FAILED", "bold red")
             table.add_row(mark, check.name, check.detail)
         return table
 
-    def timeline(self) -> Group:
-        return Group(*(_line(moment) for moment in self.moments))
+    def timeline(self) -> Table:
+        """What happened, in three columns, so that a long line wraps within its own."""
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for moment in self.moments:
+            table.add_row(
+                Text(f"{moment.at:6.1f}s", "dim"),
+                Text(moment.who, COLOURS.get(moment.who, "")),
+                Text(moment.what, overflow="fold"),
+            )
+        return table
 
     def as_json(self) -> str:
         return json.dumps(
@@ -101,11 +122,12 @@ class Story:
 
     def picture(self, path: Path) -> None:
         """Write the timeline and the checks as an SVG picture."""
-        console = Console(record=True, width=150, file=_Nowhere(), force_terminal=True)
+        console = Console(record=True, width=PICTURE_COLUMNS, file=_Nowhere(), force_terminal=True)
         console.print(self.timeline())
-        console.print(self.table())
+        console.print()
+        console.print(self.table(one_line=True))
         path.parent.mkdir(parents=True, exist_ok=True)
-        console.save_svg(str(path), title="make demo")
+        console.save_svg(str(path), title="make demo", code_format=PICTURE_FORMAT, unique_id="demo")
 
     def _last_moments(self) -> Text:
         return Text(f"{self.seconds:6.1f}s  ... {self._waiting}", "dim")
@@ -126,6 +148,13 @@ def _line(moment: Moment) -> Text:
     line.append(f"{moment.who:<9}", COLOURS.get(moment.who, ""))
     line.append(moment.what)
     return line
+
+
+def _words(seen: object) -> str:
+    """What was seen, for people; nothing of a list is an empty text."""
+    if isinstance(seen, list | tuple | set):
+        return ", ".join(word for item in seen if (word := _words(item)))
+    return str(seen)
 
 
 def shorten(value: Any, length: int = 110) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
-from tools.docs_template import read_template
+from tools.docs_template import function_statements, read_template
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
@@ -183,6 +183,22 @@ def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
         # VolumesOfThatInstance: CreateSnapshots asks for the instance as well, which has the condition.
         # LookAtAncestry: a read, on images whose owner is just what is to be found out.
         assert "Condition" in statement or statement["Sid"] in {"VolumesOfThatInstance", "LookAtAncestry"}
+
+
+def test_attach_volume_has_a_right_for_every_change_a_restore_makes():
+    source = (ROOT / "layers/lifeboat/python/lifeboat/aws/ec2.py").read_text()
+    calls = set(
+        re.findall(r"client\.(\w+)\(", source[source.index("def _perform(") : source.index("def _volume_arguments")])
+    )
+    assert {"create_volume", "delete_tags", "modify_instance_attribute"} <= calls
+    wanted = {"ec2:" + "".join(word.title() for word in call.split("_")) for call in calls}
+    granted = {
+        action
+        for function, statement in function_statements(TEMPLATE)
+        if function == "AttachVolume"
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+    assert wanted - granted == set()
 
 
 def test_no_function_may_write_the_tag_that_consents_to_a_restore():
