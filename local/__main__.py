@@ -37,7 +37,8 @@ def _next_steps(aws: LocalAws, machine: platform.Platform) -> str:
     restore = json.dumps({"instance_id": machine.instance_id, "recovery_point": "latest", "reason": "trying it out"})
     return f"""
 A local AWS is up at {aws.endpoint} with the stack "{stack.STACK_NAME}" and a platform to protect,
-{machine.instance_id}: its data volume {machine.data_id} is at {machine.device}.
+{machine.instance_id}: its data volume {machine.data_id} is at {machine.device}. The instance is
+tagged lifeboat:backup=true, and both lifeboat:restore-target=true, so that a restore onto it is allowed.
 
 In another shell:
 
@@ -46,6 +47,7 @@ In another shell:
   sam remote invoke TakeSnapshotsFunction --stack-name {stack.STACK_NAME} --event '{{}}'
   sam logs --stack-name {stack.STACK_NAME}
   sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{restore}'
+  sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{{"status": "restore-..."}}'
 
 Make it misbehave (local/README.md lists all of it):
 
@@ -71,6 +73,9 @@ def main() -> int:
         print("sam deploy ...", flush=True)
         stack.deploy(aws)
         machine = platform.terraform_platform(aws, tags={"lifeboat:backup": "true"})
+        aws.client("ec2").create_tags(
+            Resources=[machine.instance_id, machine.data_id], Tags=[{"Key": "lifeboat:restore-target", "Value": "true"}]
+        )
         _write_environment(aws)
         print(_next_steps(aws, machine), flush=True)
         _until_interrupted()

@@ -178,6 +178,7 @@ class LocalAws:
         return {
             **{name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ},
             "TMPDIR": str(folder),
+            "LOCAL_AWS_FOLDER": str(folder),
             "LOCAL_AWS_PORT": str(self.port),
             "LOCAL_AWS_ACCOUNT": HOME_ACCOUNT,
             "LOCAL_AWS_REGION": REGION,

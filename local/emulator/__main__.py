@@ -6,6 +6,7 @@ The environment is set before ministack is imported, because ministack reads it 
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -29,12 +30,17 @@ def _configure() -> None:
     own["IOT_MTLS_ENABLED"] = own["SFTP_ENABLED"] = "0"
 
 
+_ORPHANED = threading.Event()
+"""Set when whoever started us is gone."""
+
+
 def _stop_with_parent() -> None:
     """Standard input is a pipe from whoever started us: its end means that they are gone."""
 
     def watch() -> None:
         while sys.stdin.buffer.read(1):
             pass
+        _ORPHANED.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     if not sys.stdin.isatty():
@@ -61,6 +67,8 @@ def main() -> None:
         asyncio.run(serve(gateway.app, config))  # type: ignore[arg-type]
     finally:
         install.remove_workers()
+        if _ORPHANED.is_set() and "LOCAL_AWS_FOLDER" in os.environ:  # a parent that was killed cannot remove it
+            shutil.rmtree(os.environ["LOCAL_AWS_FOLDER"], ignore_errors=True)
         # Threads of ministack that are not daemons would keep the process for as long as a function runs.
         os._exit(0)
 

@@ -152,8 +152,8 @@ def messages() -> dict[str, news.News]:
         "instance_id": PLATFORM,
         "recovery_point": point().id,
         "volumes": [DATA],
-        "reason": "it carries lifeboat:backup=true",
-        "snapshots": {"snap-0aaaaaaaaaaaaaa01": DATA},
+        "reason": "slot 2026-11-23T02:00:00Z is due",
+        "snapshots": {DATA: "snap-0aaaaaaaaaaaaaa01"},
     }
     kept = {"recovery_point": point().id, "taken_at": "2026-11-23T02:00:00Z", "gib": 100, "reasons": ["1st of 3 last"]}
     gone = {"recovery_point": f"rp-20261022T020000Z-{PLATFORM}", "instance_id": PLATFORM, "gib": 100}

@@ -31,6 +31,28 @@ def test_every_page_with_markers_is_generated():
     assert marked == {page.path for page in PAGES}
 
 
+PROSE = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "local" / "README.md"])
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_leads_somewhere(path):
+    text = path.read_text()
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), target
+    for event in re.findall(r"events/[\w/-]+\.json", text):
+        assert (ROOT / event).is_file(), event
+
+
+def test_the_readme_names_what_there_is():
+    text = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\bmake ([a-z]+)\b", text.replace("make and", "")):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for function in re.findall(r"sam remote invoke (\w+)", text):
+        assert template()["Resources"][function]["Type"] == docs_template.FUNCTION
+
+
 class TestStalePage:
     @pytest.fixture
     def page(self, tmp_path):
