@@ -149,6 +149,15 @@ def test_snapshots_that_images_are_made_of(ec2_reads):
     assert ec2.image_snapshot_ids() == {"snap-1"}
 
 
+def test_own_snapshots_that_everybody_may_use(ec2_reads):
+    wanted: Any = {"OwnerIds": ["self"], "RestorableByUserIds": ["all"], "MaxResults": 1000}
+    ec2_reads.add_response("describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-1"}], "NextToken": "more"}, wanted)
+    ec2_reads.add_response(
+        "describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-2"}]}, {**wanted, "NextToken": "more"}
+    )
+    assert ec2.public_snapshot_ids() == {"snap-1", "snap-2"}
+
+
 @pytest.mark.parametrize(
     ("instance", "system", "word"),
     [

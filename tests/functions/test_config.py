@@ -25,6 +25,7 @@ def test_defaults():
     assert config.trusted_owners == ()
     assert config.deadlines == {}
     assert config.encrypt_restored
+    assert config.orphan_keep == 0
 
 
 def test_everything_set():
@@ -33,6 +34,7 @@ def test_everything_set():
             **REQUIRED,
             "LIFEBOAT_TRUSTED_OWNERS": "055430919509, 111122223333,",
             "LIFEBOAT_MAX_DELETE_PERCENT": "25",
+            "LIFEBOAT_ORPHAN_KEEP": "12",
             "LIFEBOAT_STOP_DEADLINE_MINUTES": "7",
             "LIFEBOAT_RUNNING_WINDOW_SECONDS": "30",
             "LIFEBOAT_ENCRYPT_RESTORED": "false",
@@ -41,6 +43,7 @@ def test_everything_set():
     )
     assert config.trusted_owners == ("055430919509", "111122223333")
     assert config.max_delete_share == 0.25
+    assert config.orphan_keep == 12
     assert config.deadlines == {"stop": timedelta(minutes=7), "window": timedelta(seconds=30)}
     assert not config.encrypt_restored
     assert config.trusted_snapshot_owners == ("444455556666",)

@@ -10,9 +10,10 @@ from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
+from lifeboat.chains import retention
 from lifeboat.rules.catalogue import write_tags
 from lifeboat.rules.selection import volume_story
-from tests.functions.conftest import ACCOUNT
+from tests.functions.conftest import ACCOUNT, Context
 from tests.rules.nouns import attachment, volume
 
 DAYS = 30
@@ -22,6 +23,7 @@ DAYS = 30
 def history(world, monkeypatch):
     """One recovery point a day for 30 days, of a data volume that still exists; their snapshots' ids, newest first."""
     monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     instance = world.launch()
     volume_id = world.volume_of(instance)
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
@@ -49,6 +51,11 @@ def history(world, monkeypatch):
         backend.snapshots[snapshot].start_time = slot
         made.append(snapshot)
     return made
+
+
+def instance_of(world):
+    [reservation] = world.ec2.describe_instances()["Reservations"]
+    return reservation["Instances"][0]["InstanceId"]
 
 
 def left(world):
@@ -164,9 +171,7 @@ def test_a_policy_in_error_keeps_everything_and_tells(world, history, monkeypatc
 
 
 def test_an_instances_tag_overrides_the_policy(world, history):
-    [reservation] = world.ec2.describe_instances()["Reservations"]
-    instance = reservation["Instances"][0]["InstanceId"]
-    world.ec2.create_tags(Resources=[instance], Tags=[{"Key": "lifeboat:retention", "Value": "daily=25"}])
+    world.ec2.create_tags(Resources=[instance_of(world)], Tags=[{"Key": "lifeboat:retention", "Value": "daily=25"}])
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
 
@@ -185,10 +190,189 @@ def test_an_unreadable_story_is_kept_and_told(world, history):
     assert any(history[-1] in notice for notice in answer["notices"])
 
 
-def test_a_run_cut_off_is_resumed_by_the_next(world, history, monkeypatch):
-    from tests.functions import conftest
+def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypatch):
+    left_ms = iter([60_000] * 12 + [retention.LEFT_FOR_RETURN - 1] * 100)
+    with monkeypatch.context() as short:
+        short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
+        answer = world.invoke("prune_snapshots", {})
+    gone = len(answer["deleted"])
+    assert 0 < gone < 15
+    assert left(world) == set(history[: DAYS - gone]), "the oldest go first"
+    waiting = f"{15 - gone} more may go and wait for the next run"
+    assert any(waiting in notice for notice in answer["notices"])
+    [told] = world.news()
+    assert any(waiting in notice for notice in told["details"]["notices"])
+    for _ in range(3):
+        world.invoke("prune_snapshots", {})
+    assert left(world) == set(history[:14])
 
-    monkeypatch.setattr(conftest.Context, "get_remaining_time_in_millis", lambda _: 1000)
+
+def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeypatch):
+    real, calls = ec2.snapshots, []
+
+    def breaks(ids):
+        calls.append(ids)
+        if len(calls) == 3:
+            raise RuntimeError("EC2 is away")
+        return real(ids)
+
+    monkeypatch.setattr(ec2, "snapshots", breaks)
+    monkeypatch.setattr(retention, "RECHECKED", 2)
+    with pytest.raises(RuntimeError, match="away"):
+        world.invoke("prune_snapshots", {})
+    [told] = world.news()
+    assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
+
+
+# --- what forbids to delete
+
+
+def test_a_snapshot_shared_with_everybody_stays(world, history, monkeypatch):
+    monkeypatch.setattr(ec2, "public_snapshot_ids", lambda: frozenset({history[-1]}))
+    answer = world.invoke("prune_snapshots", {"dry_run": True})
+    assert "shared with everybody" in str(reasons_of(answer, "rp-29"))
+    world.invoke("prune_snapshots", {})
+    assert history[-1] in left(world)
+
+
+def test_a_snapshot_that_a_person_marked_as_shared_stays(world, history):
+    world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:shared", "Value": "444455556666"}])
+    answer = world.invoke("prune_snapshots", {"dry_run": True})
+    assert "lifeboat:shared" in str(reasons_of(answer, "rp-29"))
+    world.invoke("prune_snapshots", {})
+    assert history[-1] in left(world)
+
+
+def test_the_last_ones_of_a_volume_that_is_gone_stay(world, history, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_RETENTION", "last=1")
+    monkeypatch.setenv("LIFEBOAT_MIN_KEEP", "2")
+    monkeypatch.setenv("LIFEBOAT_MAX_DELETE_PERCENT", "100")
+    monkeypatch.setenv("LIFEBOAT_ORPHAN_KEEP", "5")
+    monkeypatch.setattr(ec2, "all_volume_ids", frozenset)
+    world.invoke("prune_snapshots", {})
+    assert left(world) == set(history[:5])
+
+
+# --- refusals
+
+
+def refusing(monkeypatch, *unwilling, code="InvalidSnapshot.InUse", answered=True):
+    """DeleteSnapshot refuses these for ever; what was asked of it, in its order."""
+    real, asked = ec2.delete_snapshot, []
+
+    def delete(snapshot_id):
+        asked.append(snapshot_id)
+        if snapshot_id in unwilling:
+            raise AwsError(code, "no", answered=answered)
+        real(snapshot_id)
+
+    monkeypatch.setattr(ec2, "delete_snapshot", delete)
+    return asked
+
+
+def test_what_never_goes_does_not_use_up_what_may_go(world, history, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_MAX_DELETE_PERCENT", "10")  # three of thirty
+    asked = refusing(monkeypatch, *history[-3:])
     answer = world.invoke("prune_snapshots", {})
-    assert answer["deleted"] == []
+    assert len(answer["refused"]) == 3
+    # The three are planned around: of the other 27 two may go, instead of none for ever.
+    assert left(world) == set(history) - set(history[-5:-3])
+    assert len(asked) == len(set(asked)), "nothing is tried twice in one run"
+    assert "deleting it was refused" in str(world.news()[0]["details"]["kept"])
+    for _ in range(20):
+        world.invoke("prune_snapshots", {})
+    assert left(world) == {*history[:14], *history[-3:]}
+
+
+def test_not_more_than_the_cap_goes_when_something_refuses(world, history, monkeypatch):
+    refusing(monkeypatch, history[-1], history[-4])
+    answer = world.invoke("prune_snapshots", {})
+    assert len(answer["deleted"]) <= 15
+    assert len(answer["deleted"]) == DAYS - len(left(world))
+
+
+def test_a_deletion_whose_answer_was_lost_is_looked_after(world, history, monkeypatch):
+    real = ec2.delete_snapshot
+
+    def lost(snapshot_id):
+        if snapshot_id == history[-1]:
+            real(snapshot_id)
+        if snapshot_id in history[-2:]:
+            raise AwsError("ReadTimeoutError", "no answer", answered=False)
+        real(snapshot_id)
+
+    monkeypatch.setattr(ec2, "delete_snapshot", lost)
+    answer = world.invoke("prune_snapshots", {})
+    assert [entry["recovery_point"] for entry in answer["refused"]] == ["rp-28"]
+    assert answer["deleted"][0]["recovery_point"] == "rp-29"
+    assert len(answer["deleted"]) == 14, "it may be gone after all, so nothing goes in its stead"
+
+
+def test_a_throttled_deletion_goes_out_again_and_is_never_refused(world, history, monkeypatch):
+    real, asked, now = ec2.delete_snapshot, [], [100.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
+
+    def throttled(snapshot_id):
+        asked.append(snapshot_id)
+        if len(asked) in {3, 4, 7}:
+            raise AwsError("RequestLimitExceeded", "slow down", answered=True)
+        real(snapshot_id)
+
+    monkeypatch.setattr(ec2, "delete_snapshot", throttled)
+    answer = world.invoke("prune_snapshots", {})
+    assert answer["refused"] == []
+    assert len(answer["deleted"]) == 15
+    assert asked[2] == asked[3] == asked[4]
+    assert now[0] > 103, "it has waited after each"
+
+
+def test_throttling_without_end_ends_with_the_invocation(world, history, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    monkeypatch.setattr(clock, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 900_000 - now[0] * 1000)
+    refusing(monkeypatch, *history, code="RequestLimitExceeded")
+    answer = world.invoke("prune_snapshots", {})
+    assert (answer["deleted"], answer["refused"]) == ([], [])
+    assert any("15 more may go and wait" in notice for notice in answer["notices"])
     assert left(world) == set(history)
+
+
+# --- what is shown
+
+
+def reasons_of(answer, point):
+    [entry] = [entry for entry in answer["kept"] if entry["recovery_point"] == point]
+    return entry["reasons"]
+
+
+def test_what_it_saves_is_an_upper_bound_in_gib_and_dollars(world, history):
+    answer = world.invoke("prune_snapshots", {"dry_run": True})
+    assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
+    answer = world.invoke("prune_snapshots", {})
+    assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
+    details = world.news()[0]["details"]
+    assert (details["saved_gib_at_most"], details["saved_usd_per_month_at_most"]) == (300, 15.0)
+
+
+def test_a_dry_run_draws_the_calendar(world, history):
+    calendar = world.invoke("prune_snapshots", {"dry_run": True})["calendar"]
+    assert f"Chain {world.volume_of(instance_of(world))}" in calendar
+    assert "30 recovery points: 15 stay, 15 go." in calendar
+
+
+def test_a_dry_run_with_a_wrong_time_zone_still_answers(world, history, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_TIME_ZONE", "Mars/Olympus")
+    answer = world.invoke("prune_snapshots", {"dry_run": True})
+    assert "30 recovery points: 30 stay, 0 go." in answer["calendar"]
+    assert any("Mars/Olympus" in notice for notice in answer["notices"])
+
+
+def test_a_long_dry_run_is_cut_and_counted(world, history, monkeypatch):
+    monkeypatch.setattr(retention, "LISTED", 4)
+    monkeypatch.setattr(retention, "CALENDAR_LENGTH", 100)
+    answer = world.invoke("prune_snapshots", {"dry_run": True})
+    assert (len(answer["delete"]), answer["delete_not_listed"]) == (4, 11)
+    assert (len(answer["kept"]), answer["kept_not_listed"]) == (4, 11)
+    assert len(answer["calendar"]) <= 104

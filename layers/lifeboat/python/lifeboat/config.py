@@ -19,7 +19,10 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say."""
+    """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say.
+
+    `orphan_keep` is the floor of a chain whose volume is gone; 0 means that it is `min_keep`, as for every other chain.
+    """
 
     stack: str
     region: str
@@ -32,6 +35,7 @@ class Config:
     min_keep: int = 3
     max_delete_share: float = 0.5
     grace: timedelta = timedelta(days=1)
+    orphan_keep: int = 0
     failed_after: timedelta = timedelta(days=7)
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
@@ -65,6 +69,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         min_keep=int(_number(variables, "LIFEBOAT_MIN_KEEP", 3, least=1, most=1000)),
         max_delete_share=_number(variables, "LIFEBOAT_MAX_DELETE_PERCENT", 50, least=1, most=100) / 100,
         grace=timedelta(hours=_number(variables, "LIFEBOAT_GRACE_HOURS", 24, least=0, most=24 * 365)),
+        orphan_keep=int(_number(variables, "LIFEBOAT_ORPHAN_KEEP", 0, least=0, most=1000)),
         failed_after=timedelta(days=_number(variables, "LIFEBOAT_FAILED_AFTER_DAYS", 7, least=1, most=3650)),
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),

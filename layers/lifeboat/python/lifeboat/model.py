@@ -49,6 +49,7 @@ class Tag(StrEnum):
 
     # on snapshots, written by people
     HOLD = "lifeboat:hold"  # any value: never deleted while the tag is there
+    SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Restore, RestoreOutcome, RestoreState, Trust
 from lifeboat.rules.catalogue import iso
+from lifeboat.rules.retention import dollars_per_month
 
 VERSION = "1"
 
@@ -293,6 +294,7 @@ def snapshots_pruned(
             **_some(kept, "kept"),
             **_some(notices, "notices"),
             "saved_gib_at_most": saved_gib,
+            "saved_usd_per_month_at_most": dollars_per_month(saved_gib),
         },
     )
 

@@ -139,6 +139,20 @@ def image_snapshot_ids() -> frozenset[str]:
     )
 
 
+def public_snapshot_ids() -> frozenset[str]:
+    """Own snapshots that everybody may make volumes of.
+
+    Those shared with single accounts are not to be listed in one call: only an attribute call for each would tell
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html, `RestorableByUserIds`).
+    """
+    pages = (
+        clients.ec2_reads()
+        .get_paginator("describe_snapshots")
+        .paginate(OwnerIds=["self"], RestorableByUserIds=["all"], PaginationConfig={"PageSize": PAGE})
+    )
+    return frozenset(item["SnapshotId"] for page in pages for item in page["Snapshots"])
+
+
 def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
     """The AMI owner's account id for each instance, where EC2 knows it: also of deregistered and private images.
 

@@ -45,6 +45,10 @@ __all__ = [
 LISTED = 5
 """So many recovery points are named in one notice, the rest counted."""
 
+USD_PER_GIB_MONTH = 0.05
+"""What a GiB of snapshots in the standard tier costs for a month in us-east-1, in US dollars
+(https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-archive-pricing.html)."""
+
 _REMOVABLE = {Condition.FAILED, Condition.INCOMPLETE}
 
 _NOT_GOOD = {
@@ -159,6 +163,11 @@ def plan(
         *_postpone(cases, chains, limits),
     ]
     return RetentionPlan(tuple(_verdict(case, chains, limits) for case in cases), tuple(notices))
+
+
+def dollars_per_month(gib: int) -> float:
+    """US dollars a month, to the cent, that snapshots of volumes of so many GiB cost at most: see `saved_gib`."""
+    return round(gib * USD_PER_GIB_MONTH, 2)
 
 
 @dataclass(slots=True)
