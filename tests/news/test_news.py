@@ -195,6 +195,7 @@ class TestSubject:
     def test_one_line_of_printable_ascii_shorter_than_100(self, summary, stack):
         line = plain(summary=summary, stack=stack).subject_line()
         assert 0 < len(line) < 100
+        assert line.startswith(f"[{stack[: news.SUBJECT_STACK]}] BackupCompleted:")
         assert line.isascii()
         assert line.isprintable()
 

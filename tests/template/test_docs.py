@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 import subprocess
 import sys
@@ -192,6 +193,12 @@ class TestEvents:
         monkeypatch.setattr(docs_events, "builders", lambda: twice)
         with pytest.raises(ValueError, match="two builders"):
             docs_events.occasions()
+
+    def test_every_fact_of_a_message_is_explained(self):
+        page = docs_events.PAGE.path.read_text().split(docs_events.PAGE.begin)[0]
+        for path in docs_events.GOLDEN.glob("*.json"):
+            for name in json.loads(path.read_text())["details"]:
+                assert f"`{name}`" in page, name
 
     def test_the_page_is_more_than_its_markers(self):
         page = docs_events.PAGE

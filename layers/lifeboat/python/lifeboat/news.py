@@ -22,6 +22,9 @@ SUBJECT_LENGTH = 99
 """An SNS subject has less than 100 characters, none of them a line break or a control character
 (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
 
+SUBJECT_STACK = 32
+"""How many characters of the stack's name a subject shows: the name may have 128, and the event must be seen."""
+
 LISTED = 50
 """How many entries of a list a message carries; more are counted."""
 
@@ -98,7 +101,8 @@ class News:
 
     def subject_line(self) -> str:
         """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
-        text = _one_line(f"[{self.stack}] {self.event}: {self.summary}").encode("ascii", "replace").decode()
+        told = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
+        text = told.encode("ascii", "replace").decode()
         return text if len(text) <= SUBJECT_LENGTH else text[: SUBJECT_LENGTH - 3] + "..."
 
     def attributes(self) -> dict[str, str]:
