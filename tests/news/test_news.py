@@ -202,6 +202,10 @@ class TestSubject:
     def test_it_names_stack_and_event(self):
         assert plain().subject_line() == "[lifeboat] BackupCompleted: It is good."
 
+    def test_the_longest_stack_name_leaves_the_event_in_sight(self):
+        line = plain(stack="s" * 128).subject_line()
+        assert line == f"[{'s' * news.SUBJECT_STACK}] BackupCompleted: It is good."
+
     @pytest.mark.parametrize(("more", "cut"), [(0, False), (1, True)])
     def test_it_is_cut_where_it_must_be(self, more, cut):
         before = len(plain(summary="").subject_line() + " ")
@@ -301,6 +305,26 @@ class TestLength:
         assert "more characters" in told["next_steps"][0]
         assert told["next_steps"][-1].startswith(f"{100 - len(told['next_steps']) + 1} more steps are not listed")
         assert told["details"]["snapshots"]["not_listed"] == 99 - news.LISTED
+
+    @pytest.mark.parametrize(
+        "facts",
+        [
+            {"summary": "x" * SNS_BYTES},
+            {"subject": {"name": "x" * SNS_BYTES}},
+            {"subject": {"x" * SNS_BYTES: "name"}},
+            {"details": {"text": "x" * SNS_BYTES}},
+            {"details": {"map": {f"key {number}": "x" * 10 for number in range(10_000)}}},
+            {"details": {"list": ["x" * 10] * 50_000}},
+            {"details": {"list": [{"list": ["\U0001f6a3" * 50] * 50}] * 50}},
+            {"next_steps": ("x" * SNS_BYTES,)},
+            {"next_steps": ("x",) * SNS_BYTES},
+        ],
+        ids=lambda facts: next(iter(facts)),
+    )
+    def test_no_part_can_be_too_large(self, facts):
+        body = plain(**facts).sns_message()
+        assert len(body.encode()) <= news.MESSAGE_BYTES
+        assert json.loads(json.loads(body)["default"])["event"] == "BackupCompleted"
 
     @settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
     @given(
