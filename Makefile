@@ -20,7 +20,7 @@ local:  ## a local AWS with the stack deployed, until interrupted
 
 test:  ## all tests, with branch coverage of layers/ and functions/
 	@tools/setup dev sam local
-	@python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
+	@python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 check:  ## what CI checks beyond tests
 	@tools/setup dev sam

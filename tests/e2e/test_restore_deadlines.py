@@ -27,8 +27,6 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
-pytestmark = pytest.mark.xdist_group("restore-deadlines")
-
 WITHIN = 210.0
 """Seconds in which all cases must have ended: two deadlines of a minute one after the other, and what goes before."""
 DEADLINES = {

@@ -25,8 +25,6 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
-pytestmark = pytest.mark.xdist_group("restore-faults")
-
 WITHIN = 180.0
 """Seconds in which all cases must have ended."""
 PAST_THE_NEXT = 1.5
