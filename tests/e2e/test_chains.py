@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from local import platform
 from tests.e2e.stage import (
     CONSENT,
     DEVICE,
+    PARAMETERS,
     ZONE,
     Machine,
     Stage,
@@ -27,6 +29,7 @@ from tests.e2e.stage import (
     tags_of,
 )
 
+WINDOW = int(PARAMETERS["RunningWindowSeconds"])
 _slots = count()
 
 
@@ -398,6 +401,23 @@ def test_one_restore_that_ec2_keeps_waiting_costs_no_other_its_turn(stage: Stage
         assert second - first < 2.0
         for machine in machines:
             assert stage.until_closed(id_of(machine))["status"] == "completed"
+
+
+def test_two_invocations_that_finish_a_restore_at_once_tell_it_once(stage: Stage, machine: Machine) -> None:
+    stage.restore(machine, point_of(stage, machine))
+    stage.sweep_until(lambda: stage.status(id_of(machine))["step"] == "verify", 30)
+    time.sleep(WINDOW + 1)
+    number = stage.control.fault(
+        "Publish", "delay", service="sns", caller="AttachVolume", resource=id_of(machine), seconds=2.0, count=0
+    )
+    for _ in range(2):
+        stage.control.fire_schedule(stage.outputs["AttachVolumeFunction"])
+    stage.control.settle()
+    [publish] = [fault for fault in stage.control.faults() if fault["number"] == number]
+    stage.control.reset()
+    assert publish["hits"] == 1
+    assert stage.until_closed(id_of(machine))["status"] == "completed"
+    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
 # --- at the end of all that

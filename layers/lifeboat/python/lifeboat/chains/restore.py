@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
@@ -61,12 +62,11 @@ def answer(
     if not request.request_id and context is not None:
         # Lambda's own retries of an asynchronous invocation carry the same id: they ask for the same restore.
         request = replace(request, request_id=context.aws_request_id)
-    return _begin(request, config)
+    return _begin(request, config, context)
 
 
 def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Move on the restores that an event speaks of, or all open ones. An event about anything else costs one query."""
-    del context
     moved: dict[str, Any] = {}
     failed: list[str] = []
     patience = clock.monotonic() + PATIENCE
@@ -78,7 +78,7 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
             if restore is None or not _concerns(request, restore):
                 continue
             try:
-                restore, look_again = _advance(restore, config)
+                restore, look_again = _advance(restore, config, context)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
@@ -107,7 +107,7 @@ def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
 # --- beginning
 
 
-def _begin(request: RestoreRequest, config: Config) -> dict[str, Any]:
+def _begin(request: RestoreRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
     now = clock.now()
     checked = preflight(request, _facts(request, config), now)
     found = {
@@ -134,7 +134,7 @@ def _begin(request: RestoreRequest, config: Config) -> dict[str, Any]:
         config.topic_arn, news.restore_started(stack=config.stack, at=now, restore=restore, plan=checked.text)
     )
     # Only the volumes are begun here: this function has no right to do more. Their events wake attach_volume.
-    return {**_report(_advance(restore, config, only=CreateVolume)[0]), **found}
+    return {**_report(_advance(restore, config, context, only=CreateVolume)[0]), **found}
 
 
 def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
@@ -194,7 +194,9 @@ def _known(restore_id: str, field: str, config: Config) -> Restore:
 # --- moving on
 
 
-def _advance(restore: Restore, config: Config, only: type[Change] | None = None) -> tuple[Restore, bool]:
+def _advance(
+    restore: Restore, config: Config, context: LambdaContext | None, only: type[Change] | None = None
+) -> tuple[Restore, bool]:
     """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
 
     Returns:
@@ -208,7 +210,7 @@ def _advance(restore: Restore, config: Config, only: type[Change] | None = None)
             if only is not None and not isinstance(action, only):
                 return restore, False
             if isinstance(action, Finish):
-                return _finish(action, step.restore, config), False
+                return _finish(action, step.restore, config, context), False
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
             if isinstance(action, Wait):
@@ -235,11 +237,21 @@ def _refusal(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
-def _finish(action: Finish, restore: Restore, config: Config) -> Restore:
-    """Tell the outcome, then close the restore: a message may come twice, but none is lost."""
-    told = outcome(restore, clock.now(), config.region, config.account)
-    message = news.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
-    topic.publish(config.topic_arn, message)
+def _finish(action: Finish, restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+    """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once."""
+
+    def tell() -> dict[str, Any]:
+        told = outcome(restore, clock.now(), config.region, config.account)
+        message = news.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
+        topic.publish(config.topic_arn, message)
+        return {"told": message.event}
+
+    # A roll-back that is told as failed and tried on may later be told once more, as given up.
+    key = f"{restore.id} {restore.status}" + (" for good" if action.closes else "")
+    try:
+        once(config.table, "restore-told", key, tell, context)
+    except UnderWay:
+        return restore  # whoever is telling it closes it, and the sweep looks again if that is cut short
     write = restores.close_restore if action.closes else restores.save_restore
     return write(config.table, restore)
 
