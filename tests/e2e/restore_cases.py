@@ -22,9 +22,9 @@ VOLUME_EVENT = "EBS Volume Notification"
 INSTANCE_EVENT = "EC2 Instance State-change Notification"
 AT_ONCE = 2
 """How many restores are asked for at the same moment."""
-IN_FLIGHT = 20
+IN_FLIGHT = 26
 """How many are under way at once."""
-CONCURRENCY = 4
+CONCURRENCY = 10
 """How many invocations of attach_volume there may be at once; further ones wait, as under load in AWS."""
 LOOK_EVERY = 1.0
 SWEPT_AT_LEAST = 10.0

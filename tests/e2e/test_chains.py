@@ -234,7 +234,9 @@ def test_two_data_volumes_come_back_together(stage: Stage) -> None:
     [machine] = stage.launch(disks=disks)
     point = point_of(stage, machine)
     mark = stage.control.mark()
-    assert stage.restore(machine, point)["status"] == "open"
+    answer = stage.restore(machine, point)
+    assert answer["status"] == "open"
+    assert {volume["restored_volume_id"] for volume in answer["volumes"]} == set(stage.made_by(id_of(machine)))
     record = stage.until_closed(id_of(machine))
     assert record["status"] == "completed", record["timeline"]
     now = stage.disks(machine.instance_id)

@@ -207,7 +207,7 @@ def _advance(
         while True:
             step = next_step(restore, _look(restore), clock.now(), deadlines)
             action = step.action
-            if only is not None and not isinstance(action, only):
+            if only is not None and not isinstance(action, only | Wait):
                 return restore, False
             if isinstance(action, Finish):
                 return _finish(action, step.restore, config, context), False
