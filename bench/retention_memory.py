@@ -1,0 +1,235 @@
+"""What reading and planning 20,000 snapshots takes of the function's memory, and how long.
+
+`python -m bench.retention_memory` runs the real handler of prune_snapshots, each time in a process of its own, against
+an EC2 that only lists: it answers DescribeSnapshots in pages of 1,000, as EC2 does. It exits with 1 when the peak of a
+process reaches the memory that the template gives the function.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYER = ROOT / "layers" / "lifeboat" / "python"
+for place in (str(ROOT), str(LAYER)):
+    if place not in sys.path:  # run as a program, not by pytest
+        sys.path.insert(0, place)
+
+from lifeboat.model import VolumeStory  # noqa: E402
+from lifeboat.rules.catalogue import write_tags  # noqa: E402
+
+SNAPSHOTS = 20_000
+CHAINS = 20
+PAGE = 1_000
+MAX_MEGABYTES = 256
+"""`MemorySize` of the function in template.yaml."""
+
+DELETED = 25
+"""So many are deleted before the run is told that its time is up: what is measured is the plan, not the deleting."""
+
+ACCOUNT = "111122223333"
+EMPTY = "<snapshotSet/><imagesSet/><reservationSet/><volumeSet/><return>true</return>"
+NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one invocation took. `peak_mb` is the peak of the process, Python and boto3 included."""
+
+    mode: str
+    snapshots: int
+    peak_mb: float
+    seconds: float
+    answer_mb: float
+    deletable: int
+
+
+def snapshot_item(number: int, now: datetime) -> str:
+    """One snapshot as EC2 lists it, with every tag that a backup writes; in each chain there is one a day."""
+    chain, age = number % CHAINS, number // CHAINS
+    taken = (now - timedelta(days=age, hours=1)).replace(microsecond=0)
+    instance, volume = f"i-{chain:017x}", f"vol-{chain:017x}"
+    story = VolumeStory(
+        volume_id=volume,
+        chain=volume,
+        device="/dev/sdh",
+        type="gp3",
+        size=500,
+        encrypted=True,
+        delete_on_termination=False,
+        iops=4000,
+        throughput=250,
+        kms_key_id=f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
+        tags={"Name": "CadoResponseDataVolume", "Owner": "forensics", "CostCenter": "4711"},
+    )
+    tags = write_tags(
+        recovery_point_id=f"rp-{taken:%Y%m%dT%H%M%SZ}-{instance}",
+        set_id=f"{number:032x}",
+        stack="lifeboat",
+        slot=taken,
+        instance_id=instance,
+        instance_name="CadoResponse",
+        zone="eu-west-1a",
+        ami_id=f"ami-{chain:017x}",
+        ami_owner="055430919509",
+        stories=[story],
+    )
+    listed = "".join(
+        f"<item><key>{escape(key)}</key><value>{escape(value)}</value></item>" for key, value in tags.items()
+    )
+    return (
+        f"<item><snapshotId>snap-{number:017x}</snapshotId><volumeId>{volume}</volumeId><status>completed</status>"
+        f"<startTime>{taken:%Y-%m-%dT%H:%M:%S.000Z}</startTime><completionTime>{taken:%Y-%m-%dT%H:%M:%S.000Z}"
+        f"</completionTime><progress>100%</progress><ownerId>{ACCOUNT}</ownerId><volumeSize>500</volumeSize>"
+        f"<description>lifeboat</description><encrypted>true</encrypted><storageTier>standard</storageTier>"
+        f"<fullSnapshotSizeInBytes>{500 * 2**30}</fullSnapshotSizeInBytes><tagSet>{listed}</tagSet></item>"
+    )
+
+
+class _Lists(BaseHTTPRequestHandler):
+    """An EC2 that lists the snapshots, knows nothing else, and deletes and publishes without a word."""
+
+    now = datetime.now(UTC)
+    total = 0
+
+    def do_POST(self) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        action = asked.get("Action", ["?"])[0]
+        body = f'<{action}Response xmlns="{NAMESPACE}">{self._answer(action, asked)}</{action}Response>'.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _answer(self, action: str, asked: dict[str, list[str]]) -> str:
+        if action == "Publish":
+            return "<PublishResult><MessageId>1</MessageId></PublishResult>"
+        if action != "DescribeSnapshots" or "RestorableBy.1" in asked:
+            return EMPTY
+        wanted = [int(values[0][5:], 16) for name, values in asked.items() if values[0].startswith("snap-")]
+        if wanted:
+            return f"<snapshotSet>{''.join(snapshot_item(number, self.now) for number in wanted)}</snapshotSet>"
+        first = int(asked.get("NextToken", ["0"])[0])
+        after = min(first + PAGE, self.total)
+        items = "".join(snapshot_item(number, self.now) for number in range(first, after))
+        token = f"<nextToken>{after}</nextToken>" if after < self.total else ""
+        return f"<snapshotSet>{items}</snapshotSet>{token}"
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing: what is asked is known."""
+
+
+@contextmanager
+def listing(total: int) -> Iterator[str]:
+    """The URL of an EC2 with so many snapshots."""
+    lists = type("Lists", (_Lists,), {"total": total})
+    with ThreadingHTTPServer(("127.0.0.1", 0), lists) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def measure_alone(mode: str, snapshots: int = SNAPSHOTS) -> Figure:
+    """One invocation, `dry-run` or `run`, in a process of its own."""
+    with listing(snapshots) as url:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_REGION": "eu-west-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "LIFEBOAT_STACK": "lifeboat",
+            "LIFEBOAT_TABLE": "table",
+            "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
+            "LIFEBOAT_RETENTION": "last=3 daily=14 weekly=8 monthly=12 yearly=7",
+            "POWERTOOLS_SERVICE_NAME": "lifeboat",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        command = [sys.executable, "-m", "bench.retention_memory", mode, str(snapshots)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return Figure(**json.loads(done.stdout.splitlines()[-1]))  # what comes before is the log
+
+
+@dataclass(slots=True)
+class _Context:
+    """What Lambda tells the function; its time is up after DELETED looks at the clock."""
+
+    looks: int = 0
+    function_name: str = "prune"
+    memory_limit_in_mb: int = MAX_MEGABYTES
+    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:prune"
+    aws_request_id: str = "1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        self.looks += 1
+        return 900_000 if self.looks <= 2 * DELETED else 0
+
+
+def _invoke(mode: str, snapshots: int) -> Figure:
+    from functions.prune_snapshots.app import handler
+
+    context: Any = _Context()
+    begin = perf_counter()
+    answer = handler({"dry_run": True} if mode == "dry-run" else {}, context)
+    took = perf_counter() - begin
+    deletable = answer["delete"]
+    if isinstance(deletable, list):
+        deletable = len(deletable) + answer.get("delete_not_listed", 0)
+    text = json.dumps(answer)
+    peak_mb = getrusage(RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    return Figure(mode, snapshots, round(peak_mb, 1), round(took, 2), round(len(text) / 1e6, 2), deletable)
+
+
+def too_much(figures: list[Figure]) -> list[str]:
+    """What breaks the bound, one sentence each."""
+    return [
+        f"{figure.snapshots} snapshots, {figure.mode}: {figure.peak_mb:.0f} MB, expected under {MAX_MEGABYTES} MB"
+        for figure in figures
+        if figure.peak_mb >= MAX_MEGABYTES
+    ]
+
+
+def run() -> dict[str, Any]:
+    """Measure both kinds of invocation, print the table, return the figures."""
+    print("mode     snapshots  peak MB  seconds  answer MB  may go")
+    figures = []
+    for mode in ("dry-run", "run"):
+        figure = measure_alone(mode)
+        figures.append(figure)
+        print(
+            f"{mode:8} {figure.snapshots:9,} {figure.peak_mb:8.1f} {figure.seconds:8.2f} {figure.answer_mb:10.2f} "
+            f"{figure.deletable:7,}",
+            flush=True,
+        )
+    return {"figures": [asdict(figure) for figure in figures], "problems": too_much(figures)}
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        mode, snapshots = sys.argv[1:]
+        print(json.dumps(asdict(_invoke(mode, int(snapshots)))))
+        return 0
+    problems = run()["problems"]
+    print("\n".join(problems) or "within the bound")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Retention on thousands of recovery points: few calls, EC2's pace, nothing lost, resumed after any cut, in 256 MB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+import pytest
+
+from bench import retention_memory
+from lifeboat.chains.retention import RECHECKED
+from lifeboat.rules.catalogue import write_tags
+from lifeboat.rules.selection import volume_story
+from local import stack as local_stack
+from tests.e2e.stage import Stage, staged, tags_of
+from tests.rules.nouns import attachment, volume
+
+pytestmark = pytest.mark.xdist_group("retention_scale")
+
+PRUNE = "PruneSnapshotsFunction"
+KEPT = 10
+"""So many of each chain stay."""
+
+CHAINS, TAKEN = 40, 50
+"""Forty chains of fifty: 2,000 recovery points, of which 1,600 may go."""
+
+PAGE = 1_000
+FIXED_READS = ("DescribeLockedSnapshots", "DescribeImages", "DescribeSnapshots", "DescribeInstances", "DescribeVolumes")
+"""One page each here: locks, images, public snapshots, the chain's instance, the living volumes."""
+
+CAPACITY, REFILL = 100, 5
+"""DeleteSnapshot's bucket (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+
+SPEED = 20
+"""How much faster than in AWS the buckets refill here, so that five minutes are fifteen seconds."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged({"Retention": f"last={KEPT}", "MaximumDeletePercent": "100", "GraceHours": "0"}) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _clean(stage: Stage) -> Iterator[None]:
+    yield
+    stage.control.reset()
+    left = [snapshot["SnapshotId"] for snapshot in stage.recovery_point_snapshots()]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda snapshot: stage.ec2.delete_snapshot(SnapshotId=snapshot), left))
+
+
+def seeded(stage: Stage, count: int, *, chain: int = 1, disks: int = 1) -> list[str]:
+    """So many recovery points, one an hour, of volumes long gone; their ids, newest first."""
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(days=8)  # so that incomplete ones may go, too
+    volumes = [f"vol-{chain:09x}{disk:08x}" for disk in range(disks)]
+    stories = [
+        volume_story(volume(id=name, tags={}), attachment(name, f"/dev/sd{chr(ord('f') + number)}"))
+        for number, name in enumerate(volumes)
+    ]
+
+    def seed(number: int) -> str:
+        at = now - timedelta(hours=number)
+        point = f"rp-{chain:02}-{number:05}"
+        tags = write_tags(
+            recovery_point_id=point,
+            set_id=f"set-{point}",
+            stack="lifeboat",
+            slot=at,
+            instance_id="i-0aaaaaaaaaaaaaaa1",
+            instance_name="CadoResponse",
+            zone="eu-west-1a",
+            ami_id="ami-0cad0000000000001",
+            ami_owner="055430919509",
+            stories=stories,
+        )
+        for name in volumes:
+            stage.control.seed_snapshot(start_time=at, volume_id=name, size=100, tags=tags)
+        return point
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(seed, range(count)))
+
+
+def left(stage: Stage) -> list[str]:
+    """The recovery point of each snapshot that is there, sorted."""
+    return sorted(tags_of(snapshot)["lifeboat:recovery-point"] for snapshot in stage.recovery_point_snapshots())
+
+
+def all_of(points: Iterable[str], disks: int = 1) -> list[str]:
+    return sorted(point for point in points for _ in range(disks))
+
+
+def test_1600_of_2000_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None:
+    kept = [point for chain in range(CHAINS) for point in seeded(stage, TAKEN, chain=chain)[:KEPT]]
+    mark = stage.control.mark()
+    stage.control.set_throttling(on=True, speed=SPEED)
+
+    answer = stage.invoke(PRUNE, {})
+
+    gone = CHAINS * (TAKEN - KEPT)
+    assert left(stage) == all_of(kept), "none is lost, and none is left over"
+    assert (len(answer["deleted"]), answer["refused"], answer["notices"]) == (gone, [], [])
+    assert answer["saved_usd_per_month"] == gone * 100 * 0.05
+
+    calls = stage.control.calls(mark, caller=PRUNE)
+    pages = ceil(CHAINS * TAKEN / PAGE) + ceil(gone / RECHECKED) + len(FIXED_READS)
+    assert len(calls) <= gone + pages + 5, stage.control.counts(mark, caller=PRUNE)
+
+    deletions = [call["at"] for call in calls if call["action"] == "DeleteSnapshot"]
+    bound = (gone - CAPACITY) / (REFILL * SPEED)
+    assert 0.9 * bound <= deletions[-1] - deletions[0] <= 1.15 * bound, "the bucket was enforced, and used up"
+    assert stage.denied(mark) == []
+
+
+CUTS = {
+    "before the first deletion": ("ec2", "DeleteSnapshot", "kill_before", 1),
+    "after a deletion that nobody heard of": ("ec2", "DeleteSnapshot", "kill", 1),
+    "within a recovery point": ("ec2", "DeleteSnapshot", "kill_before", 12),
+    "at the look before": ("ec2", "DescribeSnapshots", "kill_before", 3),
+    "before it was told": ("sns", "Publish", "kill_before", 1),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> None:
+    points = seeded(stage, KEPT + 10, disks=2)
+    service, action, effect, nth = CUTS[cut]
+    stage.control.fault(action, effect, service=service, nth=nth, caller=PRUNE)
+    killed = local_stack.invoke(stage.aws, stage.outputs[PRUNE], {})
+    assert killed.error, "it was killed"
+    assert set(all_of(points[:KEPT], disks=2)) <= set(left(stage))
+    stage.control.reset()
+    answer = stage.invoke(PRUNE, {})
+    assert answer["refused"] == []
+    assert left(stage) == all_of(points[:KEPT], disks=2)
+
+
+def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> None:
+    points = seeded(stage, KEPT + 150)
+    lambda_ = stage.aws.client("lambda")
+    timeout = lambda_.get_function_configuration(FunctionName=stage.outputs[PRUNE])["Timeout"]
+    lambda_.update_function_configuration(FunctionName=stage.outputs[PRUNE], Timeout=22)
+    try:
+        stage.control.set_throttling(on=True, speed=1)  # 100 at once, then 5 a second
+        answer = stage.invoke(PRUNE, {})
+    finally:
+        lambda_.update_function_configuration(FunctionName=stage.outputs[PRUNE], Timeout=timeout)
+    gone = len(answer["deleted"])
+    assert 0 < gone < 150
+    assert answer["refused"] == []
+    assert answer["notices"] == [f"{150 - gone} more may go and wait for the next run: this one was cut off."]
+    assert left(stage) == all_of(points[: KEPT + 150 - gone]), "the oldest go first"
+    stage.control.reset()
+    stage.invoke(PRUNE, {})
+    assert left(stage) == all_of(points[:KEPT])
+
+
+@pytest.mark.parametrize("mode", ["dry-run", "run"])
+def test_20000_snapshots_fit_into_the_functions_memory(mode: str) -> None:
+    figure = retention_memory.measure_alone(mode)
+    assert figure.deletable > 5_000, "the plan was made"
+    assert retention_memory.too_much([figure]) == []
+    assert figure.answer_mb < 6, "Lambda answers with 6 MB at most"
