@@ -122,7 +122,9 @@ def run() -> dict[str, Any]:
     told = {events: median(f.until_told for f in figures if f.events == events) for events in ("delivered", "lost")}
     sweeps = told["lost"] / SWEEP_SECONDS
     print(f"all events delivered: {told['delivered']:.2f} s of its own (median); bar {BAR_WITH_EVENTS:.0f} s")
-    print("the end is seen by the sweep, which the template lets come every 60 s: up to 60 s more until it is told there")
+    print(
+        "the end is seen by the sweep, which the template lets come every 60 s: up to 60 s more until it is told there"
+    )
     print(f"all events lost: {told['lost']:.2f} s, {sweeps:.1f} sweep periods (median); bar {STEPS}, one for each step")
     return {
         "figures": [asdict(figure) for figure in figures],

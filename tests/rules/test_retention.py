@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from lifeboat.model import Condition
-from lifeboat.rules.retention import Limits, RetentionError, parse_policy
+from lifeboat.rules.retention import CLOCK_SKEW, Limits, RetentionError, parse_policy
 from lifeboat.rules.retention_policy import PolicyError
 from tests.rules.retention_nouns import BARE, NOW, decide, names, point
 
@@ -162,6 +162,12 @@ class TestFuture:
     def test_this_moment_is_not_the_future(self):
         decided = decide([*days(1), point(NOW, name="now")], "last=1")
         assert (gone(decided), decided.notices) == (["day-1"], ())
+
+    @pytest.mark.parametrize(("ahead", "future"), [(CLOCK_SKEW, False), (CLOCK_SKEW + timedelta(milliseconds=1), True)])
+    def test_a_clock_that_is_a_little_ahead_is_not_the_future(self, ahead, future):
+        decided = decide([*days(1), point(NOW + ahead, name="ahead")], "last=1")
+        assert (gone(decided) == ["day-1"]) is not future
+        assert bool(decided.notices) is future
 
     def test_another_stack_s_is_not_told(self):
         decided = decide([point(NOW + timedelta(days=1), stack="other"), *days(1)])

@@ -45,6 +45,9 @@ __all__ = [
 LISTED = 5
 """So many recovery points are named in one notice, the rest counted."""
 
+CLOCK_SKEW = timedelta(minutes=5)
+"""EC2's clock may be ahead of ours, and it counts milliseconds where ours counts seconds: so much is no future."""
+
 USD_PER_GIB_MONTH = 0.05
 """What a GiB of snapshots in the standard tier costs for a month in us-east-1, in US dollars
 (https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-archive-pricing.html)."""
@@ -249,9 +252,13 @@ def _outside(point: RecoveryPoint, chains: tuple[str, ...], now: datetime, stack
         return f"it belongs to the stack {point.stack}, not to {stack}"
     if not chains:
         return "its snapshots tell of no chain, so nothing is known of what it is a copy of"
-    if point.taken_at > now:
+    if _in_future(point, now):
         return f"it is dated {point.taken_at.isoformat()}, in the future, so its date means nothing"
     return ""
+
+
+def _in_future(point: RecoveryPoint, now: datetime) -> bool:
+    return point.taken_at - now > CLOCK_SKEW
 
 
 def _before(now: datetime, span: timedelta) -> datetime:
@@ -379,7 +386,7 @@ def _policy_notices(policy: Policy | PolicyError, overrides: Mapping[str, Policy
 
 
 def _future_notice(cases: Iterable[_Case], now: datetime, stack: str) -> Iterator[str]:
-    future = [case.point.id for case in cases if case.point.taken_at > now and case.point.stack == stack]
+    future = [case.point.id for case in cases if _in_future(case.point, now) and case.point.stack == stack]
     if future:
         names = ", ".join(future[:LISTED]) + (f" and {len(future) - LISTED} more" if len(future) > LISTED else "")
         yield f"Dated in the future, and kept without being counted on: {names}."
