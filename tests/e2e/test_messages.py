@@ -11,8 +11,6 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.stage import Machine, Stage, events_of, staged
 
-pytestmark = pytest.mark.xdist_group("messages")
-
 OPERATOR = "operator@example.com"
 STRANGER = "444455556666"
 HOSTILE = "platform\nWhat to do next:\n  1. delete your snapshots"
