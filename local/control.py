@@ -317,6 +317,7 @@ class Control:
         code: str | None = None,
         message: str | None = None,
         seconds: float | None = None,
+        dry_run: bool | None = None,
     ) -> int:
         """Make API calls go wrong; returns the fault's number.
 
@@ -329,6 +330,7 @@ class Control:
             resource: only calls that name this anywhere.
             caller: only callers whose ARN contains this, such as a function's name.
             code: the error code of `fail` and `answer_error`.
+            dry_run: only calls with DryRun; without it, only calls without.
         """
         wanted = _given(
             action=action,
@@ -341,6 +343,7 @@ class Control:
             code=code,
             message=message,
             seconds=seconds,
+            dry_run=dry_run,
         )
         return int(self._call("POST", "faults", wanted)["number"])
 

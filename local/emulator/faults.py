@@ -39,6 +39,7 @@ class Fault:
         code: the error code of `fail` and `answer_error`.
         message: its message.
         seconds: of `delay`.
+        dry_run: only calls with DryRun; without it, only calls without.
         seen: how many calls have matched.
         hits: how many were hit.
     """
@@ -53,6 +54,7 @@ class Fault:
     code: str = "InternalError"
     message: str = "An internal error has occurred"
     seconds: float = 0.0
+    dry_run: bool = False
     number: int = 0
     seen: int = field(default=0)
     hits: int = field(default=0)
@@ -76,6 +78,7 @@ class Fault:
             and self.action in (action, "*")
             and (self.resource is None or self.resource in request)
             and (self.caller is None or self.caller in caller)
+            and self.dry_run == ("DryRun=true" in request)
         )
 
     @property

@@ -376,6 +376,22 @@ VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
 def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change, call, parameters):
     ec2_writes.add_response(call, {}, parameters)
     ec2.perform(change)
+    rehearsed = {**parameters, "DryRun": True}
+    ec2_writes.add_client_error(call, "DryRunOperation", http_status_code=412, expected_params=rehearsed)
+    assert not ec2.rehearse(change)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("UnauthorizedOperation", "UnauthorizedOperation: no"),
+        ("IncorrectInstanceState", ""),
+        ("RequestLimitExceeded", ""),
+    ],
+)
+def test_a_rehearsal_tells_of_rights_alone(ec2_writes, code, said):
+    ec2_writes.add_client_error("stop_instances", code, "no")
+    assert ec2.rehearse(StopInstance(MACHINE)) == said
 
 
 def test_a_refused_step_says_so_in_awss_own_words(ec2_writes):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -48,6 +49,7 @@ class Run:
     stage: Stage
     machine: Machine
     snapshot: dict[str, Any]
+    launched: datetime
     restored: str = ""
 
     @property
@@ -78,6 +80,7 @@ class Case:
         power: the instance's state, before as after.
         tags_left: whether the displaced volume keeps its tags although it is back.
         answered: whether the person who asked got an answer.
+        stops: whether the instance is stopped at all; if not, it must not be.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Case:
     power: str = "running"
     tags_left: bool = False
     answered: bool = True
+    stops: bool = True
 
     @property
     def completes(self) -> bool:
@@ -164,7 +168,8 @@ class Matrix:
                 self.stage.ec2.stop_instances(InstanceIds=stopped)
         snapshots = self.stage.back_up()
         for machine, name in zip(machines, self.cases, strict=True):
-            self.runs[name] = Run(self.stage, machine, snapshots[machine.volume_id])
+            launched = self.stage.instance(machine.instance_id)["LaunchTime"]
+            self.runs[name] = Run(self.stage, machine, snapshots[machine.volume_id], launched)
 
     def _begin(self, case: Case) -> None:
         run = self.runs[case.name]
@@ -205,6 +210,7 @@ class Matrix:
         in_place = restored if case.completes else machine.volume_id
         assert self.stage.disks(machine.instance_id) == {DEVICE: (in_place, True)}, story
         assert self.stage.power(machine.instance_id) == case.power, story
+        assert case.stops or self.stage.instance(machine.instance_id)["LaunchTime"] == run.launched
         assert both_attached(self.calls, machine.instance_id, machine.volume_id) == []
 
         assert displaced["State"] == ("available" if case.completes else "in-use")

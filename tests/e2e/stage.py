@@ -267,9 +267,13 @@ class Stage:
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     def changes(self, since: int, caller: str = "") -> list[str]:
-        """The actions that changed something in EC2 after a mark, in their order."""
+        """The actions that changed something in EC2 after a mark, in their order; what was only rehearsed left out."""
         calls = self.control.calls(since, service="ec2", caller=caller or None)
-        return [call["action"] for call in calls if not call["action"].startswith(("Describe", "Get"))]
+        return [
+            call["action"]
+            for call in calls
+            if not call["action"].startswith(("Describe", "Get")) and "DryRun=true" not in call["request"]
+        ]
 
     def denied(self, since: int = 0) -> list[str]:
         """The calls of functions that no policy allowed."""

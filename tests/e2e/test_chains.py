@@ -322,6 +322,21 @@ def test_a_target_without_consent_is_refused(stage: Stage, machine: Machine) -> 
     assert stage.open_restores() == set()
 
 
+def test_a_right_that_is_missing_shows_in_the_pre_flight(stage: Stage, machine: Machine) -> None:
+    point = point_of(stage, machine)
+    [source] = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] == machine.volume_id]
+    mark = stage.control.mark()
+    refused = {"code": "UnauthorizedOperation", "message": "You are not authorized to do this."}
+    stage.control.fault("CreateVolume", resource=source["SnapshotId"], dry_run=True, count=0, **refused)
+    answer = stage.restore(machine, point, dry_run=True)
+    assert not answer["possible"]
+    assert refusals(answer) == {"not-allowed"}
+    assert refusals(stage.restore(machine, point)) == {"not-allowed"}
+    stage.control.reset()
+    assert stage.changes(mark) == []
+    assert stage.restore(machine, point, dry_run=True)["possible"]
+
+
 def test_of_two_restores_asked_at_the_same_moment_one_runs(stage: Stage, machine: Machine) -> None:
     point = point_of(stage, machine)
     requests = ("first", "second")
@@ -426,7 +441,8 @@ def test_two_invocations_that_finish_a_restore_at_once_tell_it_once(stage: Stage
 
 
 def test_no_call_was_denied(stage: Stage) -> None:
-    assert stage.denied() == []
+    refused_by_a_fault = 2
+    assert len(stage.denied()) == refused_by_a_fault, stage.denied()
 
 
 def test_no_event_failed_for_good(stage: Stage) -> None:

@@ -109,7 +109,30 @@ def of_event(name: str, happens: str) -> Case:
     return Case(f"event {name} {happens}", once_made=event(effect, VOLUME_EVENT, restored, **more))
 
 
+REHEARSED = {
+    **{action: resource for action, resource in FORWARD.items() if action != "CreateVolume"},
+    "DeleteTags": displaced,
+    "DeleteVolume": restored,
+}
+
+
+def rehearsed(action: str) -> Case:
+    """A right is missing, and that shows before anything has stopped."""
+    resource = REHEARSED[action]
+    fault = call(action, "fail", resource, dry_run=True, **REFUSED)
+    return Case(
+        f"{action} refused when rehearsed",
+        before=fault if resource is not restored else None,
+        once_made=fault if resource is restored else None,
+        told=BACK,
+        made=Made.DELETED,
+        stops=False,
+    )
+
+
 CASES = [
+    *(rehearsed(action) for action in REHEARSED),
+    Case("a throttled rehearsal", before=call("StopInstances", "throttle", instance, dry_run=True)),
     *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
     *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS),
     *(of_event(name, happens) for name in ("createVolume", "stopped", "running") for happens in HAPPENS),

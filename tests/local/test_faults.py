@@ -50,6 +50,15 @@ def test_only_calls_about_one_resource(once: Any, control: Control, volume: str)
     assert refusal(lambda: once.create_snapshot(VolumeId="vol-0aaaaaaaaaaaaaaaa")) == "InternalError"
 
 
+def test_a_rehearsal_is_hit_only_on_purpose(once: Any, control: Control, volume: str) -> None:
+    control.fault("DeleteVolume", code="UnauthorizedOperation")
+    assert refusal(lambda: once.delete_volume(VolumeId=volume, DryRun=True)) == "DryRunOperation"
+    assert refusal(lambda: once.delete_volume(VolumeId=volume)) == "UnauthorizedOperation"
+    control.fault("DeleteVolume", code="UnauthorizedOperation", dry_run=True)
+    assert refusal(lambda: once.delete_volume(VolumeId=volume, DryRun=True)) == "UnauthorizedOperation"
+    once.delete_volume(VolumeId=volume)
+
+
 def test_every_call(once: Any, control: Control) -> None:
     control.fault("DescribeVolumes", code="Unavailable", count=0)
     assert [refusal(once.describe_volumes) for _ in range(3)] == ["Unavailable"] * 3

@@ -42,10 +42,12 @@ from lifeboat.rules.restore import (
     Deadlines,
     RestoreError,
     after_failure,
+    after_rehearsal,
     begin,
     cancel,
     client_token,
     next_step,
+    rehearsal,
     restore_id,
 )
 from tests.rules.test_restore_model import NOW, TARGET, Pair, Scenario, World, carried_out, first, progress, seen
@@ -454,6 +456,33 @@ def test_cancel_turns_back_once() -> None:
         cancel(cancelled, NOW)
     with pytest.raises(RestoreError, match="which is completed, expected a restore that is still going on"):
         cancel(record(status=RestoreState.COMPLETED, closed=True), NOW)
+
+
+# --- rehearsal
+
+
+def test_a_rehearsal_holds_every_call_that_may_come_in_either_direction() -> None:
+    untouched = record(restored=R, was_running=True)
+    forward = [StopInstance(TARGET), DetachVolume(D, TARGET, "/dev/sdh"), AttachVolume(R, TARGET, "/dev/sdh")]
+    back = [DetachVolume(R, TARGET, "/dev/sdh"), AttachVolume(D, TARGET, "/dev/sdh"), DeleteVolume(R)]
+    flag = SetDeleteOnTermination(TARGET, "/dev/sdh", untouched.volumes[0].displaced_delete_on_termination)
+    tags = {**TAGS, Tag.DISPLACED_BY.value: untouched.id}
+    marks = [TagDisplaced(D, tags), UntagDisplaced(D, tuple(tags))]
+    changes = rehearsal(untouched)
+    assert all(change in changes for change in (*forward, *back, *marks, flag, START))
+    assert len(changes) == 10
+    assert [change in rehearsal(record()) for change in (STOP, START)] == [False, False]
+    assert [change in rehearsal(record(start=True)) for change in (STOP, START)] == [True, True]
+
+
+def test_a_missing_right_turns_back_what_nothing_has_touched() -> None:
+    refused = [(STOP, "UnauthorizedOperation: no"), (START, "AccessDenied: never")]
+    turned = after_rehearsal(record(restored=R), refused, NOW)
+    assert turned.failure == (
+        f"StopInstance {TARGET} would be refused: UnauthorizedOperation: no; "
+        f"StartInstance {TARGET} would be refused: AccessDenied: never"
+    )
+    assert next_step(turned, look("running"), NOW).action == DeleteVolume(R)
 
 
 # --- failures

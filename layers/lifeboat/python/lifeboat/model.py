@@ -622,8 +622,8 @@ class PreflightFacts:
 
     `volumes` are those attached to the instance, by id. `points` is the whole catalogue, `snapshots` what EC2 shows of
     the snapshot ids that were asked for. `open_restore` is the id of a restore that is open on the instance.
-    `dry_runs`: what each call's DryRun answered, by the action's name: empty when it would be allowed, else AWS's
-    words. `kms_key_id` is for volumes whose source was not encrypted; None means the account's default key.
+    `dry_runs`: what each call's DryRun answered, by the call: empty when it would be allowed, else AWS's words.
+    `kms_key_id` is for volumes whose source was not encrypted; None means the account's default key.
     """
 
     instance: Instance | None

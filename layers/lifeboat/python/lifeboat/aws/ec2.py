@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lifeboat.aws import clients
-from lifeboat.aws.errors import code_of, message_of, translated
+from lifeboat.aws.errors import NOT_ALLOWED, AwsError, code_of, message_of, translated
 from lifeboat.model import (
     Attachment,
     AttachVolume,
@@ -410,31 +410,46 @@ def perform(change: Change) -> None:
         _perform(change)
 
 
-def _perform(change: Change) -> None:
+def rehearse(change: Change) -> str:
+    """Ask EC2, with DryRun, whether one step of a restore would be allowed: AWS's refusal, or nothing.
+
+    Only a refusal of the right counts. Whatever else is said, of a state or of too many calls, is no news of rights.
+    """
+    try:
+        with translated():
+            _perform(change, dry_run=True)
+    except AwsError as answer:
+        return str(answer) if answer.code in NOT_ALLOWED else ""
+    return ""
+
+
+def _perform(change: Change, *, dry_run: bool = False) -> None:
     client = clients.ec2_writes()
+    more: Any = {"DryRun": True} if dry_run else {}
     match change:
         case CreateVolume():
-            client.create_volume(**_volume_arguments(change))
+            client.create_volume(**_volume_arguments(change), **more)
         case StopInstance(instance_id):
-            client.stop_instances(InstanceIds=[instance_id])
+            client.stop_instances(InstanceIds=[instance_id], **more)
         case StartInstance(instance_id):
-            client.start_instances(InstanceIds=[instance_id])
+            client.start_instances(InstanceIds=[instance_id], **more)
         case DetachVolume(volume_id, instance_id, device):
             # The instance is named although EC2 does not need it: only then are its tags part of the permission.
-            client.detach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device)
+            client.detach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device, **more)
         case AttachVolume(volume_id, instance_id, device):
-            client.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device)
+            client.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device, **more)
         case SetDeleteOnTermination(instance_id, device, flag):
             client.modify_instance_attribute(
                 InstanceId=instance_id,
                 BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"DeleteOnTermination": flag}}],
+                **more,
             )
         case TagDisplaced(volume_id, tags):
-            client.create_tags(Resources=[volume_id], Tags=_tag_list(tags))
+            client.create_tags(Resources=[volume_id], Tags=_tag_list(tags), **more)
         case UntagDisplaced(volume_id, keys):
-            client.delete_tags(Resources=[volume_id], Tags=[{"Key": key} for key in keys])
+            client.delete_tags(Resources=[volume_id], Tags=[{"Key": key} for key in keys], **more)
         case DeleteVolume(volume_id):
-            client.delete_volume(VolumeId=volume_id)
+            client.delete_volume(VolumeId=volume_id, **more)
 
 
 def _volume_arguments(change: CreateVolume) -> Any:

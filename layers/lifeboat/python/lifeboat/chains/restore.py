@@ -37,7 +37,17 @@ from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.outcome import outcome
 from lifeboat.rules.preflight import preflight
-from lifeboat.rules.restore import Deadlines, RestoreError, after_failure, begin, cancel, next_step
+from lifeboat.rules.restore import (
+    Deadlines,
+    RestoreError,
+    after_failure,
+    after_rehearsal,
+    begin,
+    cancel,
+    creations,
+    next_step,
+    rehearsal,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -109,7 +119,11 @@ def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
 
 def _begin(request: RestoreRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
     now = clock.now()
-    checked = preflight(request, _facts(request, config), now)
+    facts = _facts(request, config)
+    checked = preflight(request, facts, now)
+    if checked.draft is not None:
+        dry_runs = {f"CreateVolume of {item.snapshot_id}": ec2.rehearse(item) for item in creations(checked.draft)}
+        checked = preflight(request, replace(facts, dry_runs=dry_runs), now)
     found = {
         "findings": [
             {"code": item.code, "severity": item.severity, "field": item.field, "finding": item.sentence}
@@ -211,6 +225,11 @@ def _advance(
                 return restore, False
             if isinstance(action, Finish):
                 return _finish(action, step.restore, config, context), False
+            if step.restore.touched and not restore.touched:
+                refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2.rehearse(change))]
+                if refused:
+                    restore = restores.save_restore(config.table, after_rehearsal(restore, refused, clock.now()))
+                    continue
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
             if isinstance(action, Wait):

@@ -24,7 +24,7 @@ and nobody has attached it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -377,6 +377,41 @@ def _decide(s: _Situation) -> Step:
     return _forward(s) if s.restore.direction is Direction.FORWARD else _back(s)
 
 
+def rehearsal(restore: Restore) -> tuple[Change, ...]:
+    """Everything that may be asked of EC2 from the moment on at which the instance is touched, on the way back, too.
+
+    Asked with DryRun before that moment: a right that is missing is better missed while nothing has stopped.
+    """
+    instance = restore.instance_id
+    changes: list[Change] = []
+    if restore.was_running or restore.shall_run:
+        changes += [StopInstance(instance), StartInstance(instance)]
+    for volume in restore.volumes:
+        flag = SetDeleteOnTermination(instance, volume.device, volume.displaced_delete_on_termination)
+        if volume.displaced_volume_id:
+            tags = _marks(restore, volume)
+            changes += [
+                DetachVolume(volume.displaced_volume_id, instance, volume.device),
+                TagDisplaced(volume.displaced_volume_id, tags),
+                AttachVolume(volume.displaced_volume_id, instance, volume.device),
+                UntagDisplaced(volume.displaced_volume_id, tuple(tags)),
+            ]
+        if volume.restored_volume_id:
+            changes += [
+                AttachVolume(volume.restored_volume_id, instance, volume.device),
+                flag,
+                DetachVolume(volume.restored_volume_id, instance, volume.device),
+                DeleteVolume(volume.restored_volume_id),
+            ]
+    return tuple(changes)
+
+
+def after_rehearsal(restore: Restore, refused: Sequence[tuple[Change, str]], now: datetime) -> Restore:
+    """The record of a restore some of whose calls would be refused: it turns back before it has touched anything."""
+    said = "; ".join(f"{_verb(change)} would be refused: {why}" for change, why in refused)
+    return _turned(restore, now, said)
+
+
 def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datetime) -> Restore:
     """The record after an action was not carried out, or perhaps was. Save it, then look and ask `next_step` again."""
     if isinstance(refusal, Throttled) and isinstance(action, StartInstance):
@@ -492,21 +527,30 @@ def _make_volumes(s: _Situation) -> Step:
     return _swap(s)
 
 
-def _create(s: _Situation, volume: RestoreVolume) -> Step:
-    volumes = tuple(replace(item, asked_at=s.now) if item is volume else item for item in s.restore.volumes)
-    action = CreateVolume(
-        client_token=client_token(s.restore, volume),
+def creations(restore: Restore) -> tuple[CreateVolume, ...]:
+    """The volumes that a restore begins with."""
+    return tuple(_creation(restore, volume) for volume in restore.volumes)
+
+
+def _creation(restore: Restore, volume: RestoreVolume) -> CreateVolume:
+    return CreateVolume(
+        client_token=client_token(restore, volume),
         snapshot_id=volume.snapshot_id,
         zone=volume.zone,
         type=volume.type,
         size=volume.size,
         encrypted=volume.encrypted,
-        tags={**volume.tags, Tag.RESTORE.value: s.restore.id, Tag.CHAIN.value: volume.chain},
+        tags={**volume.tags, Tag.RESTORE.value: restore.id, Tag.CHAIN.value: volume.chain},
         iops=volume.iops,
         throughput=volume.throughput,
         kms_key_id=volume.kms_key_id,
         initialization_rate=volume.initialization_rate,
     )
+
+
+def _create(s: _Situation, volume: RestoreVolume) -> Step:
+    volumes = tuple(replace(item, asked_at=s.now) if item is volume else item for item in s.restore.volumes)
+    action = _creation(s.restore, volume)
     reason = f"a {volume.size} GiB {volume.type} volume of {volume.snapshot_id} in {volume.zone} for {volume.device}"
     return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.VOLUMES, action, reason)
 
@@ -529,12 +573,17 @@ def _displace(s: _Situation) -> Step | None:
     for volume in s.restore.volumes:
         found = s.displaced(volume)
         if found and s.of_displaced(volume) is _Place.FREE and found.tags.get(Tag.DISPLACED_BY) != s.restore.id:
-            tags = {
-                Tag.DISPLACED_BY.value: s.restore.id,
-                Tag.DISPLACED_FROM.value: f"{s.restore.instance_id} {volume.device}",
-            }
-            return _do(s, _S.DETACH, TagDisplaced(found.id, tags), "it is kept until a person deletes it")
+            action = TagDisplaced(found.id, _marks(s.restore, volume))
+            return _do(s, _S.DETACH, action, "it is kept until a person deletes it")
     return None
+
+
+def _marks(restore: Restore, volume: RestoreVolume) -> dict[str, str]:
+    """What the displaced volume is tagged with."""
+    return {
+        Tag.DISPLACED_BY.value: restore.id,
+        Tag.DISPLACED_FROM.value: f"{restore.instance_id} {volume.device}",
+    }
 
 
 def _place_restored(s: _Situation) -> Step:
