@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -23,6 +23,9 @@ RESOURCE_POLICIES = {
     "AWS::SQS::QueuePolicy": "Queues",
 }
 """Kinds of resources that let others in, and the property that names what they stand before."""
+
+ONLY_IF = "only if"
+"""The key under which a statement carries the conditions of the template that it depends on."""
 
 type Json = Mapping[str, Any]
 
@@ -112,9 +115,20 @@ def function_statements(template: Json) -> Iterator[tuple[str, Json]]:
     for name, resource in template["Resources"].items():
         if resource["Type"] != FUNCTION:
             continue
-        for policy in resource["Properties"]["Policies"]:
-            for statement in _document(policy, template)["Statement"]:
-                yield name.removesuffix("Function"), statement
+        for policy, policy_if in _chosen(resource["Properties"]["Policies"]):
+            for statement, statement_if in _chosen(_document(policy, template)["Statement"]):
+                yield name.removesuffix("Function"), {**statement, ONLY_IF: policy_if + statement_if}
+
+
+def _chosen(items: Iterable[Any], only_if: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """Each item with the template's conditions under which it is there; `!If` gives each of its two sides."""
+    for item in items:
+        if isinstance(item, Mapping) and "Fn::If" in item:
+            condition, wanted, otherwise = item["Fn::If"]
+            yield from _chosen([wanted], (*only_if, condition))
+            yield from _chosen([otherwise], (*only_if, f"not {condition}"))
+        elif item != {"Ref": "AWS::NoValue"}:
+            yield item, only_if
 
 
 def _refuse_unknown_ways(template: Json) -> None:
@@ -143,8 +157,8 @@ def resource_statements(template: Json) -> Iterator[tuple[str, Json]]:
     for resource in template["Resources"].values():
         if resource["Type"] in RESOURCE_POLICIES:
             for target in resource["Properties"][RESOURCE_POLICIES[resource["Type"]]]:
-                for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
-                    yield target["Ref"], statement
+                for statement, only_if in _chosen(resource["Properties"]["PolicyDocument"]["Statement"]):
+                    yield target["Ref"], {**statement, ONLY_IF: only_if}
 
 
 def _actions(statement: Json) -> str:
@@ -160,7 +174,7 @@ def _principal(statement: Json) -> str:
 
 
 def _resources(statement: Json) -> str:
-    return ", ".join(f"`{_resource(item)}`" for item in _listed(statement["Resource"]))
+    return ", ".join(f"`{_resource(item)}`" for item, _ in _chosen(_listed(statement["Resource"])))
 
 
 def _resource(item: Any) -> str:
@@ -181,7 +195,8 @@ def _conditions(statement: Json) -> str:
         for operator, pairs in statement.get("Condition", {}).items()
         for key, value in pairs.items()
     ]
-    return "; ".join(tests) or "-"
+    stack = [f"the stack's condition `{name}`" for name in statement.get(ONLY_IF, ())]
+    return "; ".join(stack + tests) or "-"
 
 
 _OPERATORS = {
@@ -199,7 +214,7 @@ _OPERATORS = {
 def _condition(operator: str, key: str, value: Any) -> str:
     if operator == "Null":
         return f"`{key}` is {'absent' if value == 'true' else 'present'}"
-    wanted = " or ".join(f"`{_value(item)}`" for item in _listed(value))
+    wanted = " or ".join(f"`{_value(item)}`" for item, _ in _chosen(_listed(value)))
     return f"`{key}` {_OPERATORS.get(operator, operator)} {wanted}"
 
 

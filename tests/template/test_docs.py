@@ -162,6 +162,22 @@ class TestRights:
         function = {"Type": docs_template.FUNCTION, "Properties": {"Policies": [{"Statement": [known]}]}}
         assert said in rights({"Resources": {"AFunction": function}})
 
+    def test_what_depends_on_a_condition_of_the_stack_says_so(self):
+        def allowed(action):
+            return {"Sid": action, "Effect": "Allow", "Action": action, "Resource": "*"}
+
+        nothing = {"Ref": "AWS::NoValue"}
+        statements = [allowed("a:A"), {"Fn::If": ["HasB", allowed("b:B"), nothing]}]
+        otherwise = {"Statement": [{**allowed("c:C"), "Resource": {"Fn::If": ["HasD", "here", "there"]}}]}
+        policies = [{"Statement": statements}, {"Fn::If": ["HasC", nothing, otherwise]}]
+        found = rights(
+            {"Resources": {"AFunction": {"Type": docs_template.FUNCTION, "Properties": {"Policies": policies}}}}
+        )
+        assert "| `A` | `a:A` | `*` | - |" in found
+        assert "| `A` | `b:B` | `*` | the stack's condition `HasB` |" in found
+        assert "| `A` | `c:C` | `here`, `there` | the stack's condition `not HasC` |" in found
+        assert "NoValue" not in found
+
     @pytest.mark.parametrize(
         ("name", "resource"),
         [
