@@ -14,7 +14,7 @@ from lifeboat.chains.retention import RECHECKED
 from lifeboat.rules.catalogue import write_tags
 from lifeboat.rules.selection import volume_story
 from local import stack as local_stack
-from tests.e2e.stage import Stage, staged, tags_of
+from tests.e2e.stage import Stage, events_of, staged, tags_of
 from tests.rules.nouns import attachment, volume
 
 pytestmark = pytest.mark.xdist_group("retention_scale")
@@ -156,6 +156,40 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     stage.control.reset()
     stage.invoke(PRUNE, {})
     assert left(stage) == all_of(points[:KEPT])
+
+
+def test_adopted_snapshots_are_governed_and_others_are_out_of_reach(stage: Stage) -> None:
+    machine = stage.launch()[0]
+    now = datetime.now(UTC).replace(microsecond=0)
+    ids = [
+        stage.control.seed_snapshot(
+            start_time=now - timedelta(hours=hours), volume_id=machine.volume_id, size=20, tags={"Name": "nightly"}
+        )
+        for hours in range(1, KEPT + 4)
+    ]
+    managed = stage.control.seed_snapshot(start_time=now, volume_id=machine.volume_id, tags={"Name": "nightly"})
+    stage.control.set_tags(managed, {"aws:dlm:lifecycle-policy-id": "policy-1"})
+    ask = {"adopt": {"volume_id": machine.volume_id}}
+    mark = stage.control.mark()
+
+    preview = stage.invoke(PRUNE, ask)
+    assert [entry["then"] for entry in preview["adopt"]] == ["may go"] * 3 + ["stays"] * KEPT
+    assert stage.changes(mark) == []
+
+    answer = stage.invoke(PRUNE, {**ask, "confirm": True})
+    assert {entry["snapshot"] for entry in answer["adopted"]} == set(ids)
+    assert [entry["snapshot"] for entry in answer["refused"]] == [managed]
+    assert stage.changes(mark) == ["CreateTags"] * len(ids)
+    stage.control.settle()
+    assert events_of(stage.told_of(volume_id=machine.volume_id)) == ["RecoveryPointsAdopted"]
+
+    gone = {entry["recovery_point"] for entry in stage.invoke(PRUNE, {})["deleted"]}
+    assert gone == {entry["recovery_point"] for entry in preview["adopt"][:3]}
+    assert stage.denied(mark) == []
+
+    plan = stage.restore(machine, {"chain": machine.volume_id}, dry_run=True)
+    assert "refused" not in plan, plan
+    stage.ec2.delete_snapshot(SnapshotId=managed)
 
 
 @pytest.mark.parametrize("mode", ["dry-run", "run"])

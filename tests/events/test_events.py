@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from lifeboat import events
 from lifeboat.events import BadRequest, hear
-from lifeboat.requests import AdvanceRequest, BackupRequest, ConfirmRequest, ImageRequest, PruneRequest, Trigger
+from lifeboat.model import VolumeFacts
+from lifeboat.requests import (
+    AdoptRequest,
+    AdvanceRequest,
+    BackupRequest,
+    ConfirmRequest,
+    ImageRequest,
+    PruneRequest,
+    Trigger,
+)
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = {
@@ -157,6 +166,17 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
             {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted"}'}}]},
             PruneRequest(Trigger.EVENT),
         ),
+        ("prune_snapshots", {"adopt": {"volume_id": VOL}}, AdoptRequest(volume_id=VOL)),
+        (
+            "prune_snapshots",
+            {"adopt": {"volume_id": VOL}, "volume": {"device": "/dev/sdh", "iops": 3000}, "confirm": True},
+            AdoptRequest(volume_id=VOL, facts=VolumeFacts(device="/dev/sdh", iops=3000), confirm=True),
+        ),
+        (
+            "prune_snapshots",
+            {"adopt": {"tag": {"key": "By", "value": "night"}}, "confirm": False},
+            AdoptRequest(tag=("By", "night")),
+        ),
         ("attach_volume", {"sweep": True}, AdvanceRequest(sweep=True)),
         ("attach_volume", SAMPLES["ebs-createVolume-available"], AdvanceRequest(volume_ids=(VOL,))),
         ("attach_volume", SAMPLES["ec2-instance-state-stopped"], AdvanceRequest(instance_ids=(INSTANCE,))),
@@ -188,6 +208,22 @@ def test_what_a_door_makes_of_its_event(door, event, request_):
             {"Records": [{"Sns": {"Message": '{"event": "RestoreStarted"}'}}]},
             "event is 'RestoreStarted', expected BackupCompleted",
         ),
+        ("prune_snapshots", {"adopt": {}}, "adopt has neither of volume_id and tag, expected one of them"),
+        (
+            "prune_snapshots",
+            {"adopt": {"volume_id": VOL, "tag": {"key": "By", "value": "night"}}},
+            "adopt has both volume_id and tag, expected one of them",
+        ),
+        ("prune_snapshots", {"adopt": {"volume_id": "vol-1"}}, "adopt.volume_id is 'vol-1', expected"),
+        ("prune_snapshots", {"adopt": {"volume_id": VOL}, "confirm": "yes"}, "confirm is 'yes', expected"),
+        ("prune_snapshots", {"adopt": {"volume_id": VOL}, "dry_run": True}, "dry_run is True, expected no such field"),
+        ("prune_snapshots", {"adopt": {"tag": {"key": "By"}}}, "adopt.tag.value is missing, expected a value"),
+        (
+            "prune_snapshots",
+            {"adopt": {"tag": {"key": "By", "value": "x"}}, "volume": {"type": "gp3"}},
+            "volume is told beside adopt.tag",
+        ),
+        ("prune_snapshots", {"adopt": {"volume_id": VOL}, "volume": {"type": "gp4"}}, "volume.type is 'gp4', expected"),
         ("attach_volume", SAMPLES["eventbridge-scheduled-rule"], "about no volume or instance"),
         ("check_ami_owner", SAMPLES["ebs-deleteVolume"], "expected EC2 Instance State-change Notification"),
         ("check_ami_owner", {"instance_ids": ["x" * 500]}, "..., expected"),

@@ -10,7 +10,7 @@ from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import retention
+from lifeboat.chains import paced, retention
 from lifeboat.rules.catalogue import write_tags
 from lifeboat.rules.selection import volume_story
 from tests.functions.conftest import ACCOUNT, Context
@@ -191,7 +191,7 @@ def test_an_unreadable_story_is_kept_and_told(world, history):
 
 
 def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypatch):
-    left_ms = iter([60_000] * 12 + [retention.LEFT_FOR_RETURN - 1] * 100)
+    left_ms = iter([60_000] * 12 + [paced.LEFT_FOR_RETURN - 1] * 100)
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
         answer = world.invoke("prune_snapshots", {})

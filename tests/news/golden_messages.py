@@ -178,6 +178,30 @@ def messages() -> dict[str, news.News]:
             notices=["1 more is to go and waits for the next run: MaximumDeletePercent"],
             saved_gib=100,
         ),
+        news.recovery_points_adopted(
+            stack=STACK,
+            at=AT,
+            subject={"volume_id": DATA},
+            adopted=[
+                {
+                    "snapshot": "snap-0aaaaaaaaaaaaaa01",
+                    "recovery_point": "rp-20261123T020000Z-snap-0aaaaaaaaaaaaaa01",
+                    "taken_at": "2026-11-23T02:00:00Z",
+                    "gib": 100,
+                    "chain": DATA,
+                    "instance_id": PLATFORM,
+                    "device": "/dev/sdh",
+                }
+            ],
+            refused=[
+                {
+                    "snapshot": SECOND["snapshot"],
+                    "taken_at": "2026-11-22T02:00:00Z",
+                    "gib": 100,
+                    "cause": "it is pending, expected completed",
+                }
+            ],
+        ),
         news.restore_started(stack=STACK, at=AT, restore=restore(), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"),
         news.restore_refused(
             stack=STACK,

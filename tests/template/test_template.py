@@ -211,6 +211,23 @@ def test_no_function_may_write_the_tag_that_consents_to_a_restore():
     )
 
 
+def test_adopting_writes_our_tags_once_on_snapshots_that_nobody_manages():
+    [adopting] = [
+        statement
+        for function, statement in function_statements(TEMPLATE)
+        if function == "PruneSnapshots" and "ec2:CreateTags" in statement["Action"]
+    ]
+    assert adopting["Resource"]["Fn::Sub"].endswith("::snapshot/*")
+    condition = adopting["Condition"]
+    assert condition["ForAllValues:StringLike"] == {"aws:TagKeys": ["lifeboat:*"]}
+    # ForAllValues is true of no tag at all, hence the second word on the keys.
+    assert condition["Null"]["aws:TagKeys"] == "false"
+    absent = {key.removeprefix("aws:ResourceTag/") for key, value in condition["Null"].items() if value == "true"}
+    assert absent == {"lifeboat:stack", "aws:backup:source-resource", "aws:dlm:lifecycle-policy-id", "dlm:managed"}
+    assert condition["StringEquals"]["ec2:Owner"] == {"Ref": "AWS::AccountId"}
+    assert condition["StringEquals"]["aws:RequestTag/lifeboat:stack"] == {"Ref": "AWS::StackName"}
+
+
 def test_every_parameter_is_described_grouped_and_used():
     groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     grouped = [name for group in groups for name in group["Parameters"]]

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from lifeboat.model import RecoveryPointChoice, RestoreRequest, VolumeOverrides
+from lifeboat.model import RecoveryPointChoice, RestoreRequest, VolumeFacts, VolumeOverrides
 from lifeboat.requests import (
+    AdoptRequest,
     AdvanceRequest,
     BackupRequest,
     CancelRestore,
@@ -136,6 +137,11 @@ def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
+VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$")]
+VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
+Device = Annotated[str, StringConstraints(pattern=r"^/dev/(sd|xvd)[a-z]{1,2}$")]
+Iops = Annotated[int, Field(ge=100, le=256_000)]
+Throughput = Annotated[int, Field(ge=125, le=2_000)]
 RecoveryPointName = Annotated[
     str, StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$")
 ]
@@ -166,6 +172,33 @@ class _Prune(_Ask):
     dry_run: bool = False
 
 
+class _SnapshotTag(_Ask):
+    key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    value: Annotated[str, StringConstraints(max_length=256)]
+
+
+class _Adopted(_Ask):
+    volume_id: VolumeId | None = None
+    tag: _SnapshotTag | None = None
+
+
+class _VolumeFacts(_Ask):
+    device: Device | None = None
+    type: VolumeType | None = None
+    iops: Iops | None = None
+    throughput: Throughput | None = None
+    delete_on_termination: bool | None = None
+    instance_id: InstanceId | None = None
+    instance_name: Annotated[str, StringConstraints(max_length=256)] | None = None
+    zone: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+
+
+class _Adopt(_Ask):
+    adopt: _Adopted
+    volume: _VolumeFacts | None = None
+    confirm: bool = False
+
+
 class _Images(_Ask):
     scheduled_time: Moment | None = None
     instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
@@ -182,10 +215,10 @@ class _Override(_Ask):
 
 
 class _Volume(_Ask):
-    type: Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"] | None = None
+    type: VolumeType | None = None
     size: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    iops: Annotated[int, Field(ge=100, le=256_000)] | None = None
-    throughput: Annotated[int, Field(ge=125, le=2_000)] | None = None
+    iops: Iops | None = None
+    throughput: Throughput | None = None
     encrypted: bool | None = None
     kms_key_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
     initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
@@ -196,7 +229,7 @@ class _Restore(_Ask):
     recovery_point: RecoveryPointName | Annotated[list[SnapshotId], Field(min_length=1, max_length=40)] | _Choice
     request_id: Annotated[str, StringConstraints(max_length=128)] = ""
     dry_run: bool = False
-    device: Annotated[str, StringConstraints(pattern=r"^/dev/(sd|xvd)[a-z]{1,2}$")] | None = None
+    device: Device | None = None
     ami_override: _Override | None = None
     volume: _Volume = _Volume()
     start: bool | None = None
@@ -273,15 +306,33 @@ def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
     return RecoveryPointChoice(id=asked)
 
 
-def prune_request(event: Mapping[str, Any]) -> PruneRequest:
-    """prune_snapshots: BackupCompleted, the daily schedule, or a person."""
+def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
+    """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots."""
     if isinstance(event, Mapping) and "Records" in event:
         message = _message_of(event)
         if message.get("event") != "BackupCompleted":
             raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
         return PruneRequest(Trigger.EVENT)
+    if isinstance(event, Mapping) and "adopt" in event:
+        return _adopt_request(_read(_Adopt, event))
     ask = _read(_Prune, event)
     return PruneRequest(Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, dry_run=ask.dry_run)
+
+
+def _adopt_request(ask: _Adopt) -> AdoptRequest:
+    named, tag = ask.adopt, ask.adopt.tag
+    if (named.volume_id is None) is (tag is None):
+        raise BadRequest(f"adopt has {'both' if tag else 'neither of'} volume_id and tag, expected one of them")
+    if ask.volume and tag:
+        raise BadRequest(
+            "volume is told beside adopt.tag, expected it only beside adopt.volume_id: it is of one volume"
+        )
+    return AdoptRequest(
+        volume_id=named.volume_id,
+        tag=(tag.key, tag.value) if tag else None,
+        facts=VolumeFacts(**ask.volume.model_dump()) if ask.volume else VolumeFacts(),
+        confirm=ask.confirm,
+    )
 
 
 def advance_request(event: Mapping[str, Any]) -> AdvanceRequest:

@@ -132,6 +132,25 @@ class Snapshot:
     full_size_bytes: int | None = None
     blocked_by: tuple[str, ...] = ()
     tags: Tags = field(default_factory=dict)
+    description: str = ""
+    owner_alias: str = ""  # such as aws-backup-vault, if the owner has one
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """What a person tells of a volume, where EC2 cannot: it is gone, or attached to nothing. None: not told.
+
+    `instance_id` is the instance that the volume was of; `device` and `delete_on_termination` are as it was attached.
+    """
+
+    device: str | None = None
+    type: str | None = None
+    iops: int | None = None
+    throughput: int | None = None
+    delete_on_termination: bool | None = None
+    instance_id: str | None = None
+    instance_name: str | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

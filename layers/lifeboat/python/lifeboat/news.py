@@ -39,6 +39,7 @@ SEVERITIES = {
     "BackupCompleted": "info",
     "BackupFailed": "critical",
     "SnapshotsPruned": "info",
+    "RecoveryPointsAdopted": "info",
     "RestoreStarted": "info",
     "RestoreRefused": "warning",
     "RestoreCompleted": "info",
@@ -300,6 +301,38 @@ def snapshots_pruned(
             "saved_gib_at_most": saved_gib,
             "saved_usd_per_month_at_most": dollars_per_month(saved_gib),
         },
+    )
+
+
+def recovery_points_adopted(
+    *,
+    stack: str,
+    at: datetime,
+    subject: Mapping[str, str],
+    adopted: Sequence[Mapping[str, Any]],
+    refused: Sequence[Mapping[str, Any]],
+    notices: Sequence[str] = (),
+) -> News:
+    """RecoveryPointsAdopted: a person has made recovery points of existing snapshots; its severity is `warning` when
+    some could not be. The retention policy is about them from now on.
+    """
+    return News(
+        event="RecoveryPointsAdopted",
+        at=at,
+        stack=stack,
+        severity="warning" if refused or notices else "",
+        subject=subject,
+        summary=(
+            f"{_count(len(adopted), 'snapshot')} adopted as recovery points"
+            + (f", {len(refused)} not" if refused else "")
+            + "."
+        ),
+        details={**_some(adopted, "adopted"), **_some(refused, "refused"), **_some(notices, "notices")},
+        next_steps=(
+            'See which of them the policy keeps: invoke PruneSnapshotsFunction with {"dry_run": true}.',
+            "To keep one whatever the policy says, tag its snapshot lifeboat:hold.",
+            "Switch off whatever else deletes these snapshots.",
+        ),
     )
 
 

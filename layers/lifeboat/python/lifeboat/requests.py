@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+from lifeboat.model import VolumeFacts
 
 
 class Trigger(StrEnum):
@@ -40,6 +42,19 @@ class PruneRequest:
 
     trigger: Trigger
     dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    """Make existing snapshots recovery points: those of a volume, or those with a tag (key, value): one of the two.
+
+    `facts` are of that volume, where EC2 cannot tell them. Without `confirm` it is only said what that would be.
+    """
+
+    volume_id: str | None = None
+    tag: tuple[str, str] | None = None
+    facts: VolumeFacts = field(default_factory=VolumeFacts)
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

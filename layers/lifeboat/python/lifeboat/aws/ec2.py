@@ -93,10 +93,24 @@ def recovery_point_snapshots(filters: Mapping[str, Sequence[str]] | None = None)
     """
     wanted: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
     wanted += [{"Name": name, "Values": list(values)} for name, values in (filters or {}).items()]
+    return _own_snapshots(wanted)
+
+
+def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
+    """Our own snapshots that EC2 says are of this volume, whoever made them."""
+    return _own_snapshots([{"Name": "volume-id", "Values": [volume_id]}])
+
+
+def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
+    """Our own snapshots that carry the tag with exactly this value."""
+    return _own_snapshots([{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
+
+
+def _own_snapshots(filters: Sequence[FilterTypeDef]) -> tuple[Snapshot, ...]:
     pages = (
         clients.ec2_reads()
         .get_paginator("describe_snapshots")
-        .paginate(OwnerIds=["self"], Filters=wanted, PaginationConfig={"PageSize": PAGE})
+        .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
     )
     return tuple(_snapshot(item) for page in pages for item in page["Snapshots"])
 
@@ -372,6 +386,8 @@ def _snapshot(item: Mapping[str, Any]) -> Snapshot:
         tier=item.get("StorageTier", "standard"),
         state_message=item.get("StateMessage", ""),
         full_size_bytes=item.get("FullSnapshotSizeInBytes"),
+        description=item.get("Description", ""),
+        owner_alias=item.get("OwnerAlias", ""),
         tags=_tags(item.get("Tags")),
     )
 
@@ -398,6 +414,12 @@ def delete_snapshot(snapshot_id: str) -> None:
     """Delete one snapshot. Raises AwsError; deleting one that is gone says `InvalidSnapshot.NotFound`."""
     with translated():
         clients.ec2_writes().delete_snapshot(SnapshotId=snapshot_id)
+
+
+def tag_snapshot(snapshot_id: str, tags: Tags) -> None:
+    """Write all these tags on one snapshot, or none. Raises AwsError."""
+    with translated():
+        clients.ec2_writes().create_tags(Resources=[snapshot_id], Tags=_tag_list(tags))
 
 
 def _tag_list(tags: Tags) -> list[TagTypeDef]:

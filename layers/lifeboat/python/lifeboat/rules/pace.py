@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 DELETE_SNAPSHOT_REFILL = 5.0
 """Tokens a second that DeleteSnapshot's bucket of 100 gets, unless the account's limits were raised (same page)."""
 
+CREATE_TAGS_REFILL = 10.0
+"""The same of the bucket of CreateTags and DeleteTags."""
+
 PAUSE = 0.5
 """Seconds to wait after a refusal: a token is back long before, but so the next refusal tells more of the rate."""
 

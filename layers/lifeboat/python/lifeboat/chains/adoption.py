@@ -1,0 +1,142 @@
+"""Adoption: existing snapshots become recovery points, when a person says so and has seen what that means."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lifeboat import news
+from lifeboat.aws import clock, ec2, topic
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains.inventory import take_inventory
+from lifeboat.chains.paced import OutOfTime, PacedCalls
+from lifeboat.config import Config
+from lifeboat.events import BadRequest
+from lifeboat.model import Snapshot
+from lifeboat.requests import AdoptRequest
+from lifeboat.rules.adoption import Adopt, Leave, decide_adoption
+from lifeboat.rules.catalogue import iso
+from lifeboat.rules.pace import CREATE_TAGS_REFILL, Pace
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+LISTED = 4_000
+"""How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
+
+
+def adopt(request: AdoptRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Show which snapshots can be adopted, and what retention will make of them; with `confirm` write their tags.
+
+    A snapshot that is a recovery point already is left alone, so a run that was cut off is resumed by asking again.
+    """
+    decided = _decide(request, config)
+    chosen = [item for item in decided if isinstance(item, Adopt)]
+    refused = [_refusal(item.snapshot, item.reason) for item in decided if isinstance(item, Leave)]
+    if not request.confirm:
+        return {
+            "confirm": False,
+            **_listed("adopt", _forecast(chosen, config)),
+            **_listed("refused", refused),
+            "next": "Nothing has been changed. Ask again with confirm true to adopt what is listed.",
+        }
+    return _confirmed(request, chosen, refused, config, context)
+
+
+def _decide(request: AdoptRequest, config: Config) -> tuple[Adopt | Leave, ...]:
+    if request.tag:
+        found = ec2.snapshots_with_tag(*request.tag)
+        named = f"adopt.tag is {request.tag[0]}={request.tag[1]}, expected a tag that snapshots of this account carry"
+    else:
+        found = ec2.snapshots_of_volume(str(request.volume_id))
+        named = f"adopt.volume_id is {request.volume_id}, expected a volume that this account has snapshots of"
+    if not found:
+        raise BadRequest(named)
+    volumes = ec2.volumes(snapshot.volume_id for snapshot in found)
+    attached = {attachment.instance_id for volume in volumes.values() for attachment in volume.attachments}
+    return decide_adoption(
+        found,
+        volumes=volumes,
+        instances=ec2.instances(sorted(attached - {""})),
+        facts=request.facts,
+        account=config.account,
+        stack=config.stack,
+    )
+
+
+def _forecast(chosen: list[Adopt], config: Config) -> list[dict[str, Any]]:
+    """What would be adopted, each with retention's verdict as it would be then: some may go at the next run."""
+    decided = take_inventory(config, [item.adopted for item in chosen]).plan(config)
+    verdicts = {verdict.point.id: verdict for verdict in decided.verdicts}
+    return [
+        {
+            **_entry(item),
+            "then": "stays" if verdicts[item.recovery_point_id].keep else "may go",
+            "reasons": list(verdicts[item.recovery_point_id].reasons),
+        }
+        for item in chosen
+    ]
+
+
+def _confirmed(
+    request: AdoptRequest,
+    chosen: list[Adopt],
+    refused: list[dict[str, Any]],
+    config: Config,
+    context: LambdaContext | None,
+) -> dict[str, Any]:
+    adopted: list[dict[str, Any]] = []
+    tried = 0
+    calls = PacedCalls(Pace(CREATE_TAGS_REFILL), context)
+    try:
+        for item in chosen:
+            try:
+                calls.make(partial(ec2.tag_snapshot, item.snapshot.id, item.tags))
+                adopted.append(_entry(item))
+            except AwsError as problem:
+                refused.append(_refusal(item.snapshot, str(problem)))
+            tried += 1
+    except OutOfTime:
+        pass
+    left = len(chosen) - tried
+    notices = [f"{left} more can be adopted: this run was cut off; ask again with the same words."] if left else []
+    if chosen:
+        topic.publish(
+            config.topic_arn,
+            news.recovery_points_adopted(
+                stack=config.stack,
+                at=clock.now(),
+                subject=_subject(request),
+                adopted=adopted,
+                refused=refused,
+                notices=notices,
+            ),
+        )
+    return {"confirm": True, **_listed("adopted", adopted), **_listed("refused", refused), "notices": notices}
+
+
+def _subject(request: AdoptRequest) -> dict[str, str]:
+    return {"tag": "=".join(request.tag)} if request.tag else {"volume_id": str(request.volume_id)}
+
+
+def _entry(item: Adopt) -> dict[str, Any]:
+    return {
+        "snapshot": item.snapshot.id,
+        "recovery_point": item.recovery_point_id,
+        "taken_at": iso(item.snapshot.started_at),
+        "gib": item.snapshot.size,
+        "chain": item.story.chain,
+        "instance_id": item.instance_id,
+        "device": item.story.device,
+    }
+
+
+def _refusal(snapshot: Snapshot, cause: str) -> dict[str, Any]:
+    return {"snapshot": snapshot.id, "taken_at": iso(snapshot.started_at), "gib": snapshot.size, "cause": cause}
+
+
+def _listed(key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {key: items[:LISTED]}
+    if len(items) > LISTED:
+        found[f"{key}_not_listed"] = len(items) - LISTED
+    return found

@@ -1,0 +1,51 @@
+"""Many calls of one kind in one invocation: as fast as EC2 lets them, and no longer than there is time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifeboat.aws import clock
+from lifeboat.aws.errors import AwsError
+from lifeboat.rules.pace import Pace
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+LEFT_FOR_RETURN = 20_000
+"""Milliseconds of the invocation that are kept to tell what was done; what is left goes next time."""
+
+
+class OutOfTime(Exception):  # noqa: N818 - no error: the next run goes on
+    """The invocation ends soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacedCalls:
+    """Calls that draw from one bucket of EC2, within one invocation."""
+
+    pace: Pace
+    context: LambdaContext | None
+
+    def check_time(self) -> None:
+        """Raises OutOfTime when nothing more may be begun."""
+        if self.context is not None and self.context.get_remaining_time_in_millis() < LEFT_FOR_RETURN:
+            raise OutOfTime
+
+    def make(self, call: Callable[[], None]) -> None:
+        """Make the call; a throttled one was not carried out, so it goes out again. Raises AwsError and OutOfTime."""
+        while True:
+            clock.wait(self.pace.delay(clock.monotonic()))
+            self.check_time()
+            at = clock.monotonic()
+            try:
+                call()
+            except AwsError as problem:
+                if not problem.throttled:
+                    self.pace.granted(at)
+                    raise
+                self.pace.throttled(clock.monotonic())
+            else:
+                self.pace.granted(at)
+                return
