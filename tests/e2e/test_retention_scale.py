@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -158,7 +160,119 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     assert left(stage) == all_of(points[:KEPT])
 
 
-def test_adopted_snapshots_are_governed_and_others_are_out_of_reach(stage: Stage) -> None:
+def test_what_ec2_does_not_let_go_is_told_and_hinders_nothing(stage: Stage) -> None:
+    points = seeded(stage, KEPT + 10)
+    snapshots = {
+        tags_of(item)["lifeboat:recovery-point"]: item["SnapshotId"] for item in stage.recovery_point_snapshots()
+    }
+    *_, public, locked, shared, stubborn = points
+    stage.ec2.modify_snapshot_attribute(
+        SnapshotId=snapshots[public],
+        Attribute="createVolumePermission",
+        OperationType="add",
+        GroupNames=["all"],
+    )
+    stage.ec2.lock_snapshot(SnapshotId=snapshots[locked], LockMode="governance", LockDuration=1)
+    stage.control.set_tags(snapshots[shared], {"lifeboat:shared": "444455556666"})
+    mark = stage.control.mark()
+    stage.control.fault(
+        "DeleteSnapshot", "fail", count=0, resource=snapshots[stubborn], code="InvalidSnapshot.InUse", caller=PRUNE
+    )
+
+    answer = stage.invoke(PRUNE, {})
+
+    assert left(stage) == all_of([*points[:KEPT], public, locked, shared, stubborn])
+    assert [entry["recovery_point"] for entry in answer["refused"]] == [stubborn]
+    assert "InvalidSnapshot.InUse" in answer["refused"][0]["cause"]
+    asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
+    assert len(asked) == 7, "six are deleted, one refuses, the others are not even asked for"
+    kept = {entry["recovery_point"]: str(entry["reasons"]) for entry in stage.invoke(PRUNE, {"dry_run": True})["kept"]}
+    assert "shared with everybody" in kept[public]
+    assert "locked" in kept[locked]
+    assert "lifeboat:shared" in kept[shared]
+    assert stage.denied(mark) == []
+    stage.ec2.unlock_snapshot(SnapshotId=snapshots[locked])
+
+
+THIEF = """
+import boto3, botocore
+def handler(event, context):
+    ec2, answers = boto3.client("ec2"), {}
+    for name, (call, arguments) in event.items():
+        try:
+            getattr(ec2, call)(**arguments)
+            answers[name] = "OK"
+        except botocore.exceptions.ClientError as error:
+            answers[name] = error.response["Error"]["Code"]
+    return answers
+"""
+
+
+def test_with_the_functions_rights_nothing_else_can_be_tagged_or_deleted(stage: Stage) -> None:
+    [ours] = seeded(stage, 1)
+    [point] = [item["SnapshotId"] for item in stage.recovery_point_snapshots()]
+    seed = stage.control.seed_snapshot
+    bare, backup, life_cycle, other = seed(), seed(), seed(), seed(tags={"lifeboat:stack": "another"})
+    stage.control.set_tags(backup, {"aws:backup:source-resource": "arn"})
+    stage.control.set_tags(life_cycle, {"aws:dlm:lifecycle-policy-id": "policy-1"})
+    held = seed(tags={"lifeboat:stack": "lifeboat", "lifeboat:hold": "court order"})
+    shared = seed(tags={"lifeboat:stack": "lifeboat", "lifeboat:shared": "444455556666"})
+    machine = stage.launch()[0]
+
+    def tagging(resource: str, **tags: str) -> tuple[str, dict[str, object]]:
+        wanted = [{"Key": key.replace("__", ":"), "Value": value} for key, value in tags.items()]
+        return "create_tags", {"Resources": [resource], "Tags": wanted}
+
+    def deleting(snapshot: str) -> tuple[str, dict[str, object]]:
+        return "delete_snapshot", {"SnapshotId": snapshot}
+
+    denied = {
+        "a tag that is not ours": tagging(bare, lifeboat__stack="lifeboat", Name="mine"),
+        "not as ours": tagging(bare, lifeboat__set="x"),
+        "as another stack's": tagging(bare, lifeboat__stack="another"),
+        "an instance": tagging(machine.instance_id, lifeboat__stack="lifeboat"),
+        "a volume": tagging(machine.volume_id, lifeboat__stack="lifeboat"),
+        "AWS Backup's": tagging(backup, lifeboat__stack="lifeboat"),
+        "Data Lifecycle Manager's": tagging(life_cycle, lifeboat__stack="lifeboat"),
+        "another stack's": tagging(other, lifeboat__stack="lifeboat"),
+        "a recovery point": tagging(point, lifeboat__stack="lifeboat"),
+        "deleting a bare one": deleting(bare),
+        "deleting another stack's": deleting(other),
+        "deleting a held one": deleting(held),
+        "deleting a shared one": deleting(shared),
+    }
+    allowed = {"adopting": tagging(bare, lifeboat__stack="lifeboat"), "deleting ours": deleting(point)}
+
+    answers = as_the_function(stage, {**denied, **allowed})
+
+    assert answers == {**dict.fromkeys(denied, "UnauthorizedOperation"), **dict.fromkeys(allowed, "OK")}
+    assert ours not in left(stage)
+    for snapshot in (bare, backup, life_cycle, other, held, shared):
+        stage.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def as_the_function(stage: Stage, calls: Mapping[str, tuple[str, Mapping[str, object]]]) -> dict[str, str]:
+    """What EC2 answers to calls with the role of prune_snapshots: OK, or the error's code."""
+    lambda_ = stage.aws.client("lambda")
+    role = lambda_.get_function_configuration(FunctionName=stage.outputs[PRUNE])["Role"]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("index.py", THIEF)
+    lambda_.create_function(
+        FunctionName="thief",
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role=role,
+        Code={"ZipFile": packed.getvalue()},
+    )
+    try:
+        answers: dict[str, str] = local_stack.invoke(stage.aws, "thief", calls).payload
+    finally:
+        lambda_.delete_function(FunctionName="thief")
+    return answers
+
+
+def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     machine = stage.launch()[0]
     now = datetime.now(UTC).replace(microsecond=0)
     ids = [

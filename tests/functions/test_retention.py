@@ -224,6 +224,22 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
     assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
 
+def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, history, monkeypatch):
+    real = ec2.snapshots
+
+    def meanwhile(ids):
+        for snapshot in history[-4:-2]:
+            world.ec2.delete_snapshot(SnapshotId=snapshot)
+        monkeypatch.setattr(ec2, "snapshots", real)
+        return real(ids)
+
+    monkeypatch.setattr(ec2, "snapshots", meanwhile)
+    answer = world.invoke("prune_snapshots", {})
+    assert answer["refused"] == []
+    assert len(answer["deleted"]) == 13
+    assert len(left(world)) == DAYS - 15, "what the other has deleted counts for the cap of this run"
+
+
 # --- what forbids to delete
 
 

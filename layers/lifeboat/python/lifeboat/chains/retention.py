@@ -149,22 +149,26 @@ class _Run:
         for point in points:
             self.calls.check_time()
             entry = {"recovery_point": point.id, "instance_id": point.instance_id, "gib": point.size}
+            cause, final, deleted = _changed(point, now), True, False
             try:
-                cause, final = _changed(point, now), True
-                if not cause:
-                    self._delete(point, now)
+                deleted = not cause and self._delete(point, now)
             except AwsError as problem:
                 cause, final = str(problem), problem.answered
             self.tried.add(point.id)
             if not cause:
-                self.deleted.append(entry)
+                if deleted:  # if not, another run has, and tells it
+                    self.deleted.append(entry)
                 continue
             self.refused.append({**entry, "cause": cause})
             if final:  # without an answer it may be gone after all, and then nothing may go in its stead
                 self.unwilling[point.id] = cause
 
-    def _delete(self, point: RecoveryPoint, now: Mapping[str, Snapshot]) -> None:
-        """Delete the recovery point's snapshots that are still there. Raises AwsError, which names the snapshot."""
+    def _delete(self, point: RecoveryPoint, now: Mapping[str, Snapshot]) -> bool:
+        """Delete the recovery point's snapshots that are still there; whether there was any.
+
+        Raises AwsError, which names the snapshot.
+        """
+        deleted = False
         for member in point.members:
             if member.snapshot.id not in now:
                 continue
@@ -173,10 +177,11 @@ class _Run:
             except AwsError as problem:
                 if problem.code == "InvalidSnapshot.NotFound":
                     continue
-                if not problem.answered and member.snapshot.id not in ec2.snapshots([member.snapshot.id]):
-                    continue  # the answer was lost, the snapshot is gone
-                message = f"{problem.message} ({member.snapshot.id})"
-                raise AwsError(problem.code, message, answered=problem.answered) from problem
+                if problem.answered or member.snapshot.id in ec2.snapshots([member.snapshot.id]):
+                    message = f"{problem.message} ({member.snapshot.id})"
+                    raise AwsError(problem.code, message, answered=problem.answered) from problem
+            deleted = True  # also if only the answer was lost
+        return deleted
 
     @property
     def _saved_gib(self) -> int:
