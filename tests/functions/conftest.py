@@ -129,8 +129,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         monkeypatch.setenv("LIFEBOAT_TOPIC", made.topic)
         clients.forget()
         door.forget()
-        # moto knows no DescribeInstanceImageMetadata; the local AWS does.
+        # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2, "_image_metadata", made.image_metadata)
+        monkeypatch.setattr(
+            clients.ec2_reads(), "get_image_ancestry", lambda ImageId: {"ImageAncestryEntries": [{"ImageId": ImageId}]}
+        )
         yield made
     clients.forget()
     door.forget()

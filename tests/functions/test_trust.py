@@ -1,0 +1,102 @@
+"""Trust, through its door: check_ami_owner."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lifeboat.aws import ec2
+
+DAILY = {"scheduled_time": "2026-11-23T00:00:00Z"}
+STRANGER = "444455556666"
+SAMPLE_INSTANCE = "i-0123456789abcdef0"
+
+
+def running(sample, instance_id):
+    return sample("ec2-instance-state-running", {SAMPLE_INSTANCE: instance_id})
+
+
+def verdicts(answer):
+    return {item["instance_id"]: item["verdict"] for item in answer["verdicts"]}
+
+
+def told(world):
+    return [(message["event"], message["subject"]["instance_id"]) for message in world.news()]
+
+
+def test_a_selected_instance_that_runs_is_judged_and_told(world, sample):
+    instance = world.launch()
+    answer = world.invoke("check_ami_owner", running(sample, instance))
+    [found] = answer["verdicts"]
+    assert (found["instance_id"], found["verdict"], found["ami"]) == (instance, "trusted", world.image["ImageId"])
+    assert found["evidence"]
+    assert told(world) == [("AmiOwnerTrusted", instance)]
+
+
+def test_an_instance_that_is_not_selected_is_not_ours_to_judge(world, sample):
+    other = world.launch(Name="CadoResponseWorker")
+    assert world.invoke("check_ami_owner", running(sample, other)) == {"verdicts": []}
+    assert told(world) == []
+
+
+def test_an_event_of_an_instance_that_is_gone_is_no_failure(world, sample):
+    assert world.invoke("check_ami_owner", running(sample, "i-0000000000000dead")) == {"verdicts": []}
+
+
+def test_a_stranger_s_image_is_told_at_once(world, sample):
+    instance = world.launch()
+    world.image_owner = STRANGER
+    answer = world.invoke("check_ami_owner", running(sample, instance))
+    assert verdicts(answer) == {instance: "untrusted"}
+    [message] = world.news()
+    assert (message["event"], message["severity"]) == ("AmiOwnerUntrusted", "critical")
+    assert STRANGER in message["summary"] or STRANGER in str(message["details"])
+
+
+def test_a_person_may_ask_about_an_instance_that_is_not_selected(world):
+    fresh = world.launch(Name="fresh deployment")
+    assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [fresh]})) == {fresh: "trusted"}
+    assert told(world) == [("AmiOwnerTrusted", fresh)]
+
+
+def test_a_person_hears_of_an_instance_that_does_not_exist(world):
+    answer = world.invoke("check_ami_owner", {"instance_ids": ["i-0000000000000dead"]})
+    assert answer == {"refused": "instance_ids names i-0000000000000dead, expected instances that exist in eu-west-1"}
+    assert told(world) == []
+
+
+def test_a_person_who_names_none_asks_about_all_that_are_selected(world):
+    ours = {world.launch(), world.launch()}
+    world.launch(Name="CadoResponseWorker")
+    gone = world.launch()
+    world.ec2.terminate_instances(InstanceIds=[gone])
+    assert set(verdicts(world.invoke("check_ami_owner", {}))) == ours
+
+
+def test_the_daily_round_keeps_silent_about_trusted_images(world):
+    world.launch()
+    assert list(verdicts(world.invoke("check_ami_owner", DAILY)).values()) == ["trusted"]
+    assert told(world) == []
+
+
+def test_the_daily_round_tells_of_an_image_that_is_not_trusted_any_more(world):
+    instance = world.launch()
+    world.image_owner = STRANGER
+    world.invoke("check_ami_owner", DAILY)
+    assert told(world) == [("AmiOwnerUntrusted", instance)]
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "RequestLimitExceeded"])
+def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch, code):
+    instance = world.launch()
+
+    def refuse(*_arguments, **_named):
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "Describe")
+
+    monkeypatch.setattr(ec2, "_image_metadata", refuse)
+    world.image["OwnerId"] = None  # what moto's public image would tell instead
+    reads = ec2.clients.ec2_reads()
+    monkeypatch.setattr(reads, "describe_images", refuse)
+    answer = world.invoke("check_ami_owner", running(sample, instance))
+    assert verdicts(answer) == {instance: "unknown"}
+    assert told(world) == [("AmiOwnerUnknown", instance)]
