@@ -132,7 +132,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2, "_image_metadata", made.image_metadata)
         monkeypatch.setattr(
-            clients.ec2_reads(), "get_image_ancestry", lambda ImageId: {"ImageAncestryEntries": [{"ImageId": ImageId}]}
+            clients.ec2_reads(),
+            "get_image_ancestry",
+            lambda **asked: {"ImageAncestryEntries": [{"ImageId": asked["ImageId"]}]},
         )
         yield made
     clients.forget()

@@ -1,0 +1,396 @@
+"""Restore, through its doors: restore_volume and attach_volume.
+
+moto is synchronous: an instance that is told to stop has stopped. What happens in between, and every fault, is shown on
+the local AWS (tests/e2e). Here it is the doors: who may ask for what, and what is answered and told.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lifeboat.aws import clock, ec2, restores
+from lifeboat.aws.errors import AwsError
+
+SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
+SWEEP = {"sweep": True}
+UNKNOWN = "restore-0123456789abcdef"
+TABLE = "lifeboat-state"
+
+
+class Clock:
+    """A clock that only waiting moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.began = datetime.now(UTC).replace(microsecond=0)
+
+    def now(self) -> datetime:
+        return (self.began + timedelta(seconds=self.seconds)).replace(microsecond=0)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def wait(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def time(monkeypatch):
+    made = Clock()
+    for name in ("now", "monotonic", "wait"):
+        monkeypatch.setattr(clock, name, getattr(made, name))
+    return made
+
+
+@pytest.fixture
+def saved(world):
+    """A platform with one good recovery point."""
+    instance = world.launch()
+    world.invoke("take_snapshots", SLOT)
+    world.invoke("confirm_snapshots", SWEEP)
+    world.news()
+    return instance
+
+
+def fresh_platform(world, **tags):
+    """A new deployment in another zone; a person has consented to a restore onto it."""
+    instance = world.launch(zone="eu-west-1b", device="/dev/sdb", Name="fresh", **tags)
+    consent(world, instance, world.volume_of(instance, "/dev/sdb"))
+    return instance
+
+
+def consent(world, *resources):
+    world.ec2.create_tags(Resources=list(resources), Tags=[{"Key": "lifeboat:restore-target", "Value": "true"}])
+
+
+def ask(instance, **more):
+    return {"instance_id": instance, "recovery_point": "latest", "request_id": "incident-1", **more}
+
+
+def events(world):
+    return [message["event"] for message in world.news()]
+
+
+def restored(world, time, restore_id, within=40):
+    """Sweep, minute by minute, until the restore has ended."""
+    for _ in range(within):
+        world.invoke("attach_volume", SWEEP)
+        report = world.invoke("restore_volume", {"status": restore_id})
+        if report["status"] != "open":
+            return report
+        time.wait(60)
+    raise AssertionError(report)
+
+
+def refuse(monkeypatch, kind, code, *, answered=True, times=1):
+    """EC2 answers a step of this kind with an error; with `answered` false it carries it out all the same."""
+    real = ec2.perform
+    left = [times]
+
+    def call(change):
+        if left[0] and type(change).__name__ == kind:
+            left[0] -= 1
+            if not answered:
+                real(change)
+            raise AwsError(code, "as told", answered=answered)
+        real(change)
+
+    monkeypatch.setattr(ec2, "perform", call)
+
+
+def changes_of(monkeypatch):
+    """Every step that is really carried out, by its name."""
+    real, seen = ec2.perform, []
+
+    def call(change):
+        seen.append(type(change).__name__)
+        real(change)
+
+    monkeypatch.setattr(ec2, "perform", call)
+    return seen
+
+
+def test_a_fresh_platform_runs_on_the_restored_volume(world, saved, time):
+    target = fresh_platform(world)
+    displaced = world.volume_of(target, "/dev/sdb")
+
+    begun = world.invoke("restore_volume", ask(target, requested_by="operator", reason="incident 1"))
+    assert begun["status"] == "open"
+    ended = restored(world, time, begun["restore_id"])
+
+    assert ended["status"] == "completed"
+    [volume] = ended["volumes"]
+    assert world.volume_of(target, "/dev/sdb") == volume["restored_volume_id"] != displaced
+    assert volume["displaced_volume_id"] == displaced
+    [kept] = world.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"]
+    assert {tag["Key"]: tag["Value"] for tag in kept["Tags"]}["lifeboat:displaced-by"] == begun["restore_id"]
+    [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
+    assert instance["State"]["Name"] == "running"
+    messages = world.news()
+    assert [message["event"] for message in messages] == ["RestoreStarted", "RestoreCompleted"]
+    assert messages[0]["details"]["requested_by"] == "operator"
+    assert world.invoke("attach_volume", SWEEP) == {"restores": {}}
+
+
+def test_the_answer_says_what_was_found_and_what_is_planned(world, saved, time):
+    target = fresh_platform(world)
+    answer = world.invoke("restore_volume", ask(target))
+    assert answer["instance_id"] == target
+    assert answer["plan"].startswith("Restore rp-20261123T020000Z")
+    assert {item["severity"] for item in answer["findings"]} <= {"warn"}
+
+
+def test_a_dry_run_changes_nothing_and_tells_nobody(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    done = changes_of(monkeypatch)
+    answer = world.invoke("restore_volume", ask(target, dry_run=True))
+    assert (answer["dry_run"], answer["possible"]) == (True, True)
+    assert "plan" in answer
+    assert done == []
+    assert events(world) == []
+    assert world.invoke("attach_volume", SWEEP) == {"restores": {}}
+
+
+def test_without_consent_it_is_refused_with_the_command_that_gives_it(world, saved, time, monkeypatch):
+    target = world.launch(zone="eu-west-1b", device="/dev/sdb", Name="fresh")
+    done = changes_of(monkeypatch)
+    answer = world.invoke("restore_volume", ask(target))
+    assert answer["refused"].startswith("nothing was touched: ")
+    assert "aws ec2 create-tags" in answer["refused"]
+    assert done == []
+    [message] = world.news()
+    assert message["event"] == "RestoreRefused"
+    assert message["subject"]["instance_id"] == target
+
+
+def test_every_finding_is_in_one_answer(world, time):
+    answer = world.invoke("restore_volume", ask("i-0000000000000dead"))
+    codes = {item["code"] for item in answer["findings"] if item["severity"] == "refuse"}
+    assert "no-instance" in codes
+    assert len(codes) > 1  # there is no recovery point either
+
+
+def test_an_untrusted_image_is_refused_unless_a_person_gives_a_reason(world, saved, time):
+    target = fresh_platform(world)
+    world.image_owner = "444455556666"
+    assert "untrusted" in world.invoke("restore_volume", ask(target))["refused"]
+    answer = world.invoke("restore_volume", ask(target, ami_override={"reason": "our own hardened image"}))
+    assert answer["status"] == "open"
+    assert events(world) == ["RestoreRefused", "RestoreStarted"]
+
+
+def test_a_right_that_is_missing_is_found_before_anything_begins(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    monkeypatch.setattr(ec2, "rehearse", lambda change: f"UnauthorizedOperation: no {type(change).__name__}")
+    answer = world.invoke("restore_volume", ask(target))
+    assert "UnauthorizedOperation: no CreateVolume" in answer["refused"]
+
+
+def test_a_right_that_is_missing_later_rolls_back_before_anything_stops(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+    monkeypatch.setattr(
+        ec2, "rehearse", lambda change: "UnauthorizedOperation: no" if "Detach" in type(change).__name__ else ""
+    )
+    done = changes_of(monkeypatch)
+    ended = restored(world, time, begun["restore_id"])
+    assert ended["status"] == "rolled_back"
+    assert "UnauthorizedOperation" in ended["failure"]
+    assert done == ["DeleteVolume"]
+    assert events(world) == ["RestoreStarted", "RestoreRolledBack"]
+
+
+def test_asking_twice_with_one_request_id_is_one_restore(world, saved, time):
+    target = fresh_platform(world)
+    first = world.invoke("restore_volume", ask(target))
+    again = world.invoke("restore_volume", ask(target))
+    assert again["restore_id"] == first["restore_id"]
+    tagged = world.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["lifeboat:restore"]}])["Volumes"]
+    assert len(tagged) == 1
+    assert events(world) == ["RestoreStarted"]
+
+
+def test_without_a_request_id_the_invocation_is_its_name(world, saved, time):
+    target = fresh_platform(world)
+    answer = world.invoke("restore_volume", {"instance_id": target, "recovery_point": "latest"})
+    assert answer["status"] == "open"
+
+
+def test_a_second_restore_of_the_same_instance_is_told_which_is_open(world, saved, time):
+    target = fresh_platform(world)
+    first = world.invoke("restore_volume", ask(target))
+    second = world.invoke("restore_volume", ask(target, request_id="incident-2"))
+    assert first["restore_id"] in second["refused"]
+
+
+def test_of_two_that_ask_at_the_same_moment_the_table_takes_one(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    first = world.invoke("restore_volume", ask(target))
+    monkeypatch.setattr(restores, "open_on", lambda *_: None)  # the second looked before the first had written
+    monkeypatch.setattr(restores, "open_restore", _taken_by(first["restore_id"]))
+    second = world.invoke("restore_volume", ask(target, request_id="incident-2"))
+    assert second == {
+        "refused": f"instance_id is {target}, on which {first['restore_id']} is open, expected an instance without"
+    }
+
+
+def _taken_by(restore_id):
+    def open_restore(_table, _restore):
+        raise restores.InstanceTaken(restore_id)
+
+    return open_restore
+
+
+def test_cancel_rolls_back_what_was_begun(world, saved, time):
+    target = fresh_platform(world)
+    before = world.volume_of(target, "/dev/sdb")
+    begun = world.invoke("restore_volume", ask(target))
+    turned = world.invoke("restore_volume", {"cancel": begun["restore_id"], "requested_by": "operator"})
+    assert turned["direction"] == "rollback"
+    ended = restored(world, time, begun["restore_id"])
+    assert ended["status"] == "rolled_back"
+    assert world.volume_of(target, "/dev/sdb") == before
+    assert not world.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["lifeboat:restore"]}])["Volumes"]
+
+
+def test_what_has_ended_cannot_be_called_off(world, saved, time):
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+    restored(world, time, begun["restore_id"])
+    answer = world.invoke("restore_volume", {"cancel": begun["restore_id"]})
+    assert begun["restore_id"] in answer["refused"]
+    assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "completed"
+
+
+def test_a_cancel_that_is_overtaken_asks_for_another_try(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+
+    def overtaken(_table, restore):
+        raise restores.Overtaken(restore.id)
+
+    monkeypatch.setattr(restores, "save_restore", overtaken)
+    answer = world.invoke("restore_volume", {"cancel": begun["restore_id"]})
+    assert answer == {"refused": f"cancel is {begun['restore_id']}, which is moving just now, expected another try"}
+
+
+@pytest.mark.parametrize("field", ["status", "cancel"])
+def test_a_restore_nobody_knows_is_refused(world, time, field):
+    answer = world.invoke("restore_volume", {field: UNKNOWN})
+    assert answer == {"refused": f"{field} is {UNKNOWN}, expected the id of a restore of this stack"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "answered"),
+    [
+        ("CreateVolume", "RequestLimitExceeded", True),
+        ("StopInstance", "RequestLimitExceeded", True),
+        ("DetachVolume", "InternalError", False),
+        ("AttachVolume", "ReadTimeoutError", False),
+        ("StartInstance", "InsufficientInstanceCapacity", True),
+        ("SetDeleteOnTermination", "RequestLimitExceeded", True),
+        ("TagDisplaced", "RequestLimitExceeded", True),
+    ],
+)
+def test_a_step_that_fails_once_is_taken_again(  # noqa: PLR0917 - fixtures and a row of the table
+    world, saved, time, monkeypatch, kind, code, answered
+):
+    target = fresh_platform(world)
+    refuse(monkeypatch, kind, code, answered=answered)
+    begun = world.invoke("restore_volume", ask(target))
+    assert restored(world, time, begun["restore_id"])["status"] == "completed"
+
+
+def test_a_step_that_is_refused_rolls_back(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    before = world.volume_of(target, "/dev/sdb")
+    refuse(monkeypatch, "AttachVolume", "UnsupportedOperation")
+    begun = world.invoke("restore_volume", ask(target))
+    ended = restored(world, time, begun["restore_id"])
+    assert ended["status"] == "rolled_back"
+    assert "UnsupportedOperation" in ended["failure"]
+    assert world.volume_of(target, "/dev/sdb") == before
+    [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
+    assert instance["State"]["Name"] == "running"
+    assert events(world) == ["RestoreStarted", "RestoreRolledBack"]
+
+
+def test_the_volume_s_event_moves_only_the_restore_it_concerns(world, saved, time, sample):
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+    tagged = [{"Name": "tag:lifeboat:restore", "Values": [begun["restore_id"]]}]
+    [volume] = world.ec2.describe_volumes(Filters=tagged)["Volumes"]
+    event = sample("ebs-createVolume-available")
+    arn = event["resources"][0].rsplit("/", 1)[0] + "/" + volume["VolumeId"]
+    moved = world.invoke("attach_volume", {**event, "resources": [arn]})
+    assert list(moved["restores"]) == [begun["restore_id"]]
+
+
+def test_an_event_of_another_instance_moves_nothing(world, saved, time, sample):
+    target = fresh_platform(world)
+    world.invoke("restore_volume", ask(target))
+    assert world.invoke("attach_volume", sample("ec2-instance-state-stopped")) == {"restores": {}}
+
+
+def test_one_restore_that_cannot_be_looked_at_stops_no_other(world, saved, time, monkeypatch):
+    first, second = fresh_platform(world), fresh_platform(world)
+    blocked = world.invoke("restore_volume", ask(first, request_id="one"))["restore_id"]
+    going = world.invoke("restore_volume", ask(second, request_id="two"))["restore_id"]
+    real = ec2.instances
+
+    def instances(ids):
+        if first in ids:
+            raise AwsError("UnauthorizedOperation", "no", answered=True)
+        return real(ids)
+
+    monkeypatch.setattr(ec2, "instances", instances)
+    with pytest.raises(RuntimeError, match=f"{blocked}: UnauthorizedOperation"):
+        world.invoke("attach_volume", SWEEP)
+    assert world.invoke("restore_volume", {"status": blocked})["step"] == "volumes"
+    assert world.invoke("restore_volume", {"status": going})["step"] != "volumes"
+
+
+def test_who_is_overtaken_leaves_the_restore_to_the_other(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+    real, left = restores.save_restore, [1]
+
+    def overtaken(table, restore):
+        if left[0]:
+            left[0] -= 1
+            raise restores.Overtaken(restore.id)
+        return real(table, restore)
+
+    monkeypatch.setattr(restores, "save_restore", overtaken)
+    moved = world.invoke("attach_volume", SWEEP)
+    assert moved["restores"][begun["restore_id"]]["status"] == "open"
+    assert restored(world, time, begun["restore_id"])["status"] == "completed"
+
+
+def test_the_end_is_told_again_when_the_message_could_not_be_sent(world, saved, time, monkeypatch):
+    from lifeboat.aws import topic
+
+    target = fresh_platform(world)
+    begun = world.invoke("restore_volume", ask(target))
+    real, left = topic.publish, [1]
+
+    def publish(arn, message):
+        if message.event == "RestoreCompleted" and left[0]:
+            left[0] -= 1
+            raise AwsError("InternalError", "later", answered=False)
+        real(arn, message)
+
+    monkeypatch.setattr(topic, "publish", publish)
+    failures = 0
+    for _ in range(40):
+        try:
+            world.invoke("attach_volume", SWEEP)
+        except RuntimeError:
+            failures += 1
+        if world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "completed":
+            break
+        time.wait(60)
+    assert failures == 1
+    assert events(world) == ["RestoreStarted", "RestoreCompleted"]
