@@ -97,6 +97,9 @@ class World:
     def image_metadata(self, instance_ids: list[str]) -> dict[str, dict[str, str]]:
         return {item: {"ImageId": self.image["ImageId"], "OwnerId": self.image_owner} for item in instance_ids}
 
+    def image_ancestry(self, **asked: str) -> dict[str, list[dict[str, str]]]:
+        return {"ImageAncestryEntries": [{"ImageId": asked["ImageId"]}]}
+
     def snapshots(self) -> list[dict[str, Any]]:
         """The snapshots that belong to a recovery point."""
         return self.ec2.describe_snapshots(
