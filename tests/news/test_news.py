@@ -328,9 +328,9 @@ class TestLength:
 
     @settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
     @given(
-        st.text(min_size=1, max_size=20),
-        st.integers(1, 3_000),
-        st.integers(1, 200),
+        st.text(min_size=1, max_size=6),
+        st.integers(1, 500),
+        st.integers(1, 100),
         st.sampled_from(["kept", "deleted", "refused", "notices"]),
     )
     def test_whatever_is_told_fits(self, word, repeated, entries, key):
