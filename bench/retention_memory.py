@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import perf_counter
@@ -31,7 +32,7 @@ for place in (str(ROOT), str(LAYER)):
         sys.path.insert(0, place)
 
 from lifeboat.model import VolumeStory  # noqa: E402
-from lifeboat.rules.catalogue import write_tags  # noqa: E402
+from lifeboat.rules.catalogue import iso, write_tags  # noqa: E402
 
 SNAPSHOTS = 20_000
 CHAINS = 20
@@ -59,10 +60,12 @@ class Figure:
     deletable: int
 
 
-def snapshot_item(number: int, now: datetime) -> str:
-    """One snapshot as EC2 lists it, with every tag that a backup writes; in each chain there is one a day."""
-    chain, age = number % CHAINS, number // CHAINS
-    taken = (now - timedelta(days=age, hours=1)).replace(microsecond=0)
+_SLOT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+@cache
+def _form(chain: int) -> str:
+    """A snapshot of a chain as EC2 lists it, with every tag that a backup writes; `{number}` and its times are open."""
     instance, volume = f"i-{chain:017x}", f"vol-{chain:017x}"
     story = VolumeStory(
         volume_id=volume,
@@ -78,10 +81,10 @@ def snapshot_item(number: int, now: datetime) -> str:
         tags={"Name": "CadoResponseDataVolume", "Owner": "forensics", "CostCenter": "4711"},
     )
     tags = write_tags(
-        recovery_point_id=f"rp-{taken:%Y%m%dT%H%M%SZ}-{instance}",
-        set_id=f"{number:032x}",
+        recovery_point_id="rp-{compact}-" + instance,
+        set_id="00000000-0000-0000-0000-{number}",
         stack="lifeboat",
-        slot=taken,
+        slot=_SLOT,
         instance_id=instance,
         instance_name="CadoResponse",
         zone="eu-west-1a",
@@ -91,14 +94,21 @@ def snapshot_item(number: int, now: datetime) -> str:
     )
     listed = "".join(
         f"<item><key>{escape(key)}</key><value>{escape(value)}</value></item>" for key, value in tags.items()
-    )
+    ).replace(iso(_SLOT), "{time}")
     return (
-        f"<item><snapshotId>snap-{number:017x}</snapshotId><volumeId>{volume}</volumeId><status>completed</status>"
-        f"<startTime>{taken:%Y-%m-%dT%H:%M:%S.000Z}</startTime><completionTime>{taken:%Y-%m-%dT%H:%M:%S.000Z}"
-        f"</completionTime><progress>100%</progress><ownerId>{ACCOUNT}</ownerId><volumeSize>500</volumeSize>"
-        f"<description>lifeboat</description><encrypted>true</encrypted><storageTier>standard</storageTier>"
-        f"<fullSnapshotSizeInBytes>{500 * 2**30}</fullSnapshotSizeInBytes><tagSet>{listed}</tagSet></item>"
+        "<item><snapshotId>snap-{number}</snapshotId><volumeId>" + volume + "</volumeId><status>completed</status>"
+        "<startTime>{time}</startTime><completionTime>{time}</completionTime><progress>100%</progress><ownerId>"
+        f"{ACCOUNT}</ownerId><volumeSize>500</volumeSize><description>lifeboat rp-{{compact}}-{instance}</description>"
+        "<encrypted>true</encrypted><storageTier>standard</storageTier><fullSnapshotSizeInBytes>"
+        f"{500 * 2**30}</fullSnapshotSizeInBytes><tagSet>{listed}</tagSet></item>"
     )
+
+
+def snapshot_item(number: int, now: datetime) -> str:
+    """One snapshot of the list; in each chain there is one a day."""
+    taken = now - timedelta(days=number // CHAINS, hours=1)
+    open_parts = {"number": f"{number:017x}", "time": iso(taken), "compact": f"{taken:%Y%m%dT%H%M%SZ}"}
+    return _form(number % CHAINS).format(**open_parts)
 
 
 class _Lists(BaseHTTPRequestHandler):

@@ -102,7 +102,7 @@ class TestOfALivingVolume:
         told = reason(legacy(), volumes=loose)
         assert told == (
             f"{DATA} is attached to no instance, or to several: "
-            "volume.instance_id, volume.device, volume.delete_on_termination must be told"
+            "ask by adopt.volume_id and tell volume.instance_id, volume.device, volume.delete_on_termination"
         )
         facts = VolumeFacts(device="/dev/sdh", delete_on_termination=True, instance_id=PLATFORM)
         item = adopted(legacy(), volumes=loose, facts=facts)

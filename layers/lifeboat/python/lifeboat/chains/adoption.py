@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,9 @@ def _decide(request: AdoptRequest, config: Config) -> tuple[Adopt | Leave, ...]:
 
 
 def _forecast(chosen: list[Adopt], config: Config) -> list[dict[str, Any]]:
-    """What would be adopted, each with retention's verdict as it would be then: some may go at the next run."""
-    decided = take_inventory(config, [item.adopted for item in chosen]).plan(config)
+    """What would be adopted, each with retention's verdict then: in the end, not only what one run may delete."""
+    in_the_end = replace(config, max_delete_share=1.0)
+    decided = take_inventory(config, [item.adopted for item in chosen]).plan(in_the_end)
     verdicts = {verdict.point.id: verdict for verdict in decided.verdicts}
     return [
         {

@@ -182,7 +182,7 @@ def _missing(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any]
     if not missing:
         return ""
     why = "is attached to no instance, or to several" if volume else "does not exist any more"
-    return f"{snapshot.volume_id} {why}: volume.{', volume.'.join(missing)} must be told"
+    return f"{snapshot.volume_id} {why}: ask by adopt.volume_id and tell volume.{', volume.'.join(missing)}"
 
 
 def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], stack: str) -> Adopt | Leave:

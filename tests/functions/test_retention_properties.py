@@ -1,0 +1,93 @@
+"""A run of retention, whatever refuses: never more than the cap, never below the floor, and nothing is hindered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from math import floor
+from unittest.mock import patch
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains import retention
+from lifeboat.chains.inventory import Inventory
+from lifeboat.config import Config
+from lifeboat.model import Selector
+from lifeboat.rules.catalogue import Catalogue
+from tests.rules.retention_nouns import NOW, point
+
+SHARES = (0.01, 0.1, 0.34, 0.5, 1.0)
+SNAPSHOT = "snap-{}-0"
+
+
+def run(points, config, unwilling=(), lost=()):
+    """One run; the points that are gone afterwards, and the run. `unwilling` refuse, the calls of `lost` time out."""
+    there = {member.snapshot.id: member.snapshot for item in points for member in item.members}
+
+    def delete(snapshot_id):
+        if snapshot_id in {SNAPSHOT.format(name) for name in unwilling}:
+            raise AwsError("InvalidSnapshot.InUse", "no", answered=True)
+        if snapshot_id in {SNAPSHOT.format(name) for name in lost}:
+            raise AwsError("ReadTimeoutError", "no answer", answered=False)
+        del there[snapshot_id]
+
+    def snapshots(ids):
+        return {name: there[name] for name in ids if name in there}
+
+    with (
+        patch.object(retention.ec2, "delete_snapshot", delete),
+        patch.object(retention.ec2, "snapshots", snapshots),
+        patch.object(retention.clock, "now", lambda: NOW),
+    ):
+        done = retention._Run(Inventory(Catalogue(tuple(points)), {}, None), config, None)
+        done.carry_out()
+    left = [item for item in points if all(member.snapshot.id in there for member in item.members)]
+    return left, done
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    ages=st.lists(st.integers(2, 2_000), min_size=1, max_size=40, unique=True),
+    refused=st.sets(st.integers(0, 39)),
+    lost=st.sets(st.integers(0, 39), max_size=3),
+    share=st.sampled_from(SHARES),
+    min_keep=st.integers(1, 5),
+    policy=st.sampled_from(["last=1", "daily=3 weekly=2", "within=20d yearly=2"]),
+)
+def test_a_run_with_refusals(*, ages, refused, lost, share, min_keep, policy):
+    points = [point(NOW - timedelta(hours=age * 7), name=str(number)) for number, age in enumerate(sorted(ages))]
+    config = Config(
+        stack="lifeboat",
+        region="eu-west-1",
+        table="table",
+        topic_arn="arn:aws:sns:eu-west-1:111122223333:news",
+        selector=Selector("lifeboat:backup", "true"),
+        retention=policy,
+        min_keep=min_keep,
+        max_delete_share=share,
+        grace=timedelta(0),
+    )
+    left, done = run(points, config, map(str, refused), map(str, lost - refused))
+
+    cap = max(1, floor(share * len(points) + 1e-9))
+    gone = len(points) - len(left)
+    assert gone == len(done.deleted) <= cap
+    # Those that were never answered may be gone as well, so they count for the cap.
+    unknown = [entry for entry in done.refused if "ReadTimeoutError" in entry["cause"]]
+    assert gone + len(unknown) <= cap
+    assert done.left == []
+
+    newest = points[:min_keep]
+    assert all(item in left for item in newest)
+    # Whatever goes then would have gone without any cap and refusal, too.
+    unlimited, _ = run(points, replace(config, max_delete_share=1.0))
+    assert all(item in left for item in unlimited)
+
+    # Refusals never make it stop: with as many willing ones, as many go, as far as the chain that is left allows.
+    deletable = [item for item in points if item not in unlimited]
+    free = [item for item in deletable if item.id not in map(str, refused | lost)]
+    if free:
+        smaller = max(1, floor(share * (len(points) - len(done.unwilling)) + 1e-9))
+        assert gone >= min(len(free), smaller) - len(unknown)
