@@ -88,7 +88,7 @@ def _terms(record: dict[str, Any]) -> _Terms:
     arn_parts = config.get("FunctionArn", "").split(":")
     qualifier = arn_parts[7] if len(arn_parts) > 7 else None
     base, _config, _name = lambda_svc._get_base_func_record_for_ref(":".join(arn_parts[:7]))
-    wanted = lambda_svc._event_invoke_config(base or record, qualifier) or {}
+    wanted = _invoke_config(base or record, qualifier)
     destinations = wanted.get("DestinationConfig") or {}
     retries = wanted.get("MaximumRetryAttempts")
     return _Terms(
@@ -151,6 +151,12 @@ def _record(
         "responseContext": response,
         "responsePayload": outcome.get("body"),
     }
+
+
+def _invoke_config(function: dict[str, Any], qualifier: str | None) -> dict[str, Any]:
+    """What was configured for asynchronous invocations. Unqualified is $LATEST, and SAM configures it by that name."""
+    names: tuple[str | None, ...] = (None, "$LATEST") if qualifier in (None, "$LATEST") else (qualifier,)
+    return next((found for name in names if (found := lambda_svc._event_invoke_config(function, name))), {})
 
 
 def _may(record: dict[str, Any], action: str, target: str) -> bool:

@@ -294,6 +294,10 @@ def restored(run: Run) -> str:
     return run.restored
 
 
+def record(run: Run) -> str:
+    return run.id
+
+
 def snapshot(run: Run) -> str:
     identifier: str = run.snapshot["SnapshotId"]
     return identifier
@@ -303,8 +307,9 @@ REFUSED: Mapping[str, Any] = {"code": "UnauthorizedOperation", "message": "You a
 EFFECTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "throttled": ("throttle", {}),
     "refused": ("fail", REFUSED),
-    "failed inside EC2": ("fail", {"code": "InternalError"}),
+    "failed inside AWS": ("fail", {"code": "InternalError"}),
     "done but answered with an error": ("answer_error", {}),
     "function killed right after it": ("kill", {}),
+    "function killed right before it": ("kill_before", {}),
 }
 """What can go wrong with a call; all but `refused` leave it open whether it was carried out, or pass."""

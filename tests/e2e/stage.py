@@ -262,9 +262,13 @@ class Stage:
         return [message for message in self.news() if subject.items() <= message["subject"].items()]
 
     def failed_events(self) -> list[Any]:
-        """What has failed for good; it stays invisible for a while afterwards."""
-        answer = self.sqs.receive_message(QueueUrl=self.outputs["FailedEventsUrl"], MaxNumberOfMessages=10)
-        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+        """What has failed for good, taken off its queue."""
+        url, found = self.outputs["FailedEventsUrl"], []
+        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
 
     def changes(self, since: int, caller: str = "") -> list[str]:
         """The actions that changed something in EC2 after a mark, in their order; what was only rehearsed left out."""

@@ -20,6 +20,7 @@ from tests.e2e.restore_cases import (
     displaced,
     event,
     instance,
+    record,
     restored,
     snapshot,
 )
@@ -71,7 +72,7 @@ def forward(action: str, effect: str) -> Case:
         before=call(action, fault, FORWARD[action], **more),
         told=BACK if refused else ("RestoreCompleted",),
         made=made if refused else Made.IN_PLACE,
-        answered=not (action == "CreateVolume" and fault == "kill"),
+        answered=not (action == "CreateVolume" and fault.startswith("kill")),
     )
 
 
@@ -130,11 +131,26 @@ def rehearsed(action: str) -> Case:
     )
 
 
+def of_the_table(action: str, effect: str, nth: int) -> Case:
+    """The record itself cannot be written, or has been and nobody knows."""
+    fault, more = EFFECTS[effect]
+    return Case(
+        f"the table's {action} number {nth} {effect}",
+        before=call(action, fault, record, service="dynamodb", caller="AttachVolume", nth=nth, **more),
+    )
+
+
 CASES = [
     *(rehearsed(action) for action in REHEARSED),
     Case("a throttled rehearsal", before=call("StopInstances", "throttle", instance, dry_run=True)),
     *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
     *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS),
+    *(
+        of_the_table("PutItem", effect, nth)
+        for effect in ("failed inside AWS", "done but answered with an error", "function killed right after it")
+        for nth in (1, 3, 5)
+    ),
+    *(of_the_table("TransactWriteItems", effect, 1) for effect in EFFECTS if effect not in {"throttled", "refused"}),
     *(of_event(name, happens) for name in ("createVolume", "stopped", "running") for happens in HAPPENS),
 ]
 

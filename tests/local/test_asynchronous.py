@@ -28,13 +28,15 @@ def attempts(control: Control, mark: int, function: str) -> int:
     return len(control.invocations(mark, function=function))
 
 
+@pytest.mark.parametrize("qualifier", [{}, {"Qualifier": "$LATEST"}], ids=["unqualified", "as SAM does it"])
 def test_an_event_is_retried_and_ends_at_its_destination(
-    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, mark: int
+    aws: LocalAws, control: Control, deploy: Deploy, new_queue: NewQueue, *, mark: int, qualifier: dict[str, str]
 ) -> None:
     failed = new_queue()
     function = deploy(FAIL, may_send(failed))
     aws.client("lambda").put_function_event_invoke_config(
         FunctionName=function.name,
+        **qualifier,
         MaximumRetryAttempts=2,
         DestinationConfig={"OnFailure": {"Destination": failed.arn}},
     )

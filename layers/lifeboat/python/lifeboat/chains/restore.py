@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
-from lifeboat.aws.errors import AwsError
+from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
@@ -88,7 +88,8 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
             if restore is None or not _concerns(request, restore):
                 continue
             try:
-                restore, look_again = _advance(restore, config, context)
+                with translated():  # looks and messages fail in botocore's own words
+                    restore, look_again = _advance(restore, config, context)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
