@@ -25,7 +25,7 @@ LONGEST_PAUSE = 16.0
 MARGIN = 0.97
 """Which part of the rate is used, so that small errors of it do not end in refusals."""
 
-CATCH_UP = 1.0
+CATCH_UP = 3.0
 """Seconds that calls may be late and still be made up for; their tokens have come back meanwhile."""
 
 
