@@ -1,0 +1,432 @@
+"""What each function may do, written down by hand; everything else that can be asked here is forbidden.
+
+A question is what EC2 asks IAM about one resource of a call. Every action of `ON` is asked about every resource of its
+kind by every function, with every way of tagging; what `MAY` does not name must be denied. `MAY` is not made of the
+template: it is what the functions are meant to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.policy_roles import ACCOUNT, REFERENCES, REGION, STACK, TRUSTED, Asked
+
+FOREIGN = "999988887777"
+TABLE = REFERENCES["StateTable.Arn"]
+TOPIC = REFERENCES["NewsTopic"]
+QUEUE = REFERENCES["FailedEvents.Arn"]
+FUNCTIONS = ("TakeSnapshots", "ConfirmSnapshots", "PruneSnapshots", "RestoreVolume", "AttachVolume", "CheckAmiOwner")
+
+type Context = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """May it do this to that? `name` says in words what is special about it."""
+
+    name: str
+    action: str
+    resource: str
+    context: Context = field(default_factory=dict)
+    service: str = ""
+    """The AWS service that asks; nothing if a function does."""
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.name}"
+
+
+def tags(of: str, **named: str) -> dict[str, str]:
+    """Tags as condition keys; `_` in a name stands for the `-` of Lifeboat's own."""
+    return {f"aws:{of}tag/lifeboat:{name.replace('_', '-')}": value for name, value in named.items()}
+
+
+def ec2_arn(kind: str, account: str = ACCOUNT, region: str = REGION, name: str = "1") -> str:
+    owner = "" if kind in {"snapshot", "image"} else account
+    return f"arn:aws:ec2:{region}:{owner}:{kind}/{name}"
+
+
+OURS = {"ec2:owner": ACCOUNT}
+BACKUPS_OWN = {"aws:resourcetag/aws:backup:source-resource": "arn"}
+DLM_ID = {"aws:resourcetag/aws:dlm:lifecycle-policy-id": "policy-1"}
+DLM_MANAGED = {"aws:resourcetag/dlm:managed": "true"}
+OUR_POINT = OURS | tags("resource", stack=STACK, recovery_point="rp-1")
+
+RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
+    "instance": {
+        "an untagged instance": (ec2_arn("instance"), {}),
+        "a selected instance": (ec2_arn("instance"), tags("resource", backup="true")),
+        "an instance selected otherwise": (ec2_arn("instance"), tags("resource", backup="no")),
+        "a target instance": (ec2_arn("instance"), tags("resource", restore_target="true")),
+        "an instance that was a target": (ec2_arn("instance"), tags("resource", restore_target="false")),
+        "a foreign selected target": (
+            ec2_arn("instance", FOREIGN),
+            tags("resource", restore_target="true", backup="true"),
+        ),
+        "a selected target elsewhere": (
+            ec2_arn("instance", region="us-east-1"),
+            tags("resource", restore_target="true", backup="true"),
+        ),
+    },
+    "volume": {
+        "an untagged volume": (ec2_arn("volume"), {}),
+        "a target volume": (ec2_arn("volume"), tags("resource", restore_target="true")),
+        "a volume that was a target": (ec2_arn("volume"), tags("resource", restore_target="false")),
+        "a restored volume": (ec2_arn("volume"), tags("resource", restore="restore-1")),
+        "a restored, displaced volume": (
+            ec2_arn("volume"),
+            tags("resource", restore="restore-1", displaced_by="restore-2"),
+        ),
+        "a displaced volume": (ec2_arn("volume"), tags("resource", displaced_by="restore-2")),
+        "a foreign target volume": (ec2_arn("volume", FOREIGN), tags("resource", restore_target="true", restore="r")),
+        "a target volume elsewhere": (
+            ec2_arn("volume", region="us-east-1"),
+            tags("resource", restore_target="true", restore="r"),
+        ),
+    },
+    "snapshot": {
+        "a recovery point": (ec2_arn("snapshot"), OUR_POINT),
+        "another stack's recovery point": (
+            ec2_arn("snapshot"),
+            OURS | tags("resource", stack="other", recovery_point="rp-2"),
+        ),
+        "a held recovery point": (ec2_arn("snapshot"), OUR_POINT | tags("resource", hold="case 7")),
+        "a shared recovery point": (ec2_arn("snapshot"), OUR_POINT | tags("resource", shared="with Ann")),
+        "a recovery point elsewhere": (ec2_arn("snapshot", region="us-east-1"), OUR_POINT),
+        "an untagged snapshot": (ec2_arn("snapshot"), OURS),
+        "AWS Backup's snapshot": (ec2_arn("snapshot"), OURS | BACKUPS_OWN),
+        "a lifecycle policy's snapshot": (ec2_arn("snapshot"), OURS | DLM_ID),
+        "a lifecycle manager's snapshot": (ec2_arn("snapshot"), OURS | DLM_MANAGED),
+        "a stranger's snapshot": (ec2_arn("snapshot"), {"ec2:owner": FOREIGN}),
+        "a trusted owner's snapshot": (ec2_arn("snapshot"), {"ec2:owner": TRUSTED}),
+        "a trusted owner's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": TRUSTED}),
+    },
+    "image": {
+        "an image": (ec2_arn("image"), {}),
+        "an own image": (ec2_arn("image"), OURS),
+        "an image elsewhere": (ec2_arn("image", region="us-east-1"), OURS),
+    },
+}
+
+ON: Mapping[str, tuple[str, ...]] = {
+    "instance": (
+        *("AttachVolume", "CreateImage", "CreateSnapshots", "DetachVolume", "ModifyInstanceAttribute"),
+        *("RebootInstances", "StartInstances", "StopInstances", "TerminateInstances", "AssociateIamInstanceProfile"),
+    ),
+    "volume": (
+        *("AttachVolume", "CreateSnapshot", "CreateSnapshots", "DeleteVolume", "DetachVolume", "ModifyVolume"),
+        *("ModifyVolumeAttribute", "EnableVolumeIO"),
+    ),
+    "snapshot": (
+        *("CopySnapshot", "CreateVolume", "DeleteSnapshot", "LockSnapshot", "ModifySnapshotAttribute"),
+        *("ModifySnapshotTier", "ResetSnapshotAttribute", "RestoreSnapshotFromRecycleBin", "RestoreSnapshotTier"),
+        "UnlockSnapshot",
+    ),
+    "image": ("DeregisterImage", "GetImageAncestry", "ModifyImageAttribute"),
+}
+
+NO_TAG: Context = {"aws:tagkeys": None}
+
+
+def keyed(*names: str, **named: str) -> dict[str, Any]:
+    """A request that writes, or takes off, Lifeboat's tags of these names."""
+    return {
+        **tags("request", **named),
+        "aws:tagkeys": [f"lifeboat:{name.replace('_', '-')}" for name in (*names, *named)],
+    }
+
+
+ADOPTION = keyed("recovery_point", stack=STACK)
+TAGGINGS: Mapping[str, Context] = {
+    "no tag": NO_TAG,
+    "the tags of a displaced volume": keyed("displaced_by", "displaced_from"),
+    "a displaced volume's tag, and another": keyed("displaced_by", "restore_target"),
+    "the consent tag": keyed("restore_target"),
+    "the selecting tag": keyed("backup"),
+    "a hold": keyed("hold"),
+    "the tags of adoption": ADOPTION,
+    "the tags of adoption and a name": {
+        **ADOPTION,
+        "aws:tagkeys": [*ADOPTION["aws:tagkeys"], "Name"],
+    },
+    "another stack's tags of adoption": keyed("recovery_point", stack="other"),
+    # A condition on the keys that is true of no key at all, with a value that a request cannot carry without its key.
+    "the stack's tag without its key": {**NO_TAG, **tags("request", stack=STACK)},
+}
+CREATIONS: Mapping[str, Context] = {
+    f"{tagging}, at {creation}": {**context, "ec2:createaction": creation}
+    for creation in ("CreateSnapshots", "CreateSnapshot", "CreateVolume", "CopySnapshot", "RunInstances")
+    for tagging, context in {
+        "our stack's tag": keyed(stack=STACK),
+        "another stack's tag": keyed(stack="other"),
+        "a restore's tag": keyed(restore="restore-1"),
+    }.items()
+}
+READS = (
+    *("DescribeInstances", "DescribeInstanceAttribute", "DescribeInstanceStatus", "DescribeVolumes"),
+    *("DescribeSnapshots", "DescribeLockedSnapshots", "DescribeImages", "DescribeInstanceImageMetadata"),
+    *("GetEbsEncryptionByDefault", "DescribeSnapshotAttribute", "GetPasswordData", "GetConsoleOutput"),
+    "DescribeInstanceUserData",
+)
+THROUGH_EC2 = {"kms:viaservice": f"ec2.{REGION}.amazonaws.com"}
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+KMS_USES = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
+TABLE_USES = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+ELSEWHERE: Mapping[str, str] = {
+    "iam:CreateAccessKey": f"arn:aws:iam::{ACCOUNT}:user/admin",
+    "iam:PassRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
+    "iam:PutRolePolicy": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-role",
+    "sts:AssumeRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
+    "lambda:InvokeFunction": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-RestoreVolumeFunction",
+    "lambda:UpdateFunctionCode": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
+    "lambda:AddPermission": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
+    "ebs:GetSnapshotBlock": ec2_arn("snapshot"),
+    "ebs:PutSnapshotBlock": ec2_arn("snapshot"),
+    "ebs:ListSnapshotBlocks": ec2_arn("snapshot"),
+    "ec2:RunInstances": ec2_arn("instance", name="*"),
+    "ec2:DisableEbsEncryptionByDefault": "*",
+    "ec2:DisableSnapshotBlockPublicAccess": "*",
+    "ec2:CreateSnapshot": ec2_arn("snapshot", name="*"),
+    "kms:ScheduleKeyDeletion": KEY,
+    "kms:PutKeyPolicy": KEY,
+    "kms:DisableKey": KEY,
+    "rbin:DeleteRule": f"arn:aws:rbin:{REGION}:{ACCOUNT}:rule/1",
+    "rbin:UpdateRule": f"arn:aws:rbin:{REGION}:{ACCOUNT}:rule/1",
+    "sns:Subscribe": TOPIC,
+    "sns:SetTopicAttributes": TOPIC,
+    "sns:DeleteTopic": TOPIC,
+    "sqs:ReceiveMessage": QUEUE,
+    "sqs:PurgeQueue": QUEUE,
+    "dynamodb:DeleteTable": TABLE,
+    "dynamodb:Scan": TABLE,
+    "dynamodb:UpdateTable": TABLE,
+    "dynamodb:UpdateContinuousBackups": TABLE,
+    "events:DisableRule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/1",
+    "scheduler:DeleteSchedule": f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/1",
+    "cloudformation:DeleteStack": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1",
+    "cloudwatch:DeleteAlarms": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:1",
+    "logs:DeleteLogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:1",
+    "s3:GetObject": "arn:aws:s3:::bucket/key",
+    "secretsmanager:GetSecretValue": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:1",
+    "ssm:SendCommand": ec2_arn("instance"),
+    "backup:DeleteRecoveryPoint": ec2_arn("snapshot"),
+}
+
+
+def questions() -> Iterator[Question]:
+    """Everything that each function is asked."""
+    for kind, named in RESOURCES.items():
+        for name, (arn, context) in named.items():
+            for action in ON[kind]:
+                yield Question(name, f"ec2:{action}", arn, context)
+            for tagging, tagged in TAGGINGS.items():
+                yield Question(f"{tagging} on {name}", "ec2:CreateTags", arn, {**context, **tagged})
+                yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
+    yield from _made()
+    yield from _looks()
+    yield from _keys()
+    yield from _stores()
+    for action, resource in ELSEWHERE.items():
+        yield Question(f"on {resource.rsplit(':', 1)[-1]}", action, resource)
+
+
+def _made() -> Iterator[Question]:
+    for kind in ("snapshot", "volume", "instance"):
+        for tagging, context in CREATIONS.items():
+            yield Question(f"{tagging}, of a new {kind}", "ec2:CreateTags", ec2_arn(kind, name="*"), context)
+            # EC2 sends this key with CreateTags alone, today.
+            yield Question(f"{tagging}, off a new {kind}", "ec2:DeleteTags", ec2_arn(kind, name="*"), context)
+    for tagging, context in {
+        "without a tag": NO_TAG,
+        "with our stack's tag": keyed(stack=STACK),
+        "with another stack's tag": keyed(stack="other"),
+        "with a restore's tag": keyed(restore="restore-1"),
+    }.items():
+        for where, region in (("", REGION), ("elsewhere ", "us-east-1")):
+            new = {kind: ec2_arn(kind, region=region, name="*") for kind in ("snapshot", "volume")}
+            yield Question(f"a new snapshot {where}{tagging}", "ec2:CreateSnapshots", new["snapshot"], context)
+            yield Question(f"a new volume {where}{tagging}", "ec2:CreateVolume", new["volume"], context)
+        yield Question(f"a new snapshot {tagging}", "ec2:CopySnapshot", ec2_arn("snapshot", name="*"), context)
+
+
+def _looks() -> Iterator[Question]:
+    for action in READS:
+        yield Question("here", f"ec2:{action}", "*")
+        yield Question("elsewhere", f"ec2:{action}", "*", {"ec2:region": "us-east-1"})
+
+
+def _keys() -> Iterator[Question]:
+    for action in KMS_USES:
+        yield Question("through EC2", f"kms:{action}", KEY, THROUGH_EC2)
+        yield Question("by itself", f"kms:{action}", KEY)
+        yield Question("through S3", f"kms:{action}", KEY, {"kms:viaservice": f"s3.{REGION}.amazonaws.com"})
+    resource = {"kms:grantisforawsresource": "true"}
+    yield Question("through EC2 for a volume", "kms:CreateGrant", KEY, THROUGH_EC2 | resource)
+    yield Question("through EC2 for anybody", "kms:CreateGrant", KEY, THROUGH_EC2)
+    yield Question("by itself for a volume", "kms:CreateGrant", KEY, resource)
+    yield Question("by itself for anybody", "kms:CreateGrant", KEY)
+    for action in (*KMS_USES, "CreateGrant"):
+        elsewhere = KEY.replace(REGION, "us-east-1")
+        yield Question("through EC2 with a key elsewhere", f"kms:{action}", elsewhere, THROUGH_EC2 | resource)
+    yield Question("through EC2 for a volume", "kms:RevokeGrant", KEY, THROUGH_EC2 | resource)
+
+
+def _stores() -> Iterator[Question]:
+    for action in TABLE_USES:
+        yield Question("of the table", f"dynamodb:{action}", TABLE)
+        yield Question("of another table", f"dynamodb:{action}", TABLE + "2")
+    yield Question("on the topic", "sns:Publish", TOPIC)
+    yield Question("on another topic", "sns:Publish", TOPIC + "2")
+
+
+# --- what they may
+
+_TELL = {"sns:Publish on the topic"}
+_STATE = {f"dynamodb:{action} of the table" for action in TABLE_USES}
+
+
+def _here(*actions: str) -> set[str]:
+    return {f"ec2:{action} here" for action in actions}
+
+
+def _each(actions: tuple[str, ...], *names: str) -> set[str]:
+    return {f"ec2:{action} {name}" for action in actions for name in names}
+
+
+_MAKE_VOLUMES = {
+    "ec2:CreateVolume a new volume with a restore's tag",
+    *(f"ec2:CreateVolume {name}" for name in RESOURCES["snapshot"] if "recovery point" in name and "else" not in name),
+    "ec2:CreateVolume a trusted owner's snapshot",
+    *(
+        f"ec2:CreateTags {tagging}, at CreateVolume, of a new volume"
+        for tagging in ("our stack's tag", "another stack's tag", "a restore's tag")
+    ),
+    *(f"kms:{action} through EC2" for action in KMS_USES),
+    "kms:CreateGrant through EC2 for a volume",
+}
+_SWAP = ("AttachVolume", "DetachVolume")
+_DISPLACED = "the tags of a displaced volume"
+
+MAY: Mapping[str, set[str]] = {
+    "TakeSnapshots": {
+        "ec2:CreateSnapshots a selected instance",
+        *(
+            f"ec2:CreateSnapshots {name}"
+            for name in RESOURCES["volume"]
+            if "elsewhere" not in name and "foreign" not in name
+        ),
+        "ec2:CreateSnapshots a new snapshot with our stack's tag",
+        "ec2:CreateTags our stack's tag, at CreateSnapshots, of a new snapshot",
+        *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeInstanceImageMetadata"),
+        *(_STATE - {"dynamodb:Query of the table"}),
+        *_TELL,
+    },
+    "ConfirmSnapshots": {*_here("DescribeSnapshots"), *_STATE, *_TELL},
+    "PruneSnapshots": {
+        *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeLockedSnapshots"),
+        *_here("DescribeImages"),
+        "ec2:DeleteSnapshot a recovery point",
+        "ec2:CreateTags the tags of adoption on an untagged snapshot",
+        *_TELL,
+    },
+    "RestoreVolume": {
+        *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
+        *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
+        *_each(("GetImageAncestry",), "an image", "an own image"),
+        *_MAKE_VOLUMES,
+        *_STATE,
+        *_TELL,
+    },
+    "AttachVolume": {
+        *_here("DescribeInstances", "DescribeInstanceStatus", "DescribeVolumes"),
+        *_each((*_SWAP, "StopInstances", "StartInstances", "ModifyInstanceAttribute"), "a target instance"),
+        *_each(_SWAP, "a target volume", "a restored volume", "a restored, displaced volume"),
+        f"ec2:CreateTags {_DISPLACED} on a target volume",
+        f"ec2:DeleteTags {_DISPLACED} off a target volume",
+        "ec2:DeleteVolume a restored volume",
+        *_MAKE_VOLUMES,
+        *_STATE,
+        *_TELL,
+    },
+    "CheckAmiOwner": {
+        *_here("DescribeInstances", "DescribeImages", "DescribeInstanceImageMetadata"),
+        *_each(("GetImageAncestry",), "an image", "an own image"),
+        *_TELL,
+    },
+}
+
+# --- the topic and the queue, and who speaks for which AWS service
+
+
+def _spoken(resource: str, action: str) -> Iterator[Question]:
+    home = {"aws:sourceaccount": ACCOUNT}
+    sources = {
+        "an alarm": ("cloudwatch", {**home, "aws:sourcearn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:1"}),
+        "a foreign alarm": (
+            "cloudwatch",
+            {"aws:sourceaccount": FOREIGN, "aws:sourcearn": f"arn:aws:cloudwatch:{REGION}:{FOREIGN}:alarm:1"},
+        ),
+        "an alarm of a foreign account's request": (
+            "cloudwatch",
+            {"aws:sourceaccount": FOREIGN, "aws:sourcearn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:1"},
+        ),
+        "a dashboard": ("cloudwatch", {**home, "aws:sourcearn": f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/1"}),
+        "a rule": ("events", {**home, "aws:sourcearn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/1"}),
+        "a foreign rule": (
+            "events",
+            {"aws:sourceaccount": FOREIGN, "aws:sourcearn": f"arn:aws:events:{REGION}:{FOREIGN}:rule/1"},
+        ),
+        "a rule of a foreign account's request": (
+            "events",
+            {"aws:sourceaccount": FOREIGN, "aws:sourcearn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/1"},
+        ),
+        "a pipe": ("events", {**home, "aws:sourcearn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/1"}),
+        "our topic": ("sns", {**home, "aws:sourcearn": TOPIC}),
+        "another topic": ("sns", {**home, "aws:sourcearn": TOPIC + "2"}),
+        "a service with an alarm's name": (
+            "s3",
+            {**home, "aws:sourcearn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:1"},
+        ),
+        "a service with a rule's name": ("s3", {**home, "aws:sourcearn": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/1"}),
+        "a service with our topic's name": ("s3", {**home, "aws:sourcearn": TOPIC}),
+        "a bucket": ("s3", {**home, "aws:sourcearn": "arn:aws:s3:::bucket"}),
+    }
+    for name, (service, context) in sources.items():
+        yield Question(f"by {name}", action, resource, context, f"{service}.amazonaws.com")
+        yield Question(f"by {name}, to another", action, resource + "2", context, f"{service}.amazonaws.com")
+        yield Question(
+            f"by {name}", action.split(":", maxsplit=1)[0] + ":*", resource, context, f"{service}.amazonaws.com"
+        )
+
+
+DOORS: Mapping[str, tuple[str, str]] = {"NewsTopic": (TOPIC, "sns:Publish"), "FailedEvents": (QUEUE, "sqs:SendMessage")}
+MAY_ENTER: Mapping[str, set[str]] = {
+    "NewsTopic": {"sns:Publish by an alarm"},
+    "FailedEvents": {"sqs:SendMessage by a rule", "sqs:SendMessage by our topic"},
+}
+
+
+def asked_of(owner: str) -> list[Question]:
+    """Every question about a function's role, or about a resource that lets others in."""
+    return list(_spoken(*DOORS[owner])) if owner in DOORS else list(questions())
+
+
+def expected(owner: str) -> set[str]:
+    """What is to be allowed, in the words of its questions."""
+    return MAY_ENTER[owner] if owner in DOORS else MAY[owner]
+
+
+OWNERS = (*FUNCTIONS, *DOORS)
+
+
+def differences(owner: str, policies: Asked, *, first: bool = False) -> list[str]:
+    """Where the answers differ from what is expected; with `first`, only the first."""
+    found = []
+    for question in asked_of(owner):
+        allowed = policies.allow(question.action, question.resource, question.context, question.service)
+        if allowed != (str(question) in expected(owner)):
+            found.append(f"{owner}: {question} is {'allowed' if allowed else 'denied'}")
+            if first:
+                return found
+    return found

@@ -1,0 +1,51 @@
+"""Each function's role may do what it is for and nothing else that anybody thought of."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.security.battery import FUNCTIONS, OWNERS, asked_of, differences, expected
+from tools.docs_template import TEMPLATE, read_template
+from tools.policy_mutations import Mutant, mutants
+from tools.policy_roles import Asked, deployed
+
+POLICIES = deployed(read_template(TEMPLATE.read_text()))
+
+
+def test_everybody_with_a_policy_is_asked():
+    assert set(POLICIES) == set(OWNERS)
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_what_is_expected_is_asked_once(owner):
+    asked = [str(question) for question in asked_of(owner)]
+    assert len(asked) == len(set(asked))
+    assert expected(owner) <= set(asked)
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_no_answer_differs(owner):
+    assert differences(owner, Asked([{"Statement": POLICIES[owner]}])) == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_at_least_a_hundred_calls_are_forbidden(function, capsys):
+    allowed = len(expected(function))
+    forbidden = len(asked_of(function)) - allowed
+    with capsys.disabled():
+        print(f"\n{function}: {forbidden} forbidden questions denied, {allowed} allowed", end="")
+    assert forbidden >= 100
+
+
+def test_a_policy_that_says_less_or_more_is_noticed(capsys):
+    made = list(mutants(POLICIES))
+    survivors = [f"{mutant.owner}: {mutant.change}" for mutant in made if mutant.survives()]
+    with capsys.disabled():
+        print(f"\npolicy mutations: {len(made) - len(survivors)} of {len(made)} noticed", end="")
+    assert len(made) > 200
+    assert survivors == []
+
+
+def test_a_mutant_that_changes_nothing_survives():
+    [owner, *_] = POLICIES
+    assert Mutant(owner, "nothing", POLICIES[owner]).survives()

@@ -1,0 +1,109 @@
+"""What the policies of template.yaml say once they are deployed, and the local AWS's own evaluator to ask them.
+
+Nothing is started: the template's references are put in, and the evaluator is a module of the local AWS's environment.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from tools.docs_template import ROOT, function_statements, resource_statements
+
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+STACK = "lifeboat"
+TRUSTED = "444455556666"
+"""An account whose shared snapshots this stack is deployed to trust."""
+
+REFERENCES: Mapping[str, Any] = {
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::AccountId": ACCOUNT,
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackName": STACK,
+    "StateTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STACK}-StateTable",
+    "NewsTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NewsTopic",
+    "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
+    "TrustedSnapshotOwners": [TRUSTED],
+}
+
+type Statement = dict[str, Any]
+type Policies = dict[str, list[Statement]]
+
+
+def deployed(template: Mapping[str, Any]) -> Policies:
+    """The statements by whose they are: a function (`PruneSnapshots`), or the topic or queue that lets others in.
+
+    What stands under a condition of the stack is there: the widest deployment is the one to be asked.
+    """
+    known = {name: item["Default"] for name, item in template["Parameters"].items()} | dict(REFERENCES)
+    found: Policies = {}
+    for owner, statement in [*function_statements(template), *resource_statements(template)]:
+        found.setdefault(owner, []).append(
+            {key: _put_in(value, known) for key, value in statement.items() if key != "only if"}
+        )
+    return found
+
+
+def _put_in(value: Any, known: Mapping[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_put_in(item, known) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\$\{([^}]+)\}", lambda name: str(known[name[1]]), value)
+    if not isinstance(value, Mapping):
+        return value
+    if set(value) == {"Ref"}:
+        return known[value["Ref"]]
+    if set(value) == {"Fn::GetAtt"}:
+        return known[value["Fn::GetAtt"]]
+    if set(value) == {"Fn::Sub"}:
+        return _put_in(value["Fn::Sub"], known)
+    if set(value) == {"Fn::If"}:
+        return _put_in(value["Fn::If"][1], known)
+    return {_put_in(key, known): _put_in(item, known) for key, item in value.items()}
+
+
+@cache
+def evaluator() -> Any:
+    """The evaluator of policies that the local AWS enforces IAM with; `tools/setup local` brings it."""
+    [path] = (ROOT / ".tools" / "local" / "lib").glob("python3*/site-packages/ministack/core/iam_evaluator.py")
+    specification = importlib.util.spec_from_file_location("local_iam_evaluator", path)
+    assert specification
+    assert specification.loader
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look their module up
+    specification.loader.exec_module(module)
+    return module
+
+
+class Asked:
+    """Policies that have been read once, to be asked many questions."""
+
+    def __init__(self, documents: Sequence[Any]) -> None:
+        self._documents = documents
+        self._parsed = [evaluator().parse_policy_document(document) for document in documents]
+
+    def allow(self, action: str, resource: str, context: Mapping[str, Any], service: str = "") -> bool:
+        """Whether they allow an action on a resource; `service` asks resource policies for an AWS service."""
+        iam = evaluator()
+        keys = {key.lower(): value for key, value in context.items()}
+        question = iam.EvalContext(
+            principal_arn="*" if service else f"arn:aws:sts::{ACCOUNT}:assumed-role/role/session",
+            principal_type="Service" if service else "AssumedRole",
+            principal_account="" if service else ACCOUNT,
+            action=action,
+            resource_arn=resource,
+            region=REGION,
+            service_context={"ec2:region": REGION, **keys},
+        )
+        if service:
+            return any(
+                iam.evaluate_resource_policy(document, question, service=service).decision == "Allow"
+                for document in self._documents
+            )
+        return bool(iam.evaluate(question, self._parsed).decision == "Allow")
