@@ -154,6 +154,12 @@ class Stage:
             self.control.settle()
         return {item["VolumeId"]: item for item in self.recovery_point_snapshots()}
 
+    def point_of(self, machine: Machine) -> str:
+        """The id of a new, good recovery point of a machine."""
+        snapshots = self.back_up(machine.instance_id)
+        [point] = {tags_of(snapshots[volume])["lifeboat:recovery-point"] for volume in machine.volumes.values()}
+        return point
+
     def restore(self, machine: Machine, point: str | Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Ask for a restore; the request's id is the instance's unless told otherwise."""
         ask = {"instance_id": machine.instance_id, "recovery_point": point, "request_id": machine.instance_id, **more}

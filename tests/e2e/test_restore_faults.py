@@ -51,6 +51,9 @@ TURNS_BACK = {
 }
 """What makes a restore turn back, by the call that is refused."""
 
+SEEN_FORWARD = {"failed inside AWS", "function killed right before it"}
+"""Effects that leave both directions with the same: an action noted in the record and not carried out."""
+
 ON_THE_WAY_BACK = {
     # action: (what turns the restore back, whom the call names, the how manieth such call is of the way back)
     "DetachVolume": ("flag", restored, 1),
@@ -144,7 +147,7 @@ CASES = [
     *(rehearsed(action) for action in REHEARSED),
     Case("a throttled rehearsal", before=call("StopInstances", "throttle", instance, dry_run=True)),
     *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
-    *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS),
+    *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS if effect not in SEEN_FORWARD),
     *(
         of_the_table("PutItem", effect, nth)
         for effect in ("failed inside AWS", "done but answered with an error", "function killed right after it")
