@@ -3,7 +3,8 @@ PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/sam/bin:$(PATH)
 export PATH
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION := eu-west-1
-PYTEST_WORKERS ?= auto
+# More than processors: the end-to-end tests wait more than they work.
+PYTEST_WORKERS ?= 4
 
 .PHONY: help demo test check local bench docs lock format clean
 

@@ -85,8 +85,10 @@ def test_a_name_cannot_imitate_the_next_steps(stage: Stage, machine: Machine) ->
 
 
 def test_programs_read_what_the_documents_promise(stage: Stage, machine: Machine) -> None:
-    [completed] = [
-        item for item in stage.told_of(instance_id=machine.instance_id) if item["event"] == "BackupCompleted"
+    stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
+    stage.control.settle()
+    completed = [item for item in stage.told_of(instance_id=machine.instance_id) if item["event"] == "BackupCompleted"][
+        -1
     ]
     assert completed["version"] == "1"
     assert list(completed["details"]["snapshots"].values()) == list(machine.volumes)
