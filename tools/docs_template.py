@@ -203,6 +203,7 @@ _OPERATORS = {
     "StringEquals": "is",
     "StringLike": "is like",
     "StringNotEquals": "is not",
+    "NumericLessThanEquals": "is at most",
     "ArnEquals": "is",
     "ArnLike": "is like",
     "Bool": "is",

@@ -65,6 +65,9 @@ def _put_in(value: Any, known: Mapping[str, Any]) -> Any:
         return _put_in(value["Fn::Sub"], known)
     if set(value) == {"Fn::If"}:
         return _put_in(value["Fn::If"][1], known)
+    if set(value) == {"Fn::Join"}:
+        separator, items = value["Fn::Join"]
+        return separator.join(_put_in(items, known))
     return {_put_in(key, known): _put_in(item, known) for key, item in value.items()}
 
 

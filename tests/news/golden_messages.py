@@ -169,6 +169,12 @@ def messages() -> dict[str, news.News]:
             reason="snap-0aaaaaaaaaaaaaa01 ended in error",
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),
+        news.recovery_point_not_locked(
+            stack=STACK,
+            at=AT,
+            point=point(),
+            reason="snap-0aaaaaaaaaaaaaa01: UnauthorizedOperation: You are not authorized to perform this operation.",
+        ),
         news.snapshots_pruned(
             stack=STACK,
             at=AT,

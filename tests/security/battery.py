@@ -224,6 +224,7 @@ def questions() -> Iterator[Question]:
                 yield Question(f"{tagging} on {name}", "ec2:CreateTags", arn, {**context, **tagged})
                 yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
     yield from _made()
+    yield from _locks()
     yield from _looks()
     yield from _keys()
     yield from _stores()
@@ -248,6 +249,14 @@ def _made() -> Iterator[Question]:
             yield Question(f"a new snapshot {where}{tagging}", "ec2:CreateSnapshots", new["snapshot"], context)
             yield Question(f"a new volume {where}{tagging}", "ec2:CreateVolume", new["volume"], context)
         yield Question(f"a new snapshot {tagging}", "ec2:CopySnapshot", ec2_arn("snapshot", name="*"), context)
+
+
+def _locks() -> Iterator[Question]:
+    for name, (arn, context) in RESOURCES["snapshot"].items():
+        for days in ("1", "7", "8", "36500"):
+            about = {**context, "ec2:snapshotlockduration": days}
+            yield Question(f"for {days} days on {name}", "ec2:LockSnapshot", arn, about)
+            yield Question(f"locked for {days} days: {name}", "ec2:UnlockSnapshot", arn, about)
 
 
 def _looks() -> Iterator[Question]:
@@ -322,7 +331,16 @@ MAY: Mapping[str, set[str]] = {
         *(_STATE - {"dynamodb:Query of the table"}),
         *_TELL,
     },
-    "ConfirmSnapshots": {*_here("DescribeSnapshots"), *_STATE, *_TELL},
+    "ConfirmSnapshots": {
+        *_here("DescribeSnapshots", "DescribeLockedSnapshots"),
+        *(
+            f"ec2:LockSnapshot for {days} days on {name}"
+            for days in (1, 7)  # LockDays is 7
+            for name in ("a recovery point", "a held recovery point", "a shared recovery point")
+        ),
+        *_STATE,
+        *_TELL,
+    },
     "PruneSnapshots": {
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeLockedSnapshots"),
         *_here("DescribeImages"),

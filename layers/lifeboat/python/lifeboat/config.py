@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from lifeboat.model import Selector
+from lifeboat.rules.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
 
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
 DEFAULT_TIME_ZONE = "UTC"
@@ -41,6 +42,7 @@ class Config:
     allowed_images: tuple[str, ...] = ()
     trusted_product_codes: tuple[str, ...] = ()
     trusted_snapshot_owners: tuple[str, ...] = ()
+    locks: LockSettings = field(default_factory=LockSettings)
     kms_key_id: str | None = None
     encrypt_restored: bool = True
     deadlines: Mapping[str, timedelta] = field(default_factory=dict)
@@ -75,9 +77,21 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
         trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
         trusted_snapshot_owners=_list(variables, "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS"),
+        locks=_locks(variables),
         kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
         encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
         deadlines=_deadlines(variables),
+    )
+
+
+def _locks(variables: Mapping[str, str]) -> LockSettings:
+    mode = variables.get("LIFEBOAT_LOCK_MODE") or NO_LOCKS
+    if mode not in MODES:
+        raise ConfigError(f"environment variable LIFEBOAT_LOCK_MODE is {mode!r}, expected one of {', '.join(MODES)}")
+    return LockSettings(
+        mode=mode,
+        days=int(_number(variables, "LIFEBOAT_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
+        cool_off_hours=int(_number(variables, "LIFEBOAT_LOCK_COOL_OFF_HOURS", 0, least=0, most=MOST_COOL_OFF_HOURS)),
     )
 
 

@@ -38,6 +38,7 @@ SEVERITIES = {
     "BackupStarted": "info",
     "BackupCompleted": "info",
     "BackupFailed": "critical",
+    "RecoveryPointNotLocked": "critical",
     "SnapshotsPruned": "info",
     "RecoveryPointsAdopted": "info",
     "RestoreStarted": "info",
@@ -266,6 +267,22 @@ def backup_failed(
             "Mend the cause, then back up by hand: invoke TakeSnapshotsFunction with "
             + (f'{{"instance_ids": ["{instance_id}"]}}.' if instance_id else "the instance's id."),
             "Earlier recovery points are untouched.",
+        ),
+    )
+
+
+def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint, reason: str) -> News:
+    """RecoveryPointNotLocked: a good recovery point should be locked and is not, or not each of its snapshots."""
+    return News(
+        event="RecoveryPointNotLocked",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=_sentence(f"Recovery point {point.id} is good but not locked: {reason}"),
+        details={"reason": reason, **_some([member.snapshot.id for member in point.members], "snapshots")},
+        next_steps=(
+            "Mend the cause; a day long the sweep tries again every minute, if the cause may pass.",
+            "See what is locked: aws ec2 describe-locked-snapshots.",
         ),
     )
 

@@ -30,6 +30,7 @@ from lifeboat.model import (
     UntagDisplaced,
     Volume,
 )
+from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
@@ -135,6 +136,16 @@ def locked_snapshot_ids() -> frozenset[str]:
         token = answer.get("NextToken")
         if not token:
             return frozenset(locked)
+
+
+def ever_locked(ids: Sequence[str]) -> frozenset[str]:
+    """Which of these own snapshots carry a lock or carried one: EC2 lists an expired lock, too. Raises AwsError."""
+    found: set[str] = set()
+    with translated():
+        for some in batched(sorted(set(ids)), IDS, strict=False):
+            answer = clients.ec2_reads().describe_locked_snapshots(SnapshotIds=list(some))
+            found.update(item["SnapshotId"] for item in answer["Snapshots"])
+    return frozenset(found)
 
 
 def image_snapshot_ids() -> frozenset[str]:
@@ -414,6 +425,14 @@ def delete_snapshot(snapshot_id: str) -> None:
     """Delete one snapshot. Raises AwsError; deleting one that is gone says `InvalidSnapshot.NotFound`."""
     with translated():
         clients.ec2_writes().delete_snapshot(SnapshotId=snapshot_id)
+
+
+def lock_snapshot(snapshot_id: str, lock: Lock) -> None:
+    """Lock one snapshot, for whole days from now on. Raises AwsError."""
+    cool_off: Any = {"CoolOffPeriod": lock.cool_off_hours} if lock.cool_off_hours else {}
+    mode: Any = lock.mode
+    with translated():
+        clients.ec2_writes().lock_snapshot(SnapshotId=snapshot_id, LockMode=mode, LockDuration=lock.days, **cool_off)
 
 
 def tag_snapshot(snapshot_id: str, tags: Tags) -> None:

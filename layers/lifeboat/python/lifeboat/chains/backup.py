@@ -16,6 +16,7 @@ from lifeboat import news
 from lifeboat.aws import backups, clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.locking import Locking, lock
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
 from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
@@ -179,7 +180,11 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
         verdict = confirm(point_id, found.get(point_id), begun_at=begun.get(point_id), now=clock.now())
         if isinstance(verdict, Completed):
             message = news.backup_completed(stack=config.stack, at=clock.now(), point=verdict.point)
-            _settle(point_id, message, config, context)
+            locking = lock(verdict.point, config)
+            if _tell_once("told", point_id, message, config, context) and not locking.again:
+                backups.close_backup(config.table, point_id)
+            if locking.worth_telling:
+                _tell_not_locked(verdict.point, locking, config, context)
             answer["completed"].append(point_id)
         elif isinstance(verdict, Failed):
             members = verdict.point.members if verdict.point else ()
@@ -205,6 +210,11 @@ def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
         for snapshot in (ec2.snapshots(snapshot_ids).values() if snapshot_ids else ())
         if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
     }
+
+
+def _tell_not_locked(point: RecoveryPoint, locking: Locking, config: Config, context: LambdaContext | None) -> None:
+    message = news.recovery_point_not_locked(stack=config.stack, at=clock.now(), point=point, reason=locking.problem)
+    _tell_once("told-not-locked", point.id, message, config, context)
 
 
 def _settle(point_id: str, message: news.News, config: Config, context: LambdaContext | None) -> None:

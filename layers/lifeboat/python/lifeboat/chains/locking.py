@@ -1,0 +1,60 @@
+"""Locks: a recovery point that has been found good is put out of everybody's reach, if the stack was asked to.
+
+What carries a lock, or carried one, is left alone, so asking again changes nothing. A refusal hinders no news: the
+recovery point is good all the same, and the sweep tries again for TRIED_FOR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lifeboat.aws import clock, ec2
+from lifeboat.aws.errors import AwsError
+from lifeboat.config import Config
+from lifeboat.model import RecoveryPoint
+from lifeboat.rules.locks import NoLock, lock_for
+
+TRIED_FOR = timedelta(hours=26)
+"""How long after a recovery point was taken the sweep tries again: longer than a large first snapshot takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locking:
+    """What came of it: why a lock that was wanted is not there, and whether the sweep shall try again.
+
+    A problem that `passes` (a throttled call, a lost answer) is not worth a message while it is tried again.
+    """
+
+    problem: str = ""
+    again: bool = False
+    passes: bool = False
+
+    @property
+    def worth_telling(self) -> bool:
+        """Whether somebody has to know."""
+        return bool(self.problem) and not (self.again and self.passes)
+
+
+def lock(point: RecoveryPoint, config: Config) -> Locking:
+    """Lock every snapshot of a good recovery point that never had a lock."""
+    decided = lock_for(config.locks, taken_at=point.taken_at, grace=config.grace, now=clock.now())
+    if isinstance(decided, NoLock):
+        return Locking(decided.reason if decided.wanted else "")
+    ids = [member.snapshot.id for member in point.members]
+    problems: dict[str, AwsError] = {}
+    try:
+        had = ec2.ever_locked(ids)
+    except AwsError as problem:
+        problems, had = {"DescribeLockedSnapshots": problem}, frozenset(ids)
+    for snapshot_id in ids:
+        if snapshot_id not in had:
+            try:
+                ec2.lock_snapshot(snapshot_id, decided)
+            except AwsError as problem:
+                problems[snapshot_id] = problem
+    return Locking(
+        "; ".join(f"{where}: {problem}" for where, problem in problems.items()),
+        again=bool(problems) and clock.now() - point.taken_at < TRIED_FOR,
+        passes=all(problem.throttled or not problem.answered for problem in problems.values()),
+    )

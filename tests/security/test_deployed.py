@@ -1,0 +1,136 @@
+"""The deployed stack, IAM enforced: the roles that it really has, calls with a role's own credentials, and locks."""
+
+from __future__ import annotations
+
+import json
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.session import HOME_ACCOUNT, REGION, LocalAws
+from tests.e2e.stage import DELAYS, SETTINGS, Stage
+from tests.security.battery import FUNCTIONS, differences
+from tools.policy_roles import TRUSTED, Asked
+
+PARAMETERS = {
+    "LockMode": "governance",
+    "RecycleBinDays": "14",
+    "TrustedSnapshotOwners": TRUSTED,
+}
+
+
+@pytest.fixture(scope="module")
+def stage():
+    with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
+        yield Stage(aws, PARAMETERS)
+
+
+def role_of(stage, function):
+    name = stage.outputs[f"{function}Function"]
+    return stage.aws.client("lambda").get_function_configuration(FunctionName=name)["Role"]
+
+
+def documents(stage, function):
+    """The policies of a deployed role, with this deployment's table and topic under the battery's names for them."""
+    iam = stage.aws.client("iam")
+    role = role_of(stage, function).rsplit("/", 1)[-1]
+    found = [
+        iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    ]
+    for attached in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        arn = attached["PolicyArn"]
+        if arn.startswith("arn:aws:iam::aws:"):  # SAM's: logs and traces
+            assert arn.rsplit("/", 1)[-1] in {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+            continue
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        found.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+    text = json.dumps([json.loads(item) if isinstance(item, str) else item for item in found])
+    text = text.replace(stage.outputs["NewsTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NewsTopic")
+    return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_deployed_role_is_what_the_template_says(stage, function):
+    found = documents(stage, function)
+    assert len(found) >= 2
+    assert differences(function, Asked(found)) == []
+
+
+def client_of(stage, function, service="ec2"):
+    taken = stage.aws.client("sts").assume_role(RoleArn=role_of(stage, function), RoleSessionName="thief")
+    keys = taken["Credentials"]
+    return boto3.client(
+        service,
+        region_name=REGION,
+        endpoint_url=stage.aws.endpoint,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+
+
+def refused(call, **arguments):
+    with pytest.raises(ClientError) as refusal:
+        call(**arguments)
+    return refusal.value.response["Error"]["Code"]
+
+
+@pytest.fixture(scope="module")
+def machine(stage):
+    [machine] = stage.launch(tags={"lifeboat:backup": "true"}, volume_tags={})
+    stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
+    stage.control.settle()
+    stage.sweep("ConfirmSnapshotsFunction")
+    return machine
+
+
+def test_a_confirmed_recovery_point_is_locked(stage, machine):
+    mine = [item["SnapshotId"] for item in stage.recovery_point_snapshots()]
+    locked = stage.ec2.describe_locked_snapshots(SnapshotIds=mine)["Snapshots"]
+    assert {item["SnapshotId"] for item in locked} == set(mine)
+    assert {(item["LockState"], item["LockDuration"]) for item in locked} == {("governance", 7)}
+    assert mine
+    created = [item["LockCreatedOn"] for item in locked]
+    stage.sweep("ConfirmSnapshotsFunction")
+    again = stage.ec2.describe_locked_snapshots(SnapshotIds=mine)["Snapshots"]
+    assert [item["LockCreatedOn"] for item in again] == created
+    assert refused(stage.ec2.delete_snapshot, SnapshotId=mine[0])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_thief_of_the_role_is_refused(stage, machine, function):
+    thief = client_of(stage, function)
+    snapshot = stage.recovery_point_snapshots()[0]["SnapshotId"]
+    instance, volume = machine.instance_id, machine.volume_id
+    permission = {"Add": [{"UserId": "999988887777"}]}
+    lock = {"LockMode": "governance", "LockDuration": 8}
+    asked = [
+        (thief.modify_snapshot_attribute, {"SnapshotId": snapshot, "CreateVolumePermission": permission}),
+        (thief.unlock_snapshot, {"SnapshotId": snapshot}),
+        (thief.lock_snapshot, {"SnapshotId": snapshot, **lock}),
+        (thief.copy_snapshot, {"SourceSnapshotId": snapshot, "SourceRegion": REGION}),
+        (thief.create_tags, {"Resources": [snapshot], "Tags": [{"Key": "lifeboat:hold", "Value": "x"}]}),
+        (thief.create_tags, {"Resources": [instance], "Tags": [{"Key": "lifeboat:restore-target", "Value": "true"}]}),
+        (thief.create_tags, {"Resources": [volume], "Tags": [{"Key": "lifeboat:restore", "Value": "x"}]}),
+        (thief.delete_tags, {"Resources": [snapshot], "Tags": [{"Key": "lifeboat:stack"}]}),
+        (thief.delete_volume, {"VolumeId": volume}),
+        (thief.detach_volume, {"VolumeId": volume}),
+        (thief.detach_volume, {"VolumeId": volume, "InstanceId": instance}),
+        (thief.stop_instances, {"InstanceIds": [instance]}),
+        (thief.terminate_instances, {"InstanceIds": [instance]}),
+        (thief.create_snapshot, {"VolumeId": volume}),
+        (thief.create_snapshots, {"InstanceSpecification": {"InstanceId": instance}}),
+        (thief.create_volume, {"SnapshotId": snapshot, "AvailabilityZone": f"{REGION}a"}),
+        (thief.modify_instance_attribute, {"InstanceId": instance, "UserData": {"Value": b"x"}}),
+    ]
+    codes = {f"{call.__name__} {arguments}": refused(call, **arguments) for call, arguments in asked}
+    assert set(codes.values()) == {"UnauthorizedOperation"}, codes
+
+
+def test_the_function_that_may_delete_deletes_no_locked_one(stage, machine):
+    thief = client_of(stage, "PruneSnapshots")
+    snapshot = stage.recovery_point_snapshots()[0]["SnapshotId"]
+    assert refused(thief.delete_snapshot, SnapshotId=snapshot) != "UnauthorizedOperation"
+    assert stage.recovery_point_snapshots()
