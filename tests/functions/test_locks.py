@@ -49,8 +49,13 @@ def locks(world, monkeypatch):
     return made
 
 
+def news_of(world):
+    """By event: two messages of one moment come in either order."""
+    return sorted(world.news(), key=lambda message: message["event"])
+
+
 def told(world):
-    return [message["event"] for message in world.news()]
+    return [message["event"] for message in news_of(world)]
 
 
 def test_each_snapshot_is_locked_once(world, locks):
@@ -77,7 +82,7 @@ def test_a_lock_that_cannot_be_is_told_once_and_tried_again(world, locks):
     locks.refusals = [DENIED] * 4
     world.invoke("confirm_snapshots", SWEEP)
     world.invoke("confirm_snapshots", SWEEP)
-    completed, not_locked = world.news()
+    completed, not_locked = news_of(world)
     assert completed["event"] == "BackupCompleted"
     assert not_locked["event"] == "RecoveryPointNotLocked"
     assert "UnauthorizedOperation" in not_locked["summary"]
@@ -108,7 +113,7 @@ def test_a_grace_shorter_than_a_day_is_told_and_not_tried_again(world, locks, mo
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "0")
     door.forget()
     world.invoke("confirm_snapshots", SWEEP)
-    _, not_locked = world.news()
+    _, not_locked = news_of(world)
     assert "expected LockDays, or more GraceHours" in not_locked["summary"]
     assert world.invoke("confirm_snapshots", SWEEP)["completed"] == []
     assert locks.put == {}
