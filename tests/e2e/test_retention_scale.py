@@ -140,6 +140,25 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
     assert left(stage) == all_of(points[:KEPT], disks=2)
 
 
+def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
+    points = seeded(stage, KEPT + 60)
+    before = len(stage.news())
+    mark = stage.control.mark()
+    stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
+    for _ in range(2):
+        local_stack.invoke(stage.aws, stage.outputs[PRUNE], {}, asynchronous=True)
+    stage.control.settle(timeout=60)
+    assert left(stage) == all_of(points[:KEPT])
+    asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
+    assert len(asked) > len(set(asked)), "both have asked for some"
+    details = [message["details"] for message in stage.news()[before:]]
+    told = [entry["recovery_point"] for found in details for entry in found["deleted"]]
+    cut = sum(found.get("deleted_not_listed", 0) for found in details)
+    assert len(told) + cut == 60
+    assert len(told) == len(set(told)), "each is told by the run that deleted it"
+    assert all(found["refused"] == [] for found in details)
+
+
 def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> None:
     points = seeded(stage, KEPT + 150)
     lambda_ = stage.aws.client("lambda")

@@ -146,16 +146,18 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
     def refuse(snapshot_id):
         if snapshot_id == history[-1]:
             raise AwsError("InvalidSnapshot.InUse", "in use by ami-1", answered=True)
-        if snapshot_id == history[-2]:
+        if snapshot_id in history[-3:-1]:  # another run was quicker; the right hangs on tags that are gone as well
             real(snapshot_id)
-            raise AwsError("InvalidSnapshot.NotFound", "gone", answered=True)
+            code = "InvalidSnapshot.NotFound" if snapshot_id == history[-2] else "UnauthorizedOperation"
+            raise AwsError(code, "gone", answered=True)
         real(snapshot_id)
 
     monkeypatch.setattr(ec2, "delete_snapshot", refuse)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
-    assert history[-2] not in left(world)
+    assert left(world).isdisjoint(history[-3:-1])
     assert len(answer["refused"]) == 1
+    assert {"rp-27", "rp-28"}.isdisjoint(entry["recovery_point"] for entry in answer["deleted"])
     [told] = world.news()
     assert told["severity"] == "warning"
     assert "InvalidSnapshot.InUse" in str(told["details"]["refused"])

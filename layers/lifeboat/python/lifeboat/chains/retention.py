@@ -175,11 +175,12 @@ class _Run:
             try:
                 self.calls.make(partial(ec2.delete_snapshot, member.snapshot.id))
             except AwsError as problem:
-                if problem.code == "InvalidSnapshot.NotFound":
-                    continue
-                if problem.answered or member.snapshot.id in ec2.snapshots([member.snapshot.id]):
+                if member.snapshot.id in ec2.snapshots([member.snapshot.id]):
                     message = f"{problem.message} ({member.snapshot.id})"
                     raise AwsError(problem.code, message, answered=problem.answered) from problem
+                # It is gone. EC2 says so, or that we have no right: that hangs on tags, which are gone as well.
+                if problem.answered:
+                    continue  # another run has deleted it
             deleted = True  # also if only the answer was lost
         return deleted
 
