@@ -92,7 +92,7 @@ CASES = [
         before=flags(capacity_refusals=-1),
         meanwhile=once(told_as_failed, flags(capacity_refusals=0)),
         told=FAILED_FIRST,
-        made=Made.KEPT,
+        made=Made.DELETED,
     ),
     Case("falls back to stopped once", before=flags(falls_back=1)),
     Case("falls back to stopped three times", before=flags(falls_back=3), told=BACK, made=Made.KEPT),

@@ -68,13 +68,11 @@ ON_THE_WAY_BACK = {
 def forward(action: str, effect: str) -> Case:
     fault, more = EFFECTS[effect]
     refused = effect == "refused"
-    # Before its start was refused the restore had noted that it would be started on the restored volume.
-    made = Made.KEPT if action == "StartInstances" else Made.DELETED
     return Case(
         f"{action} {effect}",
         before=call(action, fault, FORWARD[action], **more),
         told=BACK if refused else ("RestoreCompleted",),
-        made=made if refused else Made.IN_PLACE,
+        made=Made.DELETED if refused else Made.IN_PLACE,
         answered=not (action == "CreateVolume" and fault.startswith("kill")),
     )
 

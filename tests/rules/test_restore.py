@@ -537,12 +537,14 @@ def test_no_capacity_is_told_once_and_not_counted_as_a_start() -> None:
     started = next_step(record(**TOUCHED, restored=R), look("stopped", **SWAPPED), NOW).restore
     refused = after_failure(started, START, Refused("InsufficientInstanceCapacity"), NOW)
     assert (started.starts, refused.starts, refused.direction) == (1, 0, Direction.FORWARD)
+    assert (started.started_on_restored, refused.started_on_restored) == (True, False)
     assert after_failure(refused, START, Refused("InsufficientInstanceCapacity"), NOW).timeline == refused.timeline
     again = next_step(refused, look("stopped", **SWAPPED), LATER)
     assert again.action == START
     turned = next_step(refused, look("stopped", **SWAPPED), MUCH_LATER)
     assert turned.restore.direction is Direction.ROLLBACK
     assert turned.action == DetachVolume(R, TARGET, "/dev/sdh")
+    assert not turned.restore.started_on_restored  # it turned instead of asking
     assert "EC2 said InsufficientInstanceCapacity" in (turned.restore.failure or "")
 
 
@@ -551,6 +553,16 @@ def test_a_throttled_start_is_not_counted_as_one_that_fell_back() -> None:
     throttled = after_failure(started, START, Throttled(), NOW)
     assert (started.starts, throttled.starts) == (1, 0)
     assert after_failure(started, START, Unknown("timed out"), NOW).starts == 1
+
+
+def test_what_may_have_been_started_on_is_kept_though_a_later_start_is_refused() -> None:
+    started = next_step(record(**TOUCHED, restored=R), look("stopped", **SWAPPED), NOW).restore
+    lost = after_failure(started, START, Unknown("timed out"), NOW)
+    again = next_step(lost, look("stopped", **SWAPPED), LATER).restore
+    refused = Refused("InsufficientInstanceCapacity")
+    assert after_failure(again, START, refused, LATER).started_on_restored
+    by_somebody = after_failure(started, START, Refused("IncorrectInstanceState"), NOW)
+    assert by_somebody.started_on_restored
 
 
 def test_a_refused_initialization_rate_is_given_up_not_the_volume() -> None:

@@ -415,8 +415,7 @@ def after_rehearsal(restore: Restore, refused: Sequence[tuple[Change, str]], now
 def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datetime) -> Restore:
     """The record after an action was not carried out, or perhaps was. Save it, then look and ask `next_step` again."""
     if isinstance(refusal, Throttled) and isinstance(action, StartInstance):
-        # Nothing was done. Only starts that EC2 accepted tell that the instance falls back.
-        return replace(restore, starts=max(0, restore.starts - 1))
+        return _not_started(restore)
     if not isinstance(refusal, Refused):
         return restore  # nothing is known but that it was asked: look, and ask again in a moment
     said = f"{_verb(action)}: {refusal.code}" + (f": {refusal.message}" if refusal.message else "")
@@ -430,7 +429,7 @@ def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datet
             # A tag too many is no reason to call a roll-back failed.
             return _told(replace(restore, tags_left=True), now, said)
         case StartInstance():
-            restore = replace(restore, starts=max(0, restore.starts - 1))
+            restore = _not_started(restore, surely=refusal.code in CAPACITY | NOT_ALLOWED)
             if refusal.code in CAPACITY:
                 told = restore.timeline and restore.timeline[-1].text == said
                 return restore if told else _told(restore, now, said)
@@ -441,6 +440,18 @@ def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datet
     if restore.direction is Direction.FORWARD:
         return _turned(restore, now, said)
     return replace(_told(restore, now, said), blocked=said)
+
+
+def _not_started(restore: Restore, *, surely: bool = True) -> Restore:
+    """The record after EC2 did not start the instance. Only starts that it accepted tell that the instance falls back.
+
+    If all were refused, and that in words that leave no doubt, nothing ran on the restored volumes. Should somebody
+    else have started the instance, the next look tells.
+    """
+    starts = max(0, restore.starts - 1)
+    forward = restore.direction is Direction.FORWARD
+    started = restore.started_on_restored and not (forward and surely and not starts)
+    return replace(restore, starts=starts, started_on_restored=started)
 
 
 def _is_not_now(action: Change, refusal: Refused) -> bool:
@@ -801,7 +812,10 @@ def _start(s: _Situation, why: str) -> Step:
     started = s.restore.started_on_restored or any(s.of_restored(item) is _Place.HERE for item in s.restore.volumes)
     # Beyond MAX_STARTS only a failed roll-back goes on, and its count tells nobody anything.
     starts = min(s.restore.starts + 1, MAX_STARTS)
-    return _do(s.with_restore(replace(s.restore, started_on_restored=started, starts=starts)), _S.START, action, why)
+    step = _do(s, _S.START, action, why)
+    if step.action != action:  # too late: it turns back without having asked
+        return step
+    return replace(step, restore=replace(step.restore, started_on_restored=started, starts=starts))
 
 
 def _detach(s: _Situation, volume: Volume | None, why: str) -> Step:
