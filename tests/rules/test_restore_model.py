@@ -565,11 +565,10 @@ WRITTEN = {(here, there) for here, ways in WAYS.items() for there in ways}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_every_path_is_safe_and_ends(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_path_is_safe_and_ends(scenario: Scenario, show_figure: Callable[[str], None]) -> None:
     found = walk(scenario)
     assert scenario.people or found.edges <= WRITTEN
-    with capsys.disabled():
-        print(f"\n  {scenario.name}: {len(found.states)} states, {found.moves} moves")
+    show_figure(f"restore, {scenario.name}: {len(found.states)} states, {found.moves} moves")
     all_end(found, benign, ends)
     all_end(found, stuck, ends)
 

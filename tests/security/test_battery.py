@@ -29,19 +29,17 @@ def test_no_answer_differs(owner):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_at_least_a_hundred_calls_are_forbidden(function, capsys):
+def test_at_least_a_hundred_calls_are_forbidden(function, show_figure):
     allowed = len(expected(function))
     forbidden = len(asked_of(function)) - allowed
-    with capsys.disabled():
-        print(f"\n{function}: {forbidden} forbidden questions denied, {allowed} allowed", end="")
+    show_figure(f"rights of {function}: {forbidden} forbidden questions denied, {allowed} allowed")
     assert forbidden >= 100
 
 
-def test_a_policy_that_says_less_or_more_is_noticed(capsys):
+def test_a_policy_that_says_less_or_more_is_noticed(show_figure):
     made = list(mutants(POLICIES))
     survivors = [f"{mutant.owner}: {mutant.change}" for mutant in made if mutant.survives()]
-    with capsys.disabled():
-        print(f"\npolicy mutations: {len(made) - len(survivors)} of {len(made)} noticed", end="")
+    show_figure(f"policy mutations: {len(made) - len(survivors)} of {len(made)} noticed")
     assert len(made) > 200
     assert survivors == []
 
