@@ -23,7 +23,8 @@ PARAMETERS = {
 @pytest.fixture(scope="module")
 def stage():
     with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
-        yield Stage(aws, PARAMETERS)
+        key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+        yield Stage(aws, {**PARAMETERS, "KmsKeyArn": key})
 
 
 def role_of(stage, function):

@@ -256,6 +256,33 @@ def test_outputs_say_what_to_do_next():
 
 def test_the_table_outlives_the_stack():
     table = RESOURCES["StateTable"]
-    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["DeletionPolicy"] == "Retain"
+    assert table["Properties"]["DeletionProtectionEnabled"] is True
     assert table["UpdateReplacePolicy"] == "Retain"
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_one_key_encrypts_whatever_is_kept():
+    key = {"Fn::If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
+    kept = {"AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
+    for name, resource in RESOURCES.items():
+        if resource["Type"] in kept:
+            properties = resource["Properties"]
+            found = [*properties.values(), *properties.get("SSESpecification", {}).values()]
+            assert key in found, f"{name} has no key"
+    queue = RESOURCES["FailedEvents"]["Properties"]
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}  # SQS takes one of the two
+    assert "alias/aws/" not in json.dumps(RESOURCES)  # CloudWatch could not use it, and alarms would fall silent
+
+
+def test_what_is_deleted_comes_back_from_the_bin_only_if_that_is_asked_for():
+    rule = RESOURCES["RecoveryPointsBin"]
+    assert rule["Condition"] == "HasRecycleBin"
+    assert rule["Properties"]["ResourceType"] == "EBS_SNAPSHOT"
+    assert rule["Properties"]["ResourceTags"] == [
+        {"ResourceTagKey": "lifeboat:stack", "ResourceTagValue": {"Ref": "AWS::StackName"}}
+    ]
+    assert rule["Properties"]["RetentionPeriod"] == {
+        "RetentionPeriodUnit": "DAYS",
+        "RetentionPeriodValue": {"Ref": "RecycleBinDays"},
+    }
