@@ -24,12 +24,13 @@ test:  ## all tests, with branch coverage of layers/ and functions/
 	@python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
 check:  ## what CI checks beyond tests
-	@tools/setup dev sam
+	@tools/setup dev sam checkov
 	ruff check .
 	ruff format --check .
 	mypy layers/lifeboat/python/lifeboat functions/*/app.py
 	sam validate --lint
 	cfn-lint template.yaml
+	.tools/checkov/bin/checkov --config-file .checkov.yaml
 	python tools/generate_docs.py --check
 
 docs:  ## write the generated parts of the docs anew
@@ -42,7 +43,7 @@ bench:  ## what it costs and how it scales
 
 lock:  ## pin and hash the requirements anew
 	@tools/setup dev
-	@for name in requirements/dev requirements/sam requirements/local layers/lifeboat/python/requirements; do \
+	@for name in requirements/dev requirements/sam requirements/local requirements/checkov layers/lifeboat/python/requirements; do \
 		.tools/uv/bin/uv pip compile --quiet --python-version 3.13 --universal --generate-hashes --no-header \
 			--no-emit-index-url --no-annotate $$name.in -o $$name.txt || exit 1; done
 
