@@ -41,7 +41,8 @@ SPEED = 15
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with staged({"Retention": f"last={KEPT}", "MaximumDeletePercent": "100", "GraceHours": "0"}) as made:
+    parameters = {"MaximumDeletePercent": "100", "GraceHours": "0", "AllowAdoption": "true"}
+    with staged({"Retention": f"last={KEPT}", **parameters}) as made:
         yield made
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
+from lifeboat import door
 from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains import adoption, paced
@@ -29,6 +30,8 @@ def legacy(world, monkeypatch):
     monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
     monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     monkeypatch.setattr(clock, "wait", lambda _: None)
+    monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "true")
+    door.forget()
     volume_id = world.volume_of(world.launch())
     made = []
     for day in range(DAYS):
@@ -171,3 +174,14 @@ def test_a_long_answer_is_cut_and_counted(world, legacy, monkeypatch):
     monkeypatch.setattr(adoption, "LISTED", 5)
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": legacy[0]}})
     assert (len(answer["adopt"]), answer["adopt_not_listed"]) == (5, 15)
+
+
+def test_without_the_parameter_a_preview_says_so_and_confirming_is_refused(world, legacy, monkeypatch):
+    volume_id, _ = legacy
+    monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "false")
+    door.forget()
+    preview = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}})
+    assert "AllowAdoption=true" in preview["next"]
+    answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
+    assert answer["refused"].startswith("confirm is true, expected false: this stack may not adopt.")
+    assert left(world) == set()

@@ -15,6 +15,7 @@ from tools.policy_roles import TRUSTED, Asked
 
 PARAMETERS = {
     "LockMode": "governance",
+    "AllowAdoption": "true",
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
 }

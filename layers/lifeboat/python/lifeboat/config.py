@@ -38,6 +38,7 @@ class Config:
     grace: timedelta = timedelta(days=1)
     orphan_keep: int = 0
     failed_after: timedelta = timedelta(days=7)
+    may_adopt: bool = False
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
     trusted_product_codes: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         grace=timedelta(hours=_number(variables, "LIFEBOAT_GRACE_HOURS", 24, least=0, most=24 * 365)),
         orphan_keep=int(_number(variables, "LIFEBOAT_ORPHAN_KEEP", 0, least=0, most=1000)),
         failed_after=timedelta(days=_number(variables, "LIFEBOAT_FAILED_AFTER_DAYS", 7, least=1, most=3650)),
+        may_adopt=variables.get("LIFEBOAT_MAY_ADOPT", "false") == "true",
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
         trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),

@@ -22,6 +22,9 @@ from lifeboat.rules.pace import CREATE_TAGS_REFILL, Pace
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+_CONFIRM = "Ask again with confirm true to adopt what is listed."
+_ALLOW = "Deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again."
+
 LISTED = 4_000
 """How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
 
@@ -39,8 +42,10 @@ def adopt(request: AdoptRequest, config: Config, context: LambdaContext | None =
             "confirm": False,
             **_listed("adopt", _forecast(chosen, config)),
             **_listed("refused", refused),
-            "next": "Nothing has been changed. Ask again with confirm true to adopt what is listed.",
+            "next": "Nothing has been changed. " + (_CONFIRM if config.may_adopt else _ALLOW),
         }
+    if not config.may_adopt:
+        raise BadRequest(f"confirm is true, expected false: this stack may not adopt. {_ALLOW}")
     return _confirmed(request, chosen, refused, config, context)
 
 
