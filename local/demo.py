@@ -396,10 +396,11 @@ def _clone(demo: Demo, fresh: str) -> None:
         any(item["code"].startswith("ami") for item in answer.get("findings", [])),
         [item["code"] for item in answer.get("findings", [])],
     )
+    # DryRun asks whether a call would be allowed, and changes nothing.
     changes = sorted(
-        name
-        for name in demo.aws.control.counts(mark, service="ec2", caller="RestoreVolumeFunction")
-        if not name.startswith(("ec2:Describe", "ec2:Get"))
+        call["action"]
+        for call in demo.aws.control.calls(mark, service="ec2", caller="RestoreVolumeFunction")
+        if not call["action"].startswith(("Describe", "Get")) and "DryRun=true" not in call["request"]
     )
     demo.story.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
     demo.wait_for("the refusal is told", lambda: demo.heard("RestoreRefused", instance_id=clone), 10)
