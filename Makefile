@@ -6,7 +6,7 @@ export AWS_DEFAULT_REGION := eu-west-1
 # More than processors: the end-to-end tests wait more than they work.
 PYTEST_WORKERS ?= 4
 
-.PHONY: help demo test check local bench docs lock format clean
+.PHONY: help demo test check local fuzz bench docs lock format clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,6 +36,10 @@ check:  ## what CI checks beyond tests
 docs:  ## write the generated parts of the docs anew
 	@tools/setup dev
 	@python tools/generate_docs.py
+
+fuzz:  ## a hundred thousand broken inputs for every door
+	@tools/setup dev
+	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
 
 bench:  ## what it costs and how it scales
 	@tools/setup dev sam local

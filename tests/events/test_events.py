@@ -271,3 +271,41 @@ def test_nothing_but_a_request_or_a_clean_refusal(door, event):
     else:
         return
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01T00:00:00Z"])
+def test_a_time_that_no_clock_shows_is_refused(text):
+    with pytest.raises(BadRequest, match=r"^scheduled_time is '.*', expected a time such as"):
+        events.snapshot_request({"scheduled_time": text})
+
+
+def test_a_refusal_cannot_command_a_terminal():
+    with pytest.raises(BadRequest) as refusal:
+        events.image_request({"\x1b]0;owned\x07": "\x1b[2J"})
+    assert str(refusal.value) == r"\x1b]0;owned\x07 is '\x1b[2J', expected no such field"
+
+
+def test_a_refusal_shows_the_pattern_as_it_is():
+    with pytest.raises(BadRequest, match=r"T.d\{2\}.*Z"):
+        events.snapshot_request({"scheduled_time": "tomorrow"})
+
+
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+KMS = "arn:aws:kms:eu-west-1:111122223333:"
+
+
+@pytest.mark.parametrize(
+    "key", [KEY_ID, f"mrk-{KEY_ID}", "alias/backup/eu", f"{KMS}key/{KEY_ID}", f"{KMS}alias/backup"]
+)
+def test_a_key_is_named_as_ec2_takes_it(key):
+    ask = {"instance_id": INSTANCE, "recovery_point": "latest", "volume": {"kms_key_id": key}}
+    assert events.restore_request(ask).volume.kms_key_id == key
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a key", "arn:aws:s3:::bucket", "arn:aws:kms:eu-west-1:1:key/1", "x" * 257, "alias/a\n"]
+)
+def test_what_is_no_key_is_refused(key):
+    ask = {"instance_id": INSTANCE, "recovery_point": "latest", "volume": {"kms_key_id": key}}
+    with pytest.raises(BadRequest, match=r"^volume\.kms_key_id is .*, expected"):
+        events.restore_request(ask)

@@ -142,6 +142,14 @@ VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
 Device = Annotated[str, StringConstraints(pattern=r"^/dev/(sd|xvd)[a-z]{1,2}$")]
 Iops = Annotated[int, Field(ge=100, le=256_000)]
 Throughput = Annotated[int, Field(ge=125, le=2_000)]
+# A key's id, its alias, or the ARN of either: what CreateVolume takes.
+KmsKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:)?(key/[A-Za-z0-9-]+|alias/[\w/-]+|[A-Za-z0-9-]+)$",
+        max_length=256,
+    ),
+]
 RecoveryPointName = Annotated[
     str, StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$")
 ]
@@ -220,7 +228,7 @@ class _Volume(_Ask):
     iops: Iops | None = None
     throughput: Throughput | None = None
     encrypted: bool | None = None
-    kms_key_id: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    kms_key_id: KmsKey | None = None
     initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
 
 
@@ -372,23 +380,29 @@ def _read[Model: BaseModel](model: type[Model], event: Any) -> Model:
 
 def _sentence(problem: ValidationError) -> str:
     first = problem.errors(include_url=False, include_context=False)[0]
-    field = " ".join(".".join(str(part) for part in first["loc"])[:SHOWN].split()) or "event"
+    field = _printable(" ".join(".".join(str(part) for part in first["loc"])[:SHOWN].split())) or "event"
     if first["type"] == "extra_forbidden":
         return f"{field} is {_shown(first['input'])}, expected no such field"
     if first["type"] == "missing":
         return f"{field} is missing, expected a value"
-    return f"{field} is {_shown(first['input'])}, expected: {first['msg'].lower()}"
+    return f"{field} is {_shown(first['input'])}, expected: {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
+def _printable(text: str) -> str:
+    """The text with what a terminal could obey in its escaped form: people read answers and logs in one."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _time(field: str, text: str) -> datetime:
     at: datetime | None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):  # at either end of the calendar there is no such time in UTC
         at = None
-    if at is None or at.tzinfo is None:
+    if at is None:
         raise BadRequest(f"{field} is {_shown(text)}, expected a time such as 2026-11-23T02:00:00Z")
-    return at.astimezone(UTC).replace(microsecond=0)
+    return at.replace(microsecond=0)
 
 
 def _text(value: Any) -> str:
