@@ -20,6 +20,9 @@ STACK = "lifeboat"
 TRUSTED = "444455556666"
 """An account whose shared snapshots this stack is deployed to trust."""
 
+AWAY = "eu-central-1"
+"""A region that this stack is deployed to copy to."""
+
 REFERENCES: Mapping[str, Any] = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
@@ -30,6 +33,7 @@ REFERENCES: Mapping[str, Any] = {
     "NewsTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NewsTopic",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "TrustedSnapshotOwners": [TRUSTED],
+    "CopyToRegions": [AWAY],
 }
 
 type Statement = dict[str, Any]

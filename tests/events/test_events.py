@@ -19,6 +19,7 @@ from lifeboat.requests import (
     AdvanceRequest,
     BackupRequest,
     ConfirmRequest,
+    CopyRequest,
     ImageRequest,
     PruneRequest,
     Trigger,
@@ -32,6 +33,7 @@ DOORS = {
     "take_snapshots": events.snapshot_request,
     "confirm_snapshots": events.confirm_request,
     "prune_snapshots": events.prune_request,
+    "copy_snapshots": events.copy_request,
     "restore_volume": events.restore_request,
     "attach_volume": events.advance_request,
     "check_ami_owner": events.image_request,
@@ -159,6 +161,13 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
             SAMPLES["ebs-createSnapshots-succeeded"],
             ConfirmRequest(snapshot_ids=(SNAP, SNAP2)),
         ),
+        ("copy_snapshots", {"sweep": True}, CopyRequest()),
+        ("copy_snapshots", {"retry": True}, CopyRequest(retry=True)),
+        (
+            "copy_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted"}'}}]},
+            CopyRequest(),
+        ),
         ("prune_snapshots", {"dry_run": True}, PruneRequest(Trigger.MANUAL, dry_run=True)),
         ("prune_snapshots", {"scheduled_time": "2026-11-23T02:00:00Z"}, PruneRequest(Trigger.SCHEDULE)),
         (
@@ -201,6 +210,12 @@ def test_what_a_door_makes_of_its_event(door, event, request_):
         ("take_snapshots", [], "event is [], expected"),
         ("confirm_snapshots", {"sweep": False}, "sweep is False, expected"),
         ("confirm_snapshots", SAMPLES["ebs-deleteVolume"], "about no snapshot, expected a snapshot's event"),
+        (
+            "copy_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupFailed"}'}}]},
+            "event is 'BackupFailed', expected BackupCompleted",
+        ),
+        ("copy_snapshots", {"retry": "now"}, "retry is 'now', expected"),
         ("prune_snapshots", {"Records": []}, "Records is [], expected one record of SNS"),
         ("prune_snapshots", {"Records": [{"Sns": {"Message": "hi"}}]}, "expected a JSON object"),
         (

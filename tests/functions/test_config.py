@@ -62,3 +62,35 @@ def test_a_missing_variable_is_named(name):
 def test_a_number_out_of_range_is_refused_with_what_was_expected(name, value):
     with pytest.raises(ConfigError, match=f"{name} is '{value}', expected a number from 1 to"):
         load({**REQUIRED, name: value})
+
+
+AWAY = {"LIFEBOAT_COPY_TO_REGIONS": "eu-central-1,us-east-1"}
+
+
+def keys(*regions: str) -> dict[str, str]:
+    return {"LIFEBOAT_COPY_KMS_KEYS": ",".join(f"arn:aws:kms:{region}:111122223333:key/1" for region in regions)}
+
+
+def test_each_destination_has_the_key_at_its_place_or_none_has_one():
+    plain = load({**REQUIRED, **AWAY})
+    assert [(item.region, item.kms_key_id) for item in plain.copy_to] == [("eu-central-1", None), ("us-east-1", None)]
+    own = load({**REQUIRED, **AWAY, **keys("eu-central-1", "us-east-1"), "LIFEBOAT_COPY_EXISTING": "true"})
+    assert [item.kms_key_id.split(":")[3] for item in own.copy_to if item.kms_key_id] == ["eu-central-1", "us-east-1"]
+    assert (plain.copy_existing, own.copy_existing) == (False, True)
+    assert load(REQUIRED).copy_to == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"LIFEBOAT_COPY_TO_REGIONS": "a-1,b-1,c-1,d-1"}, "expected at most 3"),
+        ({"LIFEBOAT_COPY_TO_REGIONS": "eu-west-1"}, "none of them eu-west-1"),
+        ({"LIFEBOAT_COPY_TO_REGIONS": "us-east-1,us-east-1"}, "different regions"),
+        ({**AWAY, **keys("eu-central-1")}, "one key's ARN for each"),
+        ({**AWAY, **keys("us-east-1", "eu-central-1")}, "in this order"),
+        ({**AWAY, "LIFEBOAT_COPY_KMS_KEYS": "alias/a,alias/b"}, "one key's ARN"),
+    ],
+)
+def test_destinations_that_make_no_sense_are_refused(facts, said):
+    with pytest.raises(ConfigError, match=said):
+        load({**REQUIRED, **facts})

@@ -161,6 +161,17 @@ def messages() -> dict[str, news.News]:
     found = (
         news.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun]),
         news.backup_completed(stack=STACK, at=AT, point=point()),
+        news.snapshots_copied(stack=STACK, at=AT, point=point(), region="eu-central-1", home=REGION),
+        news.copy_failed(
+            stack=STACK,
+            at=AT,
+            recovery_point_id=point().id,
+            region="eu-central-1",
+            reason="the copy snap-0ccccccccccccccc1 of snap-0aaaaaaaaaaaaaa01 ended in error: "
+            "Given key ID is not accessible",
+            snapshot_ids=("snap-0ccccccccccccccc1",),
+            next_attempt=_after(5),
+        ),
         news.backup_failed(
             stack=STACK,
             at=AT,

@@ -11,13 +11,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.policy_roles import ACCOUNT, REFERENCES, REGION, STACK, TRUSTED, Asked
+from tools.policy_roles import ACCOUNT, AWAY, REFERENCES, REGION, STACK, TRUSTED, Asked
 
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
 TOPIC = REFERENCES["NewsTopic"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
-FUNCTIONS = ("TakeSnapshots", "ConfirmSnapshots", "PruneSnapshots", "RestoreVolume", "AttachVolume", "CheckAmiOwner")
+FUNCTIONS = (
+    "TakeSnapshots",
+    "ConfirmSnapshots",
+    "PruneSnapshots",
+    "RestoreVolume",
+    "AttachVolume",
+    "CheckAmiOwner",
+    "CopySnapshots",
+)
 
 type Context = Mapping[str, Any]
 
@@ -171,6 +179,8 @@ READS = (
 )
 THROUGH_EC2 = {"kms:viaservice": f"ec2.{REGION}.amazonaws.com"}
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+COPY_KMS_USES = ("GenerateDataKey",)
+"""Beside KMS_USES: what copying an encrypted snapshot needs."""
 KMS_USES = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
 TABLE_USES = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
 ELSEWHERE: Mapping[str, str] = {
@@ -249,6 +259,7 @@ def _made() -> Iterator[Question]:
             yield Question(f"a new snapshot {where}{tagging}", "ec2:CreateSnapshots", new["snapshot"], context)
             yield Question(f"a new volume {where}{tagging}", "ec2:CreateVolume", new["volume"], context)
         yield Question(f"a new snapshot {tagging}", "ec2:CopySnapshot", ec2_arn("snapshot", name="*"), context)
+    yield from _copied()
 
 
 def _locks() -> Iterator[Question]:
@@ -259,14 +270,32 @@ def _locks() -> Iterator[Question]:
             yield Question(f"locked for {days} days: {name}", "ec2:UnlockSnapshot", arn, about)
 
 
+def _copied() -> Iterator[Question]:
+    for where, region in (("in a destination", AWAY), ("in another region", "us-east-1")):
+        for tagging, context in {
+            "with our stack's tag and this region's": keyed(stack=STACK, copied_from=REGION),
+            "with another stack's tag and this region's": keyed(stack="other", copied_from=REGION),
+            "with our stack's tag and another region's": keyed(stack=STACK, copied_from="us-east-1"),
+            "without a tag": NO_TAG,
+        }.items():
+            at = {**context, "ec2:region": region}
+            name = f"a new copy {where} {tagging}"
+            yield Question(name, "ec2:CopySnapshot", ec2_arn("snapshot", region=region, name="*"), at)
+            yield Question(name, "ec2:CreateSnapshots", ec2_arn("snapshot", region=region, name="*"), at)
+            yield Question(f"{name}, of a volume", "ec2:CopySnapshot", ec2_arn("volume", region=region, name="*"), at)
+            made = {**at, "ec2:createaction": "CopySnapshot"}
+            yield Question(name, "ec2:CreateTags", ec2_arn("snapshot", region=region, name="*"), made)
+
+
 def _looks() -> Iterator[Question]:
     for action in READS:
         yield Question("here", f"ec2:{action}", "*")
         yield Question("elsewhere", f"ec2:{action}", "*", {"ec2:region": "us-east-1"})
+        yield Question("in a destination", f"ec2:{action}", "*", {"ec2:region": AWAY})
 
 
 def _keys() -> Iterator[Question]:
-    for action in KMS_USES:
+    for action in (*KMS_USES, *COPY_KMS_USES):
         yield Question("through EC2", f"kms:{action}", KEY, THROUGH_EC2)
         yield Question("by itself", f"kms:{action}", KEY)
         yield Question("through S3", f"kms:{action}", KEY, {"kms:viaservice": f"s3.{REGION}.amazonaws.com"})
@@ -278,6 +307,8 @@ def _keys() -> Iterator[Question]:
     for action in (*KMS_USES, "CreateGrant"):
         elsewhere = KEY.replace(REGION, "us-east-1")
         yield Question("through EC2 with a key elsewhere", f"kms:{action}", elsewhere, THROUGH_EC2 | resource)
+        foreign = elsewhere.replace(ACCOUNT, FOREIGN)
+        yield Question("through EC2 with a foreign key elsewhere", f"kms:{action}", foreign, THROUGH_EC2 | resource)
     yield Question("through EC2 for a volume", "kms:RevokeGrant", KEY, THROUGH_EC2 | resource)
 
 
@@ -346,6 +377,26 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeImages"),
         "ec2:DeleteSnapshot a recovery point",
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
+        *_TELL,
+    },
+    "CopySnapshots": {
+        *_here("DescribeSnapshots"),
+        "ec2:DescribeSnapshots in a destination",
+        "ec2:CopySnapshot a new copy in a destination with our stack's tag and this region's",
+        *(
+            f"ec2:CopySnapshot {name}"
+            for name, (_, context) in RESOURCES["snapshot"].items()
+            if context["ec2:owner"] == ACCOUNT and "elsewhere" not in name
+        ),
+        "ec2:CreateTags our stack's tag, at CopySnapshot, of a new snapshot",
+        "ec2:CreateTags a new copy in a destination with our stack's tag and this region's",
+        "ec2:CreateTags a new copy in a destination with our stack's tag and another region's",
+        "ec2:CreateTags a new copy in another region with our stack's tag and this region's",
+        "ec2:CreateTags a new copy in another region with our stack's tag and another region's",
+        *(f"kms:{action} through EC2" for action in (*KMS_USES, *COPY_KMS_USES)),
+        *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
+        "kms:CreateGrant through EC2 for a volume",
+        *_STATE,
         *_TELL,
     },
     "RestoreVolume": {

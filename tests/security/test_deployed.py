@@ -11,13 +11,14 @@ from botocore.exceptions import ClientError
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from tests.e2e.stage import DELAYS, SETTINGS, Stage
 from tests.security.battery import FUNCTIONS, differences
-from tools.policy_roles import TRUSTED, Asked
+from tools.policy_roles import AWAY, TRUSTED, Asked
 
 PARAMETERS = {
     "LockMode": "governance",
     "AllowAdoption": "true",
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
+    "CopyToRegions": AWAY,
 }
 
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from lifeboat.model import Selector
+from lifeboat.model import CopyDestination, Selector
 from lifeboat.rules.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
 
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
 DEFAULT_TIME_ZONE = "UTC"
+COPY_REGIONS = 3
+"""To how many regions recovery points are copied at most."""
 
 
 class ConfigError(ValueError):
@@ -47,6 +49,8 @@ class Config:
     kms_key_id: str | None = None
     encrypt_restored: bool = True
     deadlines: Mapping[str, timedelta] = field(default_factory=dict)
+    copy_to: tuple[CopyDestination, ...] = ()
+    copy_existing: bool = False
 
     @property
     def account(self) -> str:
@@ -83,6 +87,8 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
         encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
         deadlines=_deadlines(variables),
+        copy_to=_copy_destinations(variables),
+        copy_existing=variables.get("LIFEBOAT_COPY_EXISTING", "false") == "true",
     )
 
 
@@ -95,6 +101,24 @@ def _locks(variables: Mapping[str, str]) -> LockSettings:
         days=int(_number(variables, "LIFEBOAT_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
         cool_off_hours=int(_number(variables, "LIFEBOAT_LOCK_COOL_OFF_HOURS", 0, least=0, most=MOST_COOL_OFF_HOURS)),
     )
+
+
+def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, ...]:
+    """The regions in their order, each with the key at the same place of the other list, or with none at all."""
+    regions = _list(variables, "LIFEBOAT_COPY_TO_REGIONS")
+    keys = _list(variables, "LIFEBOAT_COPY_KMS_KEYS")
+    home = variables.get("AWS_REGION")
+    if len(regions) > COPY_REGIONS or len(set(regions)) < len(regions) or home in regions:
+        raise ConfigError(
+            f"environment variable LIFEBOAT_COPY_TO_REGIONS is {','.join(regions)!r}, expected at most {COPY_REGIONS} "
+            f"different regions, none of them {home}"
+        )
+    if keys and [key.split(":")[3] for key in keys if key.count(":") > 3] != list(regions):
+        raise ConfigError(
+            f"environment variable LIFEBOAT_COPY_KMS_KEYS is {','.join(keys)!r}, expected nothing, or one key's ARN "
+            f"for each of {','.join(regions)}, in this order"
+        )
+    return tuple(CopyDestination(region, keys[at] if keys else None) for at, region in enumerate(regions))
 
 
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:

@@ -23,6 +23,7 @@ from lifeboat.requests import (
     BackupRequest,
     CancelRestore,
     ConfirmRequest,
+    CopyRequest,
     ImageRequest,
     PruneRequest,
     RestoreStatus,
@@ -180,6 +181,10 @@ class _Prune(_Ask):
     dry_run: bool = False
 
 
+class _Copy(_Sweep):
+    retry: bool = False
+
+
 class _SnapshotTag(_Ask):
     key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     value: Annotated[str, StringConstraints(max_length=256)]
@@ -314,12 +319,24 @@ def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
     return RecoveryPointChoice(id=asked)
 
 
+def copy_request(event: Mapping[str, Any]) -> CopyRequest:
+    """copy_snapshots: BackupCompleted, the sweep, or a person, who may ask for another try."""
+    if isinstance(event, Mapping) and "Records" in event:
+        _expect_backup_completed(event)
+        return CopyRequest()
+    return CopyRequest(retry=_read(_Copy, event).retry)
+
+
+def _expect_backup_completed(event: Mapping[str, Any]) -> None:
+    message = _message_of(event)
+    if message.get("event") != "BackupCompleted":
+        raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
+
+
 def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
     """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots."""
     if isinstance(event, Mapping) and "Records" in event:
-        message = _message_of(event)
-        if message.get("event") != "BackupCompleted":
-            raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
+        _expect_backup_completed(event)
         return PruneRequest(Trigger.EVENT)
     if isinstance(event, Mapping) and "adopt" in event:
         return _adopt_request(_read(_Adopt, event))

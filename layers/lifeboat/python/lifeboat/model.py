@@ -47,6 +47,11 @@ class Tag(StrEnum):
     LATE = "lifeboat:late"  # "true": taken by the catch-up after its slot
     TAGS_LEFT_OUT = "lifeboat:tags-left-out"  # how many volume tags did not fit on the snapshot
 
+    # on copies in another region, all written with the copy
+    COPY_OF = "lifeboat:copy-of"  # the id of the snapshot that was copied
+    COPIED_FROM = "lifeboat:copied-from"  # its region
+    TAKEN_AT = "lifeboat:taken-at"  # when EC2 began that snapshot; the copy's own start time is the copying's
+
     # on snapshots, written by people
     HOLD = "lifeboat:hold"  # any value: never deleted while the tag is there
     SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup
@@ -286,6 +291,38 @@ class ImageAncestor:
     image_id: str
     owner_id: str | None = None
     owner_alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CopyDestination:
+    """Where recovery points are copied to. `kms_key_id` is None for the destination's own default."""
+
+    region: str
+    kms_key_id: str | None = None
+
+
+class CopyState(StrEnum):
+    """How the copying of one recovery point to one region stands."""
+
+    OPEN = "open"
+    COPIED = "copied"
+    GAVE_UP = "gave_up"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRecord:
+    """What the table keeps of one recovery point that is, or was, to be copied to one region.
+
+    `attempts` are those that failed; before `not_before` there is no other one.
+    """
+
+    region: str
+    point_id: str
+    chains: tuple[str, ...]
+    taken_at: datetime
+    attempts: int = 0
+    not_before: datetime | None = None
+    state: CopyState = CopyState.OPEN
 
 
 class Trust(StrEnum):

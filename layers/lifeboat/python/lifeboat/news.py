@@ -39,6 +39,8 @@ SEVERITIES = {
     "BackupCompleted": "info",
     "BackupFailed": "critical",
     "RecoveryPointNotLocked": "critical",
+    "SnapshotsCopied": "info",
+    "CopyFailed": "critical",
     "SnapshotsPruned": "info",
     "RecoveryPointsAdopted": "info",
     "RestoreStarted": "info",
@@ -283,6 +285,56 @@ def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint,
         next_steps=(
             "Mend the cause; a day long the sweep tries again every minute, if the cause may pass.",
             "See what is locked: aws ec2 describe-locked-snapshots.",
+        ),
+    )
+
+
+def snapshots_copied(*, stack: str, at: datetime, point: RecoveryPoint, region: str, home: str) -> News:
+    """SnapshotsCopied: a recovery point is whole in another region, too; `point` is the one there."""
+    return News(
+        event="SnapshotsCopied",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id, "region": region},
+        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is in {region}, too.",
+        details={
+            "copied_from": home,
+            "taken_at": iso(point.taken_at),
+            "chains": list(point.chains),
+            "gib": point.size,
+            "snapshots": {member.snapshot.id: member.story.device for member in point.members},
+        },
+    )
+
+
+def copy_failed(
+    *,
+    stack: str,
+    at: datetime,
+    recovery_point_id: str,
+    region: str,
+    reason: str,
+    snapshot_ids: Sequence[str],
+    next_attempt: datetime | None,
+) -> News:
+    """CopyFailed: a recovery point could not be copied to another region. It is told once; more attempts follow by
+    themselves, with growing pauses, and SnapshotsCopied if one succeeds.
+    """
+    return News(
+        event="CopyFailed",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": recovery_point_id, "region": region},
+        summary=_sentence(f"Recovery point {recovery_point_id} is not copied to {region}: {reason}"),
+        details={
+            "reason": reason,
+            **_some(snapshot_ids, "snapshots"),
+            "next_attempt": iso(next_attempt) if next_attempt else "none",
+        },
+        next_steps=(
+            f"Mend the cause: the function's rights on the keys here and in {region}, the keys' policies and states.",
+            'Then, to wait for no pause: invoke CopySnapshotsFunction with {"retry": true}.',
+            "The recovery point here is untouched.",
         ),
     )
 

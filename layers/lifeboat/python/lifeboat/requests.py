@@ -37,6 +37,13 @@ class ConfirmRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """Go on with the copies to other regions; with `retry` at once, those that were given up included."""
+
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PruneRequest:
     """Let go what no rule keeps; with `dry_run` only say what that would be."""
 

@@ -28,13 +28,14 @@ def _session() -> boto3.Session:
 
 
 @cache
-def ec2_reads() -> EC2Client:
-    return _session().client("ec2", config=_READS)
+def ec2_reads(region: str | None = None) -> EC2Client:
+    """Of the function's own region unless another one is named."""
+    return _session().client("ec2", region_name=region, config=_READS)
 
 
 @cache
-def ec2_writes() -> EC2Client:
-    return _session().client("ec2", config=_WRITES)
+def ec2_writes(region: str | None = None) -> EC2Client:
+    return _session().client("ec2", region_name=region, config=_WRITES)
 
 
 @cache

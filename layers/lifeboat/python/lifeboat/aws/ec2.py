@@ -14,6 +14,7 @@ from lifeboat.model import (
     Attachment,
     AttachVolume,
     Change,
+    CopyDestination,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
@@ -40,6 +41,10 @@ PAGE = 1000
 
 IDS = 200
 """How many ids one call names: EC2 takes more, but a very long request is refused as a whole."""
+
+
+COPIED_VOLUME = "vol-ffffffff"
+"""The volume id of every copy of a snapshot (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
 
 # --- EYES
@@ -107,9 +112,41 @@ def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
     return _own_snapshots([{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
 
 
-def _own_snapshots(filters: Sequence[FilterTypeDef]) -> tuple[Snapshot, ...]:
+def copies_in(region: str, of: Tags) -> tuple[Snapshot, ...]:
+    """Our own snapshots in another region that carry all of these tags with exactly these values. Raises AwsError."""
+    filters: list[FilterTypeDef] = [
+        {"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]} for key, value in of.items()
+    ]
+    with translated():
+        return _own_snapshots(filters, region)
+
+
+def pending_copies_in(region: str) -> frozenset[str]:
+    """All of this account's snapshot copies that a region is making, ours and others': they share EC2's limit.
+
+    A copy is known by its transfer type, or by the volume id that every copy has. Raises AwsError.
+    """
+    with translated():
+        pages = (
+            clients.ec2_reads(region)
+            .get_paginator("describe_snapshots")
+            .paginate(
+                OwnerIds=["self"],
+                Filters=[{"Name": "status", "Values": ["pending"]}],
+                PaginationConfig={"PageSize": PAGE},
+            )
+        )
+        return frozenset(
+            item["SnapshotId"]
+            for page in pages
+            for item in page["Snapshots"]
+            if item.get("TransferType") or item.get("VolumeId") == COPIED_VOLUME
+        )
+
+
+def _own_snapshots(filters: Sequence[FilterTypeDef], region: str | None = None) -> tuple[Snapshot, ...]:
     pages = (
-        clients.ec2_reads()
+        clients.ec2_reads(region)
         .get_paginator("describe_snapshots")
         .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
     )
@@ -419,6 +456,24 @@ def create_snapshots(instance_id: str, description: str, tags: Tags) -> dict[str
             TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
         )
     return {item["VolumeId"]: item["SnapshotId"] for item in answer["Snapshots"]}
+
+
+def copy_snapshot(snapshot_id: str, *, from_region: str, to: CopyDestination, description: str, tags: Tags) -> str:
+    """Begin a copy in another region; its id. CopySnapshot takes no tags along, so all of them are told.
+
+    The call has no idempotency token and is never repeated here: look for the copy's tags before calling again. A key
+    that may not be used is not refused: the copy ends in error later. Raises AwsError.
+    """
+    more: Any = {"Encrypted": True, "KmsKeyId": to.kms_key_id} if to.kms_key_id else {}
+    with translated():
+        answer = clients.ec2_writes(to.region).copy_snapshot(
+            SourceRegion=from_region,
+            SourceSnapshotId=snapshot_id,
+            Description=description,
+            TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
+            **more,
+        )
+    return answer["SnapshotId"]
 
 
 def delete_snapshot(snapshot_id: str) -> None:

@@ -27,6 +27,7 @@ _VOLUME = "lifeboat:volume/"
 _CHAIN = "lifeboat:chain/"
 _KMS_KEY = "lifeboat:kms-key/"
 _TAGS = "lifeboat:tags/"
+_ABOUT_A_VOLUME = (_VOLUME, _CHAIN, _KMS_KEY, _TAGS)
 
 
 class StoryError(ValueError):
@@ -113,6 +114,32 @@ def write_tags(
     return tags
 
 
+def tags_of_copy(member: Member, *, region: str, set_id: str) -> dict[str, str]:
+    """The tags of a copy of one snapshot that is in `region`: CopySnapshot takes none along.
+
+    Only the story of its own volume, so that `read_story` knows it although a copy's volume id is arbitrary. No key,
+    because the source's is of the source's region: the copy's own is on the copy. Nothing that people wrote on the
+    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together.
+    """
+    source, story = member.snapshot, member.story
+    tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
+    own = (_VOLUME + story.volume_id, _CHAIN + story.volume_id, f"{_TAGS}{story.volume_id}/")
+    for key in list(tags):
+        if key in {Tag.HOLD, Tag.SHARED} or (key.startswith(_ABOUT_A_VOLUME) and not key.startswith(own)):
+            del tags[key]
+    tags[Tag.SET.value] = set_id
+    tags[Tag.COPY_OF.value] = source.id
+    tags[Tag.COPIED_FROM.value] = region
+    tags[Tag.TAKEN_AT.value] = tags.get(Tag.TAKEN_AT) or iso(source.started_at)
+    pieces = sorted(key for key in tags if key.startswith(own[2]))
+    while len(tags) > MAX_TAGS:
+        if not pieces:
+            raise StoryError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
+        left_out = len(parse_qsl(tags.pop(pieces.pop()), keep_blank_values=True))
+        tags[Tag.TAGS_LEFT_OUT.value] = str(left_out + int(tags.get(Tag.TAGS_LEFT_OUT, "0")))
+    return tags
+
+
 def _story_tags(story: VolumeStory) -> dict[str, str]:
     facts = {
         "device": story.device,
@@ -184,7 +211,19 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
 
 
 def _taken_at(snapshots: Iterable[Snapshot]) -> datetime:
-    return min(snapshot.started_at for snapshot in snapshots)
+    return min(_begun_at(snapshot) for snapshot in snapshots)
+
+
+def _begun_at(snapshot: Snapshot) -> datetime:
+    """When EC2 began the snapshot; for a copy, the snapshot that was copied: data is as old as that, for retention too.
+
+    A tag that cannot be read leaves the copy's own start, which is later, so that it stays longer.
+    """
+    try:
+        at = datetime.fromisoformat(snapshot.tags.get(Tag.TAKEN_AT, ""))
+    except ValueError:
+        return snapshot.started_at
+    return at if at.tzinfo and at <= snapshot.started_at else snapshot.started_at
 
 
 def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:

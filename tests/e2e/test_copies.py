@@ -1,0 +1,192 @@
+"""Copies to another region: a hundred under EC2's cap, keys that may not be used, answers that are lost."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, count
+from math import ceil
+from typing import Any
+
+import pytest
+
+from lifeboat.rules.catalogue import iso
+from lifeboat.rules.copies import IN_FLIGHT
+from local.session import REGION, LocalAws
+from tests.e2e.stage import DELAYS, SETTINGS, Stage, tags_of
+
+AWAY = "eu-central-1"
+POINTS = 100
+FEW = 6
+FOREIGN = 5
+COPY_SECONDS = 0.6
+FIRST = datetime(2026, 8, 1, 2, tzinfo=UTC)
+COPY = "CopySnapshotsFunction"
+_instances = count(1)
+
+
+@pytest.fixture(scope="module")
+def away_key_and_stage() -> Iterator[tuple[str, Stage]]:
+    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": COPY_SECONDS}}) as aws:
+        key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
+        yield key, Stage(aws, {"CopyToRegions": AWAY, "CopyKmsKeyArns": key, "CopyExisting": "true"})
+
+
+@pytest.fixture
+def stage(away_key_and_stage: tuple[str, Stage]) -> Iterator[Stage]:
+    _, made = away_key_and_stage
+    yield made
+    made.control.settle()
+    made.control.reset()
+
+
+@pytest.fixture
+def instance() -> str:
+    """An instance that no other test has."""
+    return f"i-0{next(_instances):016x}"
+
+
+def at(number: int) -> datetime:
+    return FIRST + timedelta(days=number)
+
+
+def point_id(instance: str, number: int) -> str:
+    return f"rp-{at(number):%Y%m%dT%H%M%SZ}-{instance}"
+
+
+def seed_point(stage: Stage, instance: str, number: int, volumes: int = 1) -> list[str]:
+    """A good recovery point of one instance, `number` days after the first; its snapshots."""
+    slot = at(number)
+    ids = [f"vol-0{instance[-4:]}{number:04x}{place:08x}" for place in range(volumes)]
+    facts = "type=gp3 size=8 iops=3000 throughput=125 encrypted=false delete-on-termination=false"
+    stories = {f"lifeboat:volume/{name}": f"device=/dev/sd{chr(102 + place)} {facts}" for place, name in enumerate(ids)}
+    return [
+        stage.control.seed_snapshot(
+            start_time=slot,
+            volume_id=name,
+            tags={
+                "Name": f"lifeboat {instance} {iso(slot)}",
+                "lifeboat:recovery-point": point_id(instance, number),
+                "lifeboat:set": f"set-{number}",
+                "lifeboat:stack": "lifeboat",
+                "lifeboat:slot": iso(slot),
+                "lifeboat:instance": instance,
+                "lifeboat:volumes": str(volumes),
+                **stories,
+                **{f"lifeboat:chain/{item}": f"{instance}-{place}" for place, item in enumerate(ids)},
+            },
+        )
+        for name in ids
+    ]
+
+
+def copies(stage: Stage, instance: str) -> list[dict[str, Any]]:
+    """Our copies in the other region."""
+    found: list[dict[str, Any]] = stage.aws.client("ec2", AWAY).describe_snapshots(
+        OwnerIds=["self"],
+        Filters=[
+            {"Name": "tag-key", "Values": ["lifeboat:copy-of"]},
+            {"Name": "tag:lifeboat:instance", "Values": [instance]},
+        ],
+    )["Snapshots"]
+    return found
+
+
+def at_most_at_a_time(found: list[dict[str, Any]]) -> int:
+    """How many of these copies were being made at the busiest moment."""
+    turns = [(copy["StartTime"], 1) for copy in found] + [(copy["CompletionTime"], -1) for copy in found]
+    return max(accumulate(change for _, change in sorted(turns)))
+
+
+def refused(stage: Stage) -> list[str]:
+    """The errors that CopySnapshot was answered with."""
+    calls = stage.control.calls(service="ec2")
+    return [call["error"] for call in calls if call["action"] == "CopySnapshot" and call["error"]]
+
+
+def all_there(stage: Stage, instance: str, number: int) -> bool:
+    found = copies(stage, instance)
+    return len(found) == number and all(copy["State"] == "completed" for copy in found)
+
+
+def told(stage: Stage, instance: str, event: str) -> list[str]:
+    """The recovery points of which this has been told."""
+    points = [message["subject"]["recovery_point"] for message in stage.news() if message["event"] == event]
+    return [point for point in points if point.endswith(instance)]
+
+
+def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_event_comes(
+    stage, away_key_and_stage, instance
+):
+    sources = [snapshot for number in range(POINTS) for snapshot in seed_point(stage, instance, number)]
+    foreign = stage.control.seed_snapshot(size=1)
+    stage.control.event_fault("drop", count=0)
+    stage.control.fail_creation("copy", resource=foreign, count=0, stuck=True)
+    for _ in range(FOREIGN):  # somebody else's copies count, too, and these never end
+        stage.aws.client("ec2", AWAY).copy_snapshot(SourceRegion=REGION, SourceSnapshotId=foreign)
+
+    sweeps = 0
+    while not all_there(stage, instance, POINTS):
+        assert sweeps < POINTS
+        stage.sweep(COPY)
+        sweeps += 1
+    stage.sweep(COPY)
+
+    found = copies(stage, instance)
+    assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in found) == dict.fromkeys(sources, 1)
+    assert at_most_at_a_time(found) == IN_FLIGHT - FOREIGN, "the room that there is was used, and no more"
+    assert refused(stage) == [], "the cap is kept by us, not by EC2's refusals"
+    assert sweeps == ceil(POINTS / (IN_FLIGHT - FOREIGN))
+    assert Counter(told(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
+        (point_id(instance, number) for number in range(POINTS)), 1
+    )
+    assert stage.denied() == []
+    assert {copy["KmsKeyId"] for copy in found} == {away_key_and_stage[0]}
+    begun = sorted(found, key=lambda copy: copy["StartTime"])
+    assert [tags_of(copy)["lifeboat:taken-at"] for copy in begun] == [iso(at(number)) for number in range(POINTS)]
+
+
+def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_copy(stage, instance):
+    sources = [snapshot for number in range(FEW) for snapshot in seed_point(stage, instance, number, volumes=2)]
+    for nth in (2, 7, 11):
+        stage.control.fault("CopySnapshot", "drop", nth=nth)  # EC2 does it, and nobody hears of it
+    for _ in range(2 * FEW):
+        if all_there(stage, instance, len(sources)):
+            break
+        stage.control.fire_schedule(stage.outputs[COPY])
+        stage.control.fire_schedule(stage.outputs[COPY])
+        time.sleep(COPY_SECONDS / 2)
+    stage.control.settle()
+    stage.sweep(COPY)
+
+    assert sum(fault["hits"] for fault in stage.control.faults()) == 3
+    assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in copies(stage, instance)) == dict.fromkeys(sources, 1)
+    assert Counter(told(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
+        (point_id(instance, number) for number in range(FEW)), 1
+    )
+
+
+def test_a_copy_that_fails_is_told_within_one_sweep_and_tried_again_by_a_person_while_the_others_go_on(stage, instance):
+    sources = [snapshot for number in range(FEW) for snapshot in seed_point(stage, instance, number)]
+    stage.control.fail_creation("copy", resource=sources[1], cause="Given key ID is not accessible")
+    stage.sweep(COPY)
+    stage.sweep(COPY)
+
+    [failure] = [message for message in stage.news() if message["event"] == "CopyFailed"]
+    assert failure["severity"] == "critical"
+    assert failure["subject"] == {"recovery_point": point_id(instance, 1), "region": AWAY}
+    assert "Given key ID is not accessible" in failure["details"]["reason"]
+    assert sorted(told(stage, instance, "SnapshotsCopied")) == [
+        point_id(instance, number) for number in range(FEW) if number != 1
+    ]
+    stage.sweep(COPY)
+    assert len(told(stage, instance, "CopyFailed")) == 1, "told once"
+
+    stage.invoke(COPY, {"retry": True})
+    stage.control.settle()
+    stage.sweep(COPY)
+    assert told(stage, instance, "SnapshotsCopied")[-1] == point_id(instance, 1)
+    again = [copy for copy in copies(stage, instance) if tags_of(copy)["lifeboat:copy-of"] == sources[1]]
+    assert sorted(copy["State"] for copy in again) == ["completed", "error"]
