@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from lifeboat import door
 from lifeboat.aws import ec2
 
 DAILY = {"scheduled_time": "2026-11-23T00:00:00Z"}
@@ -100,3 +101,38 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
     answer = world.invoke("check_ami_owner", running(sample, instance))
     assert verdicts(answer) == {instance: "unknown"}
     assert told(world) == [("AmiOwnerUnknown", instance)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIFEBOAT_TRUSTED_OWNERS", "055430919509,5543091950"),
+        ("LIFEBOAT_ALLOWED_IMAGES", "ami-latest"),
+        ("LIFEBOAT_TRUSTED_PRODUCT_CODES", "a code"),
+        ("LIFEBOAT_TRUSTED_WATERMARKS", "gold"),
+    ],
+)
+def test_with_a_mistyped_list_nothing_is_trusted_and_the_verdict_says_so(world, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    door.forget()
+    instance = world.launch()
+    answer = world.invoke("check_ami_owner", {"instance_ids": [instance]})
+    [found] = answer["verdicts"]
+    assert (found["verdict"], found["code"]) == ("unknown", "trust-mistyped")
+    assert "expected" in found["reason"]
+    assert told(world) == [("AmiOwnerUnknown", instance)]
+
+
+def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monkeypatch):
+    instance = world.launch()
+    world.image_owner = STRANGER
+    plain = world.image_metadata
+    marked = {"ImageWatermarks": [{"AccountId": STRANGER, "Name": "gold"}]}
+    monkeypatch.setattr(
+        ec2, "_image_metadata", lambda ids: {key: {**item, **marked} for key, item in plain(ids).items()}
+    )
+    assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [instance]})) == {instance: "untrusted"}
+    monkeypatch.setenv("LIFEBOAT_TRUSTED_WATERMARKS", f"{STRANGER}:gold")
+    door.forget()
+    [found] = world.invoke("check_ami_owner", {"instance_ids": [instance]})["verdicts"]
+    assert (found["verdict"], found["code"]) == ("unknown", "watermark-unproven")

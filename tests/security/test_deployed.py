@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.session import HOME_ACCOUNT, REGION, LocalAws
+from local.stack import StackError, deploy
 from tests.e2e.stage import DELAYS, SETTINGS, Stage
 from tests.security.battery import FUNCTIONS, differences
 from tools.policy_roles import AWAY, TRUSTED, Asked
@@ -137,3 +138,8 @@ def test_the_function_that_may_delete_deletes_no_locked_one(stage, machine):
     snapshot = stage.recovery_point_snapshots()[0]["SnapshotId"]
     assert refused(thief.delete_snapshot, SnapshotId=snapshot) != "UnauthorizedOperation"
     assert stage.recovery_point_snapshots()
+
+
+def test_a_mistyped_owner_is_refused_at_deployment(stage):
+    with pytest.raises(StackError, match="TrustedAmiOwners"):
+        deploy(stage.aws, "other", {**PARAMETERS, "TrustedAmiOwners": "5543091950"})

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from lifeboat.model import ImageEvidence
+from lifeboat.rules import ami
 from tools.docs_template import function_statements, read_template
 
 ROOT = Path(__file__).parents[2]
@@ -286,3 +288,29 @@ def test_what_is_deleted_comes_back_from_the_bin_only_if_that_is_asked_for():
         "RetentionPeriodUnit": "DAYS",
         "RetentionPeriodValue": {"Ref": "RecycleBinDays"},
     }
+
+
+IMAGES = "ami-0abcdef1234567890"
+LISTS = {
+    "TrustedAmiOwners": (
+        ["", "055430919509", "055430919509,111122223333", "amazon, 111122223333"],
+        ["5543091950", "055430919509,", "055430919509;111122223333", "Amazon", "055430919509 111122223333", "*"],
+    ),
+    "AllowedImages": (["", IMAGES, f"{IMAGES},ami-01234567"], ["ami-1", f"{IMAGES},", "i-0abcdef1234567890", "ami-*"]),
+    "TrustedProductCodes": (["", "abc123", "abc-123, x"], ["a code", "a,,b", "*"]),
+    "TrustedWatermarks": (["", "111122223333:gold image", "111122223333:a,111122223333:b"], ["gold", "1:gold", "1,2"]),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_mistyped_list_of_trust_is_refused_at_deployment_and_a_good_one_is_what_the_rule_takes(name):
+    parameter = TEMPLATE["Parameters"][name]
+    assert parameter["Type"] == "String"  # an AllowedPattern does nothing to a CommaDelimitedList
+    good, bad = LISTS[name]
+    for text in good:
+        assert re.fullmatch(parameter["AllowedPattern"], text), text
+        asked = [item.strip() for item in text.split(",") if item.strip()]
+        field = {"TrustedAmiOwners": "trusted_owners"}.get(name, re.sub("(?<=.)([A-Z])", r"_\1", name).lower())
+        ami.verdict(ImageEvidence("ami-1"), **{"trusted_owners": [], field: asked})
+    for text in bad:
+        assert not re.fullmatch(parameter["AllowedPattern"], text), text

@@ -44,6 +44,7 @@ class Config:
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
     trusted_product_codes: tuple[str, ...] = ()
+    trusted_watermarks: tuple[str, ...] = ()
     trusted_snapshot_owners: tuple[str, ...] = ()
     locks: LockSettings = field(default_factory=LockSettings)
     kms_key_id: str | None = None
@@ -82,6 +83,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
         trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
+        trusted_watermarks=_list(variables, "LIFEBOAT_TRUSTED_WATERMARKS"),
         trusted_snapshot_owners=_list(variables, "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS"),
         locks=_locks(variables),
         kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,

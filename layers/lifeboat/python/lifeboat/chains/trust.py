@@ -45,13 +45,22 @@ def check(request: ImageRequest, config: Config, context: LambdaContext | None =
 
 
 def judge(instance: Instance, config: Config) -> AmiVerdict:
-    """The verdict on one instance's image; the same that gates a restore."""
-    return ami.verdict(
-        ec2.image_evidence(instance),
-        trusted_owners=config.trusted_owners,
-        allowed_images=config.allowed_images,
-        trusted_product_codes=config.trusted_product_codes,
-    )
+    """The verdict on one instance's image; the same that gates a restore.
+
+    The template's patterns refuse a mistyped list at deployment. Should one come another way, nothing is trusted, and
+    the verdict says so; backups, which need no list, go on.
+    """
+    evidence = ec2.image_evidence(instance)
+    try:
+        return ami.verdict(
+            evidence,
+            trusted_owners=config.trusted_owners,
+            allowed_images=config.allowed_images,
+            trusted_product_codes=config.trusted_product_codes,
+            trusted_watermarks=config.trusted_watermarks,
+        )
+    except ami.TrustError as mistyped:
+        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"nobody can be trusted: {mistyped}")
 
 
 def _asked_for(request: ImageRequest, config: Config) -> tuple[Instance, ...]:
