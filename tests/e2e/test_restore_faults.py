@@ -26,8 +26,8 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
-WITHIN = 180.0
-"""Seconds in which all cases must have ended."""
+WITHIN = 300.0
+"""Seconds in which all cases must have ended, on a slow machine, too."""
 PAST_THE_NEXT = 1.5
 """Seconds that an event is delayed by: longer than the state after next takes to come."""
 
