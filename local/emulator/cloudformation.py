@@ -1,7 +1,14 @@
-"""CloudFormation resource types that ministack lacks: accepted and recorded, without effect."""
+"""CloudFormation: resource types that ministack lacks, accepted and recorded without effect; and names of resources."""
 
+import hashlib
 import uuid
+from collections.abc import Callable
 from typing import Any
+
+from local.emulator.scope import Scope
+
+SUFFIX = 13
+"""How many characters of a resource's name ministack makes of the stack's name and the logical id."""
 
 RECORDED: dict[str, dict[str, Any]] = {}
 """Physical id to the type and properties of every resource that was accepted this way."""
@@ -35,3 +42,19 @@ ACCEPTED = {
     "AWS::CloudWatch::CompositeAlarm": _recorded("AWS::CloudWatch::CompositeAlarm", ("Arn",)),
     "AWS::Backup::BackupSelection": _recorded("AWS::Backup::BackupSelection", ("Id",)),
 }
+
+
+def names_by_scope(named: Callable[..., str]) -> Callable[..., str]:
+    """Names that differ between accounts and regions, too.
+
+    ministack's do not, and IAM's roles belong to the whole account: the second stack of a name, in another region,
+    would take over the roles of the first. AWS's suffixes are random.
+    """
+
+    def physical_name(stack_name: str, logical_id: str, **more: Any) -> str:
+        name = named(stack_name, logical_id, **more)
+        scope = Scope.current()
+        suffix = hashlib.sha256(f"{scope.account}/{scope.region}/{name[-SUFFIX:]}".encode()).hexdigest()[:SUFFIX]
+        return name[:-SUFFIX] + (suffix if name == name.lower() else suffix.upper())
+
+    return physical_name

@@ -36,7 +36,7 @@ HOOKS = {
         "reset",
     ),
     "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
-    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS",),
+    "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS", "_physical_name"),
     "ministack.services.cloudwatch": (
         "_alarms",
         "_dispatch_alarm_actions",

@@ -46,6 +46,7 @@ def install() -> None:
     cloudwatch._dispatch_alarm_actions = alarms.dispatch_actions
     alarms.start()
 
+    provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
 

@@ -61,14 +61,15 @@ class Machine:
 class Stage:
     """A local AWS, the deployed stack, and an operator's clients and mailbox."""
 
-    def __init__(self, aws: LocalAws, parameters: Mapping[str, str]) -> None:
+    def __init__(self, aws: LocalAws, parameters: Mapping[str, str], region: str = REGION) -> None:
         self.aws = aws
+        self.region = region
         self.control = aws.control
-        self.ec2 = aws.client("ec2")
-        self.sqs = aws.client("sqs")
+        self.ec2 = aws.client("ec2", region)
+        self.sqs = aws.client("sqs", region)
         stack.build()
-        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters})
-        self.image = platform.vendor_image(aws)
+        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters}, region=region)
+        self.image = platform.vendor_image(aws, region=region)
         self._mailbox = self._subscribe()
         self._told: list[dict[str, Any]] = []
 
@@ -84,7 +85,7 @@ class Stage:
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        self.aws.client("sns").subscribe(
+        self.aws.client("sns", self.region).subscribe(
             TopicArn=self.outputs["NewsTopicArn"],
             Protocol="sqs",
             Endpoint=arn,
@@ -136,7 +137,7 @@ class Stage:
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """What a function answers a person, by the function's name in the template."""
-        answer = stack.invoke(self.aws, self.outputs[function], event)
+        answer = stack.invoke(self.aws, self.outputs[function], event, region=self.region)
         if answer.error:
             raise AssertionError(f"{function} failed: {answer.payload}")
         payload: dict[str, Any] = answer.payload
@@ -181,7 +182,7 @@ class Stage:
 
     def sweep(self, function: str = "AttachVolumeFunction", *, timeout: float = 60.0) -> None:
         """The sweep's schedule fires, and what comes of it comes."""
-        self.control.fire_schedule(self.outputs[function])
+        self.control.fire_schedule(self.outputs[function], region=self.region)
         self.control.settle(timeout)
 
     def sweep_until(self, done: Callable[[], Any], within: float, what: str = "it") -> Any:
@@ -205,7 +206,7 @@ class Stage:
     def open_restores(self) -> set[str]:
         """The ids of all open restores."""
         pages = (
-            self.aws.client("dynamodb")
+            self.aws.client("dynamodb", self.region)
             .get_paginator("query")
             .paginate(
                 TableName=self.outputs["StateTableName"],
@@ -247,9 +248,10 @@ class Stage:
         """The volumes that a restore made and that are still there."""
         return sorted(self.volumes(("tag:lifeboat:restore", restore)))
 
-    def recovery_point_snapshots(self) -> list[dict[str, Any]]:
+    def recovery_point_snapshots(self, *filters: tuple[str, str]) -> list[dict[str, Any]]:
+        wanted = [{"Name": name, "Values": [value]} for name, value in filters]
         pages = self.ec2.get_paginator("describe_snapshots").paginate(
-            OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:recovery-point"]}]
+            OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:recovery-point"]}, *wanted]
         )
         return [item for page in pages for item in page["Snapshots"]]
 

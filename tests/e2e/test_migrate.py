@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from local.session import REGION
-from tests.e2e.stage import DEVICE, Machine, Stage, staged, tag_list, tags_of
+from local.session import REGION, LocalAws
+from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, tag_list, tags_of
 
 OTHER_ZONE = f"{REGION}b"
 DISK = {"VolumeSize": 40, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Encrypted": True}
 OWN_TAGS = {"Name": "CadoResponseDataVolume", "team": "forensics"}
 FRESH_DEVICE = "/dev/sdb"
+AWAY = "eu-central-1"
+AWAY_RETENTION = {"Retention": "last=2", "MinimumKept": "2", "GraceHours": "0", "MaximumDeletePercent": "100"}
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The stack at home, which copies to another region, and the same template deployed there."""
+
+    home: Stage
+    away: Stage
+    key: str
+    """What the copies are encrypted with."""
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as made:
-        yield made
+def regions() -> Iterator[Regions]:
+    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+        key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
+        home = Stage(aws, {"CopyToRegions": AWAY, "CopyKmsKeyArns": key, "CopyExisting": "true"})
+        yield Regions(home, Stage(aws, AWAY_RETENTION, region=AWAY), key)
+
+
+@pytest.fixture
+def stage(regions: Regions) -> Stage:
+    return regions.home
 
 
 def lose(stage: Stage, machine: Machine) -> None:
@@ -63,3 +83,72 @@ def test_to_another_zone_on_the_restored_volume_with_the_chain_carried_on(stage)
 
     [point] = [item for item in stage.back_up(fresh.instance_id).values() if item["VolumeId"] == volume_id]
     assert tags_of(point)["lifeboat:chain"] == platform.volume_id
+
+
+def wipe_out(home: Stage) -> None:
+    """The region is gone: every instance, volume and snapshot, and the functions may call nothing there."""
+    found = home.ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])
+    ids = [instance["InstanceId"] for item in found["Reservations"] for instance in item["Instances"]]
+    home.ec2.terminate_instances(InstanceIds=ids)
+    home.control.settle()
+    for volume_id in home.volumes():
+        home.ec2.delete_volume(VolumeId=volume_id)
+    for snapshot in home.recovery_point_snapshots():
+        home.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    home.control.settle()
+    assert (home.volumes(), home.recovery_point_snapshots()) == ({}, [])
+
+
+def test_to_another_region_when_the_home_region_is_gone(regions):
+    home, away = regions.home, regions.away
+    home_key = home.aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
+    [platform] = home.launch(disks={DEVICE: {**DISK, "KmsKeyId": home_key}})
+    home.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
+    home.invoke("TakeSnapshotsFunction", {"instance_ids": [platform.instance_id]})
+    home.control.settle()  # BackupCompleted has woken the copying
+    home.sweep("CopySnapshotsFunction")
+    [told] = [item for item in home.told_of(instance_id=platform.instance_id) if item["event"] == "SnapshotsCopied"]
+    assert told["subject"]["region"] == AWAY
+    wipe_out(home)
+
+    [fresh] = away.launch(zone=f"{AWAY}b", disks={FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}})
+    ask = {"instance_id": platform.instance_id}
+    plan = away.restore(fresh, ask, dry_run=True)
+    assert plan["possible"], plan
+    begun = away.restore(fresh, ask, reason="the home region is gone")
+    ended = away.until_closed(begun["restore_id"])
+
+    assert ended["status"] == "completed", ended
+    assert away.power(fresh.instance_id) == "running"
+    [(volume_id, _)] = away.disks(fresh.instance_id).values()
+    restored = away.volume(volume_id)
+    expect_fidelity(restored, DISK, OWN_TAGS)
+    assert restored["KmsKeyId"] == regions.key, "the home region's key is of no use here"
+    assert restored["AvailabilityZone"] == f"{AWAY}b"
+    assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
+    assert away.denied() == []
+
+
+def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_not_copied_again(regions):
+    home, away = regions.home, regions.away
+    [platform] = home.launch()
+    for day in range(1, 6):
+        home.invoke(
+            "TakeSnapshotsFunction",
+            {"instance_ids": [platform.instance_id], "scheduled_time": f"2026-01-0{day}T02:00:00Z"},
+        )
+        home.control.settle()
+    home.sweep("CopySnapshotsFunction")
+    ours = ("tag:lifeboat:instance", platform.instance_id)
+    assert len(away.recovery_point_snapshots(ours)) == 5
+
+    away.invoke("PruneSnapshotsFunction", {})
+    away.control.settle()
+    kept = {tags_of(item)["lifeboat:slot"] for item in away.recovery_point_snapshots(ours)}
+    assert kept == {"2026-01-04T02:00:00Z", "2026-01-05T02:00:00Z"}
+    assert len(home.recovery_point_snapshots(ours)) == 5, "each region by its own policy"
+
+    mark = home.control.mark()
+    home.sweep("CopySnapshotsFunction")
+    assert "ec2:CopySnapshot" not in home.control.counts(mark)
+    assert len(away.recovery_point_snapshots(ours)) == 2

@@ -133,3 +133,24 @@ def test_resource_types_a_template_may_contain_are_accepted(aws: LocalAws) -> No
     stacks.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))
     stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
     stacks.delete_stack(StackName=name)
+
+
+def test_stacks_of_one_name_in_two_regions_have_roles_of_their_own(aws: LocalAws) -> None:
+    name = unique("twice")
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
+    names = set()
+    for region in ("eu-west-1", "eu-central-1"):
+        stacks = aws.client("cloudformation", region)
+        stacks.create_stack(
+            StackName=name, TemplateBody=json.dumps({"Resources": {"R": role}}), Capabilities=["CAPABILITY_IAM"]
+        )
+        stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+        [made] = stacks.describe_stack_resources(StackName=name)["StackResources"]
+        names.add(made["PhysicalResourceId"])
+    assert len(names) == 2, "IAM is one for all regions"
