@@ -8,9 +8,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from lifeboat.aws.errors import NOT_ALLOWED
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
-from tests.e2e.stage import DELAYS, SETTINGS, Stage
+from tests.e2e.stage import CONSENT, DELAYS, SETTINGS, Stage
 from tests.security.battery import FUNCTIONS, differences
 from tools.policy_roles import AWAY, TRUSTED, Asked
 
@@ -21,6 +22,9 @@ PARAMETERS = {
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
 }
+
+THIEF = "thief"
+"""The name of a session that takes on a function's role, to tell its calls from the function's."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def test_the_deployed_role_is_what_the_template_says(stage, function):
 
 
 def client_of(stage, function, service="ec2"):
-    taken = stage.aws.client("sts").assume_role(RoleArn=role_of(stage, function), RoleSessionName="thief")
+    taken = stage.aws.client("sts").assume_role(RoleArn=role_of(stage, function), RoleSessionName=THIEF)
     keys = taken["Credentials"]
     return boto3.client(
         service,
@@ -143,3 +147,28 @@ def test_the_function_that_may_delete_deletes_no_locked_one(stage, machine):
 def test_a_mistyped_owner_is_refused_at_deployment(stage):
     with pytest.raises(StackError, match="TrustedAmiOwners"):
         deploy(stage.aws, "other", {**PARAMETERS, "TrustedAmiOwners": "5543091950"})
+
+
+def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
+    """Last: a backup with its locks and copies, retention, a restore there and back, and the owner's check."""
+    [machine] = stage.launch(tags={"lifeboat:backup": "true", **CONSENT})
+    mark = stage.control.mark()
+    stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
+    stage.control.settle()
+    stage.sweep("ConfirmSnapshotsFunction")
+    stage.sweep("CopySnapshotsFunction")
+    stage.invoke("PruneSnapshotsFunction", {"dry_run": True})
+    stage.invoke("PruneSnapshotsFunction", {})
+    stage.invoke("CheckAmiOwnerFunction", {})
+    begun = stage.restore(machine, "latest", reason="rehearsal")
+    ended = stage.until_closed(begun["restore_id"])
+    assert ended["status"] == "completed", ended
+    for function in FUNCTIONS:
+        role = role_of(stage, function).rsplit("/", 1)[-1]
+        made = [call for call in stage.control.calls(mark, caller=role) if THIEF not in call["caller"]]
+        denied = {
+            f"{call['service']}:{call['action']} {call['error']}" for call in made if call["error"] in NOT_ALLOWED
+        }
+        assert not denied, function
+        assert made, f"{function} has called nothing"
+        show_figure(f"calls of {function}: {len(made)} made and allowed, {len({c['action'] for c in made})} actions")
