@@ -8,6 +8,7 @@ import pytest
 
 from lifeboat.config import ConfigError, load
 from lifeboat.model import Selector
+from lifeboat.rules.locks import LockSettings
 
 REQUIRED = {
     "LIFEBOAT_STACK": "lifeboat",
@@ -94,3 +95,23 @@ def test_each_destination_has_the_key_at_its_place_or_none_has_one():
 def test_destinations_that_make_no_sense_are_refused(facts, said):
     with pytest.raises(ConfigError, match=said):
         load({**REQUIRED, **facts})
+
+
+def test_locks_are_read_and_off_by_themselves():
+    assert load(REQUIRED).locks == LockSettings("none", 0, 0)
+    asked = {"LIFEBOAT_LOCK_MODE": "compliance", "LIFEBOAT_LOCK_DAYS": "7", "LIFEBOAT_LOCK_COOL_OFF_HOURS": "24"}
+    assert load({**REQUIRED, **asked}).locks == LockSettings("compliance", 7, 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LIFEBOAT_LOCK_MODE", "Governance"),
+        ("LIFEBOAT_LOCK_DAYS", "-1"),
+        ("LIFEBOAT_LOCK_DAYS", "36501"),
+        ("LIFEBOAT_LOCK_COOL_OFF_HOURS", "73"),
+    ],
+)
+def test_a_lock_that_ec2_would_not_take_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"^environment variable {name} is '{value}', expected"):
+        load({**REQUIRED, name: value})
