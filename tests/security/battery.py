@@ -359,7 +359,7 @@ MAY: Mapping[str, set[str]] = {
         "ec2:CreateSnapshots a new snapshot with our stack's tag",
         "ec2:CreateTags our stack's tag, at CreateSnapshots, of a new snapshot",
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeInstanceImageMetadata"),
-        *(_STATE - {"dynamodb:Query of the table"}),
+        *_STATE,
         *_TELL,
     },
     "ConfirmSnapshots": {

@@ -140,6 +140,14 @@ def test_the_slot_is_the_schedules_due_time_in_its_zone():
     assert json.loads(slot["Input"]) == {"scheduled_time": "<aws.scheduler.scheduled-time>"}
 
 
+def test_missed_slots_are_looked_for_with_the_grace_of_the_parameter():
+    function = FUNCTIONS["TakeSnapshotsFunction"]
+    look = function["Events"]["CatchUp"]["Properties"]
+    assert look["ScheduleExpression"] == "rate(15 minutes)"
+    assert json.loads(look["Input"]) == {"catch_up": True}
+    assert function["Environment"]["Variables"]["LIFEBOAT_CATCH_UP_GRACE_MINUTES"] == {"Ref": "CatchUpGraceMinutes"}
+
+
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
     log = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]

@@ -34,6 +34,7 @@ class Config:
     selector: Selector
     schedule: str = DEFAULT_SCHEDULE
     time_zone: str = DEFAULT_TIME_ZONE
+    catch_up_grace: timedelta = timedelta(minutes=30)
     retention: str = ""
     min_keep: int = 3
     max_delete_share: float = 0.5
@@ -73,6 +74,9 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         ),
         schedule=variables.get("LIFEBOAT_SCHEDULE") or DEFAULT_SCHEDULE,
         time_zone=variables.get("LIFEBOAT_TIME_ZONE") or DEFAULT_TIME_ZONE,
+        catch_up_grace=timedelta(
+            minutes=_number(variables, "LIFEBOAT_CATCH_UP_GRACE_MINUTES", 30, least=1, most=24 * 60)
+        ),
         retention=variables.get("LIFEBOAT_RETENTION", ""),
         min_keep=int(_number(variables, "LIFEBOAT_MIN_KEEP", 3, least=1, most=1000)),
         max_delete_share=_number(variables, "LIFEBOAT_MAX_DELETE_PERCENT", 50, least=1, most=100) / 100,

@@ -22,6 +22,7 @@ from lifeboat.requests import (
     AdvanceRequest,
     BackupRequest,
     CancelRestore,
+    CatchUpRequest,
     ConfirmRequest,
     CopyRequest,
     ImageRequest,
@@ -171,6 +172,11 @@ class _Backup(_Ask):
     dry_run: bool = False
 
 
+class _CatchUp(_Ask):
+    catch_up: Literal[True]
+    scheduled_time: Moment | None = None
+
+
 class _Sweep(_Ask):
     sweep: Literal[True] = True
     scheduled_time: Moment | None = None
@@ -260,10 +266,13 @@ class _Status(_Ask):
     status: RestoreId
 
 
-def snapshot_request(event: Mapping[str, Any]) -> BackupRequest:
-    """take_snapshots: a schedule's slot, or a person."""
+def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest:
+    """take_snapshots: a schedule's slot, the look for slots that were missed, or a person."""
     if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
         return BackupRequest(Trigger.SCHEDULE, slot=_time("time", _text(event.get("time"))))
+    if isinstance(event, Mapping) and "catch_up" in event:
+        _read(_CatchUp, event)
+        return CatchUpRequest()
     ask = _read(_Backup, event)
     return BackupRequest(
         trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,

@@ -216,15 +216,18 @@ def _more(key: str) -> str:
     return f"{key}_not_listed"
 
 
-def backup_started(*, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]]) -> News:
-    """BackupStarted: a run has begun recovery points, one for each instance listed."""
+def backup_started(
+    *, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]], late: bool = False
+) -> News:
+    """BackupStarted: a run has begun recovery points, one for each instance listed; `late`: after a missed slot."""
     instances = _count(len(begun), "instance")
     return News(
         event="BackupStarted",
         at=at,
         stack=stack,
         subject={"slot": iso(slot)},
-        summary=f"The backup of {iso(slot)} has begun for {instances}.",
+        summary=f"The {'missed backup' if late else 'backup'} of {iso(slot)} has begun{', late,' if late else ''} "
+        f"for {instances}.",
         details=_some(begun, "recovery_points"),
     )
 

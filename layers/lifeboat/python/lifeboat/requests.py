@@ -20,12 +20,21 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BackupRequest:
-    """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected."""
+    """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected.
+
+    `late`: the catch-up asks, after the slot's own run had its time.
+    """
 
     trigger: Trigger
     slot: datetime | None = None
     instance_ids: tuple[str, ...] = ()
     dry_run: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUpRequest:
+    """Make the recovery points of the newest slot that its own run has left missing past the grace."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
-from lifeboat.aws import backups, clock, ec2, topic
+from lifeboat.aws import backups, clock, ec2, selected, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.locking import Locking, lock
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
 from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
-from lifeboat.requests import BackupRequest, ConfirmRequest
+from lifeboat.requests import BackupRequest, CatchUpRequest, ConfirmRequest, Trigger
 from lifeboat.rules import selection
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.confirmation import Completed, Failed, confirm
-from lifeboat.rules.slots import recovery_point_id
+from lifeboat.rules.missed import late_slot, owing
+from lifeboat.rules.slots import parse_schedule, recovery_point_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -44,6 +45,51 @@ class Seen:
     points: tuple[RecoveryPoint, ...]
 
 
+GONE = frozenset({"shutting-down", "terminated"})
+"""States of an instance that owes nothing any more."""
+
+
+def run(
+    request: BackupRequest | CatchUpRequest, config: Config, context: LambdaContext | None = None
+) -> dict[str, Any]:
+    """What take_snapshots is woken for: a slot, a person, or the look for what was missed."""
+    if isinstance(request, CatchUpRequest):
+        return catch_up(config, context)
+    if request.trigger is Trigger.SCHEDULE and request.slot is not None and not request.dry_run:
+        selected.remember_slot(config.table, config.schedule, request.slot)
+    return take(request, config, context)
+
+
+def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Take the newest slot of the schedule for every instance that should have it and has not, marked late.
+
+    Instances seen for the first time are written down and owe nothing yet. Raises as `take`.
+    """
+    now = clock.now()
+    since = _selected_since(config, now)
+    schedule = parse_schedule(config.schedule, config.time_zone, selected.fired_slot(config.table, config.schedule))
+    slot = late_slot(schedule, now=now, grace=config.catch_up_grace)
+    if slot is None or not owing(slot, since=since, taken=()):
+        return {"caught_up": []}
+    points = read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.SLOT}": [iso(slot)]})).points
+    missing = owing(slot, since=since, taken={point.instance_id for point in points})
+    if not missing:
+        return {"caught_up": []}
+    request = BackupRequest(Trigger.SWEEP, slot=slot, instance_ids=missing, late=True)
+    answer = take(request, config, context)
+    return {"caught_up": [item["instance_id"] for item in answer["begun"]], **answer}
+
+
+def _selected_since(config: Config, now: datetime) -> dict[str, datetime]:
+    """The instances selected now, with when each was first seen so; who is new, and who is not any more, is noted."""
+    found = ec2.instances_with_tag(config.selector.tag_key, config.selector.tag_value)
+    here = {item.id for item in selection.select(found, config.selector) if item.state not in GONE}
+    known = selected.selected_since(config.table)
+    selected.remember_selected(config.table, sorted(here - known.keys()), now)
+    selected.forget_selected(config.table, sorted(known.keys() - here))
+    return {instance_id: known.get(instance_id, now) for instance_id in here}
+
+
 def take(request: BackupRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Begin a recovery point for every instance that is due. Answers what was begun, what was there already, what was
     left out and why.
@@ -52,7 +98,7 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     """
     slot = request.slot or clock.now()
     seen = _look(request, config, slot)
-    plans = [_plan(instance, seen, slot, config, context) for instance in seen.instances]
+    plans = [_plan(instance, seen, slot, config, context, late=request.late) for instance in seen.instances]
     answer: dict[str, Any] = {"slot": iso(slot), "begun": [], "already": [], "skipped": [], "failed": []}
     taken = {point.id: point for point in seen.points}
     for plan in plans:
@@ -69,7 +115,10 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
         return {**answer, "dry_run": True}
     if answer["begun"]:
         topic.publish(
-            config.topic_arn, news.backup_started(stack=config.stack, at=clock.now(), slot=slot, begun=answer["begun"])
+            config.topic_arn,
+            news.backup_started(
+                stack=config.stack, at=clock.now(), slot=slot, begun=answer["begun"], late=request.late
+            ),
         )
     _tell_failures(answer["failed"], slot, config, context)
     if any(item.get("retry") for item in answer["failed"]):
@@ -104,7 +153,7 @@ def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
 
 
 def _plan(
-    instance: Instance, seen: Seen, slot: datetime, config: Config, context: LambdaContext | None
+    instance: Instance, seen: Seen, slot: datetime, config: Config, context: LambdaContext | None, *, late: bool
 ) -> selection.CreateRecoveryPoint | selection.Skip:
     return selection.plan_recovery_point(
         instance,
@@ -114,6 +163,7 @@ def _plan(
         stack=config.stack,
         slot=slot,
         ami_owner=seen.owners.get(instance.id, ""),
+        late=late,
     )
 
 
@@ -131,7 +181,11 @@ def _begin(
 ) -> None:
     """Ask EC2 once. One bad instance stops nobody: what goes wrong becomes an entry of the answer."""
 
+    asked = False
+
     def create() -> dict[str, Any]:
+        nonlocal asked
+        asked = True
         backups.open_backup(config.table, plan.recovery_point_id, clock.now())
         return {"snapshots": ec2.create_snapshots(plan.instance_id, plan.description, plan.tags)}
 
@@ -145,7 +199,10 @@ def _begin(
             reason += " (EC2 may have begun it all the same; the next attempt looks first)"
         answer["failed"].append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
     else:
-        answer["begun"].append({**_planned(plan), "snapshots": dict(made["snapshots"])})
+        if asked:
+            answer["begun"].append({**_planned(plan), "snapshots": dict(made["snapshots"])})
+        else:  # done before, though EC2 does not show it: not yet, or somebody has deleted it since
+            answer["already"].append({"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id})
 
 
 def _tell_failures(
