@@ -111,6 +111,7 @@ def test_the_sweep_gives_up_in_the_end_and_says_so(world, locks, monkeypatch):
 
 def test_a_grace_shorter_than_a_day_is_told_and_not_tried_again(world, locks, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "0")
+    monkeypatch.setenv("LIFEBOAT_GRACE_HOURS", "12")  # not 24: taken and confirmed in one second, that is still a day
     door.forget()
     world.invoke("confirm_snapshots", SWEEP)
     _, not_locked = news_of(world)
