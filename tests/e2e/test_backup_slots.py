@@ -60,3 +60,13 @@ def test_a_refused_catch_up_is_made_good_by_the_next_look(stage: Stage, machine:
     assert taken(stage, machine) == []
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]
     assert len(taken(stage, machine)) == 1
+
+
+@pytest.mark.parametrize("effect", ["answer_error", "drop"])
+def test_a_lost_answer_makes_no_second_recovery_point(stage: Stage, machine: Machine, effect: str) -> None:
+    stage.control.fault("CreateSnapshots", effect, count=1)
+    with pytest.raises(AssertionError, match=machine.instance_id):
+        stage.invoke("TakeSnapshotsFunction", CATCH_UP)
+    [done] = taken(stage, machine)  # EC2 has carried it out all the same
+    assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == []
+    assert [item["SnapshotId"] for item in taken(stage, machine)] == [done["SnapshotId"]]
