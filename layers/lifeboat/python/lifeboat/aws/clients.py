@@ -27,14 +27,24 @@ def _session() -> boto3.Session:
     return boto3.Session()
 
 
-@cache
 def ec2_reads(region: str | None = None) -> EC2Client:
     """Of the function's own region unless another one is named."""
+    return _ec2_reads(region)
+
+
+def ec2_writes(region: str | None = None) -> EC2Client:
+    """Of the function's own region unless another one is named."""
+    return _ec2_writes(region)
+
+
+# Behind the two above, because a cache takes no region and the region None for two different things.
+@cache
+def _ec2_reads(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_READS)
 
 
 @cache
-def ec2_writes(region: str | None = None) -> EC2Client:
+def _ec2_writes(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_WRITES)
 
 
@@ -50,5 +60,5 @@ def sns() -> SNSClient:
 
 def forget() -> None:
     """Drop every client, so that the next is made anew: tests change the environment under us."""
-    for made in (_session, ec2_reads, ec2_writes, dynamodb, sns):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns):
         made.cache_clear()
