@@ -181,5 +181,9 @@ def test_no_call_was_denied_but_by_a_fault(matrix: Matrix) -> None:
     assert len(matrix.stage.denied()) == refused > 0
 
 
-def test_no_event_failed_for_good(matrix: Matrix) -> None:
-    assert matrix.stage.failed_events() == []
+def test_no_event_failed_for_good_but_what_was_killed_each_time(matrix: Matrix) -> None:
+    # One sweep moves all cases on, so the kills of three of them can hit its three attempts; the next sweep goes on.
+    killed = sum(fault["hits"] for fault in matrix.stage.control.faults() if fault["effect"].startswith("kill"))
+    failed = matrix.stage.failed_events()
+    assert [event for event in failed if event["requestPayload"] != {"sweep": True}] == []
+    assert 3 * len(failed) <= killed
