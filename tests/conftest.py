@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+# Before moto is imported: it would make 1,291 images, each with its snapshot, anew for every test.
+os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "fixtures" / "amis.json")
 
 FIGURE = "figure"
 

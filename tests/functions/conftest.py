@@ -10,7 +10,6 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +38,6 @@ class Context:
         return 60_000
 
 
-@cache
-def _an_image() -> dict[str, Any]:
-    """One of moto's images; they are always the same, and listing them all takes longer than most tests."""
-    image: dict[str, Any] = boto3.client("ec2").describe_images(Owners=["amazon"])["Images"][0]
-    return image
-
-
 class World:
     """An account with the stack's table and topic, a mailbox on the topic, and machines to save."""
 
@@ -64,7 +56,7 @@ class World:
         arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
         self.image_owner = "055430919509"
-        self.image = dict(_an_image())
+        [self.image] = self.ec2.describe_images(Owners=["amazon"])["Images"]
 
     def invoke(self, function: str, event: Any) -> dict[str, Any]:
         module = importlib.import_module(f"functions.{function}.app")
