@@ -37,8 +37,9 @@ docs:  ## write the generated parts of the docs anew
 	@tools/setup dev
 	@python tools/generate_docs.py
 
-fuzz:  ## a hundred thousand broken inputs for every door
-	@tools/setup dev
+fuzz:  ## a hundred thousand broken inputs for the doors, and a million by atheris
+	@tools/setup dev fuzz
+	@.tools/fuzz/bin/python tools/fuzz_ears.py -runs=1000000 -verbosity=0
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
 
 bench:  ## what it costs and how it scales
@@ -47,7 +48,7 @@ bench:  ## what it costs and how it scales
 
 lock:  ## pin and hash the requirements anew
 	@tools/setup dev
-	@for name in requirements/dev requirements/sam requirements/local requirements/checkov layers/lifeboat/python/requirements; do \
+	@for name in requirements/dev requirements/sam requirements/local requirements/checkov requirements/fuzz layers/lifeboat/python/requirements; do \
 		.tools/uv/bin/uv pip compile --quiet --python-version 3.13 --universal --generate-hashes --no-header \
 			--no-emit-index-url --no-annotate $$name.in -o $$name.txt || exit 1; done
 

@@ -31,6 +31,7 @@ DOORS = {
     "restore_volume": events.restore_request,
     "attach_volume": events.advance_request,
     "check_ami_owner": events.image_request,
+    "copy_snapshots": events.copy_request,
 }
 ASKED = {
     name: [json.loads(path.read_text()) for path in sorted((ROOT / "events" / name).glob("*.json"))] for name in DOORS

@@ -1,0 +1,93 @@
+"""The ears under atheris: inputs that grow by what they reach in the code, where hypothesis draws them from a plan.
+
+    .tools/fuzz/bin/python tools/fuzz_ears.py -runs=100000
+
+Whatever comes to whatever door, it is understood or refused by BadRequest with one line; anything else ends the run
+with the input that did it. tests/security/test_fuzz.py says the same to hypothesis.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris  # type: ignore[import-not-found,unused-ignore] # in an environment of its own
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
+
+with atheris.instrument_imports(include=["lifeboat"]):
+    from lifeboat import events
+
+EARS = (
+    events.snapshot_request,
+    events.confirm_request,
+    events.prune_request,
+    events.restore_request,
+    events.advance_request,
+    events.image_request,
+    events.copy_request,
+)
+GOOD = tuple(
+    path.read_text()
+    for folder in ("events", "tests/fixtures/events")
+    for path in sorted((ROOT / folder).rglob("*.json"))
+)
+EDITS = 3
+LONGEST = 64
+"""Characters of an invented text."""
+
+
+def hear_anything(data: bytes) -> None:
+    """A good event of any door, with up to EDITS things in it replaced, removed or added, told to any ear."""
+    bits = atheris.FuzzedDataProvider(data)
+    event = json.loads(GOOD[bits.ConsumeIntInRange(0, len(GOOD) - 1)])
+    for _ in range(bits.ConsumeIntInRange(0, EDITS)):
+        event = _edited(event, bits)
+    ear = EARS[bits.ConsumeIntInRange(0, len(EARS) - 1)]
+    try:
+        ear(event)
+    except events.BadRequest as refusal:
+        if len(str(refusal).splitlines()) != 1:
+            raise AssertionError(f"not one line: {refusal!s}") from refusal
+
+
+def _edited(value: Any, bits: Any) -> Any:
+    if isinstance(value, dict) and value and bits.ConsumeBool():
+        key = list(value)[bits.ConsumeIntInRange(0, len(value) - 1)]
+        if bits.ConsumeIntInRange(0, 7) == 0:
+            return {name: item for name, item in value.items() if name != key}
+        return {**value, key: _edited(value[key], bits)}
+    if isinstance(value, dict) and bits.ConsumeBool():
+        return {**value, bits.ConsumeUnicode(LONGEST): _invented(bits)}
+    if isinstance(value, list) and value and bits.ConsumeBool():
+        place = bits.ConsumeIntInRange(0, len(value) - 1)
+        return [*value[:place], _edited(value[place], bits), *value[place + 1 :]]
+    if isinstance(value, str) and bits.ConsumeBool():
+        place = bits.ConsumeIntInRange(0, len(value))
+        return value[:place] + bits.ConsumeUnicode(4) + value[place + bits.ConsumeIntInRange(0, 2) :]
+    return _invented(bits)
+
+
+def _invented(bits: Any) -> Any:
+    makers = (
+        lambda: None,
+        bits.ConsumeBool,
+        lambda: bits.ConsumeInt(9),
+        bits.ConsumeFloat,
+        lambda: bits.ConsumeUnicode(LONGEST),
+        lambda: [bits.ConsumeUnicode(8)] * bits.ConsumeIntInRange(0, 1001),
+        lambda: {bits.ConsumeUnicode(8): bits.ConsumeUnicode(8)},
+    )
+    return makers[bits.ConsumeIntInRange(0, len(makers) - 1)]()
+
+
+def main() -> None:
+    atheris.Setup([*sys.argv, "-max_len=4096"], hear_anything)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
