@@ -1,0 +1,92 @@
+"""copy_snapshots: what EC2 never tells of a copy is found out, and a destination that fails stops no other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lifeboat import door
+from lifeboat.aws import clients, clock
+from lifeboat.chains.copies import CopyIncomplete
+from lifeboat.rules.copies import VANISHED_AFTER
+
+AWAY, BEYOND = "eu-central-1", "us-east-1"
+SWEEP = {"sweep": True}
+
+
+@pytest.fixture
+def point(world, monkeypatch) -> str:
+    """A good recovery point at home; its snapshot."""
+    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
+    world.launch()
+    world.invoke("take_snapshots", {})
+    world.invoke("confirm_snapshots", SWEEP)
+    [made] = world.snapshots()
+    assert [item["event"] for item in world.news()] == ["BackupStarted", "BackupCompleted"]
+    return made["SnapshotId"]
+
+
+def copies(region: str = AWAY) -> list[dict[str, Any]]:
+    return boto3.client("ec2", region).describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:copy-of"]}]
+    )["Snapshots"]
+
+
+def test_a_copy_is_begun_once_and_told_once(world, point):
+    assert [item["snapshot"] for item in world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]] == [point]
+    world.invoke("copy_snapshots", SWEEP)
+    world.invoke("copy_snapshots", SWEEP)
+    assert len(copies()) == 1
+    [told] = world.news()
+    assert (told["event"], told["subject"]["region"]) == ("SnapshotsCopied", AWAY)
+
+
+def test_a_copy_that_vanishes_is_told_once_and_tried_again(world, point, monkeypatch):
+    world.invoke("copy_snapshots", SWEEP)
+    [lost] = copies()
+    boto3.client("ec2", AWAY).delete_snapshot(SnapshotId=lost["SnapshotId"])
+    assert world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"] == [], "EC2 may not show it yet"
+
+    later = clock.now() + VANISHED_AFTER + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    assert f"the copy {lost['SnapshotId']} of {point} has vanished" in failed["reason"]
+    assert [item["event"] for item in world.news()] == ["CopyFailed"]
+    assert "the next attempt is at" in world.invoke("copy_snapshots", SWEEP)[AWAY]["waiting"][0]["reason"]
+
+    monkeypatch.setattr(clock, "now", lambda: later + timedelta(hours=1))
+    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
+    world.invoke("copy_snapshots", SWEEP)
+    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+
+
+def test_a_destination_that_fails_stops_no_other(world, point, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", f"{AWAY},{BEYOND}")
+    door.forget()
+    away = clients.ec2_reads(AWAY)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": "OptInRequired", "Message": "not yours"}}, "DescribeSnapshots")
+
+    monkeypatch.setattr(away, "get_paginator", refuse)
+    with pytest.raises(CopyIncomplete, match=f"{AWAY}: OptInRequired: not yours"):
+        world.invoke("copy_snapshots", SWEEP)
+    assert (len(copies(AWAY)), len(copies(BEYOND))) == (0, 1)
+
+
+def test_a_copy_that_is_refused_fails_its_recovery_point(world, point, monkeypatch):
+    def refuse(**_: Any) -> Any:
+        raise ClientError(
+            {"Error": {"Code": "UnauthorizedOperation", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}},
+            "CopySnapshot",
+        )
+
+    monkeypatch.setattr(clients.ec2_writes(AWAY), "copy_snapshot", refuse)
+    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    assert failed["reason"] == f"CopySnapshot of {point} was refused: UnauthorizedOperation: no"
+    [told] = world.news()
+    assert (told["event"], told["severity"]) == ("CopyFailed", "critical")
