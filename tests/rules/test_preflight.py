@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lifeboat import events
 from lifeboat.model import (
     AmiVerdict,
     Preflight,
@@ -583,10 +585,13 @@ def test_latest_of_several_lines_is_never_guessed() -> None:
     assert codes(found) == ["several-lineages"]
     sentence = found.findings[0].sentence
     assert (
-        f'{{"instance": "{PLATFORM}"}} (CadoResponse), 1 good, the last of 2026-11-23T02:00:00Z, chain {DATA}'
+        f'{{"instance_id": "{PLATFORM}"}} (CadoResponse), 1 good, the last of 2026-11-23T02:00:00Z, chain {DATA}'
         in sentence
     )
-    assert '{"instance": "i-7"} (web)' in sentence
+    assert '{"instance_id": "i-7"} (web)' in sentence
+    # What the sentence tells a person to write is what the door understands.
+    advised = json.loads(sentence[sentence.index("{") : sentence.index("}") + 1])
+    assert events.restore_request({"instance_id": FRESH, "recovery_point": advised}).recovery_point.instance_id
 
 
 @pytest.mark.parametrize(

@@ -331,7 +331,7 @@ def _line_of(line: tuple[RecoveryPoint, ...]) -> str:
     last = line[-1]
     name = f" ({last.instance_name})" if last.instance_name else ""
     return (
-        f'{{"instance": "{last.instance_id}"}}{name}, {len(line)} good, the last of {iso(last.taken_at)}, '
+        f'{{"instance_id": "{last.instance_id}"}}{name}, {len(line)} good, the last of {iso(last.taken_at)}, '
         f"chain {', '.join(last.chains)}"
     )
 
