@@ -85,10 +85,10 @@ def restore(**facts: Any) -> Restore:
         "started_at": SLOT,
         "step_since": SLOT,
         "was_running": True,
-        "requested_by": "jo",
+        "requested_by": "operator",
         "reason": "incident 4711",
         "source_instance_id": PLATFORM,
-        "timeline": (TimelineEntry(SLOT, RestoreStep.VOLUMES, "asked by jo: incident 4711"),),
+        "timeline": (TimelineEntry(SLOT, RestoreStep.VOLUMES, "asked by operator: incident 4711"),),
     }
     return Restore(**{**known, **facts})
 
@@ -225,7 +225,7 @@ def messages() -> dict[str, news.News]:
             at=AT,
             instance_id=FRESH,
             reasons=(f"{FRESH} is not tagged lifeboat:restore-target=true", f"{DISPLACED} neither"),
-            asked_by="jo",
+            asked_by="operator",
         ),
         _completed(),
         _rolled_back(),

@@ -112,7 +112,7 @@ def planned(found: Preflight) -> RestoreVolume:
 
 
 def test_a_plan_for_a_fresh_instance() -> None:
-    found = preflight(asked(requested_by="jo", reason="INC-17"), known(), NOW)
+    found = preflight(asked(requested_by="operator", reason="INC-17"), known(), NOW)
     assert found.findings == ()
     assert found.plan == found.draft
     assert found.plan == Restore(
@@ -139,7 +139,7 @@ def test_a_plan_for_a_fresh_instance() -> None:
         started_at=NOW,
         step_since=NOW,
         was_running=True,
-        requested_by="jo",
+        requested_by="operator",
         reason="INC-17",
         source_instance_id=PLATFORM,
         crossed=(f"instance {PLATFORM} to {FRESH}",),

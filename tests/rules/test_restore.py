@@ -418,11 +418,11 @@ def test_the_timeline_keeps_its_beginning_and_its_end() -> None:
 
 
 def test_begin_tells_who_asked_and_why() -> None:
-    plan = record(requested_by="jo", reason="INC-17", ami_override="vendor said so")
+    plan = record(requested_by="operator", reason="INC-17", ami_override="vendor said so")
     begun = begin(plan, LATER)
     assert begun.started_at == begun.step_since == LATER
     assert begun.timeline[0].text == (
-        f"asked to restore rp onto {TARGET} by jo: INC-17 (AMI gate overridden: vendor said so)"
+        f"asked to restore rp onto {TARGET} by operator: INC-17 (AMI gate overridden: vendor said so)"
     )
 
 
@@ -448,11 +448,11 @@ def test_client_tokens_follow_what_is_asked_for() -> None:
 
 
 def test_cancel_turns_back_once() -> None:
-    cancelled = cancel(record(), NOW, "jo", "wrong one")
-    assert cancelled.failure == "cancelled by jo: wrong one"
+    cancelled = cancel(record(), NOW, "operator", "wrong one")
+    assert cancelled.failure == "cancelled by operator: wrong one"
     assert next_step(cancelled, look("running"), NOW).action == DeleteVolume(R)
     assert cancel(record(), NOW).failure == "cancelled"
-    with pytest.raises(RestoreError, match="rolling back already: cancelled by jo"):
+    with pytest.raises(RestoreError, match="rolling back already: cancelled by operator"):
         cancel(cancelled, NOW)
     with pytest.raises(RestoreError, match="which is completed, expected a restore that is still going on"):
         cancel(record(status=RestoreState.COMPLETED, closed=True), NOW)
