@@ -46,6 +46,7 @@ HOOKS = {
         "_record_history",
         "record_metric",
     ),
+    "ministack.services.dynamodb": ("_tables",),
     "ministack.services.ec2": ("_subnets", "handle_request"),
     "ministack.services.eventbridge": (
         "_cron_next_fire",

@@ -16,6 +16,7 @@ from ministack.core.responses import get_account_id
 from local.emulator.ec2 import wire
 from local.emulator.ec2.errors import Ec2Error
 from local.emulator.ec2.model import WORLD, Image, Instance, Region, Resource, Snapshot, Volume
+from local.emulator.leading_keys import leading_keys
 from local.emulator.scope import Scope
 
 Context = dict[str, Any]
@@ -25,6 +26,7 @@ KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image"}
 _extract_resource_arn = iam_actions.extract_resource_arn
 _enforce = iam_evaluator.enforce
 _flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters")
+_leading: contextvars.ContextVar[dict[str, list[str]]] = contextvars.ContextVar("dynamodb_leading_keys")
 _access_key: contextvars.ContextVar[str] = contextvars.ContextVar("ec2_access_key", default="")
 
 
@@ -47,7 +49,8 @@ def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
     region: str,
     account: str,
 ) -> Any:
-    """In place of ministack's: the same, and the parameters of an EC2 call are kept for `enforce`."""
+    """In place of ministack's: the same, and what `enforce` is to know of an EC2 or DynamoDB call is kept for it."""
+    _leading.set(leading_keys(body) if service == "dynamodb" else {})
     if service == "ec2":
         _flat.set(wire.flat(body, params))
         _access_key.set(router.extract_access_key_id(headers, params) or "")
@@ -65,7 +68,8 @@ def enforce(  # noqa: PLR0917 ministack calls it so
 ) -> Any:
     """In place of ministack's: an EC2 call is allowed if every one of its checks is."""
     if service != "ec2":
-        return _enforce(access_key_id, iam_action, service, region, resource_arn, service_context)
+        context = {**(service_context or {}), **(_leading.get({}) if service == "dynamodb" else {})}
+        return _enforce(access_key_id, iam_action, service, region, resource_arn, context)
     for check in checks(iam_action.split(":", 1)[1], _flat.get({}), Scope(get_account_id(), region)):
         context = {"ec2:region": region, **check.context}
         denied = _enforce(access_key_id, f"ec2:{check.action}", "ec2", region, check.resource, context)

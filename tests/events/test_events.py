@@ -168,11 +168,26 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
             {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted"}'}}]},
             CopyRequest(),
         ),
+        (
+            "copy_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted", "subject": {"recovery_point": "rp-1"}}'}}]},
+            CopyRequest(completed="rp-1"),
+        ),
         ("prune_snapshots", {"dry_run": True}, PruneRequest(Trigger.MANUAL, dry_run=True)),
         ("prune_snapshots", {"scheduled_time": "2026-11-23T02:00:00Z"}, PruneRequest(Trigger.SCHEDULE)),
         (
             "prune_snapshots",
             {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted"}'}}]},
+            PruneRequest(Trigger.EVENT),
+        ),
+        (
+            "prune_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted", "subject": {"recovery_point": "rp-1"}}'}}]},
+            PruneRequest(Trigger.EVENT, completed="rp-1"),
+        ),
+        (
+            "prune_snapshots",
+            {"Records": [{"Sns": {"Message": '{"event": "BackupCompleted", "subject": {"recovery_point": 1}}'}}]},
             PruneRequest(Trigger.EVENT),
         ),
         ("prune_snapshots", {"adopt": {"volume_id": VOL}}, AdoptRequest(volume_id=VOL)),

@@ -9,7 +9,7 @@ import pytest
 from local import stack
 from local.control import Control
 from local.session import LocalAws
-from tests.local.conftest import Deploy, Machine, launch, new_snapshot, new_volume, tagged
+from tests.local.conftest import Deploy, Machine, launch, new_snapshot, new_volume, tagged, unique
 
 SOURCE = """
 import boto3, botocore
@@ -341,6 +341,54 @@ def handler(event, context):
     assert stack.invoke(aws, deploy(source).name, {}).payload == "AccessDeniedException"
     allowed = deploy(source, [{"Action": "dynamodb:ListTables", "Resource": "*"}])
     assert stack.invoke(aws, allowed.name, {}).payload is None
+
+
+def test_rights_on_a_table_may_hang_on_the_partition(aws: LocalAws, deploy: Deploy) -> None:
+    tables = aws.client("dynamodb")
+    name = unique("table")
+    tables.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    only_open = {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["open"]},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+    arn = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{name}"
+    actions = ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
+    function = deploy(
+        SOURCE.replace('"ec2"', '"dynamodb"'), [{"Action": actions, "Resource": arn, "Condition": only_open}]
+    )
+
+    def query(expression: str, **values: str) -> tuple[str, dict[str, Any]]:
+        named = {f":{key}": {"S": value} for key, value in values.items()}
+        return "query", {
+            "TableName": name,
+            "KeyConditionExpression": expression,
+            "ExpressionAttributeValues": named,
+            **({"ExpressionAttributeNames": {"#p": "pk"}} if "#p" in expression else {}),
+        }
+
+    def item(partition: str) -> dict[str, Any]:
+        return {"pk": {"S": partition}, "sk": {"S": "open"}}
+
+    calls = [
+        query("pk = :a", a="open"),
+        query("pk = :a AND begins_with(sk, :b)", a="open", b="x"),
+        query("sk = :b AND #p = :a", a="open", b="other"),
+        query("pk = :a AND sk = :b", a="other", b="open"),
+        query("#p = :a", a="other"),
+        ("get_item", {"TableName": name, "Key": item("open")}),
+        ("get_item", {"TableName": name, "Key": item("other")}),
+        ("put_item", {"TableName": name, "Item": item("open")}),
+        ("put_item", {"TableName": name, "Item": item("other")}),
+        ("scan", {"TableName": name}),
+    ]
+    given = [answer.split(" ", 1)[0] for answer in stack.invoke(aws, function.name, {"calls": calls}).payload]
+    denied = "AccessDeniedException"
+    assert given == ["OK", "OK", "OK", denied, denied, "OK", denied, "OK", denied, denied]
 
 
 def test_a_function_may_be_invoked_by_the_service_that_has_its_permission(

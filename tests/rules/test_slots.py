@@ -26,6 +26,7 @@ from lifeboat.rules.slots import (
     previous_slot,
     recovery_point_id,
     slot_of,
+    slot_prefix,
     slots_between,
 )
 
@@ -551,6 +552,14 @@ def test_the_recovery_point_id_is_the_same_for_the_same_slot_and_instance() -> N
     assert recovery_point_id(berlin, ONE) == "rp-20261123T020000Z-i-00000000000000001"
     assert recovery_point_id(slot_of("2026-11-23T02:00:00Z"), ONE) == recovery_point_id(berlin, ONE)
     assert recovery_point_id(berlin, "i-0123abcd") == "rp-20261123T020000Z-i-0123abcd"
+
+
+def test_the_prefix_of_a_slot_is_that_of_its_recovery_points_and_of_no_others() -> None:
+    prefix = slot_prefix(recovery_point_id(utc("2026-11-23T02:00"), ONE))
+    assert prefix == "rp-20261123T020000Z-"
+    assert recovery_point_id(utc("2026-11-23T02:00"), "i-0123abcd").startswith(prefix)
+    assert not recovery_point_id(utc("2026-11-23T02:01"), ONE).startswith(prefix)
+    assert [slot_prefix(other) for other in ("rp-7", "", "rp-20261123T020000Z", "adopted-1")] == [None] * 4
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,11 @@ def _stores() -> Iterator[Question]:
     for action in TABLE_USES:
         yield Question("of the table", f"dynamodb:{action}", TABLE)
         yield Question("of another table", f"dynamodb:{action}", TABLE + "2")
+        open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
+        yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
+        yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
+        more = {"dynamodb:leadingkeys": ["backup-open", "restore"]}
+        yield Question("of the table's restores, too", f"dynamodb:{action}", TABLE, more)
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
@@ -323,7 +328,11 @@ def _stores() -> Iterator[Question]:
 # --- what they may
 
 _TELL = {"sns:Publish on the topic"}
-_STATE = {f"dynamodb:{action} of the table" for action in TABLE_USES}
+_STATE = {
+    f"dynamodb:{action} {what}"
+    for action in TABLE_USES
+    for what in ("of the table", "of the table's open backups", "of the table's restores, too")
+}
 
 
 def _here(*actions: str) -> set[str]:
@@ -377,6 +386,7 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeImages"),
         "ec2:DeleteSnapshot a recovery point",
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
+        "dynamodb:Query of the table's open backups",
         *_TELL,
     },
     "CopySnapshots": {

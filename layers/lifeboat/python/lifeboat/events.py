@@ -331,22 +331,24 @@ def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
 def copy_request(event: Mapping[str, Any]) -> CopyRequest:
     """copy_snapshots: BackupCompleted, the sweep, or a person, who may ask for another try."""
     if isinstance(event, Mapping) and "Records" in event:
-        _expect_backup_completed(event)
-        return CopyRequest()
+        return CopyRequest(completed=_completed(event))
     return CopyRequest(retry=_read(_Copy, event).retry)
 
 
-def _expect_backup_completed(event: Mapping[str, Any]) -> None:
+def _completed(event: Mapping[str, Any]) -> str | None:
+    """The recovery point that a BackupCompleted tells of; None if it does not say."""
     message = _message_of(event)
     if message.get("event") != "BackupCompleted":
         raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
+    subject = message.get("subject")
+    named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
+    return named if isinstance(named, str) and named else None
 
 
 def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
     """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots."""
     if isinstance(event, Mapping) and "Records" in event:
-        _expect_backup_completed(event)
-        return PruneRequest(Trigger.EVENT)
+        return PruneRequest(Trigger.EVENT, completed=_completed(event))
     if isinstance(event, Mapping) and "adopt" in event:
         return _adopt_request(_read(_Adopt, event))
     ask = _read(_Prune, event)

@@ -47,17 +47,25 @@ class ConfirmRequest:
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """Go on with the copies to other regions; with `retry` at once, those that were given up included."""
+    """Go on with the copies to other regions; with `retry` at once, those that were given up included.
+
+    `completed` is the recovery point whose completion woke it.
+    """
 
     retry: bool = False
+    completed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """Let go what no rule keeps; with `dry_run` only say what that would be."""
+    """Let go what no rule keeps; with `dry_run` only say what that would be.
+
+    `completed` is the recovery point whose completion woke it.
+    """
 
     trigger: Trigger
     dry_run: bool = False
+    completed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

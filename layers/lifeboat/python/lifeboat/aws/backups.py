@@ -5,11 +5,15 @@ An item is written before EC2 is asked, so that the sweep also finds a backup wh
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 
 from lifeboat.aws import clients
 
 _OPEN = "backup-open"
+
+LOOKED_AT = 25
+"""Open backups in a page when one undecided is looked for: mostly the first is it, and thousands need no reading."""
 
 
 def open_backup(table: str, recovery_point_id: str, begun_at: datetime) -> None:
@@ -33,6 +37,37 @@ def open_backups(table: str) -> dict[str, datetime]:
         )
     )
     return {item["sk"]["S"]: datetime.fromisoformat(item["begun_at"]["S"]) for page in pages for item in page["Items"]}
+
+
+def mark_decided(table: str, recovery_point_id: str) -> None:
+    """Note that an open recovery point is about to be told good. What is not open stays so."""
+    dynamodb = clients.dynamodb()
+    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
+        dynamodb.update_item(
+            TableName=table,
+            Key={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}},
+            UpdateExpression="SET decided = :true",
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeValues={":true": {"BOOL": True}},
+        )
+
+
+def undecided_beside(table: str, recovery_point_id: str, prefix: str) -> bool:
+    """Whether another recovery point whose id begins with `prefix` is being made and not yet found good."""
+    pages = (
+        clients.dynamodb()
+        .get_paginator("query")
+        .paginate(
+            TableName=table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": _OPEN}, ":prefix": {"S": prefix}},
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": LOOKED_AT},
+        )
+    )
+    return any(
+        item["sk"]["S"] != recovery_point_id and "decided" not in item for page in pages for item in page["Items"]
+    )
 
 
 def close_backup(table: str, recovery_point_id: str) -> None:

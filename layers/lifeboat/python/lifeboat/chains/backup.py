@@ -237,6 +237,8 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
         verdict = confirm(point_id, found.get(point_id), begun_at=begun.get(point_id), now=clock.now())
         if isinstance(verdict, Completed):
             message = news.backup_completed(stack=config.stack, at=clock.now(), point=verdict.point)
+            if point_id in begun:  # noted before it is told: whom the last message wakes must find none left open
+                backups.mark_decided(config.table, point_id)
             locking = lock(verdict.point, config)
             if _tell_once("told", point_id, message, config, context) and not locking.again:
                 backups.close_backup(config.table, point_id)

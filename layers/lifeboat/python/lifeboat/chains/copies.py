@@ -14,6 +14,7 @@ from lifeboat import news
 from lifeboat.aws import clock, copies, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.settled import others_are_open
 from lifeboat.config import Config
 from lifeboat.model import CopyDestination, CopyRecord, CopyState, RecoveryPoint, Snapshot, Tag
 from lifeboat.requests import CopyRequest
@@ -44,8 +45,12 @@ class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next s
 def copy(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Look at every destination, and begin, tell and close what there is to. Answers what was done in each.
 
+    Of a slot's completed backups the last one wakes a look; the sweep does not wait for it.
+
     Raises CopyIncomplete after all have been tried, when one of them could not be looked at.
     """
+    if others_are_open(request.completed, config):
+        return {"waits_for": "the other recovery points of the slot, or the sweep"}
     points = read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.STACK}": [config.stack]})).points
     answer: dict[str, Any] = {}
     unreachable = []

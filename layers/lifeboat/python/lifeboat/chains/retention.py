@@ -13,6 +13,7 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.chains.adoption import adopt
 from lifeboat.chains.inventory import Inventory, take_inventory
 from lifeboat.chains.paced import OutOfTime, PacedCalls
+from lifeboat.chains.settled import others_are_open
 from lifeboat.config import Config
 from lifeboat.model import RecoveryPoint, Snapshot, Tag
 from lifeboat.requests import AdoptRequest, PruneRequest
@@ -43,7 +44,12 @@ def answer(
 
 
 def prune(request: PruneRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
-    """Delete what the plan lets go, or with `dry_run` only show the plan. A cut-off run is resumed by the next one."""
+    """Delete what the plan lets go, or with `dry_run` only show the plan. A cut-off run is resumed by the next one.
+
+    Of a slot's completed backups the last one wakes the run, once for all of them.
+    """
+    if others_are_open(request.completed, config):
+        return {"waits_for": "the other recovery points of the slot"}
     seen = take_inventory(config)
     if request.dry_run:
         return _preview(seen, seen.plan(config), config)

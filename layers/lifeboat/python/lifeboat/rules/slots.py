@@ -30,6 +30,7 @@ MAX_MISSED = 1000
 _RATE = re.compile(r"rate\(([0-9]{1,9}) (minutes?|hours?|days?)\)")
 _CRON = re.compile(r"cron\((.*)\)")
 _INSTANCE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_OF_A_SLOT = re.compile(r"rp-\d{8}T\d{6}Z-", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _MAX_RATE = timedelta(days=3653)
 _MINUTE = timedelta(minutes=1)
@@ -244,6 +245,12 @@ def recovery_point_id(slot: datetime, instance_id: str) -> str:
     if not _INSTANCE.fullmatch(instance_id):
         raise ScheduleError(f"instance_id is {instance_id!r}, expected an id such as i-0123456789abcdef0.")
     return f"rp-{_utc('slot', slot):%Y%m%dT%H%M%SZ}-{instance_id}"
+
+
+def slot_prefix(recovery_point: str) -> str | None:
+    """How the ids of all recovery points of its slot begin; None for an id that `recovery_point_id` has not made."""
+    found = _OF_A_SLOT.match(recovery_point)
+    return found[0] if found else None
 
 
 def due(
