@@ -6,6 +6,7 @@ An item is written before EC2 is asked, so that the sweep also finds a backup wh
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from datetime import datetime
 
 from lifeboat.aws import clients
@@ -37,6 +38,17 @@ def open_backups(table: str) -> dict[str, datetime]:
         )
     )
     return {item["sk"]["S"]: datetime.fromisoformat(item["begun_at"]["S"]) for page in pages for item in page["Items"]}
+
+
+def begun_at(table: str, recovery_point_ids: Iterable[str]) -> dict[str, datetime]:
+    """Of these the ones that are being made, with when each was begun."""
+    found = {}
+    for recovery_point_id in recovery_point_ids:
+        key = {"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}}
+        item = clients.dynamodb().get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        if item is not None:
+            found[recovery_point_id] = datetime.fromisoformat(item["begun_at"]["S"])
+    return found
 
 
 def mark_decided(table: str, recovery_point_id: str) -> None:

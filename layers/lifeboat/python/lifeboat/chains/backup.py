@@ -1,4 +1,4 @@
-"""Backup: a slot comes due, recovery points are begun; EC2 finishes them; they are confirmed and told.
+"""Backup: a slot comes due, recovery points are begun. EC2 finishes them; chains/confirmation.py tells it.
 
 Once per slot: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and instance, is the
 key. It is taken in the table while EC2 is asked (`once`), and looked for among the snapshots' tags before EC2 is asked
@@ -16,14 +16,13 @@ from lifeboat import news
 from lifeboat.aws import backups, clock, ec2, selected, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
-from lifeboat.chains.locking import Locking, lock
+from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
 from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
-from lifeboat.requests import BackupRequest, CatchUpRequest, ConfirmRequest, Trigger
+from lifeboat.requests import BackupRequest, CatchUpRequest, Trigger
 from lifeboat.rules import selection
 from lifeboat.rules.catalogue import iso, read_catalogue
-from lifeboat.rules.confirmation import Completed, Failed, confirm
 from lifeboat.rules.missed import late_slot, owing
 from lifeboat.rules.slots import parse_schedule, recovery_point_id
 
@@ -218,82 +217,4 @@ def _tell_failures(
             reason=failure["reason"],
             snapshot_ids=(),
         )
-        _tell_once("told-not-begun", point_id, message, config, context)
-
-
-def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
-    """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided."""
-    begun = backups.open_backups(config.table)
-    ids = set(begun) if request.sweep else _points_of(request.snapshot_ids, config)
-    if not ids:
-        return {"completed": [], "failed": [], "pending": []}
-    found = {
-        point.id: point
-        for some in _chunks(sorted(ids), ec2.IDS)
-        for point in read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.RECOVERY_POINT}": some})).points
-    }
-    answer: dict[str, Any] = {"completed": [], "failed": [], "pending": []}
-    for point_id in sorted(ids | set(found)):
-        verdict = confirm(point_id, found.get(point_id), begun_at=begun.get(point_id), now=clock.now())
-        if isinstance(verdict, Completed):
-            message = news.backup_completed(stack=config.stack, at=clock.now(), point=verdict.point)
-            if point_id in begun:  # noted before it is told: whom the last message wakes must find none left open
-                backups.mark_decided(config.table, point_id)
-            locking = lock(verdict.point, config)
-            if _tell_once("told", point_id, message, config, context) and not locking.again:
-                backups.close_backup(config.table, point_id)
-            if locking.worth_telling:
-                _tell_not_locked(verdict.point, locking, config, context)
-            answer["completed"].append(point_id)
-        elif isinstance(verdict, Failed):
-            members = verdict.point.members if verdict.point else ()
-            message = news.backup_failed(
-                stack=config.stack,
-                at=clock.now(),
-                recovery_point_id=point_id,
-                instance_id=verdict.point.instance_id if verdict.point else "",
-                reason=verdict.reason,
-                snapshot_ids=tuple(member.snapshot.id for member in members),
-            )
-            _settle(point_id, message, config, context)
-            answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
-        else:
-            answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
-    return answer
-
-
-def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
-    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
-    return {
-        snapshot.tags[Tag.RECOVERY_POINT]
-        for snapshot in (ec2.snapshots(snapshot_ids).values() if snapshot_ids else ())
-        if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
-    }
-
-
-def _tell_not_locked(point: RecoveryPoint, locking: Locking, config: Config, context: LambdaContext | None) -> None:
-    message = news.recovery_point_not_locked(stack=config.stack, at=clock.now(), point=point, reason=locking.problem)
-    _tell_once("told-not-locked", point.id, message, config, context)
-
-
-def _settle(point_id: str, message: news.News, config: Config, context: LambdaContext | None) -> None:
-    if _tell_once("told", point_id, message, config, context):
-        backups.close_backup(config.table, point_id)
-
-
-def _tell_once(kind: str, key: str, message: news.News, config: Config, context: LambdaContext | None) -> bool:
-    """Whether it has been told. While another invocation is telling it, nobody knows yet whether that succeeds."""
-
-    def tell() -> dict[str, Any]:
-        topic.publish(config.topic_arn, message)
-        return {"told": message.event}
-
-    try:
-        once(config.table, kind, key, tell, context)
-    except UnderWay:
-        return False
-    return True
-
-
-def _chunks(items: Sequence[str], size: int) -> list[list[str]]:
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+        tell_once("told-not-begun", point_id, message, config, context)

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
-from lifeboat.aws import clock, copies, ec2, topic
+from lifeboat.aws import clock, copies, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.settled import others_are_open
+from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.model import CopyDestination, CopyRecord, CopyState, RecoveryPoint, Snapshot, Tag
 from lifeboat.requests import CopyRequest
@@ -150,15 +151,7 @@ class _Run:
         self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
 
     def _tell_once(self, kind: str, point_id: str, message: news.News) -> bool:
-        def tell() -> dict[str, Any]:
-            topic.publish(self._config.topic_arn, message)
-            return {"told": message.event}
-
-        try:
-            once(self._config.table, kind, f"{self._to.region}/{point_id}", tell, self._context)
-        except UnderWay:
-            return False
-        return True
+        return tell_once(kind, f"{self._to.region}/{point_id}", message, self._config, self._context)
 
     def _start_all(self, calls: Sequence[StartCopy], records: dict[str, CopyRecord]) -> None:
         """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
