@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -364,7 +365,7 @@ def _volumes(filters: Sequence[FilterTypeDef]) -> dict[str, Volume]:
 
 
 def _tags(items: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:
-    return {item["Key"]: item["Value"] for item in items or ()}
+    return {intern(item["Key"]): intern(item["Value"]) for item in items or ()}
 
 
 def _instance(item: Mapping[str, Any]) -> Instance:

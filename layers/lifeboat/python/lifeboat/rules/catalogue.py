@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode
 
 from lifeboat.model import TAG_PREFIX, Member, RecoveryPoint, Snapshot, Tag, Tags, VolumeStory
@@ -28,6 +29,10 @@ _CHAIN = "lifeboat:chain/"
 _KMS_KEY = "lifeboat:kms-key/"
 _TAGS = "lifeboat:tags/"
 _ABOUT_A_VOLUME = (_VOLUME, _CHAIN, _KMS_KEY, _TAGS)
+
+
+STORIES = 20_000
+"""How many volumes' stories are kept for the next snapshot that tells the same."""
 
 
 class StoryError(ValueError):
@@ -268,32 +273,43 @@ def read_story(snapshot: Snapshot) -> VolumeStory:
                 f"snapshot {snapshot.id} of {volume_id} carries the stories of {sorted(volume_ids) or 'no volume'}"
             )
         volume_id = volume_ids[0]
-    facts = dict(part.split("=", 1) for part in tags[_VOLUME + volume_id].split(" ") if "=" in part)
+    own_tags = f"{_TAGS}{volume_id}/"
     try:
-        return VolumeStory(
-            volume_id=volume_id,
-            chain=tags.get(_CHAIN + volume_id) or volume_id,
-            device=facts["device"],
-            type=facts["type"],
-            size=int(facts["size"]),
-            encrypted=_flag(facts["encrypted"]),
-            delete_on_termination=_flag(facts["delete-on-termination"]),
-            iops=_number(facts.get("iops")),
-            throughput=_number(facts.get("throughput")),
-            kms_key_id=tags.get(_KMS_KEY + volume_id),
-            tags=_read_own_tags(tags, volume_id),
+        return _story(
+            volume_id,
+            tags[_VOLUME + volume_id],
+            tags.get(_CHAIN + volume_id) or volume_id,
+            tags.get(_KMS_KEY + volume_id),
+            tuple(value for _, value in sorted(item for item in tags.items() if item[0].startswith(own_tags))),
         )
     except (KeyError, ValueError) as problem:
         raise StoryError(f"snapshot {snapshot.id} has an unreadable tag {_VOLUME}{volume_id}: {problem!r}") from None
 
 
-def _read_own_tags(tags: Tags, volume_id: str) -> Mapping[str, str]:
-    prefix = f"{_TAGS}{volume_id}/"
-    pieces = sorted((key, value) for key, value in tags.items() if key.startswith(prefix))
+@lru_cache(maxsize=STORIES)
+def _story(volume_id: str, facts_text: str, chain: str, kms_key_id: str | None, pieces: tuple[str, ...]) -> VolumeStory:
+    """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so that one does for all."""
+    facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
+    return VolumeStory(
+        volume_id=volume_id,
+        chain=chain,
+        device=facts["device"],
+        type=facts["type"],
+        size=int(facts["size"]),
+        encrypted=_flag(facts["encrypted"]),
+        delete_on_termination=_flag(facts["delete-on-termination"]),
+        iops=_number(facts.get("iops")),
+        throughput=_number(facts.get("throughput")),
+        kms_key_id=kms_key_id,
+        tags=_read_own_tags(pieces),
+    )
+
+
+def _read_own_tags(pieces: Iterable[str]) -> Mapping[str, str]:
     return {
         # quote() wrote a space as it is, so a plus is a plus: parse_qsl would make it a space.
         key: value
-        for _, piece in pieces
+        for piece in pieces
         for key, value in parse_qsl(piece.replace("+", "%2B"), keep_blank_values=True)
     }
 
