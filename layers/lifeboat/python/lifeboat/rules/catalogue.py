@@ -288,7 +288,7 @@ def read_story(snapshot: Snapshot) -> VolumeStory:
 
 @lru_cache(maxsize=STORIES)
 def _story(volume_id: str, facts_text: str, chain: str, kms_key_id: str | None, pieces: tuple[str, ...]) -> VolumeStory:
-    """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so that one does for all."""
+    """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so one does for all."""
     facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
     return VolumeStory(
         volume_id=volume_id,
