@@ -203,11 +203,12 @@ def _one_line(text: str) -> str:
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
-def _some(items: Sequence[Any], key: str) -> dict[str, Any]:
-    """A list of a message, cut to what fits, with how many more there are."""
+def _some(items: Sequence[Any], key: str, count: int | None = None) -> dict[str, Any]:
+    """A list of a message, cut to what fits, with how many more there are; `count` if `items` are only the first."""
     found: dict[str, Any] = {key: list(items[:LISTED])}
-    if len(items) > LISTED:
-        found[_more(key)] = len(items) - LISTED
+    more = (len(items) if count is None else count) - len(found[key])
+    if more:
+        found[_more(key)] = more
     return found
 
 
@@ -351,24 +352,26 @@ def snapshots_pruned(
     refused: Sequence[Mapping[str, Any]],
     notices: Sequence[str],
     saved_gib: int,
+    kept_count: int | None = None,
 ) -> News:
     """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
-    two cases its severity is `warning`. Every verdict has its reasons.
+    two cases its severity is `warning`. Every verdict has its reasons. `kept_count`: if `kept` are only the first.
     """
+    kept_count = len(kept) if kept_count is None else kept_count
     return News(
         event="SnapshotsPruned",
         at=at,
         stack=stack,
         severity="warning" if refused or notices else "",
         summary=(
-            f"{_count(len(deleted), 'recovery point')} deleted, {len(kept)} kept"
+            f"{_count(len(deleted), 'recovery point')} deleted, {kept_count} kept"
             + (f", {len(refused)} could not be deleted" if refused else "")
             + "."
         ),
         details={
             **_some(deleted, "deleted"),
             **_some(refused, "refused"),
-            **_some(kept, "kept"),
+            **_some(kept, "kept", kept_count),
             **_some(notices, "notices"),
             "saved_gib_at_most": saved_gib,
             "saved_usd_per_month_at_most": dollars_per_month(saved_gib),

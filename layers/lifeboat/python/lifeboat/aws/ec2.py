@@ -92,15 +92,23 @@ def all_volume_ids() -> frozenset[str]:
     return frozenset(living)
 
 
-def recovery_point_snapshots(filters: Mapping[str, Sequence[str]] | None = None) -> tuple[Snapshot, ...]:
+class TooMany(Exception):  # noqa: N818 - no error: they are to be asked for in parts
+    """There are more than may be held at once."""
+
+
+def recovery_point_snapshots(
+    filters: Mapping[str, Sequence[str]] | None = None, *, most: int | None = None
+) -> tuple[Snapshot, ...]:
     """Our own snapshots that belong to a recovery point; `filters` narrow by EC2's filter names.
+
+    Raises TooMany as soon as there are more than `most`.
 
     Always with OwnerIds=self: without it the call lists every public snapshot
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html).
     """
     wanted: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
     wanted += [{"Name": name, "Values": list(values)} for name, values in (filters or {}).items()]
-    return _own_snapshots(wanted)
+    return _own_snapshots(wanted, most=most)
 
 
 def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
@@ -145,13 +153,20 @@ def pending_copies_in(region: str) -> frozenset[str]:
         )
 
 
-def _own_snapshots(filters: Sequence[FilterTypeDef], region: str | None = None) -> tuple[Snapshot, ...]:
+def _own_snapshots(
+    filters: Sequence[FilterTypeDef], region: str | None = None, *, most: int | None = None
+) -> tuple[Snapshot, ...]:
     pages = (
         clients.ec2_reads(region)
         .get_paginator("describe_snapshots")
         .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
     )
-    return tuple(_snapshot(item) for page in pages for item in page["Snapshots"])
+    found: list[Snapshot] = []
+    for page in pages:
+        found += map(_snapshot, page["Snapshots"])
+        if most is not None and len(found) > most:
+            raise TooMany
+    return tuple(found)
 
 
 def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lifeboat.aws import clock, ec2
@@ -11,6 +11,12 @@ from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import Catalogue, read_catalogue
 from lifeboat.rules.retention import Limits, RetentionPlan, plan
 from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+
+AT_ONCE = 20_000
+"""How many snapshots are held at once: with their plan some 55 MB of the function's memory."""
+
+LAST_CHARACTERS = "0123456789abcdef"
+"""What the id of an instance ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +55,62 @@ class Inventory:
         return [*decided.notices, *unreadable]
 
 
+def inventories(config: Config) -> Iterator[Inventory]:
+    """Everything there is, looked at once: in one part, or if that were too much to hold, in parts one after the other.
+
+    A part is the recovery points of the instances whose ids end with the same character. Chains are planned one by one,
+    and a chain is of one instance, or, after its volume was moved, of a few: then each part of it has its own floor and
+    its own cap, and more stays. What has no instance in its tags is in no part, and stays.
+    """
+    blocks = _blocks()
+    try:
+        everything = ec2.recovery_point_snapshots(most=AT_ONCE)
+    except ec2.TooMany:
+        living = ec2.all_volume_ids()
+        for character in LAST_CHARACTERS:
+            part = ec2.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
+            if part:
+                yield _inventory(part, blocks, config, living)
+    else:
+        yield _inventory(everything, blocks, config, None)
+
+
 def take_inventory(config: Config, adopted: Iterable[Snapshot] = ()) -> Inventory:
-    """Look at everything once, and at what forbids to delete it; `adopted` are taken for recovery points beside."""
-    blocks = (
+    """Look at everything once, in one part; `adopted` are taken for recovery points beside."""
+    return _inventory((*ec2.recovery_point_snapshots(), *adopted), _blocks(), config, None)
+
+
+type _Blocks = tuple[tuple[Collection[str], str], ...]
+
+
+def _blocks() -> _Blocks:
+    """What forbids to delete a snapshot: the ids, and the reason."""
+    return (
         (ec2.locked_snapshot_ids(), "locked"),
         (ec2.image_snapshot_ids(), "used by an image"),
         (ec2.public_snapshot_ids(), "shared with everybody"),
     )
 
+
+def _inventory(
+    snapshots: Iterable[Snapshot], blocks: _Blocks, config: Config, living_volumes: Collection[str] | None
+) -> Inventory:
     def marked(snapshot: Snapshot) -> Snapshot:
         reasons = [reason for ids, reason in blocks if snapshot.id in ids]
         if Tag.SHARED in snapshot.tags:
             reasons.append(f"shared, as its tag {Tag.SHARED} says")
         return replace(snapshot, blocked_by=tuple(reasons)) if reasons else snapshot
 
-    found = read_catalogue(marked(item) for item in (*ec2.recovery_point_snapshots(), *adopted))
+    found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
     overrides = {
         instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
         for instance in ec2.instances(instance_ids).values()
         if Tag.RETENTION in instance.tags
     }
-    return Inventory(found, overrides, ec2.all_volume_ids() if found.points else None)
+    if found.points and living_volumes is None:
+        living_volumes = ec2.all_volume_ids()
+    return Inventory(found, overrides, living_volumes)
 
 
 def _policy(text: str, time_zone: str) -> Policy | PolicyError:

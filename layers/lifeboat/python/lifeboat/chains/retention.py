@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from lifeboat import news
 from lifeboat.aws import clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains.adoption import adopt
-from lifeboat.chains.inventory import Inventory, take_inventory
+from lifeboat.chains.inventory import Inventory, inventories
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.chains.settled import others_are_open
 from lifeboat.config import Config
@@ -50,10 +50,9 @@ def prune(request: PruneRequest, config: Config, context: LambdaContext | None =
     """
     if others_are_open(request.completed, config):
         return {"waits_for": "the other recovery points of the slot"}
-    seen = take_inventory(config)
     if request.dry_run:
-        return _preview(seen, seen.plan(config), config)
-    run = _Run(seen, config, context)
+        return _preview(config)
+    run = _Run(config, context)
     try:
         run.carry_out()
     finally:  # what is gone is told, whatever went wrong then
@@ -64,28 +63,57 @@ def prune(request: PruneRequest, config: Config, context: LambdaContext | None =
 # --- the preview
 
 
-def _preview(seen: Inventory, decided: RetentionPlan, config: Config) -> dict[str, Any]:
+def _preview(config: Config) -> dict[str, Any]:
     """The plan as JSON, and as a calendar that a person can read."""
-    answer: dict[str, Any] = {"dry_run": True}
-    for key, keep in (("kept", True), ("delete", False)):
-        verdicts = [verdict for verdict in decided.verdicts if verdict.keep is keep]
-        answer[key] = [_verdict(verdict) for verdict in verdicts[:LISTED]]
-        if len(verdicts) > LISTED:
-            answer[f"{key}_not_listed"] = len(verdicts) - LISTED
+    kept, delete = _Listed(LISTED), _Listed(LISTED)
+    notices: list[str] = []
+    calendar = ""
+    saved_gib = 0
+    for seen in inventories(config):
+        decided = seen.plan(config)
+        kept.add(verdict for verdict in decided.verdicts if verdict.keep)
+        delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
+        notices += seen.notices(decided)
+        saved_gib += decided.saved_gib
+        if len(calendar) <= CALENDAR_LENGTH:
+            calendar += _calendar(decided, config.time_zone)
+    if len(calendar) > CALENDAR_LENGTH:
+        calendar = calendar[:CALENDAR_LENGTH] + "...\n"
     return {
-        **answer,
-        "notices": seen.notices(decided),
-        **_saved(decided.saved_gib),
-        "calendar": _calendar(decided, config.time_zone),
+        "dry_run": True,
+        **kept.under("kept"),
+        **delete.under("delete"),
+        "notices": notices,
+        **_saved(saved_gib),
+        "calendar": calendar,
     }
+
+
+@dataclass(slots=True)
+class _Listed:
+    """The first so many verdicts, and how many there were."""
+
+    most: int
+    first: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        for verdict in verdicts:
+            self.count += 1
+            if len(self.first) < self.most:
+                self.first.append(_verdict(verdict))
+
+    def under(self, key: str) -> dict[str, Any]:
+        """As fields of an answer."""
+        more = self.count - len(self.first)
+        return {key: self.first, **({f"{key}_not_listed": more} if more else {})}
 
 
 def _calendar(decided: RetentionPlan, time_zone: str) -> str:
     try:
-        text = render_text(decided, time_zone)
+        return render_text(decided, time_zone)
     except (KeyError, ValueError):  # no such zone, which the plan tells of: then everything stays
-        text = render_text(decided)
-    return text if len(text) <= CALENDAR_LENGTH else text[:CALENDAR_LENGTH] + "...\n"
+        return render_text(decided)
 
 
 def _verdict(item: Verdict) -> dict[str, Any]:
@@ -107,46 +135,53 @@ def _saved(gib: int) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Run:
-    """One run: the plan, and what has come of it so far."""
+    """One run: what has come of it so far, and the part of it that is under way, with its plan."""
 
-    seen: Inventory
     config: Config
     context: LambdaContext | None
-    plan: RetentionPlan = field(init=False)
     deleted: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    kept: _Listed = field(default_factory=lambda: _Listed(news.LISTED))
+    planned: int = 0
+    plan: RetentionPlan | None = None
     tried: set[str] = field(default_factory=set)
     unwilling: dict[str, str] = field(default_factory=dict)
     calls: PacedCalls = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plan = self.seen.plan(self.config)
         self.calls = PacedCalls(Pace(DELETE_SNAPSHOT_REFILL), self.context)
 
     @property
     def left(self) -> list[RecoveryPoint]:
         """What the plan lets go and nobody has tried yet, oldest first."""
-        return [point for point in self.plan.deletions if point.id not in self.tried]
-
-    @property
-    def notices(self) -> list[str]:
-        found = self.seen.notices(self.plan)
-        if left := len(self.left):
-            found.append(f"{left} more may go and wait for the next run: this one was cut off.")
-        return found
+        return [point for point in self.plan.deletions if point.id not in self.tried] if self.plan else []
 
     def carry_out(self) -> None:
+        """Let go what may, part after part. Without time for more the rest waits for the next run."""
+        for seen in inventories(self.config):
+            self.plan = seen.plan(self.config, self.unwilling)
+            try:
+                self._work_off(seen)
+            except OutOfTime:
+                return
+            finally:
+                if left := len(self.left):
+                    self.notices.append(f"{left} more may go and wait for the next run: this one was cut off.")
+                self.kept.add(verdict for verdict in self.plan.verdicts if verdict.keep)
+                self.planned += len(self.plan.deletions)
+                self.notices += seen.notices(self.plan)
+                self.plan = None
+
+    def _work_off(self, seen: Inventory) -> None:
         """Let go, oldest first. What cannot go is planned around: the next in line goes in its stead."""
         known = -1
-        try:
-            while len(self.unwilling) > known:
-                known = len(self.unwilling)
-                for some in _portions(self.left):
-                    self._let_go(some)
-                if len(self.unwilling) > known:
-                    self.plan = self.seen.plan(self.config, self.unwilling)
-        except OutOfTime:
-            return
+        while len(self.unwilling) > known:
+            known = len(self.unwilling)
+            for some in _portions(self.left):
+                self._let_go(some)
+            if len(self.unwilling) > known:
+                self.plan = seen.plan(self.config, self.unwilling)
 
     def _let_go(self, points: Sequence[RecoveryPoint]) -> None:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
@@ -204,7 +239,8 @@ class _Run:
                 stack=self.config.stack,
                 at=clock.now(),
                 deleted=self.deleted,
-                kept=[_verdict(verdict) for verdict in self.plan.verdicts if verdict.keep],
+                kept=self.kept.first,
+                kept_count=self.kept.count,
                 refused=self.refused,
                 notices=self.notices,
                 saved_gib=self._saved_gib,
@@ -213,8 +249,8 @@ class _Run:
 
     def answer(self) -> dict[str, Any]:
         return {
-            "kept": len(self.plan.kept),
-            "delete": len(self.plan.deletions),
+            "kept": self.kept.count,
+            "delete": self.planned,
             "deleted": self.deleted,
             "refused": self.refused,
             "notices": self.notices,
