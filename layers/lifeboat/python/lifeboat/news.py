@@ -357,14 +357,13 @@ def snapshots_pruned(
     """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
     two cases its severity is `warning`. Every verdict has its reasons. `kept_count`: if `kept` are only the first.
     """
-    kept_count = len(kept) if kept_count is None else kept_count
     return News(
         event="SnapshotsPruned",
         at=at,
         stack=stack,
         severity="warning" if refused or notices else "",
         summary=(
-            f"{_count(len(deleted), 'recovery point')} deleted, {kept_count} kept"
+            f"{_count(len(deleted), 'recovery point')} deleted, {len(kept) if kept_count is None else kept_count} kept"
             + (f", {len(refused)} could not be deleted" if refused else "")
             + "."
         ),
