@@ -20,9 +20,24 @@ def leading_keys(body: bytes) -> dict[str, list[str]]:
         request = json.loads(body or b"{}")
     except ValueError:
         return {}
-    table = dynamodb._tables.get(request.get("TableName", "").rsplit("/", 1)[-1]) if _is_mapping(request) else None
-    found = list(_values(request, table["pk_name"])) if table else []
+    found = list(_of_request(request)) if _is_mapping(request) else []
     return {CONTEXT_KEY: found} if found else {}
+
+
+def _of_request(request: Mapping[str, Any]) -> Iterator[str]:
+    batches = request.get("RequestItems")
+    if not _is_mapping(batches):
+        yield from _of_table(request, request.get("TableName", ""))
+        return
+    for name, parts in batches.items():
+        for part in parts if isinstance(parts, list) else [*({"Key": key} for key in parts.get("Keys", []))]:
+            for single in (part, *filter(_is_mapping, part.values())):  # a PutRequest or DeleteRequest holds the item
+                yield from _of_table(single, name)
+
+
+def _of_table(request: Mapping[str, Any], name: str) -> Iterator[str]:
+    table = dynamodb._tables.get(name.rsplit("/", 1)[-1])
+    return _values(request, table["pk_name"]) if table else iter(())
 
 
 def _is_mapping(value: Any) -> bool:

@@ -357,7 +357,7 @@ def test_rights_on_a_table_may_hang_on_the_partition(aws: LocalAws, deploy: Depl
         "Null": {"dynamodb:LeadingKeys": "false"},
     }
     arn = f"arn:aws:dynamodb:eu-west-1:111122223333:table/{name}"
-    actions = ["dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Scan"]
+    actions = [f"dynamodb:{action}" for action in ("Query", "GetItem", "PutItem", "Scan", "BatchWriteItem")]
     function = deploy(
         SOURCE.replace('"ec2"', '"dynamodb"'), [{"Action": actions, "Resource": arn, "Condition": only_open}]
     )
@@ -374,6 +374,9 @@ def test_rights_on_a_table_may_hang_on_the_partition(aws: LocalAws, deploy: Depl
     def item(partition: str) -> dict[str, Any]:
         return {"pk": {"S": partition}, "sk": {"S": "open"}}
 
+    def batch(*writes: Mapping[str, Any]) -> dict[str, Any]:
+        return {"RequestItems": {name: writes}}
+
     calls = [
         query("pk = :a", a="open"),
         query("pk = :a AND begins_with(sk, :b)", a="open", b="x"),
@@ -385,10 +388,13 @@ def test_rights_on_a_table_may_hang_on_the_partition(aws: LocalAws, deploy: Depl
         ("put_item", {"TableName": name, "Item": item("open")}),
         ("put_item", {"TableName": name, "Item": item("other")}),
         ("scan", {"TableName": name}),
+        ("batch_write_item", batch({"PutRequest": {"Item": item("open")}})),
+        ("batch_write_item", batch({"DeleteRequest": {"Key": item("open")}}, {"PutRequest": {"Item": item("other")}})),
+        ("batch_write_item", batch({"DeleteRequest": {"Key": item("other")}})),
     ]
     given = [answer.split(" ", 1)[0] for answer in stack.invoke(aws, function.name, {"calls": calls}).payload]
     denied = "AccessDeniedException"
-    assert given == ["OK", "OK", "OK", denied, denied, "OK", denied, "OK", denied, denied]
+    assert given == ["OK", "OK", "OK", denied, denied, "OK", denied, "OK", denied, denied, "OK", denied, denied]
 
 
 def test_a_function_may_be_invoked_by_the_service_that_has_its_permission(

@@ -321,6 +321,13 @@ def _stores() -> Iterator[Question]:
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
         more = {"dynamodb:leadingkeys": ["backup-open", "restore"]}
         yield Question("of the table's restores, too", f"dynamodb:{action}", TABLE, more)
+    selected = {"dynamodb:leadingkeys": ["selected"]}
+    yield Question("of who is selected", "dynamodb:BatchWriteItem", TABLE, selected)
+    yield Question("of who is selected", "dynamodb:BatchGetItem", TABLE, selected)
+    yield Question("of who is selected in another table", "dynamodb:BatchWriteItem", TABLE + "2", selected)
+    more = {"dynamodb:leadingkeys": ["selected", "restore"]}
+    yield Question("of the table's restores, too", "dynamodb:BatchWriteItem", TABLE, more)
+    yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
@@ -369,6 +376,7 @@ MAY: Mapping[str, set[str]] = {
         "ec2:CreateTags our stack's tag, at CreateSnapshots, of a new snapshot",
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeInstanceImageMetadata"),
         *_STATE,
+        "dynamodb:BatchWriteItem of who is selected",
         *_TELL,
     },
     "ConfirmSnapshots": {

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from lifeboat.aws import clients
+from lifeboat.aws.table import partition
 
 _OPEN = "backup-open"
 
@@ -27,17 +28,7 @@ def open_backup(table: str, recovery_point_id: str, begun_at: datetime) -> None:
 
 def open_backups(table: str) -> dict[str, datetime]:
     """The recovery points being made, with when each was begun."""
-    pages = (
-        clients.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _OPEN}},
-            ConsistentRead=True,
-        )
-    )
-    return {item["sk"]["S"]: datetime.fromisoformat(item["begun_at"]["S"]) for page in pages for item in page["Items"]}
+    return {item["sk"]["S"]: datetime.fromisoformat(item["begun_at"]["S"]) for item in partition(table, _OPEN)}
 
 
 def begun_at(table: str, recovery_point_ids: Iterable[str]) -> dict[str, datetime]:

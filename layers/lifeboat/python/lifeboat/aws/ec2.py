@@ -111,6 +111,11 @@ def recovery_point_snapshots(
     return _own_snapshots(wanted, most=most)
 
 
+def recovery_point_snapshots_of(stack: str, filters: Mapping[str, Sequence[str]]) -> tuple[Snapshot, ...]:
+    """Those that carry this stack's name. Two stacks may save one instance: each counts on its own snapshots alone."""
+    return recovery_point_snapshots({f"tag:{Tag.STACK}": [_literal(stack)], **filters})
+
+
 def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
     """Our own snapshots that EC2 says are of this volume, whoever made them."""
     return _own_snapshots([{"Name": "volume-id", "Values": [volume_id]}])

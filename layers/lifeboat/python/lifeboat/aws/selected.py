@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from lifeboat.aws import clients
+from lifeboat.aws.table import delete_all, partition, put_all
+
+if TYPE_CHECKING:
+    from lifeboat.aws.table import Item
 
 _SELECTED = "selected"
 _SCHEDULE = "schedule"
@@ -18,32 +23,21 @@ _LAST = "last"
 
 def selected_since(table: str) -> dict[str, datetime]:
     """The instances that were seen as selected, with when each was so first."""
-    pages = (
-        clients.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _SELECTED}},
-            ConsistentRead=True,
-        )
-    )
-    return {item["sk"]["S"]: datetime.fromisoformat(item["since"]["S"]) for page in pages for item in page["Items"]}
+    return {item["sk"]["S"]: datetime.fromisoformat(item["since"]["S"]) for item in partition(table, _SELECTED)}
 
 
 def remember_selected(table: str, instance_ids: Iterable[str], now: datetime) -> None:
     """Note that these are selected from now on. Of two who note it at once, the later one's time stays."""
-    for instance_id in instance_ids:
-        clients.dynamodb().put_item(
-            TableName=table,
-            Item={"pk": {"S": _SELECTED}, "sk": {"S": instance_id}, "since": {"S": now.isoformat()}},
-        )
+    put_all(table, ({**_key(instance_id), "since": {"S": now.isoformat()}} for instance_id in instance_ids))
 
 
 def forget_selected(table: str, instance_ids: Iterable[str]) -> None:
     """Note that these are no longer selected: selected again, they owe nothing for the time between."""
-    for instance_id in instance_ids:
-        clients.dynamodb().delete_item(TableName=table, Key={"pk": {"S": _SELECTED}, "sk": {"S": instance_id}})
+    delete_all(table, map(_key, instance_ids))
+
+
+def _key(instance_id: str) -> Item:
+    return {"pk": {"S": _SELECTED}, "sk": {"S": instance_id}}
 
 
 def remember_slot(table: str, schedule: str, slot: datetime) -> None:

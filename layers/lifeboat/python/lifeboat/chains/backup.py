@@ -70,7 +70,7 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
     slot = late_slot(schedule, now=now, grace=config.catch_up_grace)
     if slot is None or not owing(slot, since=since, taken=()):
         return {"caught_up": []}
-    points = read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.SLOT}": [iso(slot)]})).points
+    points = read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.SLOT}": [iso(slot)]})).points
     missing = owing(slot, since=since, taken={point.instance_id for point in points})
     if not missing:
         return {"caught_up": []}
@@ -139,7 +139,7 @@ def _look(request: BackupRequest, config: Config, slot: datetime) -> Seen:
         instances=instances,
         volumes=ec2.volumes(data) if data else {},
         owners=_owners([instance.id for instance in instances]),
-        points=read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.SLOT}": [iso(slot)]})).points,
+        points=read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.SLOT}": [iso(slot)]})).points,
     )
 
 

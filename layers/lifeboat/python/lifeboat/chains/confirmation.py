@@ -70,7 +70,9 @@ class _Look:
 
     def decide(self, ids: Sequence[str]) -> list[str]:
         """Look at these together and tell them one by one; those that there was no time for."""
-        seen = read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.RECOVERY_POINT}": ids})).points
+        seen = read_catalogue(
+            ec2.recovery_point_snapshots_of(self.config.stack, {f"tag:{Tag.RECOVERY_POINT}": ids})
+        ).points
         found = {point.id: point for point in seen}
         for number, point_id in enumerate(ids):
             if not self.has_time():

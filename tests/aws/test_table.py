@@ -1,0 +1,75 @@
+"""Many items of a partition: written in few calls, all of them, or it is said."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+
+from lifeboat.aws import clients, clock, selected, table
+
+NAME = "state"
+NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def state(aws):
+    boto3.client("dynamodb").create_table(
+        TableName=NAME,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    waited: list[float] = []
+    monkeypatch.setattr(clock, "wait", waited.append)
+    return waited
+
+
+def ids(count):
+    return [f"i-{number:017x}" for number in range(count)]
+
+
+def test_a_fleet_is_noted_and_forgotten_25_at_a_time(state):
+    calls = []
+    clients.dynamodb().meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    selected.remember_selected(NAME, ids(51), NOW)
+    assert calls == ["BatchWriteItem"] * 3
+    assert selected.selected_since(NAME) == dict.fromkeys(ids(51), NOW)
+    calls.clear()
+    selected.forget_selected(NAME, ids(51)[1:])
+    assert calls == ["BatchWriteItem"] * 2
+    assert selected.selected_since(NAME) == {ids(1)[0]: NOW}
+
+
+def test_nobody_new_costs_no_call(aws):
+    with Stubber(clients.dynamodb()):
+        selected.remember_selected(NAME, [], NOW)
+        selected.forget_selected(NAME, [])
+
+
+def test_what_dynamodb_left_undone_is_asked_for_again_and_only_that(pauses):
+    first, second = ({"DeleteRequest": {"Key": {"pk": {"S": "selected"}, "sk": {"S": item}}}} for item in ids(2))
+    with Stubber(clients.dynamodb()) as stub:
+        stub.add_response(
+            "batch_write_item", {"UnprocessedItems": {NAME: [second]}}, {"RequestItems": {NAME: [first, second]}}
+        )
+        stub.add_response("batch_write_item", {"UnprocessedItems": {}}, {"RequestItems": {NAME: [second]}})
+        selected.forget_selected(NAME, ids(2))
+        stub.assert_no_pending_responses()
+    assert pauses == [table.FIRST_PAUSE]
+
+
+def test_what_is_never_taken_is_said(pauses):
+    left = {NAME: [{"DeleteRequest": {"Key": {"pk": {"S": "selected"}, "sk": {"S": "i-1"}}}}]}
+    with Stubber(clients.dynamodb()) as stub:
+        for _ in range(table.ATTEMPTS):
+            stub.add_response("batch_write_item", {"UnprocessedItems": left}, {"RequestItems": ANY})
+        with pytest.raises(table.NotWritten, match="table state took 1 items not in 8 attempts"):
+            selected.forget_selected(NAME, ["i-1"])
+    assert sum(pauses) == pytest.approx(6.35)
