@@ -178,7 +178,8 @@ def test_every_fault_was_met(matrix: Matrix) -> None:
 
 def test_no_call_was_denied_but_by_a_fault(matrix: Matrix) -> None:
     refused = sum(fault["hits"] for fault in matrix.stage.control.faults() if fault["code"] == REFUSED["code"])
-    assert len(matrix.stage.denied()) == refused > 0
+    denied = matrix.stage.denied()
+    assert len(denied) == refused > 0, sorted(entry.rsplit("/", 1)[-1] for entry in denied)
 
 
 def test_no_event_failed_for_good_but_what_was_killed_each_time(matrix: Matrix) -> None:
