@@ -32,6 +32,7 @@ REFERENCES: Mapping[str, Any] = {
     "StateTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STACK}-StateTable",
     "NewsTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NewsTopic",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
+    "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
 }

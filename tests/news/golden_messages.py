@@ -15,11 +15,13 @@ from lifeboat.model import (
     AmiVerdict,
     Direction,
     KeptVolume,
+    PortionResult,
     RecoveryPoint,
     Restore,
     RestoreState,
     RestoreStep,
     RestoreVolume,
+    Run,
     TimelineEntry,
     Trust,
 )
@@ -38,6 +40,30 @@ SECOND = {
     "restored": "vol-0cccccccccccccc32",
     "displaced": "vol-0bbbbbbbbbbbbbb22",
 }
+
+
+PARTLY = PortionResult(
+    begun=tuple(f"i-0ccccccccccccc{number:03}" for number in range(37)),
+    skipped=("i-0ddddddddddddd001",),
+    failed=(
+        (PLATFORM, f"{PLATFORM} has no data volume"),
+        (FRESH, "UnauthorizedOperation: You are not authorized to perform this operation."),
+    ),
+)
+
+
+def fleet_run(**facts: Any) -> Run:
+    """A run of 40 instances in four portions, all of which have reported."""
+    known: dict[str, Any] = {
+        "id": "2026-11-23T02:00:00Z/0123456789abcdef",
+        "slot": SLOT,
+        "late": False,
+        "planned_at": SLOT,
+        "instances": 40,
+        "portions": 4,
+        "done": frozenset({1, 2, 3, 4}),
+    }
+    return Run(**{**known, **facts})
 
 
 def point() -> RecoveryPoint:
@@ -160,6 +186,7 @@ def messages() -> dict[str, news.News]:
     held = {**gone, "recovery_point": f"rp-20261021T020000Z-{PLATFORM}", "cause": "snap-0aaaaaaaaaaaaaa09 is locked"}
     found = (
         news.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun]),
+        news.run_begun(stack=STACK, at=AT, run=fleet_run(), outcome=PARTLY),
         news.backup_completed(stack=STACK, at=AT, point=point()),
         news.snapshots_copied(stack=STACK, at=AT, point=point(), region="eu-central-1", home=REGION),
         news.copy_failed(

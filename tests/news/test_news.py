@@ -79,7 +79,14 @@ class TestShape:
     def test_severities(self):
         assert set(news.SEVERITIES.values()) == {"info", "warning", "critical"}
         urgent = {event for event, severity in news.SEVERITIES.items() if severity == "critical"}
-        assert urgent == {"BackupFailed", "RecoveryPointNotLocked", "RestoreFailed", "AmiOwnerUntrusted", "CopyFailed"}
+        assert urgent == {
+            "BackupIncomplete",
+            "BackupFailed",
+            "RecoveryPointNotLocked",
+            "RestoreFailed",
+            "AmiOwnerUntrusted",
+            "CopyFailed",
+        }
 
     def test_every_event_has_a_builder_that_says_when(self):
         assert list(docs_events.occasions()) == list(news.SEVERITIES)

@@ -79,3 +79,39 @@ def test_a_bucket_that_stays_empty_is_asked_less_and_less():
     pace.granted(at)
     pace.throttled(at)
     assert pace.delay(at) == PAUSE
+
+
+def test_a_held_pace_takes_what_it_is_given_at_once_and_its_rate_then():
+    pace, at, granted = Pace(2.0), 10.0, []
+    pace.hold(since=10.0, at_once=3)
+    for _ in range(7):
+        at += pace.delay(at)
+        granted.append(at - 10.0)
+        pace.granted(at)
+    assert granted == [0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0]
+
+
+def test_a_held_pace_without_anything_at_once_waits_for_its_first_token():
+    # n calls take n tokens: a worker that begins anew with each portion must not win one with each.
+    pace = Pace(2.0)
+    pace.hold(since=10.0, at_once=0)
+    assert pace.delay(10.0) == 0.5
+
+
+def test_a_held_pace_makes_up_for_what_came_between_but_learns_no_higher_rate():
+    pace = Pace(2.0)
+    pace.hold(since=0.0, at_once=0)
+    at = 20.0
+    for _ in range(40):
+        assert pace.delay(at) == 0
+        pace.granted(at)
+    assert pace.delay(at) == 0.5
+    pace.throttled(at)
+    pace.granted(at + PAUSE)
+    pace.throttled(at + PAUSE)
+    later, granted = at + 2 * PAUSE, []
+    for _ in range(4):
+        later += pace.delay(later)
+        granted.append(later - at)
+        pace.granted(later)
+    assert granted == [1.0, 1.5, 2.0, 2.5]

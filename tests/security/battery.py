@@ -16,6 +16,7 @@ from tools.policy_roles import ACCOUNT, AWAY, REFERENCES, REGION, STACK, TRUSTED
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
 TOPIC = REFERENCES["NewsTopic"]
+WORK = REFERENCES["SnapshotWork.Arn"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
 FUNCTIONS = (
     "TakeSnapshots",
@@ -182,6 +183,7 @@ KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
 COPY_KMS_USES = ("GenerateDataKey",)
 """Beside KMS_USES: what copying an encrypted snapshot needs."""
 KMS_USES = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
+WORK_USES = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
 TABLE_USES = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
 ELSEWHERE: Mapping[str, str] = {
     "iam:CreateAccessKey": f"arn:aws:iam::{ACCOUNT}:user/admin",
@@ -328,6 +330,9 @@ def _stores() -> Iterator[Question]:
     more = {"dynamodb:leadingkeys": ["selected", "restore"]}
     yield Question("of the table's restores, too", "dynamodb:BatchWriteItem", TABLE, more)
     yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
+    for action in (*WORK_USES, "PurgeQueue", "SetQueueAttributes", "DeleteQueue"):
+        yield Question("of the work queue", f"sqs:{action}", WORK)
+        yield Question("of another queue", f"sqs:{action}", WORK + "2")
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
@@ -375,6 +380,7 @@ MAY: Mapping[str, set[str]] = {
         "ec2:CreateSnapshots a new snapshot with our stack's tag",
         "ec2:CreateTags our stack's tag, at CreateSnapshots, of a new snapshot",
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeInstanceImageMetadata"),
+        *(f"sqs:{action} of the work queue" for action in WORK_USES),
         *_STATE,
         "dynamodb:BatchWriteItem of who is selected",
         *_TELL,

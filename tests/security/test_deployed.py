@@ -18,6 +18,7 @@ from tools.policy_roles import AWAY, TRUSTED, Asked
 PARAMETERS = {
     "LockMode": "governance",
     "AllowAdoption": "true",
+    "Fleet": "true",
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
@@ -40,7 +41,7 @@ def role_of(stage, function):
 
 
 def documents(stage, function):
-    """The policies of a deployed role, with this deployment's table and topic under the battery's names for them."""
+    """The policies of a deployed role, with this deployment's resources under the battery's names for them."""
     iam = stage.aws.client("iam")
     role = role_of(stage, function).rsplit("/", 1)[-1]
     found = [
@@ -56,6 +57,7 @@ def documents(stage, function):
         found.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
     text = json.dumps([json.loads(item) if isinstance(item, str) else item for item in found])
     text = text.replace(stage.outputs["NewsTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NewsTopic")
+    text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")
     return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
 
 

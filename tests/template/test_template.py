@@ -11,7 +11,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from lifeboat.model import ImageEvidence
-from lifeboat.rules import ami
+from lifeboat.rules import ami, fleet
 from tools.docs_template import function_statements, read_template
 
 ROOT = Path(__file__).parents[2]
@@ -146,6 +146,36 @@ def test_missed_slots_are_looked_for_with_the_grace_of_the_parameter():
     assert look["ScheduleExpression"] == "rate(15 minutes)"
     assert json.loads(look["Input"]) == {"catch_up": True}
     assert function["Environment"]["Variables"]["LIFEBOAT_CATCH_UP_GRACE_MINUTES"] == {"Ref": "CatchUpGraceMinutes"}
+
+
+def test_the_work_queue_of_a_fleet_is_there_only_if_asked_for():
+    # The pollers of an idle queue cost more than all the rest of a stack that saves one instance.
+    of_the_queue = [name for name, item in RESOURCES.items() if item.get("Condition") == "HasFleet"]
+    assert of_the_queue == ["SnapshotWork", "SnapshotWorkers"]
+    assert TEMPLATE["Parameters"]["Fleet"]["Default"] == "false"
+    variables = FUNCTIONS["TakeSnapshotsFunction"]["Environment"]["Variables"]
+    assert variables["LIFEBOAT_WORK_QUEUE"] == {"Fn::If": ["HasFleet", {"Ref": "SnapshotWork"}, ""]}
+    assert variables["LIFEBOAT_API_SHARE_PERCENT"] == {"Ref": "ApiSharePercent"}
+
+
+def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
+    queue = RESOURCES["SnapshotWork"]["Properties"]
+    with_fleet = {"Fn::If": ["HasFleet", 60, 300]}
+    assert FUNCTIONS["TakeSnapshotsFunction"]["Timeout"] == with_fleet
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout
+    assert queue["VisibilityTimeout"] >= 6 * 60
+    # Every attempt that the rule knows, and one more, which only a worker that was killed can need.
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": FAILED, "maxReceiveCount": fleet.ATTEMPTS + 1}
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}
+
+
+def test_as_many_portions_are_worked_on_at_once_as_the_rule_divides_the_rate_by():
+    mapping = RESOURCES["SnapshotWorkers"]["Properties"]
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": "SnapshotWork.Arn"}
+    assert mapping["FunctionName"] == {"Ref": "TakeSnapshotsFunction"}
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": fleet.WORKERS}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BatchSize"] == 1, "the ear takes one record"
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))

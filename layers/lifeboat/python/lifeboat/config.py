@@ -24,7 +24,9 @@ class ConfigError(ValueError):
 class Config:
     """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say.
 
-    `orphan_keep` is the floor of a chain whose volume is gone; 0 means that it is `min_keep`, as for every other chain.
+    `work_queue` is the URL of the queue of a fleet's portions, empty if there is none; `api_share` is the percentage of
+    EC2's bucket of CreateSnapshots that may be used. `orphan_keep` is the floor of a chain whose volume is gone; 0
+    means that it is `min_keep`, as for every other chain.
     """
 
     stack: str
@@ -35,6 +37,8 @@ class Config:
     schedule: str = DEFAULT_SCHEDULE
     time_zone: str = DEFAULT_TIME_ZONE
     catch_up_grace: timedelta = timedelta(minutes=30)
+    work_queue: str = ""
+    api_share: int = 100
     retention: str = ""
     min_keep: int = 3
     max_delete_share: float = 0.5
@@ -77,6 +81,8 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         catch_up_grace=timedelta(
             minutes=_number(variables, "LIFEBOAT_CATCH_UP_GRACE_MINUTES", 30, least=1, most=24 * 60)
         ),
+        work_queue=variables.get("LIFEBOAT_WORK_QUEUE", ""),
+        api_share=int(_number(variables, "LIFEBOAT_API_SHARE_PERCENT", 100, least=5, most=100)),
         retention=variables.get("LIFEBOAT_RETENTION", ""),
         min_keep=int(_number(variables, "LIFEBOAT_MIN_KEEP", 3, least=1, most=1000)),
         max_delete_share=_number(variables, "LIFEBOAT_MAX_DELETE_PERCENT", 50, least=1, most=100) / 100,

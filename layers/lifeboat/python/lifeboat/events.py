@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from lifeboat.model import RecoveryPointChoice, RestoreRequest, VolumeFacts, VolumeOverrides
+from lifeboat.model import Portion, RecoveryPointChoice, RestoreRequest, VolumeFacts, VolumeOverrides
 from lifeboat.requests import (
     AdoptRequest,
     AdvanceRequest,
@@ -26,6 +26,7 @@ from lifeboat.requests import (
     ConfirmRequest,
     CopyRequest,
     ImageRequest,
+    PortionRequest,
     PruneRequest,
     RestoreStatus,
     Trigger,
@@ -125,13 +126,17 @@ def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(records, list) or len(records) != 1 or not isinstance(records[0], Mapping):
         raise BadRequest(f"Records is {_shown(records)}, expected one record of SNS")
     notification = records[0].get("Sns")
-    text = notification.get("Message") if isinstance(notification, Mapping) else None
+    return _object(notification.get("Message") if isinstance(notification, Mapping) else None, "Records[0].Sns.Message")
+
+
+def _object(text: Any, field: str) -> Mapping[str, Any]:
+    """The JSON object that stands as text in an envelope."""
     try:
         message = json.loads(text) if isinstance(text, str) else None
     except ValueError:
         message = None
     if not isinstance(message, Mapping):
-        raise BadRequest(f"Records[0].Sns.Message is {_shown(text)}, expected a JSON object")
+        raise BadRequest(f"{field} is {_shown(text)}, expected a JSON object")
     return message
 
 
@@ -175,6 +180,16 @@ class _Backup(_Ask):
 class _CatchUp(_Ask):
     catch_up: Literal[True]
     scheduled_time: Moment | None = None
+
+
+class _Portion(_Ask):
+    run: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    number: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1)]
+    slot: Moment
+    late: bool
+    at_once: Annotated[int, Field(ge=0)]
+    instance_ids: Annotated[list[InstanceId], Field(min_length=1, max_length=1000)]
 
 
 class _Sweep(_Ask):
@@ -266,8 +281,10 @@ class _Status(_Ask):
     status: RestoreId
 
 
-def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest:
-    """take_snapshots: a schedule's slot, the look for slots that were missed, or a person."""
+def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest | PortionRequest:
+    """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person."""
+    if isinstance(event, Mapping) and "Records" in event:
+        return _portion_request(event)
     if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
         return BackupRequest(Trigger.SCHEDULE, slot=_time("time", _text(event.get("time"))))
     if isinstance(event, Mapping) and "catch_up" in event:
@@ -279,6 +296,31 @@ def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest
         slot=_time("scheduled_time", ask.scheduled_time) if ask.scheduled_time else None,
         instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
         dry_run=ask.dry_run,
+    )
+
+
+def _portion_request(event: Mapping[str, Any]) -> PortionRequest:
+    """What the work queue delivers; always one record."""
+    records = event["Records"]
+    record = records[0] if isinstance(records, list) and len(records) == 1 else None
+    if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
+        raise BadRequest(f"Records is {_shown(records)}, expected one record of SQS")
+    ask = _read(_Portion, _object(record.get("body"), "Records[0].body"))
+    received = record.get("attributes")
+    count = _text(received.get("ApproximateReceiveCount")) if isinstance(received, Mapping) else ""
+    return PortionRequest(
+        Portion(
+            run=ask.run,
+            number=ask.number,
+            of=ask.of,
+            slot=_time("slot", ask.slot),
+            instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
+            late=ask.late,
+            at_once=ask.at_once,
+        ),
+        message_id=_text(record.get("messageId")),
+        receipt=_text(record.get("receiptHandle")),
+        attempt=int(count) if re.fullmatch("[0-9]{1,9}", count) else 1,
     )
 
 

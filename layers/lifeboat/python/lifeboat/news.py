@@ -12,9 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lifeboat.model import AmiVerdict, Instance, RecoveryPoint, Restore, RestoreOutcome, RestoreState, Trust
+from lifeboat.model import (
+    AmiVerdict,
+    Instance,
+    PortionResult,
+    RecoveryPoint,
+    Restore,
+    RestoreOutcome,
+    RestoreState,
+    Run,
+    Trust,
+)
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.retention import dollars_per_month
+from lifeboat.rules.slots import recovery_point_id
 
 VERSION = "1"
 
@@ -28,6 +39,9 @@ SUBJECT_STACK = 32
 LISTED = 50
 """How many entries of a list a message carries; more are counted."""
 
+NAMED = 4_000
+"""How many failed instances of a fleet are named by their ids alone: both forms of the message have room for them."""
+
 MESSAGE_BYTES = 250 * 1024
 """What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
 
@@ -36,6 +50,7 @@ _CUTS = ((LISTED, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
 
 SEVERITIES = {
     "BackupStarted": "info",
+    "BackupIncomplete": "critical",
     "BackupCompleted": "info",
     "BackupFailed": "critical",
     "RecoveryPointNotLocked": "critical",
@@ -231,6 +246,48 @@ def backup_started(
         f"for {instances}.",
         details=_some(begun, "recovery_points"),
     )
+
+
+def run_begun(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> News:
+    """The outcome of a run that was handed out in portions, told once, when all of them have reported.
+
+    It is a BackupStarted with counts when nothing has failed, else:
+    BackupIncomplete: the run of a fleet could not begin a recovery point for every instance; each failure is named.
+    """
+    instances = max(run.instances, len(outcome.begun) + len(outcome.skipped) + len(outcome.failed))
+    unheard = run.portions - len(run.done)
+    whole = not outcome.failed and not unheard
+    subject = {"slot": iso(run.slot)}
+    summary = (
+        f"The {'missed backup' if run.late else 'backup'} of {iso(run.slot)} has begun{', late,' if run.late else ''} "
+        f"for {len(outcome.begun)} of {_count(instances - len(outcome.skipped), 'instance')}."
+    )
+    details: dict[str, Any] = {
+        "instances": instances,
+        "begun": len(outcome.begun),
+        "skipped": len(outcome.skipped),
+    }
+    if whole:
+        begun = [{"instance_id": item, "recovery_point": recovery_point_id(run.slot, item)} for item in outcome.begun]
+        return News("BackupStarted", at, stack, summary, subject, {**details, **_some(begun, "recovery_points")})
+    details |= {
+        "failed": len(outcome.failed),
+        "unheard_portions": unheard,
+        **_some([{"instance_id": item, "reason": reason} for item, reason in outcome.failed], "failures"),
+    }
+    if len(outcome.failed) > LISTED:
+        names = [instance_id for instance_id, _ in outcome.failed]
+        details["failed_instances"] = names[:NAMED]
+        if len(names) > NAMED:
+            details[_more("failed_instances")] = len(names) - NAMED
+    steps = [
+        "Read the reasons: a missing right or a limit that is used up is yours to mend.",
+        "What the schedule's slot misses is tried again every 15 minutes, late; what a person asked for is asked for "
+        'again with {"instance_ids": [...]} (events/take_snapshots).',
+    ]
+    if unheard:
+        steps.append("Portions that nobody has reported wait in the queue of failed events: see docs/operations.md.")
+    return News("BackupIncomplete", at, stack, summary, subject, details, tuple(steps))
 
 
 def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> News:

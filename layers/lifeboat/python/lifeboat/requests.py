@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from lifeboat.model import VolumeFacts
+from lifeboat.model import Portion, VolumeFacts
 
 
 class Trigger(StrEnum):
@@ -35,6 +35,16 @@ class BackupRequest:
 @dataclass(frozen=True, slots=True)
 class CatchUpRequest:
     """Make the recovery points of the newest slot that its own run has left missing past the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortionRequest:
+    """Take a portion of a run that was handed out. `attempt` counts from 1; with `receipt` the message is held back."""
+
+    portion: Portion
+    message_id: str
+    receipt: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)

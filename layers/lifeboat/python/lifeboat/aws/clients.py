@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
 # Reads may be repeated at will. Adaptive mode slows the client down when EC2's token buckets run dry
 # (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html) instead of failing at the third refusal.
@@ -58,7 +59,12 @@ def sns() -> SNSClient:
     return _session().client("sns", config=Config(connect_timeout=5, read_timeout=10))
 
 
+@cache
+def sqs() -> SQSClient:
+    return _session().client("sqs", config=Config(connect_timeout=5, read_timeout=10))
+
+
 def forget() -> None:
     """Drop every client, so that the next is made anew: tests change the environment under us."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs):
         made.cache_clear()

@@ -35,7 +35,7 @@ from lifeboat.model import (
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, SnapshotTypeDef, TagTypeDef
 
 PAGE = 1000
 """The most that DescribeInstances, DescribeVolumes and DescribeSnapshots give in one answer."""
@@ -56,7 +56,12 @@ def instances_with_tag(key: str, value: str) -> tuple[Instance, ...]:
 
     `\\`, `*` and `?` have a meaning in EC2's filters, so they are escaped.
     """
-    return tuple(_instances(Filters=[{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}]))
+    return tuple(each_instance_with_tag(key, value))
+
+
+def each_instance_with_tag(key: str, value: str) -> Iterator[Instance]:
+    """The same one after the other, as their pages come: who keeps only a part of each has room for any number."""
+    return _instances(Filters=[{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
 
 
 def instances(ids: Sequence[str]) -> dict[str, Instance]:
@@ -116,6 +121,16 @@ def recovery_point_snapshots_of(stack: str, filters: Mapping[str, Sequence[str]]
     return recovery_point_snapshots({f"tag:{Tag.STACK}": [_literal(stack)], **filters})
 
 
+def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
+    """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags."""
+    filters: list[FilterTypeDef] = [
+        {"Name": f"tag:{Tag.STACK}", "Values": [_literal(stack)]},
+        {"Name": f"tag:{Tag.SLOT}", "Values": [slot_tag]},
+    ]
+    tagged = (_tags(item.get("Tags")) for page in _own_snapshot_pages(filters) for item in page)
+    return frozenset(tags[Tag.INSTANCE] for tags in tagged if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags)
+
+
 def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
     """Our own snapshots that EC2 says are of this volume, whoever made them."""
     return _own_snapshots([{"Name": "volume-id", "Values": [volume_id]}])
@@ -161,17 +176,23 @@ def pending_copies_in(region: str) -> frozenset[str]:
 def _own_snapshots(
     filters: Sequence[FilterTypeDef], region: str | None = None, *, most: int | None = None
 ) -> tuple[Snapshot, ...]:
+    found: list[Snapshot] = []
+    for page in _own_snapshot_pages(filters, region):
+        found += map(_snapshot, page)
+        if most is not None and len(found) > most:
+            raise TooMany
+    return tuple(found)
+
+
+def _own_snapshot_pages(
+    filters: Sequence[FilterTypeDef], region: str | None = None
+) -> Iterator[Sequence[SnapshotTypeDef]]:
     pages = (
         clients.ec2_reads(region)
         .get_paginator("describe_snapshots")
         .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
     )
-    found: list[Snapshot] = []
-    for page in pages:
-        found += map(_snapshot, page["Snapshots"])
-        if most is not None and len(found) > most:
-            raise TooMany
-    return tuple(found)
+    return (page["Snapshots"] for page in pages)
 
 
 def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:

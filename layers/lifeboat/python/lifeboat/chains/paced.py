@@ -33,14 +33,20 @@ class PacedCalls:
         if self.context is not None and self.context.get_remaining_time_in_millis() < LEFT_FOR_RETURN:
             raise OutOfTime
 
-    def make(self, call: Callable[[], None]) -> None:
+    def wait(self) -> None:
+        """Wait until the next call may go out. Raises OutOfTime when there is no time for it any more."""
+        delay = self.pace.delay(clock.monotonic())
+        if self.context is not None and self.context.get_remaining_time_in_millis() - delay * 1000 < LEFT_FOR_RETURN:
+            raise OutOfTime
+        clock.wait(delay)
+
+    def make[Answer](self, call: Callable[[], Answer]) -> Answer:
         """Make the call; a throttled one was not carried out, so it goes out again. Raises AwsError and OutOfTime."""
         while True:
-            clock.wait(self.pace.delay(clock.monotonic()))
-            self.check_time()
+            self.wait()
             at = clock.monotonic()
             try:
-                call()
+                answer = call()
             except AwsError as problem:
                 if not problem.throttled:
                     self.pace.granted(at)
@@ -48,4 +54,4 @@ class PacedCalls:
                 self.pace.throttled(clock.monotonic())
             else:
                 self.pace.granted(at)
-                return
+                return answer

@@ -13,6 +13,11 @@ from dataclasses import dataclass, field
 DELETE_SNAPSHOT_REFILL = 5.0
 """Tokens a second that DeleteSnapshot's bucket of 100 gets, unless the account's limits were raised (same page)."""
 
+CREATE_SNAPSHOTS_REFILL = 5.0
+"""The same of the bucket of CreateSnapshots, which holds CREATE_SNAPSHOTS_BURST when it is full."""
+
+CREATE_SNAPSHOTS_BURST = 100
+
 CREATE_TAGS_REFILL = 10.0
 """The same of the bucket of CreateTags and DeleteTags."""
 
@@ -33,7 +38,8 @@ CATCH_UP = 3.0
 class Pace:
     """When the next call may go out. `refill` is the known rate in calls a second, the least that is assumed.
 
-    All times are seconds on one clock that never jumps.
+    All times are seconds on one clock that never jumps. A pace that is `held` from a moment on never goes beyond its
+    refill, after as many calls at once as it is given: then the rest of the bucket is left to others.
     """
 
     refill: float
@@ -42,6 +48,13 @@ class Pace:
     _empty_at: float | None = field(default=None, init=False)
     _granted: int = field(default=0, init=False)  # since the bucket was last known to be empty
     _pause: float = field(default=PAUSE, init=False)
+    _held: bool = field(default=False, init=False)
+
+    def hold(self, since: float, at_once: float) -> None:
+        """Keep to the refill from `since` on; `at_once` is how many calls may go out before that, as they come."""
+        self._held = True
+        self._rate = self.refill
+        self._next = since + (1 - at_once) / self.refill
 
     def delay(self, at: float) -> float:
         """Seconds to wait at `at` before the next call."""
@@ -52,11 +65,11 @@ class Pace:
         self._granted += 1
         self._pause = PAUSE
         if self._rate:
-            self._next = max(self._next, at - CATCH_UP) + 1 / self._rate
+            self._next = (self._next if self._held else max(self._next, at - CATCH_UP)) + 1 / self._rate
 
     def throttled(self, at: float) -> None:
         """A call was refused at `at`, because the bucket was empty."""
-        if self._empty_at is not None and self._granted and at > self._empty_at:
+        if not self._held and self._empty_at is not None and self._granted and at > self._empty_at:
             self._rate = MARGIN * max(self.refill, self._granted / (at - self._empty_at))
         self._empty_at, self._granted = at, 0
         self._next = at + self._pause

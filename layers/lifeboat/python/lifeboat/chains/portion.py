@@ -1,0 +1,190 @@
+"""A portion of a backup run: look, plan and begin for some instances, in few calls and at EC2's pace.
+
+Once per slot: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and instance, is the
+key. It is taken in the table while EC2 is asked (`once`), and looked for among the snapshots' tags before EC2 is asked
+at all, because the table can be lost and an answer can be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import backups, clock, ec2
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.paced import OutOfTime, PacedCalls
+from lifeboat.config import Config
+from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
+from lifeboat.rules import selection
+from lifeboat.rules.catalogue import read_catalogue
+from lifeboat.rules.slots import recovery_point_id
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+type Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How things stood when the portion was begun."""
+
+    instances: tuple[Instance, ...]
+    gone: tuple[str, ...]
+    volumes: Mapping[str, Volume]
+    owners: Mapping[str, str]
+    points: tuple[RecoveryPoint, ...]
+
+
+@dataclass(slots=True)
+class Taken:
+    """What has come of the instances so far.
+
+    `left` are those that nobody has tried: the time was up. `under_way` are those, among the `already` ones, that
+    another invocation is at just now, so that nobody knows yet whether it succeeds.
+    """
+
+    begun: list[Entry] = field(default_factory=list)
+    already: list[Entry] = field(default_factory=list)
+    skipped: list[Entry] = field(default_factory=list)
+    failed: list[Entry] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    under_way: list[str] = field(default_factory=list)
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether another attempt may bring more."""
+        return bool(self.left) or any(item.get("retry") for item in self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Taking the recovery points of one slot, within one invocation."""
+
+    slot: datetime
+    late: bool
+    dry_run: bool
+    config: Config
+    calls: PacedCalls
+    taken: Taken = field(default_factory=Taken)
+
+    @property
+    def context(self) -> LambdaContext | None:
+        return self.calls.context
+
+    def take(self, instance_ids: Sequence[str]) -> Taken:
+        """Begin a recovery point for each of these that is due, as far as there is time."""
+        for some in batched(instance_ids, ec2.IDS, strict=False):
+            self._take_some(some)
+        return self.taken
+
+    def _take_some(self, instance_ids: Sequence[str]) -> None:
+        tried: set[str] = set()
+        try:
+            self.calls.check_time()
+            seen = self._look(instance_ids)
+            for gone in seen.gone:
+                self.taken.skipped.append({"instance_id": gone, "reason": f"{gone} is not selected any more"})
+                tried.add(gone)
+            points = {point.id for point in seen.points}
+            for instance in seen.instances:
+                self._take_one(instance, seen, points)
+                tried.add(instance.id)
+        except OutOfTime:
+            self.taken.left += [item for item in instance_ids if item not in tried]
+
+    def _take_one(self, instance: Instance, seen: Seen, points: set[str]) -> None:
+        plan = self._plan(instance, seen)
+        if isinstance(plan, selection.Skip):
+            left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
+            (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
+        elif plan.recovery_point_id in points:
+            self.taken.already.append(_there(plan))
+        elif self.dry_run:
+            self.taken.begun.append(_planned(plan))
+        else:
+            self._begin(plan)
+
+    def _look(self, instance_ids: Sequence[str]) -> Seen:
+        found = ec2.instances(instance_ids)
+        instances = selection.select(found.values(), self.config.selector)
+        data = [item.volume_id for instance in instances for item in selection.data_attachments(instance)]
+        here = [instance.id for instance in instances]
+        ids = [recovery_point_id(self.slot, instance_id) for instance_id in here]
+        wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
+        points = ec2.recovery_point_snapshots_of(self.config.stack, wanted) if ids else ()
+        return Seen(
+            instances=instances,
+            gone=tuple(sorted(set(instance_ids) - set(here))),
+            volumes=ec2.volumes(data) if data else {},
+            owners=_owners(here),
+            points=read_catalogue(points).points,
+        )
+
+    def _plan(self, instance: Instance, seen: Seen) -> selection.CreateRecoveryPoint | selection.Skip:
+        return selection.plan_recovery_point(
+            instance,
+            seen.volumes,
+            recovery_point_id=recovery_point_id(self.slot, instance.id),
+            set_id=self.context.aws_request_id if self.context else "by-hand",
+            stack=self.config.stack,
+            slot=self.slot,
+            ami_owner=seen.owners.get(instance.id, ""),
+            late=self.late,
+        )
+
+    def _begin(self, plan: selection.CreateRecoveryPoint) -> None:
+        """Ask EC2, until it has not throttled us. One bad instance stops nobody: what goes wrong becomes an entry.
+
+        Raises OutOfTime.
+        """
+        asked = False
+
+        def create() -> dict[str, Any]:
+            nonlocal asked
+            asked = True
+            backups.open_backup(self.config.table, plan.recovery_point_id, clock.now())
+            make = self.calls.make
+            return {"snapshots": make(lambda: ec2.create_snapshots(plan.instance_id, plan.description, plan.tags))}
+
+        self.calls.wait()
+        try:
+            made = once(self.config.table, "slot", plan.recovery_point_id, create, self.context)
+        except UnderWay:
+            self.taken.already.append(_there(plan))
+            self.taken.under_way.append(plan.instance_id)
+        except AwsError as problem:
+            reason = str(problem)
+            if not problem.answered:
+                reason += " (EC2 may have begun it all the same; the next attempt looks first)"
+            self.taken.failed.append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
+        else:
+            if asked:
+                self.taken.begun.append({**_planned(plan), "snapshots": dict(made["snapshots"])})
+            else:  # done before, though EC2 does not show it: not yet, or somebody has deleted it since
+                self.taken.already.append(_there(plan))
+
+
+def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
+    # The AMI's owner goes into the story, but no backup is missed for it.
+    try:
+        return ec2.image_owners(instance_ids) if instance_ids else {}
+    except AwsError:
+        return {}
+
+
+def _planned(plan: selection.CreateRecoveryPoint) -> Entry:
+    return {
+        "instance_id": plan.instance_id,
+        "recovery_point": plan.recovery_point_id,
+        "volumes": list(plan.volume_ids),
+        "reason": plan.reason,
+    }
+
+
+def _there(plan: selection.CreateRecoveryPoint) -> Entry:
+    return {"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id}

@@ -1,0 +1,340 @@
+"""Fleets, through their door: handed out by take_snapshots, worked on by take_snapshots, told once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from functions.take_snapshots import app
+from lifeboat import door
+from lifeboat.aws import clients, clock, ec2
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains.backup import BackupIncomplete
+from lifeboat.events import BadRequest
+from lifeboat.rules import fleet
+from tests.functions.conftest import TABLE, Context, World
+
+SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
+COUNT = 6
+
+
+class Fleet:
+    """A world with a work queue, in which more than two instances are a fleet and a portion is of one or two."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self.sqs = boto3.client("sqs")
+        self.queue = self.sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "360"})["QueueUrl"]
+        self.held_back: list[int] = []
+        monkeypatch.setenv("LIFEBOAT_WORK_QUEUE", self.queue)
+        monkeypatch.setattr(fleet, "DIRECT", 2)
+        door.forget()
+        clients.forget()
+        real = clients.sqs().change_message_visibility
+
+        def remember(**asked: Any) -> Any:
+            self.held_back.append(asked["VisibilityTimeout"])
+            return real(**{**asked, "VisibilityTimeout": 0})
+
+        monkeypatch.setattr(clients.sqs(), "change_message_visibility", remember)
+        monkeypatch.setattr(ec2, "_image_metadata", world.image_metadata)
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What is on the queue, one after the other, as Lambda hands it to the function."""
+        while found := self.sqs.receive_message(
+            QueueUrl=self.queue, MaxNumberOfMessages=1, AttributeNames=["ApproximateReceiveCount"]
+        ).get("Messages"):
+            [message] = found
+            yield {
+                "eventSource": "aws:sqs",
+                "messageId": message["MessageId"],
+                "receiptHandle": message["ReceiptHandle"],
+                "body": message["Body"],
+                "attributes": message["Attributes"],
+            }
+
+    def deliver(self, record: dict[str, Any], context: Context | None = None) -> bool:
+        """Whether the function took it, and Lambda so took it off the queue."""
+        answer = app.handler({"Records": [record]}, context or Context())
+        failures = [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+        assert failures in ([], [record["messageId"]])
+        if not failures:
+            self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=record["receiptHandle"])
+        return not failures
+
+    def work(self) -> int:
+        """Everything that is on the queue, until it is empty; how many invocations that took."""
+        return sum(1 for record in self.messages() if self.deliver(record) or True)
+
+
+@pytest.fixture
+def workers(world, monkeypatch):
+    return Fleet(world, monkeypatch)
+
+
+def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolumeRateExceeded") -> list[str]:
+    """EC2 refuses CreateSnapshots of these for as long as they are in the set; everything that was asked."""
+    real, asked = ec2.create_snapshots, []
+
+    def call(instance_id, description, tags):
+        asked.append(instance_id)
+        if instance_id in refused:
+            raise AwsError(code, "as told", answered=True)
+        return real(instance_id, description, tags)
+
+    monkeypatch.setattr(ec2, "create_snapshots", call)
+    return asked
+
+
+def told(world):
+    return [message["event"] for message in world.news()]
+
+
+def test_a_fleet_is_handed_out_worked_on_and_told_once(world, workers):
+    instances = [world.launch() for _ in range(COUNT)]
+
+    answer = world.invoke("take_snapshots", SLOT)
+
+    assert answer["instances"] == COUNT
+    assert world.snapshots() == [], "who plans begins nothing"
+    assert world.news() == []
+    assert workers.work() == answer["portions"] == fleet.WORKERS
+    assert len(world.snapshots()) == COUNT
+    [started] = world.news()
+    assert started["event"] == "BackupStarted"
+    assert (started["details"]["begun"], started["details"]["instances"]) == (COUNT, COUNT)
+    assert {item["instance_id"] for item in started["details"]["recovery_points"]} == set(instances)
+
+
+def test_the_same_slot_again_hands_nothing_out(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    first = world.invoke("take_snapshots", SLOT)
+    again = world.invoke("take_snapshots", SLOT)
+    assert again == first
+    assert workers.work() == first["portions"]
+    assert world.invoke("take_snapshots", SLOT) == first
+    assert workers.work() == 0
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+
+
+def test_few_instances_are_taken_at_once_although_there_is_a_queue(world, workers):
+    for _ in range(2):
+        world.launch()
+    assert len(world.invoke("take_snapshots", SLOT)["begun"]) == 2
+    assert workers.work() == 0
+
+
+def test_a_dry_run_of_a_fleet_shows_all_and_hands_nothing_out(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    assert len(world.invoke("take_snapshots", {**SLOT, "dry_run": True})["begun"]) == COUNT
+    assert workers.work() == 0
+
+
+def test_a_portion_delivered_twice_makes_nothing_twice_and_tells_once(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    records = list(workers.messages())
+    for record in [*records, *records]:
+        assert workers.deliver(record)
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+
+
+def test_one_refused_instance_stops_nobody_and_is_done_once_it_is_allowed(world, workers, monkeypatch):
+    instances = sorted(world.launch() for _ in range(COUNT))
+    refused = {instances[1]}
+    refuse(monkeypatch, refused)
+    world.invoke("take_snapshots", SLOT)
+    for record in workers.messages():
+        still = instances[1] in record["body"] and bool(refused)
+        assert workers.deliver(record) is not still
+        if still:
+            assert told(world) == [], "nothing is told before it is known"
+            refused.clear()
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+    assert workers.held_back == [30]
+
+
+def test_what_is_refused_in_all_attempts_is_named_in_the_one_outcome(world, workers, monkeypatch):
+    instances = sorted(world.launch() for _ in range(COUNT))
+    empty = world.launch(disks=0)
+    refuse(monkeypatch, {instances[1]})
+    world.invoke("take_snapshots", SLOT)
+    workers.work()
+    assert workers.held_back == [30, 60, 120, 240]
+    assert len(world.snapshots()) == COUNT - 1
+    [incomplete] = world.news()
+    assert incomplete["event"] == "BackupIncomplete"
+    assert incomplete["details"]["begun"] == COUNT - 1
+    reasons = {item["instance_id"]: item["reason"] for item in incomplete["details"]["failures"]}
+    assert set(reasons) == {instances[1], empty}
+    assert "SnapshotCreationPerVolumeRateExceeded" in reasons[instances[1]]
+    assert "has no data volume" in reasons[empty]
+
+
+def test_a_throttled_call_goes_out_again_in_the_same_invocation(world, workers, monkeypatch):
+    for _ in range(COUNT):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    refusals = [2]
+    real = ec2.create_snapshots
+
+    def call(*arguments):
+        if refusals[0]:
+            refusals[0] -= 1
+            raise AwsError("RequestLimitExceeded", "slow down", answered=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(ec2, "create_snapshots", call)
+    waits: list[float] = []
+    monkeypatch.setattr(clock, "wait", waits.append)
+    assert workers.work() == fleet.WORKERS
+    assert [seconds for seconds in waits if seconds > 0.1], "it waited"
+    assert len(world.snapshots()) == COUNT
+
+
+class Ending(Context):
+    """An invocation that has no time left."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 19_000
+
+
+def test_a_portion_that_ran_out_of_time_comes_again(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    first = next(workers.messages())
+    assert workers.deliver(first, Ending()) is False
+    assert world.snapshots() == []
+    workers.work()
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+
+
+def test_out_of_time_in_every_attempt_is_named(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    for record in workers.messages():
+        workers.deliver(record, Ending())
+    [incomplete] = world.news()
+    assert incomplete["details"]["failed"] == COUNT
+    assert "too busy" in incomplete["details"]["failures"][0]["reason"]
+
+
+def test_an_instance_that_another_invocation_is_at_is_not_taken_for_done(world, workers, monkeypatch):
+    instances = sorted(world.launch() for _ in range(COUNT))
+    world.invoke("take_snapshots", SLOT)
+    real = ec2.create_snapshots
+    inner: list[bool] = []
+
+    def call(instance_id, description, tags):
+        if not inner:  # while EC2 is asked, the same portion is worked on elsewhere
+            inner.append(workers.deliver({**record, "messageId": "doubled"}))
+        return real(instance_id, description, tags)
+
+    monkeypatch.setattr(ec2, "create_snapshots", call)
+    record = next(workers.messages())
+    assert workers.deliver(record)
+    assert inner == [False], "it cannot know yet what comes of it"
+    assert len(world.snapshots()) == record["body"].count('"i-')
+    assert instances
+
+
+def test_an_instance_that_is_gone_when_its_portion_comes_is_left_out(world, workers):
+    instances = sorted(world.launch() for _ in range(COUNT))
+    world.invoke("take_snapshots", SLOT)
+    world.ec2.terminate_instances(InstanceIds=instances[:1])
+    world.ec2.delete_tags(Resources=[instances[1]], Tags=[{"Key": "lifeboat:backup"}])
+    workers.work()
+    assert len(world.snapshots()) == COUNT - 2
+    [started] = world.news()
+    assert started["event"] == "BackupStarted"
+    assert started["details"]["skipped"] == 2
+    assert f"for {COUNT - 2} of {COUNT - 2} instances" in started["summary"]
+
+
+def test_a_lost_table_costs_no_doubled_recovery_point_and_no_outcome(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    records = list(workers.messages())
+    workers.deliver(records[0])
+    for item in clients.dynamodb().scan(TableName=TABLE)["Items"]:
+        clients.dynamodb().delete_item(TableName=TABLE, Key={key: item[key] for key in ("pk", "sk")})
+    for record in records:
+        workers.deliver(record)
+    assert len(world.snapshots()) == COUNT
+    [started] = world.news()
+    assert started["details"]["begun"] == COUNT
+
+
+def test_a_queue_that_refuses_is_told_to_the_caller_and_asked_again(world, workers, monkeypatch):
+    for _ in range(COUNT):
+        world.launch()
+    real = clients.sqs().send_message_batch
+    answers = [
+        {"Failed": [{"Id": "1", "Code": "InternalError", "SenderFault": False}], "Successful": []} for _ in range(3)
+    ]
+
+    def send(**asked: Any) -> Any:
+        if not answers:
+            return real(**asked)
+        keep = [item for item in asked["Entries"] if item["Id"] != "1"]
+        if keep:
+            real(**{**asked, "Entries": keep})
+        return answers.pop()
+
+    monkeypatch.setattr(clients.sqs(), "send_message_batch", send)
+    with pytest.raises(AwsError, match="InternalError"):
+        world.invoke("take_snapshots", SLOT)
+    world.invoke("take_snapshots", SLOT)
+    workers.work()
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+
+
+def test_by_hand_a_fleet_is_handed_out_whenever_it_is_asked_for(world, workers):
+    for _ in range(COUNT):
+        world.launch()
+    first, second = world.invoke("take_snapshots", {}), world.invoke("take_snapshots", {})
+    assert first["run"] != second["run"]
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ([], "expected one record of SQS"),
+        ([{"eventSource": "aws:sns", "body": "{}"}], "expected one record of SQS"),
+        ([{"eventSource": "aws:sqs", "body": "not JSON"}], "Records[0].body is 'not JSON', expected a JSON object"),
+        ([{"eventSource": "aws:sqs", "body": "{}"}], "run is missing, expected a value"),
+    ],
+)
+def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, workers, records, said):
+    with pytest.raises(BadRequest, match=re.escape(said)):
+        world.invoke("take_snapshots", {"Records": records})
+
+
+# --- without the queue
+
+
+def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_instances_need(world, monkeypatch):
+    for _ in range(4):
+        world.launch()
+    monkeypatch.setattr(
+        Context, "get_remaining_time_in_millis", lambda _self: 100_000 if len(world.snapshots()) < 2 else 19_000
+    )
+    with pytest.raises(BackupIncomplete, match=r"more were not reached .* deploy with Fleet=true for so many"):
+        world.invoke("take_snapshots", SLOT)
+    assert len(world.snapshots()) == 2
+    assert told(world) == ["BackupStarted"]
