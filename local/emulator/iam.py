@@ -23,6 +23,12 @@ Context = dict[str, Any]
 WITHOUT_ACCOUNT = ("snapshot", "image")
 KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image"}
 
+SQS_BATCHES = {
+    f"sqs:{action}Batch": f"sqs:{action}" for action in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility")
+}
+"""A batch needs the right of its single call: it has none of its own
+(https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsqs.html)."""
+
 _extract_resource_arn = iam_actions.extract_resource_arn
 _enforce = iam_evaluator.enforce
 _flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters")
@@ -69,7 +75,7 @@ def enforce(  # noqa: PLR0917 ministack calls it so
     """In place of ministack's: an EC2 call is allowed if every one of its checks is."""
     if service != "ec2":
         context = {**(service_context or {}), **(_leading.get({}) if service == "dynamodb" else {})}
-        return _enforce(access_key_id, iam_action, service, region, resource_arn, context)
+        return _enforce(access_key_id, SQS_BATCHES.get(iam_action, iam_action), service, region, resource_arn, context)
     for check in checks(iam_action.split(":", 1)[1], _flat.get({}), Scope(get_account_id(), region)):
         context = {"ec2:region": region, **check.context}
         denied = _enforce(access_key_id, f"ec2:{check.action}", "ec2", region, check.resource, context)

@@ -343,6 +343,23 @@ def handler(event, context):
     assert stack.invoke(aws, allowed.name, {}).payload is None
 
 
+def test_a_batch_of_messages_needs_the_right_of_the_single_one(aws: LocalAws, deploy: Deploy) -> None:
+    sqs, name = aws.client("sqs"), unique("queue")
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = f"arn:aws:sqs:eu-west-1:111122223333:{name}"
+    sqs.send_message(QueueUrl=queue, MessageBody="1")
+    receipt = sqs.receive_message(QueueUrl=queue)["Messages"][0]["ReceiptHandle"]
+    calls = [
+        ("send_message_batch", {"Entries": [{"Id": "1", "MessageBody": "1"}]}),
+        ("delete_message_batch", {"Entries": [{"Id": "1", "ReceiptHandle": receipt}]}),
+    ]
+    source = SOURCE.replace('"ec2"', '"sqs"')
+    for rights, allowed in (("SendMessage", [True, False]), ("DeleteMessage", [False, True])):
+        function = deploy(source, [{"Action": f"sqs:{rights}", "Resource": arn}])
+        asked = [(call, {"QueueUrl": queue, **arguments}) for call, arguments in calls]
+        assert [item == "OK" for item in stack.invoke(aws, function.name, {"calls": asked}).payload] == allowed
+
+
 def test_rights_on_a_table_may_hang_on_the_partition(aws: LocalAws, deploy: Deploy) -> None:
     tables = aws.client("dynamodb")
     name = unique("table")
