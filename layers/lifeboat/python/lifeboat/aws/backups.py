@@ -57,19 +57,9 @@ def mark_decided(table: str, recovery_point_id: str) -> None:
 
 def undecided_beside(table: str, recovery_point_id: str, prefix: str) -> bool:
     """Whether another recovery point whose id begins with `prefix` is being made and not yet found good."""
-    pages = (
-        clients.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":pk": {"S": _OPEN}, ":prefix": {"S": prefix}},
-            ConsistentRead=True,
-            PaginationConfig={"PageSize": LOOKED_AT},
-        )
-    )
     return any(
-        item["sk"]["S"] != recovery_point_id and "decided" not in item for page in pages for item in page["Items"]
+        item["sk"]["S"] != recovery_point_id and "decided" not in item
+        for item in partition(table, _OPEN, prefix=prefix, page_size=LOOKED_AT)
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lifeboat.aws import clients
+from lifeboat.aws.table import partition
 from lifeboat.model import CopyRecord, CopyState
 
 _COPY = "copy"
@@ -17,17 +18,7 @@ _COPY = "copy"
 
 def records(table: str, region: str) -> dict[str, CopyRecord]:
     """The records of one destination, by the recovery point's id."""
-    pages = (
-        clients.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :region)",
-            ExpressionAttributeValues={":pk": {"S": _COPY}, ":region": {"S": f"{region}/"}},
-            ConsistentRead=True,
-        )
-    )
-    found = (_record(region, item) for page in pages for item in page["Items"])
+    found = (_record(region, item) for item in partition(table, _COPY, prefix=f"{region}/"))
     return {record.point_id: record for record in found}
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from lifeboat.aws import clients
 from lifeboat.aws.errors import code_of
+from lifeboat.aws.table import partition
 from lifeboat.model import Restore
 
 if TYPE_CHECKING:
@@ -107,17 +108,7 @@ def open_on(table: str, instance_id: str) -> str | None:
 
 def open_restores(table: str) -> tuple[str, ...]:
     """The ids of all open restores: one cheap query, and nothing comes back when nothing is open."""
-    pages = (
-        clients.dynamodb()
-        .get_paginator("query")
-        .paginate(
-            TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": _OPEN}},
-            ConsistentRead=True,
-        )
-    )
-    return tuple(item["restore_id"]["S"] for page in pages for item in page["Items"])
+    return tuple(item["restore_id"]["S"] for item in partition(table, _OPEN))
 
 
 def _next(restore: Restore) -> Restore:

@@ -28,16 +28,23 @@ class NotWritten(Exception):  # noqa: N818 - it says what is
     """DynamoDB took some items of a batch again and again not."""
 
 
-def partition(table: str, pk: str) -> Iterator[Item]:
-    """Every item of a partition, as it stands now."""
+def partition(table: str, pk: str, *, prefix: str = "", page_size: int | None = None) -> Iterator[Item]:
+    """The items of a partition, as it stands now: all, or those whose sort key begins with `prefix`, in its order.
+
+    `page_size`: how many are read at a time, for who stops at the first that will do; by default 1 MB of them.
+    """
+    values: dict[str, AttributeValueTypeDef] = {":pk": {"S": pk}}
+    if prefix:
+        values[":prefix"] = {"S": prefix}
     pages = (
         clients.dynamodb()
         .get_paginator("query")
         .paginate(
             TableName=table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": pk}},
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)" if prefix else "pk = :pk",
+            ExpressionAttributeValues=values,
             ConsistentRead=True,
+            PaginationConfig={"PageSize": page_size} if page_size else {},
         )
     )
     for page in pages:
