@@ -4,7 +4,7 @@ export PATH
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION := eu-west-1
 # More than processors: the end-to-end tests wait more than they work.
-PYTEST_WORKERS ?= 4
+PYTEST_WORKERS ?= 6
 
 .PHONY: help demo test check local fuzz bench docs lock format clean
 
