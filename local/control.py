@@ -232,6 +232,10 @@ class Control:
         """Set tags on any resource, `aws:` ones included; None removes one. Returns all its tags."""
         return dict(self._call("POST", "tags", _given(resource=resource, tags=dict(tags), region=region)))
 
+    def lose_region(self, region: str) -> None:
+        """A region is gone with all that was in it, for good: no request to it is answered, nothing in it runs."""
+        self._call("POST", "region/lose", {"region": region})
+
     def set_image(
         self,
         image_id: str,

@@ -2,16 +2,13 @@
 
 The real template is built and deployed with SAM CLI, functions are invoked with `sam remote invoke` and the files of
 `events/`, and everything else is what an operator's boto3 client would do. The local AWS is told only what no client
-can bring about: whose images there are, and snapshots that are up to 40 days old.
+can bring about: whose images there are, snapshots that are up to 40 days old, and that a whole region is gone.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,19 +18,28 @@ from rich.panel import Panel
 from rich.text import Text
 
 from local import stack
+from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
+from local.demo_region import AWAY, home_is_lost, prepare
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 from local.story import Story, shorten, shorten_line
 
 OUTPUT = ROOT / ".local"
 PICTURE = ROOT / "docs" / "demo.svg"
-EVENTS = ROOT / "events"
 HISTORY_DAYS = 40
 SLOT_WITHIN = 75.0
 """Seconds within which a schedule of every minute must have fired."""
 
-VENDOR = "055430919509"
 FIRST_ZONE, OTHER_ZONE = f"{REGION}a", f"{REGION}b"
-DELAYS = {"snapshot": 1.5, "volume": 1.0, "attach": 0.4, "detach": 0.4, "start": 1.0, "stop": 1.0, "status": 2.0}
+DELAYS = {
+    "snapshot": 1.5,
+    "volume": 1.0,
+    "attach": 0.4,
+    "detach": 0.4,
+    "start": 1.0,
+    "stop": 1.0,
+    "status": 2.0,
+    "copy": 1.0,
+}
 PARAMETERS = {
     "Schedule": "cron(* * * * ? *)",  # every minute, so that nobody has to wait for 02:00
     "RunningWindowSeconds": "5",
@@ -41,160 +47,18 @@ PARAMETERS = {
 }
 
 
-class Demo:
-    """The story's actors: the local AWS, the deployed stack, and an operator's clients."""
-
-    def __init__(self, aws: LocalAws, story: Story) -> None:
-        self.aws = aws
-        self.story = story
-        self.ec2 = aws.client("ec2")
-        self.sqs = aws.client("sqs")
-        self.outputs: dict[str, str] = {}
-        self.mailbox = ""
-        self.told: list[dict[str, Any]] = []
-
-    # --- what a person does
-
-    def deploy(self) -> None:
-        self.story.waiting("sam build")
-        stack.build()
-        self.story.tell("person", "sam build")
-        self.story.waiting("sam deploy")
-        self.outputs = stack.deploy(self.aws, parameters=PARAMETERS)
-        self.story.tell("person", "sam deploy: the real template, IAM enforced")
-
-    def subscribe(self) -> None:
-        """A mailbox on the topic, as any program would have."""
-        self.mailbox = self.sqs.create_queue(QueueName="operator")["QueueUrl"]
-        arn = self.sqs.get_queue_attributes(QueueUrl=self.mailbox, AttributeNames=["QueueArn"])["Attributes"][
-            "QueueArn"
-        ]
-        # SNS may write into a queue only if the queue says so.
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "sns.amazonaws.com"},
-                    "Action": "sqs:SendMessage",
-                    "Resource": arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NewsTopicArn"]}},
-                }
-            ],
-        }
-        self.sqs.set_queue_attributes(QueueUrl=self.mailbox, Attributes={"Policy": json.dumps(policy)})
-        self.aws.client("sns").subscribe(
-            TopicArn=self.outputs["NewsTopicArn"],
-            Protocol="sqs",
-            Endpoint=arn,
-            Attributes={"RawMessageDelivery": "true"},
-        )
-
-    def launch(self, image: str, name: str, disks: list[dict[str, Any]], zone: str, **tags: str) -> str:
-        answer = self.ec2.run_instances(
-            ImageId=image,
-            InstanceType="m5.4xlarge",
-            MinCount=1,
-            MaxCount=1,
-            Placement={"AvailabilityZone": zone},
-            BlockDeviceMappings=disks,
-            TagSpecifications=[
-                {"ResourceType": "instance", "Tags": _tag_list({"Name": name, **tags})},
-                {"ResourceType": "volume", "Tags": _tag_list({"Name": f"{name}DataVolume", "team": "forensics"})},
-            ],
-        )
-        instance_id: str = answer["Instances"][0]["InstanceId"]
-        self.ec2.get_waiter("instance_running").wait(
-            InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-        )
-        return instance_id
-
-    def invoke(self, function: str, file: str, replace: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`sam remote invoke` with a file of `events/`, its placeholders filled in."""
-        event = {**json.loads((EVENTS / file).read_text()), **(replace or {})}
-        answer = stack.invoke_with_sam(self.aws, function, event)
-        if answer.error:
-            raise RuntimeError(f"{function} failed: {answer.payload}")
-        payload: dict[str, Any] = answer.payload
-        return payload
-
-    # --- what is seen
-
-    def instance(self, instance_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"][0]["Instances"][
-            0
-        ]
-        return found
-
-    def disk(self, instance_id: str, device: str) -> dict[str, Any]:
-        """The volume at a device, with the attachment's DeleteOnTermination."""
-        for mapping in self.instance(instance_id)["BlockDeviceMappings"]:
-            if mapping["DeviceName"] == device:
-                volume: dict[str, Any] = self.ec2.describe_volumes(VolumeIds=[mapping["Ebs"]["VolumeId"]])["Volumes"][0]
-                return {**volume, "DeleteOnTermination": mapping["Ebs"]["DeleteOnTermination"]}
-        return {}
-
-    def news(self) -> list[dict[str, Any]]:
-        """All messages so far, oldest first; new ones go on the timeline."""
-        while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                found = json.loads(message["Body"])
-                if "AlarmName" in found:
-                    self.story.tell("aws", f"alarm {found['AlarmName']} is {found['NewStateValue']}")
-                else:
-                    self.told.append(found)
-                    self.story.tell("lifeboat", f"{found['event']}: {shorten(found['summary'])}")
-                self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
-        return self.told
-
-    def wait_for(self, what: str, seen: Callable[[], Any], within: float) -> Any:
-        """Wait until `seen` gives something; what it is, or None when the time is up."""
-        self.story.waiting(what)
-        end = time.monotonic() + within
-        while time.monotonic() < end:
-            if found := seen():
-                return found
-            time.sleep(0.2)
-        self.story.tell("demo", f"waited {within:.0f} s in vain for: {what}")
-        return None
-
-    def heard(self, event: str, **subject: str) -> dict[str, Any] | None:
-        for message in self.news():
-            if message["event"] == event and subject.items() <= message["subject"].items():
-                return message
-        return None
-
-
-def _tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def _tags(resource: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
-
-
-def terraform_disks(key: str) -> list[dict[str, Any]]:
-    """The platform as its Terraform module makes it: root and data equally large, so size tells nothing."""
-    data = {"VolumeSize": 100, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200}
-    return [
-        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "DeleteOnTermination": True}},
-        {"DeviceName": "/dev/sdh", "Ebs": {**data, "Encrypted": True, "KmsKeyId": key, "DeleteOnTermination": False}},
-    ]
-
-
-def console_disks() -> list[dict[str, Any]]:
-    """The platform as its console deployment makes it: another device, not encrypted, EC2's defaults."""
-    return [
-        {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 30, "VolumeType": "gp3", "DeleteOnTermination": True}},
-        {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "DeleteOnTermination": False}},
-    ]
-
-
 def play(demo: Demo) -> None:
     """The story."""
     story, control = demo.story, demo.aws.control
-    demo.deploy()
+    story.waiting("sam build")
+    stack.build()
+    story.tell("person", "sam build")
+    story.waiting("sam deploy")
+    copy_key = demo.aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
+    demo.deploy({**PARAMETERS, "CopyToRegions": AWAY, "CopyKmsKeyArns": copy_key})
+    story.tell("person", f"sam deploy: the real template, IAM enforced, with copies in {AWAY}")
     demo.subscribe()
+    away = prepare(demo, copy_key)
     image = control.seed_image(owner=VENDOR, name="CadoResponse_v2.100.0")
     key = demo.aws.client("kms").create_key(Description="data volumes")["KeyMetadata"]["Arn"]
 
@@ -208,10 +72,18 @@ def play(demo: Demo) -> None:
     _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, chain=chain, key=key)
     _goes_on(demo, fresh, chain)
     demo.news()
-    failed = demo.sqs.get_queue_attributes(
+    story.equal("no event failed for good", _failed_events(demo), "0")
+    home_is_lost(demo, away, platform=fresh, chain=chain)
+    away.demo.news()
+    story.equal(f"no event failed for good in {AWAY}", _failed_events(away.demo), "0")
+
+
+def _failed_events(demo: Demo) -> str:
+    """How many events wait in the queue of failed events."""
+    attributes: dict[str, str] = demo.sqs.get_queue_attributes(
         QueueUrl=demo.outputs["FailedEventsUrl"], AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]["ApproximateNumberOfMessages"]
-    story.equal("no event failed for good", failed, "0")
+    )["Attributes"]
+    return attributes["ApproximateNumberOfMessages"]
 
 
 def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
@@ -223,7 +95,7 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
     demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {chain}; a worker beside it")
     _history(demo, platform, chain, image, key)
     demo.story.tell("demo", f"{HISTORY_DAYS} older recovery points, one a day")
-    demo.ec2.create_tags(Resources=[platform], Tags=_tag_list({"lifeboat:backup": "true"}))
+    demo.ec2.create_tags(Resources=[platform], Tags=tag_list({"lifeboat:backup": "true"}))
     demo.story.tell("person", f"tags {platform} lifeboat:backup=true")
     return platform, chain
 
@@ -270,7 +142,7 @@ def _backup(demo: Demo, platform: str, chain: str) -> str:
     story.check("the schedule fired by itself and the recovery point is good", completed, completed and "by its event")
     point: str = completed["subject"]["recovery_point"] if completed else "latest"
     snapshots = _snapshots_of(demo, point)
-    tags = _tags(snapshots[0]) if snapshots else {}
+    tags = tags_of(snapshots[0]) if snapshots else {}
     story.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [chain])
     story.equal("its chain is the volume's", tags.get("lifeboat:chain"), chain)
     story.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
@@ -321,7 +193,7 @@ def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
     refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
     story.check("without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1])
-    demo.ec2.create_tags(Resources=[fresh, displaced], Tags=_tag_list({"lifeboat:restore-target": "true"}))
+    demo.ec2.create_tags(Resources=[fresh, displaced], Tags=tag_list({"lifeboat:restore-target": "true"}))
     story.tell("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
     plan = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     story.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
@@ -338,7 +210,7 @@ def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
     volume = demo.wait_for("the swap", seen, 30)
     demo.story.check("the instance runs on another volume", volume, volume)
     demo.story.tell("aws", f"{fresh} runs with {volume} at /dev/sdb")
-    demo.ec2.create_tags(Resources=[fresh], Tags=_tag_list({"lifeboat:backup": "true"}))
+    demo.ec2.create_tags(Resources=[fresh], Tags=tag_list({"lifeboat:backup": "true"}))
     demo.story.tell("person", f"tags {fresh} lifeboat:backup=true")
 
 
@@ -350,7 +222,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     )
     story.check("the restore completed", done, done and shorten(done["summary"]))
     restored = demo.disk(fresh, "/dev/sdb")
-    source = _tags(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
+    source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
     story.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
     story.equal("the instance runs", demo.instance(fresh)["State"]["Name"], "running")
     story.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
@@ -358,7 +230,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     for name, value in expected.items():
         story.equal(f"{name} as it was", restored.get(name), value)
     story.equal("DeleteOnTermination as the displaced volume had it", restored["DeleteOnTermination"], False)
-    tags = _tags(restored)
+    tags = tags_of(restored)
     own = (tags.get("Name"), tags.get("team"))
     story.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
     story.equal("it carries the chain on", tags.get("lifeboat:chain"), chain)
@@ -366,7 +238,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     story.equal(
         "the displaced volume is kept, attached to nothing", (old["State"], old["Attachments"]), ("available", [])
     )
-    story.equal("and says what displaced it", _tags(old).get("lifeboat:displaced-by"), restore_id)
+    story.equal("and says what displaced it", tags_of(old).get("lifeboat:displaced-by"), restore_id)
     steps = " ".join(done["next_steps"]) if done else ""
     story.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
 
@@ -385,7 +257,7 @@ def _clone(demo: Demo, fresh: str) -> None:
     demo.ec2.get_waiter("image_available").wait(ImageIds=[image], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
     clone = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
     disk = demo.disk(clone, "/dev/sdb")["VolumeId"]
-    demo.ec2.create_tags(Resources=[clone, disk], Tags=_tag_list({"lifeboat:restore-target": "true"}))
+    demo.ec2.create_tags(Resources=[clone, disk], Tags=tag_list({"lifeboat:restore-target": "true"}))
     demo.story.tell("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
     mark = demo.aws.control.mark()
     ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry", "requested_by": "jo"}

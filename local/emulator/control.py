@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from ministack.services import lambda_svc, sqs
 
-from local.emulator import asynchronous, cloudformation, mail, scheduler, sequence, throttle
+from local.emulator import asynchronous, cloudformation, lost, mail, scheduler, sequence, throttle
 from local.emulator.calls import CALLS, REQUESTS
 from local.emulator.ec2 import seeds
 from local.emulator.ec2.errors import Ec2Error
@@ -128,6 +128,11 @@ def _reset(_body: Body) -> Any:
     return {}
 
 
+def _lose_region(body: Body) -> Any:
+    lost.lose(body["region"])
+    return {}
+
+
 def under_way() -> list[str]:
     """What is under way, in words."""
     requests = REQUESTS.under_way
@@ -204,5 +209,6 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("POST", "tags"): lambda body: seeds.tags(_scope(body), body),
     ("POST", "image"): lambda body: seeds.image_state(_scope(body), body),
     ("POST", "instance"): lambda body: seeds.instance_flags(_scope(body), body),
+    ("POST", "region/lose"): _lose_region,
     ("POST", "outcome"): lambda body: {"number": seeds.outcome(body)},
 }

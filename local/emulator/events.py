@@ -17,6 +17,7 @@ from typing import Any
 from ministack.core.responses import new_uuid
 from ministack.services import eventbridge
 
+from local.emulator import lost
 from local.emulator.scope import Scope
 from local.emulator.sequence import next_number
 from local.emulator.settings import SETTINGS
@@ -208,6 +209,8 @@ class Bus:
 
 def _send(event: Event) -> None:
     """As ministack's PutEvents, which would give every copy an id and a time of its own."""
+    if lost.is_lost(event.scope):
+        return
     record = {
         "EventId": event.event_id,
         "Source": event.source,

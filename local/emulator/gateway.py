@@ -16,7 +16,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 from ministack.services import sts
 
-from local.emulator import control, throttle, workers
+from local.emulator import control, lost, throttle, workers
 from local.emulator.calls import CALLS, REQUESTS
 from local.emulator.faults import FAULTS, Fault
 from local.emulator.scope import Scope
@@ -102,6 +102,8 @@ async def _answer(
     fault: Fault | None,
 ) -> Answer:
     _method, _path, headers, body, _query, request_id = request
+    if lost.is_lost(Scope.current()):
+        raise ConnectionCutError
     if fault and fault.effect in ("fail", "throttle"):
         return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill_before":

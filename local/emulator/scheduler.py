@@ -16,7 +16,7 @@ from ministack.core.responses import new_uuid
 from ministack.services import eventbridge, sns
 from ministack.services import scheduler as schedules
 
-from local.emulator import asynchronous, permissions, queues
+from local.emulator import asynchronous, lost, permissions, queues
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
@@ -112,6 +112,8 @@ class Sweep:
             # An update starts anew, as the schedule may be a different one now.
             key = (account, region, name, str(schedule["LastModificationDate"]))
             since = self._looked_at.setdefault(key, now)
+            if lost.is_lost(Scope(account, region)):
+                continue
             if not SETTINGS.schedules_fire or schedule.get("State") != "ENABLED" or not _within(schedule, now):
                 self._looked_at[key] = now
                 continue

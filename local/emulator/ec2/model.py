@@ -306,6 +306,11 @@ class World:
                 self._regions[name].images[AMAZON_LINUX] = amazon_linux()
             return self._regions[name]
 
+    def forget(self, name: str) -> None:
+        """A region is as if it had never been asked for."""
+        with LOCK:
+            self._regions.pop(name, None)
+
     def regions(self) -> list[Region]:
         """The regions that were asked for."""
         return list(self._regions.values())
