@@ -116,9 +116,14 @@ def recovery_point_snapshots(
     return _own_snapshots(wanted, most=most)
 
 
-def recovery_point_snapshots_of(stack: str, filters: Mapping[str, Sequence[str]]) -> tuple[Snapshot, ...]:
-    """Those that carry this stack's name. Two stacks may save one instance: each counts on its own snapshots alone."""
-    return recovery_point_snapshots({f"tag:{Tag.STACK}": [_literal(stack)], **filters})
+def recovery_point_snapshots_of(
+    stack: str, filters: Mapping[str, Sequence[str]], *, most: int | None = None
+) -> tuple[Snapshot, ...]:
+    """Those that carry this stack's name. Two stacks may save one instance: each counts on its own snapshots alone.
+
+    Raises TooMany as soon as there are more than `most`.
+    """
+    return recovery_point_snapshots({f"tag:{Tag.STACK}": [_literal(stack)], **filters}, most=most)
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
@@ -141,13 +146,33 @@ def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
     return _own_snapshots([{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
 
 
-def copies_in(region: str, of: Tags) -> tuple[Snapshot, ...]:
-    """Our own snapshots in another region that carry all of these tags with exactly these values. Raises AwsError."""
+def copies_in(region: str, of: Mapping[str, str | Sequence[str]]) -> tuple[Snapshot, ...]:
+    """Our own snapshots in another region that carry all of these tags with exactly one of these values.
+
+    Raises AwsError.
+    """
+    filters: list[FilterTypeDef] = [
+        {
+            "Name": f"tag:{_literal(key)}",
+            "Values": [_literal(value) for value in ([values] if isinstance(values, str) else values)],
+        }
+        for key, values in of.items()
+    ]
+    with translated():
+        return _own_snapshots(filters, region)
+
+
+def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snapshot, ...]:
+    """Of those that carry all of these tags, the ones of the instances whose ids end so. Raises AwsError."""
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]} for key, value in of.items()
     ]
     with translated():
-        return _own_snapshots(filters, region)
+        return _own_snapshots([*filters, _of_instances(ending)], region)
+
+
+def _of_instances(ending: str) -> FilterTypeDef:
+    return {"Name": f"tag:{Tag.INSTANCE}", "Values": [f"*{ending}"]}
 
 
 def pending_copies_in(region: str) -> frozenset[str]:

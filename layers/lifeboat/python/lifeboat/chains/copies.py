@@ -6,14 +6,15 @@ looked for among the tags in the destination just before, so that neither a doub
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import clock, copies, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.inventory import LAST_CHARACTERS
 from lifeboat.chains.settled import others_are_open
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
@@ -21,6 +22,7 @@ from lifeboat.model import CopyDestination, CopyRecord, CopyState, RecoveryPoint
 from lifeboat.requests import CopyRequest
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.copies import (
+    IN_FLIGHT,
     VANISHED_AFTER,
     CopyEndedBadly,
     CopyFacts,
@@ -31,12 +33,21 @@ from lifeboat.rules.copies import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 TOO_MANY = "ResourceLimitExceeded"
 """EC2's word when a region makes as many copies as it will: somebody else has begun some since we looked."""
+
+AT_ONCE = 10_000
+"""How many snapshots here, and as many there, are held at once: some 50 MB of the function's memory."""
+
+ALL_EVERY = timedelta(hours=1)
+"""How often the sweep looks at all recovery points where they are more than AT_ONCE."""
+
+OLDEST = 100
+"""Of how many that wait it looks at the oldest meanwhile; EC2 makes 20 copies at a time."""
 
 
 class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
@@ -52,45 +63,118 @@ def copy(request: CopyRequest, config: Config, context: LambdaContext | None = N
     """
     if others_are_open(request.completed, config):
         return {"waits_for": "the other recovery points of the slot, or the sweep"}
-    points = read_catalogue(ec2.recovery_point_snapshots({f"tag:{Tag.STACK}": [config.stack]})).points
+    home = _home(request, config)
     answer: dict[str, Any] = {}
     unreachable = []
     for destination in config.copy_to:
         try:
-            answer[destination.region] = _Run(points, destination, config, context).carry_out(retry=request.retry)
+            answer[destination.region] = _Run(destination, config, context).carry_out(home, retry=request.retry)
         except AwsError as problem:
             unreachable.append(f"{destination.region}: {problem}")
     if unreachable:
         raise CopyIncomplete("; ".join(unreachable))
+    if home.points is None and home.all:
+        copies.remember_many(config.table, home.at)
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """The recovery points here. `points` is None where they are very many: then `all` says whether they are to be
+    looked at in parts, or only those that are still to be copied.
+    """
+
+    at: datetime
+    points: tuple[RecoveryPoint, ...] | None
+    all: bool = True
+
+
+def _home(request: CopyRequest, config: Config) -> _Home:
+    now = clock.now()
+    many_seen_at = copies.many_seen_at(config.table)
+    woken_by_sweep = not (request.completed or request.retry)
+    if many_seen_at and woken_by_sweep and now - many_seen_at < ALL_EVERY:
+        return _Home(now, None, all=False)
+    try:
+        found = ec2.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)
+    except ec2.TooMany:
+        return _Home(now, None)
+    if many_seen_at:
+        copies.forget_many(config.table)
+    return _Home(now, read_catalogue(found).points)
 
 
 class _Run:
     """One look at one destination, and what is done about it."""
 
-    def __init__(
-        self,
-        points: Sequence[RecoveryPoint],
-        destination: CopyDestination,
-        config: Config,
-        context: LambdaContext | None,
-    ) -> None:
-        self._points = points
+    def __init__(self, destination: CopyDestination, config: Config, context: LambdaContext | None) -> None:
         self._to = destination
         self._config = config
         self._context = context
         self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
+        self._ours: dict[str, str] = {Tag.COPIED_FROM: config.region, Tag.STACK: config.stack}
 
-    def carry_out(self, *, retry: bool) -> dict[str, Any]:
-        records = copies.records(self._config.table, self._to.region)
-        if retry:
-            records = {name: self._reopened(record) for name, record in records.items()}
+    def carry_out(self, home: _Home, *, retry: bool) -> dict[str, Any]:
+        if home.points is not None:
+            there = ec2.copies_in(self._to.region, self._ours)
+            self._decide(home.points, there, self._records(retry=retry), forget=True)
+        else:
+            if home.all:
+                self._look_at_parts(retry=retry)
+            self._look_at_oldest()
+        return self._answer
+
+    def _records(self, *, retry: bool) -> dict[str, CopyRecord]:
+        found = copies.records(self._config.table, self._to.region)
+        return {name: self._reopened(record) for name, record in found.items()} if retry else found
+
+    def _look_at_parts(self, *, retry: bool) -> None:
+        """Look at everything, one part of the instances after the other: what is new, what is there, what is gone.
+        Nothing is begun: the oldest of all parts come first.
+        """
+        records = self._records(retry=retry)
+        for ending in LAST_CHARACTERS:
+            part = {f"tag:{Tag.INSTANCE}": [f"*{ending}"]}
+            points = read_catalogue(ec2.recovery_point_snapshots_of(self._config.stack, part)).points
+            there = ec2.copies_of_instances_in(self._to.region, self._ours, ending=ending)
+            known = {point.id: records.pop(point.id) for point in points if point.id in records}
+            self._decide(points, there, known, in_flight=IN_FLIGHT)
+        for record in records.values():
+            copies.forget(self._config.table, record)
+        self._answer["waiting"] = []  # of all parts; those that come next say why they wait
+
+    def _look_at_oldest(self) -> None:
+        """Go on with what has waited longest, without a look at anything else."""
+        waiting = copies.open_records(self._config.table, self._to.region)
+        now = clock.now()
+        due = [record for record in waiting.values() if not record.not_before or record.not_before <= now]
+        oldest = sorted(due, key=lambda record: (record.taken_at, record.point_id))[:OLDEST]
+        if not oldest:
+            return
+        some = {record.point_id: record for record in oldest}
+        named = {f"tag:{Tag.RECOVERY_POINT}": list(some)}
+        points = read_catalogue(ec2.recovery_point_snapshots_of(self._config.stack, named)).points
+        there = ec2.copies_in(self._to.region, {**self._ours, Tag.RECOVERY_POINT: tuple(some)})
+        self._decide(points, there, some, forget=True)
+        if more := len(waiting) - len(some):
+            self._answer["more_waiting"] = more
+
+    def _decide(
+        self,
+        points: Sequence[RecoveryPoint],
+        there: Sequence[Snapshot],
+        records: Mapping[str, CopyRecord],
+        *,
+        in_flight: int | None = None,
+        forget: bool = False,
+    ) -> None:
+        """Decide on these, and do it. `forget`: the points of all the records were looked for, here."""
         decided = plan(
             CopyFacts(
-                points=self._points,
-                copies=self._copies_there(),
+                points=points,
+                copies=there,
                 records=records,
-                in_flight=len(ec2.pending_copies_in(self._to.region)),
+                in_flight=len(ec2.pending_copies_in(self._to.region)) if in_flight is None else in_flight,
                 destination=self._to,
                 home=self._config.region,
                 stack=self._config.stack,
@@ -100,16 +184,11 @@ class _Run:
         )
         for record in decided.opened:
             copies.save(self._config.table, record, None)
-        for record in decided.gone:
+        for record in decided.gone if forget else ():
             copies.forget(self._config.table, record)
         self._tell(decided)
-        records.update({record.point_id: record for record in decided.opened})
-        self._start_all(decided.start, records)
+        self._start_all(decided.start, {**records, **{record.point_id: record for record in decided.opened}})
         self._answer["waiting"] = [{"recovery_point": item.point_id, "reason": item.reason} for item in decided.waiting]
-        return self._answer
-
-    def _copies_there(self) -> tuple[Snapshot, ...]:
-        return ec2.copies_in(self._to.region, {Tag.COPIED_FROM: self._config.region, Tag.STACK: self._config.stack})
 
     def _reopened(self, record: CopyRecord) -> CopyRecord:
         """A person has mended the cause: no pause, and what was given up is tried again."""
@@ -153,7 +232,7 @@ class _Run:
     def _tell_once(self, kind: str, point_id: str, message: news.News) -> bool:
         return tell_once(kind, f"{self._to.region}/{point_id}", message, self._config, self._context)
 
-    def _start_all(self, calls: Sequence[StartCopy], records: dict[str, CopyRecord]) -> None:
+    def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
         """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
         failed: set[str] = set()
         for call in calls:

@@ -1,0 +1,150 @@
+"""Copies of very many recovery points: all are looked at every hour and in parts, the oldest that wait every minute."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto.ec2 import ec2_backends
+
+from lifeboat.aws import clock
+from lifeboat.aws import copies as table_of_copies
+from lifeboat.chains import copies as chain
+from lifeboat.model import CopyRecord, CopyState
+from lifeboat.rules.catalogue import write_tags
+from lifeboat.rules.selection import volume_story
+from tests.functions.conftest import ACCOUNT, TABLE
+from tests.rules.nouns import attachment, volume
+
+AWAY = "eu-central-1"
+SWEEP = {"sweep": True}
+INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a")
+DAYS = 4
+
+
+@pytest.fixture
+def many(world, monkeypatch):
+    """Four recovery points of each of three instances, more than are looked at at once; their ids, oldest first."""
+    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
+    monkeypatch.setenv("LIFEBOAT_COPY_EXISTING", "true")
+    monkeypatch.setattr(chain, "AT_ONCE", 5)
+    monkeypatch.setattr(chain, "OLDEST", 3)
+    made = []
+    backend = ec2_backends[ACCOUNT]["eu-west-1"]
+    for instance in INSTANCES:
+        volume_id = world.ec2.create_volume(Size=1, AvailabilityZone="eu-west-1a")["VolumeId"]
+        for day in range(DAYS):
+            slot = clock.now().replace(microsecond=0) - timedelta(days=day, minutes=5 + INSTANCES.index(instance))
+            point = f"rp-{slot:%Y%m%dT%H%M%SZ}-{instance}"
+            tags = write_tags(
+                recovery_point_id=point,
+                set_id=f"set-{instance}-{day}",
+                stack="lifeboat",
+                slot=slot,
+                instance_id=instance,
+                instance_name="CadoResponse",
+                zone="eu-west-1a",
+                ami_id="ami-1",
+                ami_owner="055430919509",
+                stories=[volume_story(volume(id=volume_id, tags={}), attachment(volume_id))],
+            )
+            specification = [{"ResourceType": "snapshot", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
+            snapshot = world.ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
+            backend.snapshots[snapshot].start_time = slot
+            made.append((slot, point))
+    return [point for _, point in sorted(made)]
+
+
+def copied():
+    found = boto3.client("ec2", AWAY).describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:copy-of"]}]
+    )["Snapshots"]
+    return sorted(tag["Value"] for item in found for tag in item["Tags"] if tag["Key"] == "lifeboat:recovery-point")
+
+
+def sweep(world):
+    return world.invoke("copy_snapshots", SWEEP)[AWAY]
+
+
+def asked(world, count):
+    """The pages of snapshots that are asked for at home and in the destination while sweeps go on."""
+    seen = []
+    for region in ("eu-west-1", AWAY):
+        chain.ec2.clients.ec2_reads(region).meta.events.register(
+            "provide-client-params.ec2.DescribeSnapshots", lambda params, **_: seen.append(params)
+        )
+    for _ in range(count):
+        sweep(world)
+    return seen
+
+
+def test_the_oldest_come_first_and_all_are_copied_once(world, many):
+    first = sweep(world)
+    assert copied() == sorted(many[:3])
+    assert first["more_waiting"] == 9
+    for _ in range(10):
+        sweep(world)
+    assert copied() == sorted(many)
+    told = [message["subject"]["recovery_point"] for message in world.news()]
+    assert sorted(told) == sorted(many)
+    assert table_of_copies.open_records(TABLE, AWAY) == {}
+    states = {record.state for record in table_of_copies.records(TABLE, AWAY).values()}
+    assert states == {CopyState.COPIED}
+
+
+def test_between_two_looks_at_all_only_those_that_wait_are_asked_for(world, many):
+    sweep(world)
+    for params in asked(world, 2):
+        names = {item["Name"]: item["Values"] for item in params["Filters"]}
+        narrow = {"tag:lifeboat:recovery-point", "tag:lifeboat:copy-of"} & names.keys()
+        assert narrow or names.get("status") == ["pending"]
+
+
+def test_what_is_new_is_seen_within_the_hour(world, many, monkeypatch):
+    for _ in range(10):
+        sweep(world)
+    assert asked(world, 1) == [], "nothing waits, so nothing is looked at"
+    late = clock.now() + chain.ALL_EVERY
+    monkeypatch.setattr(clock, "now", lambda: late)
+    table_of_copies.forget(TABLE, table_of_copies.records(TABLE, AWAY)[many[0]])
+    assert asked(world, 1)
+    assert len(copied()) == len(many), "a copy that is there is not made again, though its record was lost"
+
+
+def test_what_is_gone_at_home_is_forgotten(world, many):
+    for _ in range(6):
+        sweep(world)
+    at_home = world.ec2.describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [many[0]]}]
+    )["Snapshots"]
+    world.ec2.delete_snapshot(SnapshotId=at_home[0]["SnapshotId"])
+    assert many[0] in table_of_copies.records(TABLE, AWAY)
+    world.invoke("copy_snapshots", {"retry": True})
+    assert many[0] not in table_of_copies.records(TABLE, AWAY)
+    assert many[1] in table_of_copies.records(TABLE, AWAY)
+
+
+def test_few_again_are_looked_at_together_again(world, many, monkeypatch):
+    sweep(world)
+    assert table_of_copies.many_seen_at(TABLE)
+    monkeypatch.setattr(chain, "AT_ONCE", 10_000)
+    late = clock.now() + chain.ALL_EVERY
+    monkeypatch.setattr(clock, "now", lambda: late)
+    assert "more_waiting" not in sweep(world)
+    assert table_of_copies.many_seen_at(TABLE) is None
+    assert len(copied()) == len(many)
+
+
+def test_a_record_moves_only_from_where_it_stands(world):
+    opened = CopyRecord(AWAY, "rp-1", ("vol-1",), datetime(2026, 11, 23, tzinfo=UTC))
+    assert table_of_copies.save(TABLE, opened, None)
+    assert not table_of_copies.save(TABLE, opened, None), "another invocation was first"
+    done = replace(opened, state=CopyState.COPIED)
+    assert table_of_copies.save(TABLE, done, opened)
+    assert not table_of_copies.save(TABLE, done, opened), "it does not stand there any more"
+    assert table_of_copies.records(TABLE, AWAY) == {"rp-1": done}
+    assert table_of_copies.open_records(TABLE, AWAY) == {}
+    table_of_copies.forget(TABLE, done)
+    assert table_of_copies.records(TABLE, AWAY) == {}
