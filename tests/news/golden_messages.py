@@ -207,6 +207,16 @@ def messages() -> dict[str, news.News]:
             reason="snap-0aaaaaaaaaaaaaa01 ended in error",
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),
+        news.backup_overdue(
+            stack=STACK,
+            at=_after(50),
+            instance_id=PLATFORM,
+            age=timedelta(days=1, minutes=50),
+            expected=SLOT,
+            since=SLOT - timedelta(days=30),
+            newest=(f"rp-20261122T020000Z-{PLATFORM}", SLOT - timedelta(days=1)),
+            volume_ids=(DATA,),
+        ),
         news.recovery_point_not_locked(
             stack=STACK,
             at=AT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +82,7 @@ class TestShape:
         assert urgent == {
             "BackupIncomplete",
             "BackupFailed",
+            "BackupOverdue",
             "RecoveryPointNotLocked",
             "RestoreFailed",
             "AmiOwnerUntrusted",
@@ -97,6 +98,29 @@ class TestShape:
 
 
 class TestBuilders:
+    @pytest.mark.parametrize(
+        ("minutes", "words"),
+        [
+            (0, "0 min"),
+            (59, "59 min"),
+            (60, "1 h 0 min"),
+            (2879, "47 h 59 min"),
+            (2880, "2 days 0 h"),
+            (4620, "3 days 5 h"),
+        ],
+    )
+    def test_an_instance_without_any_recovery_point_says_for_how_long(self, minutes, words):
+        age = timedelta(minutes=minutes)
+        message = news.backup_overdue(
+            stack=STACK, at=AT, instance_id="i-1", age=age, expected=SLOT, since=AT - age, newest=None, volume_ids=()
+        )
+        assert message.summary == (
+            f"i-1 has no good recovery point of 2026-11-23T02:00:00Z or later: it has had none at all for {words}."
+        )
+        assert (message.details["age"], message.details["age_seconds"]) == (words, minutes * 60)
+        assert message.details["last_good_recovery_point"] == "none"
+        assert not any("stays" in step for step in message.next_steps)
+
     @pytest.mark.parametrize(
         ("facts", "severity"),
         [({}, "info"), ({"refused": [{"cause": "locked"}]}, "warning"), ({"notices": ["waits"]}, "warning")],

@@ -20,7 +20,6 @@ from lifeboat.rules.slots import (
     due,
     manual_slot,
     next_slot,
-    overdue,
     parse_schedule,
     period,
     previous_slot,
@@ -501,7 +500,7 @@ def test_times_without_a_zone_are_refused() -> None:
         ),
         (
             f"taken of {ONE}",
-            lambda: overdue(
+            lambda: due(
                 schedule, now=utc("2026-01-01T00:00"), grace=GRACE, taken={ONE: naive}, since={ONE: utc("2025-01-01")}
             ),
         ),
@@ -786,7 +785,6 @@ def test_due_says_why() -> None:
 
 def test_nobody_selected_nobody_due() -> None:
     assert due(DAILY, now=utc("2026-11-23T03:00"), grace=GRACE, taken={ONE: None}, since={}) == ()
-    assert overdue(DAILY, now=utc("2026-11-23T03:00"), grace=GRACE, taken={ONE: None}, since={}) == ()
 
 
 def test_a_catch_up_settles_what_was_due() -> None:
@@ -795,87 +793,9 @@ def test_a_catch_up_settles_what_was_due() -> None:
     assert due(DAILY, now=slot + 2 * HOUR, grace=GRACE, taken={ONE: late.slot}, since={ONE: LONG_AGO}) == ()
 
 
-@pytest.mark.parametrize("rule", [due, overdue])
-def test_a_negative_grace_is_refused(rule: Callable[..., object]) -> None:
+def test_a_negative_grace_is_refused() -> None:
     with pytest.raises(ScheduleError, match="grace is -1 day, 0:00:00, expected a duration of zero or more"):
-        rule(DAILY, now=LONG_AGO, grace=-DAY, taken={}, since={})
-
-
-WEEKDAYS = parse_schedule("cron(0 2 ? * MON-FRI *)")
-
-
-@pytest.mark.parametrize(
-    ("schedule", "now", "taken", "since", "expected"),
-    [
-        pytest.param(DAILY, "2026-11-23T02:30", "2026-11-22T02:00", "2026-01-01", None, id="period-plus-grace-exactly"),
-        pytest.param(
-            DAILY, "2026-11-23T02:31", "2026-11-22T02:00", "2026-01-01", "2026-11-23T02:00", id="older-than-that"
-        ),
-        pytest.param(
-            DAILY, "2026-11-23T02:10", "2026-11-19T02:00", "2026-01-01", "2026-11-20T02:00", id="days-ago-in-a-grace"
-        ),
-        pytest.param(WEEKDAYS, "2026-11-23T02:20", "2026-11-20T02:00", "2026-01-01", None, id="after-the-weekend"),
-        pytest.param(
-            WEEKDAYS,
-            "2026-11-23T02:40",
-            "2026-11-20T02:00",
-            "2026-01-01",
-            "2026-11-23T02:00",
-            id="after-the-weekend-no-monday",
-        ),
-        pytest.param(
-            WEEKDAYS, "2026-11-24T02:40", "2026-11-23T02:00", "2026-01-01", "2026-11-24T02:00", id="no-tuesday"
-        ),
-        pytest.param(DAILY, "2026-11-23T02:31", None, "2026-11-22T12:00", "2026-11-23T02:00", id="never-saved"),
-        pytest.param(DAILY, "2026-11-23T01:00", None, "2026-11-22T12:00", None, id="new-and-not-due-yet"),
-        pytest.param(
-            parse_schedule("cron(0 0 1 1 ? 2020)"), "2026-11-23T02:31", "2020-01-01", "2019-01-01", None, id="ended"
-        ),
-        pytest.param(parse_schedule("rate(1 day)"), "2026-11-23T02:31", None, "2026-01-01", None, id="rate-never-ran"),
-        pytest.param(
-            parse_schedule("rate(6 hours)"),
-            "2026-11-23T09:00",
-            "2026-11-23T01:37",
-            "2026-01-01",
-            "2026-11-23T07:37",
-            id="rate-from-the-newest-taken",
-        ),
-    ],
-)
-def test_overdue(schedule: Schedule, now: str, taken: str | None, since: str, expected: str | None) -> None:
-    newest = None if taken is None else utc(taken)
-    found = overdue(schedule, now=utc(now), grace=GRACE, taken={ONE: newest}, since={ONE: utc(since)})
-    if expected is None:
-        assert found == ()
-        return
-    (late,) = found
-    assert (late.instance_id, late.newest, late.expected) == (ONE, newest, utc(expected))
-    assert late.age == utc(now) - (newest or utc(since))
-
-
-def test_overdue_judges_each_instance_by_its_own_history() -> None:
-    slot = utc("2026-11-23T02:00")
-    found = overdue(
-        DAILY,
-        now=slot + HOUR,
-        grace=GRACE,
-        taken={TWO: slot - DAY, THREE: slot - DAY, ONE: slot},
-        since={THREE: LONG_AGO, ONE: LONG_AGO, TWO: LONG_AGO},
-    )
-    assert [(late.instance_id, late.expected, late.age) for late in found] == [
-        (TWO, slot, 25 * HOUR),
-        (THREE, slot, 25 * HOUR),
-    ]
-
-
-def test_overdue_says_why() -> None:
-    slot = utc("2026-11-23T02:00")
-    found = overdue(DAILY, now=slot + HOUR, grace=GRACE, taken={ONE: slot - DAY}, since={ONE: slot, TWO: slot - HOUR})
-    assert [late.reason for late in found] == [
-        f"{ONE} has no good recovery point of 2026-11-23T02:00:00Z: its newest is of 2026-11-22T02:00:00Z, "
-        "25 h 0 min old.",
-        f"{TWO} has no good recovery point at all after 2 h 0 min: one of 2026-11-23T02:00:00Z was expected.",
-    ]
+        due(DAILY, now=LONG_AGO, grace=-DAY, taken={}, since={})
 
 
 def test_findings_cannot_be_changed() -> None:

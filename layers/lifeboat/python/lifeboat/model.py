@@ -66,6 +66,7 @@ class Attachment:
     device: str
     state: str
     delete_on_termination: bool
+    attached_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from lifeboat.model import (
@@ -53,6 +53,7 @@ SEVERITIES = {
     "BackupIncomplete": "critical",
     "BackupCompleted": "info",
     "BackupFailed": "critical",
+    "BackupOverdue": "critical",
     "RecoveryPointNotLocked": "critical",
     "SnapshotsCopied": "info",
     "CopyFailed": "critical",
@@ -334,6 +335,52 @@ def backup_failed(
     )
 
 
+def backup_overdue(
+    *,
+    stack: str,
+    at: datetime,
+    instance_id: str,
+    age: timedelta,
+    expected: datetime,
+    since: datetime,
+    newest: tuple[str, datetime] | None,
+    volume_ids: Sequence[str],
+) -> News:
+    """BackupOverdue: an instance's newest good recovery point is older than the schedule and the grace allow, and no
+    newer one is being made. It is told once until there is a newer one.
+
+    `newest` is that recovery point's id and slot, if there is any; `age` counts from when it was taken, or else from
+    `since`, when the instance was first seen selected. `volume_ids` are the volumes that it is true of.
+    """
+    last = (
+        f"the last one, {newest[0]}, is {_duration(age)} old"
+        if newest
+        else f"it has had none at all for {_duration(age)}"
+    )
+    return News(
+        event="BackupOverdue",
+        at=at,
+        stack=stack,
+        subject={"instance_id": instance_id},
+        summary=f"{instance_id} has no good recovery point of {iso(expected)} or later: {last}.",
+        details={
+            "age": _duration(age),
+            "age_seconds": int(age.total_seconds()),
+            "last_good_recovery_point": newest[0] if newest else "none",
+            "last_good_slot": iso(newest[1]) if newest else "none",
+            "expected_slot": iso(expected),
+            "protected_since": iso(since),
+            **_some(volume_ids, "volumes"),
+        },
+        next_steps=(
+            "See why: the last BackupFailed of this instance, or else the log of TakeSnapshotsFunction.",
+            f'When it is mended, do not wait: invoke TakeSnapshotsFunction with {{"instance_ids": ["{instance_id}"]}}.',
+            "If it needs no backups any more, take the selecting tag off the instance.",
+            *(("The last good recovery point stays: retention keeps the newest good ones.",) if newest else ()),
+        ),
+    )
+
+
 def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint, reason: str) -> News:
     """RecoveryPointNotLocked: a good recovery point should be locked and is not, or not each of its snapshots."""
     return News(
@@ -567,6 +614,14 @@ def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: 
         details={"code": verdict.code, "evidence": list(verdict.evidence)},
         next_steps=steps,
     )
+
+
+def _duration(age: timedelta) -> str:
+    """`45 min`, `26 h 5 min`, `3 days 4 h`."""
+    hours, minutes = divmod(age // timedelta(minutes=1), 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _sentence(text: str) -> str:

@@ -448,6 +448,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
                 device=mapping["DeviceName"],
                 state=mapping["Ebs"].get("Status", "attached"),
                 delete_on_termination=bool(mapping["Ebs"].get("DeleteOnTermination", False)),
+                attached_at=mapping["Ebs"].get("AttachTime"),
             )
             for mapping in item.get("BlockDeviceMappings", [])
             if "Ebs" in mapping
@@ -480,6 +481,7 @@ def _volume(item: Mapping[str, Any]) -> Volume:
                 device=attachment.get("Device", ""),
                 state=attachment.get("State", ""),
                 delete_on_termination=bool(attachment.get("DeleteOnTermination", False)),
+                attached_at=attachment.get("AttachTime"),
             )
             for attachment in item.get("Attachments", [])
         ),

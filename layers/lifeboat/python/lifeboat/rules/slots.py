@@ -1,4 +1,4 @@
-"""Slots: the due times of a schedule, which of them have no recovery point yet, and whose newest one is too old.
+"""Slots: the due times of a schedule, and which of them have no recovery point yet.
 
 Schedules are EventBridge Scheduler's: `rate(...)` and `cron(...)` in a time zone
 (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html). The expression says the due times of the
@@ -140,20 +140,6 @@ class DueSlot:
     slot: datetime
     late: bool
     missed: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class OverdueInstance:
-    """An instance without a good recovery point of the slot `expected`. `newest` is the slot of its newest one.
-
-    `age` is how old that is, or, with none at all, for how long the instance has been without.
-    """
-
-    instance_id: str
-    newest: datetime | None
-    expected: datetime
-    age: timedelta
     reason: str
 
 
@@ -301,41 +287,6 @@ def due(
     return tuple(found)
 
 
-def overdue(
-    schedule: Schedule,
-    *,
-    now: datetime,
-    grace: timedelta,
-    taken: Mapping[str, datetime | None],
-    since: Mapping[str, datetime],
-) -> tuple[OverdueInstance, ...]:
-    """Which instances' newest good recovery point is older than the schedule's period and `grace` allow.
-
-    The period is the one that follows that very slot, so a weekend of a weekdays-only schedule is no alarm, and a
-    missed Tuesday is one on Tuesday. `taken` is the slot of the newest *good* recovery point (a pending or failed one
-    is no backup); `since`, a rate without `start` and the errors raised are as in `due`.
-    """
-    now, grace = _utc("now", now), _checked_grace(grace)
-    based = _based(schedule, taken)
-    if based is None:
-        return ()
-    found = []
-    # Instances of one run share their slot, so the search is made once for all of them.
-    following: dict[datetime, datetime | None] = {}
-    for instance_id, floor in sorted(_floors(taken, since).items()):
-        if floor not in following:
-            following[floor] = next_slot(based, floor)
-        expected = following[floor]
-        if expected is not None and now - expected > grace:
-            newest = None if taken.get(instance_id) is None else floor
-            age = now - floor
-            has = f"no good recovery point of {_iso(expected)}: its newest is of {_iso(floor)}, {_words(age)} old"
-            if newest is None:
-                has = f"no good recovery point at all after {_words(age)}: one of {_iso(expected)} was expected"
-            found.append(OverdueInstance(instance_id, newest, expected, age, f"{instance_id} has {has}."))
-    return tuple(found)
-
-
 def _floors(taken: Mapping[str, datetime | None], since: Mapping[str, datetime]) -> dict[str, datetime]:
     """The time of each selected instance up to which it owes nothing."""
     floors = {}
@@ -373,11 +324,6 @@ def _why_due(instance_id: str, slot: datetime, *, late: bool, missed: int) -> st
 
 def _iso(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _words(age: timedelta) -> str:
-    hours, minutes = divmod(age // _MINUTE, 60)
-    return f"{hours} h {minutes} min"
 
 
 def _utc(field: str, at: datetime) -> datetime:

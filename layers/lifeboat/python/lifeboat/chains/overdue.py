@@ -1,0 +1,110 @@
+"""Overdue: the look every quarter of an hour tells how old the newest good recovery points are, and whose too old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import batched
+from typing import TYPE_CHECKING, Any
+
+from lifeboat import news
+from lifeboat.aws import clock, ec2, metrics
+from lifeboat.chains.paced import LEFT_FOR_RETURN
+from lifeboat.chains.telling import tell_once
+from lifeboat.config import Config
+from lifeboat.model import Tag
+from lifeboat.rules import overdue
+from lifeboat.rules.catalogue import read_catalogue
+from lifeboat.rules.overdue import Age, Key, LastGood, Overdue, Protected
+from lifeboat.rules.slots import Schedule
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+METRIC = "RecoveryPointAge"
+"""Seconds: the age of the oldest of all protected volumes' newest good recovery points."""
+
+LISTED = 100
+"""How many volumes' ages a log line lists, the oldest first: CloudWatch cuts a log event at 256 kB."""
+
+
+def tell_overdue(
+    volumes: Sequence[Protected], schedule: Schedule, config: Config, context: LambdaContext | None = None
+) -> dict[str, Any]:
+    """Look for the newest good recovery points of these, give their ages to CloudWatch and tell whose are too old.
+
+    Each spell is told once for its instance; what there is no time for is left to the next look. Before any slot has
+    been due nothing is expected, and nothing done.
+    """
+    now = clock.now()
+    expected = overdue.expected_slot(schedule, now=now, grace=config.catch_up_grace)
+    if expected is None or not volumes:
+        return {"overdue": []}
+    good, making = _since(expected, now, config)
+    owing = overdue.uncovered(volumes, good, expected)
+    asked = _looked_up(overdue.turn(owing, now), good, config, context)
+    unknown = set(owing) - asked
+    ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
+    late = overdue.overdue(ages, expected=expected, making=making)
+    if ages:
+        metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=config.stack, facts=_facts(ages, len(unknown)))
+    return {"overdue": [item.instance_id for item in late if _tell(item, config, context)][:LISTED]}
+
+
+def _since(expected: datetime, now: datetime, config: Config) -> tuple[dict[Key, LastGood], frozenset[Key]]:
+    """The good recovery points of the slot that is expected and of what came after it, and those being made."""
+    patterns = overdue.slot_patterns(expected, now)
+    seen = read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.SLOT}": patterns})).points
+    points = [point for point in seen if point.slot >= expected]
+    return overdue.newest_good(points), overdue.being_made(points, now)
+
+
+def _looked_up(
+    instance_ids: Sequence[str], good: dict[Key, LastGood], config: Config, context: LambdaContext | None
+) -> set[str]:
+    """Complete `good` by what these have of earlier slots, as far as there is time; who was asked about."""
+    asked: set[str] = set()
+    for some in batched(instance_ids, ec2.IDS, strict=False):
+        if not _has_time(context):
+            break
+        wanted = {f"tag:{Tag.INSTANCE}": some}
+        earlier = overdue.newest_good(read_catalogue(ec2.recovery_point_snapshots_of(config.stack, wanted)).points)
+        for key, newest in earlier.items():
+            good.setdefault(key, newest)
+        asked.update(some)
+    return asked
+
+
+def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:
+    listed = [
+        {
+            "instance_id": item.of.instance_id,
+            "volume_id": item.of.volume_id,
+            "seconds": int(item.age.total_seconds()),
+            "recovery_point": item.newest.recovery_point_id if item.newest else "",
+        }
+        for item in ages[:LISTED]
+    ]
+    return {"ages": listed, "ages_not_listed": len(ages) - len(listed), "not_looked_at": unknown}
+
+
+def _tell(late: Overdue, config: Config, context: LambdaContext | None) -> bool:
+    """Whether it has been told, now or before."""
+    if not _has_time(context):
+        return False
+    oldest = late.oldest
+    message = news.backup_overdue(
+        stack=config.stack,
+        at=clock.now(),
+        instance_id=late.instance_id,
+        age=oldest.age,
+        expected=late.expected,
+        since=oldest.of.since,
+        newest=None if oldest.newest is None else (oldest.newest.recovery_point_id, oldest.newest.slot),
+        volume_ids=[item.of.volume_id for item in late.volumes if item.of.volume_id],
+    )
+    return tell_once("told-overdue", late.spell, message, config, context)
+
+
+def _has_time(context: LambdaContext | None) -> bool:
+    return context is None or context.get_remaining_time_in_millis() > LEFT_FOR_RETURN
