@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import clock, ec2, selected, topic
 from lifeboat.chains import fleet
+from lifeboat.chains.overdue import tell_overdue
 from lifeboat.chains.paced import PacedCalls
 from lifeboat.chains.portion import Taken, Taking
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
+from lifeboat.model import Instance
 from lifeboat.requests import BackupRequest, CatchUpRequest, PortionRequest, Trigger
 from lifeboat.rules import selection
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.fleet import burst
 from lifeboat.rules.fleet import pace as pace_of
 from lifeboat.rules.missed import late_slot, owing
+from lifeboat.rules.overdue import Protected, protected
 from lifeboat.rules.slots import parse_schedule, recovery_point_id
 
 if TYPE_CHECKING:
@@ -51,14 +54,27 @@ def run(
 
 
 def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
-    """Take the newest slot of the schedule for every instance that should have it and has not, marked late.
+    """Take the newest slot of the schedule for every instance that should have it and has not, marked late; then tell
+    whose newest good recovery point is too old all the same.
 
     Instances seen for the first time are written down and owe nothing yet. Raises as `take`.
     """
     now = clock.now()
-    since = _selected_since(config, now)
+    since, volumes = _selected_since(config, now)
     schedule = parse_schedule(config.schedule, config.time_zone, selected.fired_slot(config.table, config.schedule))
     slot = late_slot(schedule, now=now, grace=config.catch_up_grace)
+    answer: dict[str, Any] = {}
+    try:
+        answer = _take_late(slot, since, config, context)
+    finally:  # whoever is refused again and again is who is overdue
+        mending = _mending(answer, slot, since, config)
+        late = tell_overdue(volumes, schedule, config, context, mending=mending)
+    return {**answer, **late}
+
+
+def _take_late(
+    slot: datetime | None, since: Mapping[str, datetime], config: Config, context: LambdaContext | None
+) -> dict[str, Any]:
     if slot is None or not owing(slot, since=since, taken=()):
         return {"caught_up": []}
     if run := fleet.under_way(slot, config, context):
@@ -71,13 +87,30 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
     return {"caught_up": [item["instance_id"] for item in answer.get("begun", ())], **answer}
 
 
-def _selected_since(config: Config, now: datetime) -> dict[str, datetime]:
-    """The instances selected now, with when each was first seen so; who is new, and who is not any more, is noted."""
-    here = set(_selected(config, but_not=GONE))
+def _mending(
+    answer: Mapping[str, Any], slot: datetime | None, since: Mapping[str, datetime], config: Config
+) -> Collection[str]:
+    """Who gets a recovery point by this very look. Of a fleet it is not known yet: all do, if it is the first try."""
+    if slot is not None and ("run" in answer or "under_way" in answer):
+        return () if fleet.was_caught_up(slot, config) else since.keys()
+    begun: Collection[str] = answer.get("caught_up", ())
+    return begun
+
+
+def _selected_since(config: Config, now: datetime) -> tuple[dict[str, datetime], list[Protected]]:
+    """The instances selected now, with when each was first seen so, and what of each is protected.
+
+    Who is new, and who is not any more, is noted.
+    """
     known = selected.selected_since(config.table)
-    selected.remember_selected(config.table, sorted(here - known.keys()), now)
-    selected.forget_selected(config.table, sorted(known.keys() - here))
-    return {instance_id: known.get(instance_id, now) for instance_id in here}
+    since: dict[str, datetime] = {}
+    volumes: list[Protected] = []
+    for instance in _selected(config, but_not=GONE):
+        since[instance.id] = known.get(instance.id, now)
+        volumes += protected(instance, since[instance.id])
+    selected.remember_selected(config.table, sorted(since.keys() - known.keys()), now)
+    selected.forget_selected(config.table, sorted(known.keys() - since.keys()))
+    return since, volumes
 
 
 def take(request: BackupRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
@@ -99,7 +132,7 @@ def _due(request: BackupRequest, config: Config) -> tuple[str, ...]:
     if request.trigger is Trigger.SWEEP:
         return request.instance_ids
     if not request.instance_ids:
-        return tuple(sorted(_selected(config)))
+        return tuple(sorted(item.id for item in _selected(config)))
     try:
         found = ec2.instances(request.instance_ids)
         return tuple(item.id for item in selection.select(found.values(), config.selector, named=request.instance_ids))
@@ -107,9 +140,9 @@ def _due(request: BackupRequest, config: Config) -> tuple[str, ...]:
         raise BadRequest(str(refusal)) from None
 
 
-def _selected(config: Config, but_not: Collection[str] = ()) -> Iterator[str]:
+def _selected(config: Config, but_not: Collection[str] = ()) -> Iterator[Instance]:
     found = ec2.each_instance_with_tag(config.selector.tag_key, config.selector.tag_value)
-    return (item.id for item in found if config.selector.selects(item) and item.state not in but_not)
+    return (item for item in found if config.selector.selects(item) and item.state not in but_not)
 
 
 def _take_here(

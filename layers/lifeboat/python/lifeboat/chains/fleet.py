@@ -92,6 +92,11 @@ def under_way(slot: datetime, config: Config, context: LambdaContext | None = No
     return ""
 
 
+def was_caught_up(slot: datetime, config: Config) -> bool:
+    """Whether a late run of the slot has ended; what is missing since then was tried and refused."""
+    return any(run.late and run.complete for run in runs.runs_of(config.table, slot))
+
+
 def tell(run: Run, config: Config, context: LambdaContext | None) -> None:
     """Tell the outcome of a run, once; the same failures of the same slot again are no news."""
     outcome = fleet.together(runs.results_of(config.table, run.id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,17 @@ LISTED = 100
 
 
 def tell_overdue(
-    volumes: Sequence[Protected], schedule: Schedule, config: Config, context: LambdaContext | None = None
+    volumes: Sequence[Protected],
+    schedule: Schedule,
+    config: Config,
+    context: LambdaContext | None = None,
+    *,
+    mending: Collection[str] = (),
 ) -> dict[str, Any]:
     """Look for the newest good recovery points of these, give their ages to CloudWatch and tell whose are too old.
 
-    Each spell is told once for its instance; what there is no time for is left to the next look. Before any slot has
-    been due nothing is expected, and nothing done.
+    Each spell is told once for its instance; what there is no time for is left to the next look, and so are the
+    instances that are `mending`. Before any slot has been due nothing is expected, and nothing done.
     """
     now = clock.now()
     expected = overdue.expected_slot(schedule, now=now, grace=config.catch_up_grace)
@@ -48,7 +53,8 @@ def tell_overdue(
     late = overdue.overdue(ages, expected=expected, making=making)
     if ages:
         metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=config.stack, facts=_facts(ages, len(unknown)))
-    return {"overdue": [item.instance_id for item in late if _tell(item, config, context)][:LISTED]}
+    told = [item for item in late if item.instance_id not in mending and _tell(item, config, context)]
+    return {"overdue": [item.instance_id for item in told[:LISTED]]}
 
 
 def _since(expected: datetime, now: datetime, config: Config) -> tuple[dict[Key, LastGood], frozenset[Key]]:

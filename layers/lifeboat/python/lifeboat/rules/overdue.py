@@ -13,7 +13,7 @@ point of that slot, or of a later time, nor one that EC2 is still making. A firs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from lifeboat.model import Condition, Instance, RecoveryPoint
@@ -100,10 +100,16 @@ def protected(instance: Instance, since: datetime) -> tuple[Protected, ...]:
 
 
 def expected_slot(schedule: Schedule, *, now: datetime, grace: timedelta) -> datetime | None:
-    """The newest slot that has had its time; None before the first, and for a rate that is not known to have fired."""
-    if schedule.every is not None and schedule.start is None:
+    """The newest slot that has had its time; None before the first, and for a rate that is not known to have fired.
+
+    The `start` of a schedule is a slot that has been seen to fire, not the first one: slots before it count, too.
+    """
+    past = now - grace - CATCH_UP_EVERY - timedelta(seconds=1)
+    if schedule.every is None:
+        return previous_slot(replace(schedule, start=None), past)
+    if schedule.start is None:
         return None
-    return previous_slot(schedule, now - grace - CATCH_UP_EVERY - timedelta(seconds=1))
+    return schedule.start + (past - schedule.start) // schedule.every * schedule.every
 
 
 def newest_good(points: Iterable[RecoveryPoint]) -> dict[Key, LastGood]:

@@ -1,0 +1,343 @@
+"""Overdue, through the door of take_snapshots: told once for each spell, and the worst age goes to CloudWatch."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from moto.backends import get_backend
+
+from lifeboat import door
+from lifeboat.aws import clients, clock, ec2
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains import overdue as chain
+from lifeboat.chains.backup import BackupIncomplete
+from lifeboat.rules import overdue as rule
+from tests.functions.conftest import ACCOUNT, TABLE, Context
+from tests.functions.test_fleet import Fleet
+
+CATCH_UP = {"catch_up": True}
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+# moto attaches volumes in the present, and what is attached after a slot owes nothing for it.
+SLOT = (datetime.now(UTC) + 2 * DAY).replace(hour=2, minute=0, second=0, microsecond=0)
+
+
+class Sight:
+    """The world as the looks see it, at any time."""
+
+    def __init__(self, world, monkeypatch, capsys):
+        self.world, self.capsys = world, capsys
+        self.now = SLOT - HOUR
+        self.refused: set[str] = set()
+        self.metrics: list[dict] = []
+        monkeypatch.setattr(clock, "now", lambda: self.now)
+        real = ec2.create_snapshots
+
+        def create(instance_id, description, tags):
+            if instance_id in self.refused:
+                raise AwsError("UnauthorizedOperation", "as told", answered=True)
+            made = real(instance_id, description, tags)
+            for snapshot_id in made.values():  # moto would say that it began today
+                self.moto(snapshot_id).start_time = self.now.isoformat()
+            return made
+
+        monkeypatch.setattr(ec2, "create_snapshots", create)
+
+    def invoke(self, event, at):
+        """One invocation, however it ends."""
+        self.now = at
+        try:
+            return self.world.invoke("take_snapshots", event)
+        except BackupIncomplete:
+            return None
+        finally:
+            lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if line.startswith("{")]
+            self.metrics += [line for line in lines if "RecoveryPointAge" in line]
+
+    def look(self, at):
+        """Who was told to be overdue by this look, with the message of each."""
+        self.world.news()
+        answer = self.invoke(CATCH_UP, at)
+        told = [message for message in self.world.news() if message["event"] == "BackupOverdue"]
+        if answer is not None:
+            assert {item["subject"]["instance_id"] for item in told} <= set(answer["overdue"])
+        return {message["subject"]["instance_id"]: message for message in told}
+
+    def take(self, at):
+        return self.invoke({"scheduled_time": f"{at:%Y-%m-%dT%H:%M:%SZ}"}, at)
+
+    def moto(self, snapshot_id):
+        return get_backend("ec2")[ACCOUNT]["eu-west-1"].snapshots[snapshot_id]
+
+    def age(self):
+        """The metric's newest value."""
+        [value] = self.metrics[-1]["RecoveryPointAge"]
+        return timedelta(seconds=value)
+
+
+@pytest.fixture
+def sight(world, monkeypatch, capsys):
+    return Sight(world, monkeypatch, capsys)
+
+
+def test_an_instance_that_ec2_always_refuses_is_told_once(world, sight):
+    instance = world.launch()
+    sight.refused.add(instance)
+    assert sight.look(SLOT - HOUR) == {}
+    assert sight.look(SLOT + 45 * MINUTE) == {}  # the catch-up was refused once; it has another look
+    told = sight.look(SLOT + 46 * MINUTE)[instance]
+    assert told["severity"] == "critical"
+    assert told["details"]["age"] == "1 h 46 min"
+    assert told["details"]["last_good_recovery_point"] == "none"
+    assert told["details"]["volumes"] == [world.volume_of(instance)]
+    assert told["details"]["protected_since"] == f"{SLOT - HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    for days in range(4):
+        assert sight.look(SLOT + days * DAY + 2 * HOUR) == {}
+    assert sight.age() == 3 * DAY + 3 * HOUR
+
+
+def test_the_spell_ends_with_a_good_one_and_the_next_spell_is_told_again(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    sight.refused.add(instance)
+    assert sight.look(SLOT + DAY + 31 * MINUTE) == {}
+    told = sight.look(SLOT + DAY + HOUR)[instance]
+    assert told["details"]["last_good_recovery_point"] == f"rp-{SLOT:%Y%m%dT%H%M%SZ}-{instance}"
+    assert told["details"]["age"] == "25 h 0 min"
+    assert sight.look(SLOT + 2 * DAY + HOUR) == {}
+
+    sight.refused.clear()
+    assert sight.look(SLOT + 2 * DAY + 2 * HOUR) == {}  # it takes it late
+    assert sight.age() == timedelta(0)
+    sight.refused.add(instance)
+    assert sight.look(SLOT + 3 * DAY + HOUR)[instance]["details"]["age"] == "23 h 0 min"
+
+
+def test_a_backup_by_hand_ends_it_too(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.refused.add(instance)
+    assert set(sight.look(SLOT + HOUR)) == {instance}
+    sight.refused.clear()
+    sight.invoke({"instance_ids": [instance]}, SLOT + 5 * HOUR)
+    sight.refused.add(instance)
+    sight.look(SLOT + 6 * HOUR)
+    assert sight.age() == HOUR
+
+
+def test_what_the_catch_up_mends_is_not_told(world, sight):
+    world.launch()
+    sight.look(SLOT - HOUR)
+    assert sight.look(SLOT + 5 * DAY + HOUR) == {}
+    assert len(world.snapshots()) == 1
+    assert sight.age() == timedelta(0)
+
+
+def test_what_the_catch_up_mends_is_not_told_though_ec2_does_not_show_it_yet(world, sight, monkeypatch):
+    world.launch()
+    sight.look(SLOT - HOUR)
+    monkeypatch.setattr(ec2, "recovery_point_snapshots_of", lambda *_: ())
+    assert sight.look(SLOT + 5 * DAY + HOUR) == {}
+
+
+def test_what_ec2_is_making_waits_for_a_day(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    [snapshot] = world.snapshots()
+    sight.moto(snapshot["SnapshotId"]).status = "pending"
+    assert sight.look(SLOT + 23 * HOUR) == {}
+    assert sight.age() == DAY  # it is no backup before it is good
+    assert set(sight.look(SLOT + 24 * HOUR)) == {instance}
+
+
+def test_a_recovery_point_that_somebody_deletes_counts_no_longer(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    assert sight.look(SLOT + HOUR) == {}
+    [snapshot] = world.snapshots()
+    world.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    assert sight.look(SLOT + 2 * HOUR)[instance]["details"]["last_good_recovery_point"] == "none"
+
+
+def test_another_stacks_recovery_point_is_none_of_ours(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    [snapshot] = world.snapshots()
+    world.ec2.create_tags(Resources=[snapshot["SnapshotId"]], Tags=[{"Key": "lifeboat:stack", "Value": "other"}])
+    assert set(sight.look(SLOT + HOUR)) == {instance}
+
+
+@pytest.mark.parametrize("how", ["terminated", "deselected"])
+def test_who_is_gone_is_forgotten_and_counts_anew_when_back(world, sight, how):
+    tag = [{"Key": "lifeboat:backup", "Value": "true"}]
+    gone, stays = world.launch(), world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    sight.refused.update((gone, stays))
+    assert set(sight.look(SLOT + DAY + HOUR)) == {gone, stays}
+    if how == "terminated":
+        world.ec2.terminate_instances(InstanceIds=[gone])
+    else:
+        world.ec2.delete_tags(Resources=[gone], Tags=tag)
+    sight.refused.remove(stays)
+    assert sight.look(SLOT + DAY + 2 * HOUR) == {}
+    assert sight.age() == timedelta(0)
+    assert [item["instance_id"] for item in sight.metrics[-1]["ages"]] == [stays]
+    if how == "deselected":
+        world.ec2.create_tags(Resources=[gone], Tags=tag)
+        sight.refused.add(stays)
+        assert sight.look(SLOT + DAY + 3 * HOUR) == {}
+        assert sight.age() == HOUR  # `stays`: the one that is back is seen for the first time
+        assert set(sight.look(SLOT + 2 * DAY + HOUR)) == {gone, stays}
+
+
+def test_a_stopped_instance_is_backed_up_and_may_be_overdue(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    world.ec2.stop_instances(InstanceIds=[instance])
+    sight.refused.add(instance)
+    assert set(sight.look(SLOT + HOUR)) == {instance}
+
+
+def test_an_instance_without_a_data_volume_is_overdue_as_a_whole(world, sight):
+    instance = world.launch(disks=0, **{"lifeboat:backup": "true"})
+    sight.look(SLOT - HOUR)
+    told = sight.look(SLOT + HOUR)[instance]
+    assert told["details"]["volumes"] == []
+
+
+def test_the_metric_is_the_worst_of_all_and_its_line_has_each(world, sight):
+    first, second = sorted((world.launch(), world.launch(disks=2, **{"lifeboat:backup": "true"})))
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    sight.refused.add(first)
+    sight.take(SLOT + DAY)
+    sight.look(SLOT + DAY + 20 * MINUTE)
+    line = sight.metrics[-1]
+    assert line["_aws"]["CloudWatchMetrics"] == [
+        {
+            "Namespace": "Lifeboat",
+            "Dimensions": [["stack"]],
+            "Metrics": [{"Name": "RecoveryPointAge", "Unit": "Seconds"}],
+        }
+    ]
+    assert (line["stack"], line["ages_not_listed"], line["not_looked_at"]) == ("lifeboat", 0, 0)
+    # Nobody is expected to have the slot yet, but its recovery points count.
+    ages = {(item["instance_id"], item["seconds"]) for item in line["ages"]}
+    assert ages == {(first, 24 * 3600 + 1200), (second, 1200)}
+    assert len(line["ages"]) == 3
+    assert sight.age() == DAY + 20 * MINUTE
+
+
+def test_nothing_is_expected_where_nothing_is_protected_or_no_slot_was_due(world, sight, monkeypatch):
+    sight.look(SLOT + HOUR)
+    world.launch()
+    monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(1 day)")
+    door.forget()
+    assert sight.look(SLOT + 3 * DAY) == {}
+    assert sight.metrics == []
+
+
+def test_a_rate_that_is_refused_is_overdue_and_has_its_metric_at_any_time(world, sight, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(30 minutes)")
+    door.forget()
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    sight.look(SLOT + 5 * MINUTE)
+    assert sight.age() == 5 * MINUTE
+    sight.refused.add(instance)
+    for number in range(1, 5):
+        sight.take(SLOT + number * HOUR / 2)
+        told = sight.look(SLOT + number * HOUR / 2 + 16 * MINUTE)
+        assert set(told) == ({instance} if number == 2 else set())
+        assert sight.age() == number * HOUR / 2 + 16 * MINUTE
+
+
+def test_without_its_table_the_stack_counts_anew_and_makes_nothing_twice(world, sight):
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.take(SLOT)
+    for item in clients.dynamodb().scan(TableName=TABLE)["Items"]:
+        clients.dynamodb().delete_item(TableName=TABLE, Key={key: item[key] for key in ("pk", "sk")})
+    sight.refused.add(instance)
+    assert sight.look(SLOT + HOUR) == {}
+    assert sight.age() == HOUR  # EC2 still shows it
+    assert len(world.snapshots()) == 1
+    assert set(sight.look(SLOT + DAY + HOUR)) == {instance}
+
+
+def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
+    instance = world.launch()
+    sight.refused.add(instance)
+    sight.look(SLOT - HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(Context, "get_remaining_time_in_millis", lambda _: 1000)
+        assert sight.look(SLOT + HOUR) == {}
+    assert set(sight.look(SLOT + 2 * HOUR)) == {instance}
+
+
+def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
+    monkeypatch.setattr(rule, "LOOKED_UP", 2)
+    monkeypatch.setattr(chain, "LISTED", 1)
+    instances = {world.launch() for _ in range(3)}
+    sight.refused |= instances
+    sight.look(SLOT - HOUR)
+    told = set(sight.look(SLOT + HOUR))
+    assert len(told) == 2
+    assert (sight.metrics[-1]["not_looked_at"], sight.metrics[-1]["ages_not_listed"]) == (1, 1)
+    assert told | set(sight.look(SLOT + HOUR + 15 * MINUTE)) | set(sight.look(SLOT + HOUR + 30 * MINUTE)) == instances
+
+
+def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world, sight, monkeypatch):
+    workers = Fleet(world, monkeypatch)
+    instances = {world.launch() for _ in range(3)}
+    sight.refused |= instances
+    sight.look(SLOT - HOUR)
+    assert sight.look(SLOT + DAY + HOUR) == {}  # handed out
+    assert sight.look(SLOT + DAY + HOUR + 15 * MINUTE) == {}  # under way
+    workers.work()
+    assert set(sight.look(SLOT + DAY + HOUR + 30 * MINUTE)) == instances
+
+
+class TestDaylightSaving:
+    """A schedule at 02:30 in Berlin, looked at every quarter of an hour over the days when the clocks change."""
+
+    YEAR = SLOT.year + 1
+
+    @pytest.fixture(autouse=True)
+    def _berlin(self, monkeypatch):
+        monkeypatch.setenv("LIFEBOAT_SCHEDULE", "cron(30 2 * * ? *)")
+        monkeypatch.setenv("LIFEBOAT_TIME_ZONE", "Europe/Berlin")
+
+    def slots(self, world, sight, first, days):
+        """The slots that the catch-up alone takes."""
+        world.launch()
+        for number in range(days * 96):
+            assert sight.look(first + number * 15 * MINUTE) == {}
+        return sorted(
+            tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:slot"
+        )
+
+    def last_sunday(self, month):
+        day = datetime(self.YEAR, month, 31, tzinfo=UTC)
+        return day - timedelta(days=(day.weekday() + 1) % 7)
+
+    def test_the_slot_that_spring_skips_is_neither_taken_nor_overdue(self, world, sight):
+        sunday = self.last_sunday(3)
+        taken = self.slots(world, sight, sunday - DAY, 3)
+        assert taken == [f"{sunday - DAY:%Y-%m-%d}T01:30:00Z", f"{sunday + DAY:%Y-%m-%d}T00:30:00Z"]
+
+    def test_the_slot_that_autumn_repeats_is_taken_once(self, world, sight):
+        sunday = self.last_sunday(10)
+        taken = self.slots(world, sight, sunday - DAY, 3)
+        assert taken == [
+            f"{sunday - DAY:%Y-%m-%d}T00:30:00Z",
+            f"{sunday:%Y-%m-%d}T00:30:00Z",
+            f"{sunday + DAY:%Y-%m-%d}T01:30:00Z",
+        ]
