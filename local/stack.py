@@ -48,15 +48,17 @@ def host_architecture() -> str:
 
 
 def _sam(arguments: list[str], environment: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        [str(SAM_BIN / "sam"), *arguments],
-        cwd=ROOT,
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # A temporary folder of its own: `sam deploy` leaves an empty one behind for each artifact that it packs.
+    with tempfile.TemporaryDirectory(prefix="lifeboat-sam-") as folder:
+        done = subprocess.run(
+            [str(SAM_BIN / "sam"), *arguments],
+            cwd=ROOT,
+            env={**environment, "TMPDIR": folder},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         raise StackError(f"sam {' '.join(arguments[:2])} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done.stdout
