@@ -263,9 +263,10 @@ class Control:
         lifecycle: str | None = None,
         running_since: datetime | None = None,
         launch_time: datetime | None = None,
+        attach_time: datetime | None = None,
         region: str | None = None,
     ) -> None:
-        """Make an instance go wrong.
+        """Make an instance go wrong, or have it be there for longer.
 
         Args:
             capacity_refusals: so many API calls to start it fail with InsufficientInstanceCapacity; -1 for ever. It is
@@ -274,6 +275,7 @@ class Control:
             impaired: its status checks fail.
             stuck_stopping: it never leaves `stopping`, except with Force.
             lifecycle: `spot` makes it a spot instance.
+            attach_time: since when its volumes are attached, all of them.
         """
         flags = _given(
             instance_id=instance_id,
@@ -284,6 +286,7 @@ class Control:
             lifecycle=lifecycle,
             running_since=running_since,
             launch_time=launch_time,
+            attach_time=attach_time,
             region=region,
         )
         self._call("POST", "instance", flags)

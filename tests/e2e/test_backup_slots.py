@@ -1,19 +1,28 @@
-"""Slots on the real template, IAM enforced: once each, whatever is lost, and caught up when nobody fired them."""
+"""Slots on the real template, IAM enforced: once each, whatever is lost or doubled, caught up when nobody fired them,
+and told when a backup is overdue all the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 
 from lifeboat.rules.slots import parse_schedule, previous_slot
-from tests.e2e.stage import Machine, Stage, staged, tags_of
+from local import stack
+from tests.e2e.stage import PARAMETERS, Machine, Stage, events_of, staged, tags_of
 
 YEARLY = "cron(0 0 1 1 ? *)"  # its newest slot is long past its grace on every day but one
-LONG_AGO = "2020-01-01T00:00:00+00:00"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 CATCH_UP = {"catch_up": True}
+OWN_RUN, LOOK = "lifeboat-TakeSnapshotsFunctionSlot", "lifeboat-TakeSnapshotsFunctionCatchUp"
+"""Parts of the names of the two schedules of take_snapshots."""
+
+_slots = count()
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +33,27 @@ def stage() -> Iterator[Stage]:
 
 @pytest.fixture
 def machine(stage: Stage) -> Iterator[Machine]:
-    """A machine that the catch-up has seen, and that owes every slot since long ago."""
+    """A machine that the catch-up has seen, and that owes every slot since long ago; gone afterwards."""
     [made] = stage.launch()
+    stage.control.set_instance(made.instance_id, attach_time=LONG_AGO)
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == []
-    table = stage.aws.client("dynamodb")
-    [name] = [item for item in table.list_tables()["TableNames"] if "StateTable" in item]
-    table.update_item(
-        TableName=name,
+    stage.aws.client("dynamodb").update_item(
+        TableName=stage.outputs["StateTableName"],
         Key={"pk": {"S": "selected"}, "sk": {"S": made.instance_id}},
         UpdateExpression="SET since = :long_ago",
         ConditionExpression="attribute_exists(since)",
-        ExpressionAttributeValues={":long_ago": {"S": LONG_AGO}},
+        ExpressionAttributeValues={":long_ago": {"S": LONG_AGO.isoformat()}},
     )
     yield made
     stage.control.reset()
+    stage.ec2.terminate_instances(InstanceIds=[made.instance_id])
+    stage.control.settle()
+
+
+@pytest.fixture
+def slot() -> str:
+    """A due time that no other test has."""
+    return f"{datetime(2026, 1, 2, 2, tzinfo=UTC) + timedelta(hours=next(_slots)):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def taken(stage: Stage, machine: Machine) -> list[dict[str, Any]]:
@@ -70,3 +86,175 @@ def test_a_lost_answer_makes_no_second_recovery_point(stage: Stage, machine: Mac
     [done] = taken(stage, machine)  # EC2 has carried it out all the same
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == []
     assert [item["SnapshotId"] for item in taken(stage, machine)] == [done["SnapshotId"]]
+
+
+# --- once, whatever is doubled or lost
+
+
+@pytest.mark.parametrize("effect", ["fail", "answer_error", "drop", "kill"])
+def test_a_slot_is_taken_once_through_lambdas_retries(stage: Stage, machine: Machine, slot: str, effect: str) -> None:
+    stage.control.fault("CreateSnapshots", effect, count=1, resource=machine.instance_id)
+    stage.control.fire_schedule(OWN_RUN, slot)
+    stage.control.settle(60)
+    [snapshot] = taken(stage, machine)
+    assert tags_of(snapshot)["lifeboat:slot"] == slot
+    stage.sweep("ConfirmSnapshotsFunction")
+    assert events_of(told_of(stage, machine, slot))[-1] == "BackupCompleted"
+
+
+def test_a_slot_that_is_delivered_several_times_at_once_is_taken_once(
+    stage: Stage, machine: Machine, slot: str
+) -> None:
+    stage.control.fault("CreateSnapshots", "delay", seconds=1.0, resource=machine.instance_id)
+    mark = stage.control.mark()
+    for _ in range(3):
+        stage.control.fire_schedule(OWN_RUN, slot)
+    stage.control.settle(60)
+    assert len(stage.control.invocations(mark, function=stage.outputs["TakeSnapshotsFunction"])) == 3
+    assert len(taken(stage, machine)) == 1
+    stage.sweep("ConfirmSnapshotsFunction")
+    assert events_of(told_of(stage, machine, slot)) == ["BackupCompleted"]
+
+
+def test_two_looks_and_the_slots_own_run_at_the_same_moment_make_one(stage: Stage, machine: Machine) -> None:
+    stage.control.fault("CreateSnapshots", "delay", seconds=1.0, resource=machine.instance_id)
+    newest = previous_slot(parse_schedule(YEARLY), datetime.now(UTC))
+    assert newest is not None
+    mark = stage.control.mark()
+    for schedule in (LOOK, OWN_RUN, LOOK):
+        stage.control.fire_schedule(schedule, newest)
+    stage.control.settle(60)
+    assert len(taken(stage, machine)) == 1
+    assert stage.denied(mark) == []
+
+
+def test_the_loss_of_the_table_doubles_nothing(stage: Stage, machine: Machine, slot: str) -> None:
+    stage.control.fire_schedule(OWN_RUN, slot)
+    stage.control.settle()
+    assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]
+    before = {item["SnapshotId"] for item in taken(stage, machine)}
+    assert len(before) == 2
+    lose_the_table(stage)
+    for schedule in (OWN_RUN, LOOK, OWN_RUN):
+        stage.control.fire_schedule(schedule, slot)
+        stage.control.settle()
+    assert {item["SnapshotId"] for item in taken(stage, machine)} == before
+
+
+# --- two stacks in one account
+
+
+@pytest.fixture(scope="module")
+def other(stage: Stage) -> Mapping[str, str]:
+    """The outputs of another stack that selects the same instances."""
+    return stack.deploy(stage.aws, "other", {**PARAMETERS, "Schedule": YEARLY})
+
+
+def test_each_of_two_stacks_makes_and_tells_its_own(
+    stage: Stage, other: Mapping[str, str], machine: Machine, slot: str
+) -> None:
+    for _ in range(2):
+        for schedule in (OWN_RUN, "other-TakeSnapshotsFunctionSlot"):
+            stage.control.fire_schedule(schedule, slot)
+    stage.control.settle(60)
+    for outputs in (stage.outputs, other):
+        stage.control.fire_schedule(outputs["ConfirmSnapshotsFunction"])
+    stage.control.settle(60)
+    of_stack = {tags_of(item)["lifeboat:stack"]: item["SnapshotId"] for item in taken(stage, machine)}
+    assert set(of_stack) == {"lifeboat", "other"}
+    assert len(taken(stage, machine)) == 2
+    [completed] = [message for message in told_of(stage, machine, slot) if message["event"] == "BackupCompleted"]
+    assert list(completed["details"]["snapshots"]) == [of_stack["lifeboat"]]
+    open_ones = stage.aws.client("dynamodb").query(
+        TableName=other["StateTableName"],
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "backup-open"}},
+    )
+    assert open_ones["Items"] == []  # the other one has confirmed its own, too
+
+
+def test_one_stacks_recovery_point_does_not_make_good_the_others_slot(
+    stage: Stage, other: Mapping[str, str], machine: Machine
+) -> None:
+    newest = previous_slot(parse_schedule(YEARLY), datetime.now(UTC))
+    stage.control.fire_schedule("other-TakeSnapshotsFunctionSlot", newest)
+    stage.control.settle()
+    assert [tags_of(item)["lifeboat:stack"] for item in taken(stage, machine)] == ["other"]
+    assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]
+
+
+# --- overdue
+
+
+def test_an_overdue_backup_is_told_once_in_each_spell(stage: Stage, machine: Machine) -> None:
+    newest = previous_slot(parse_schedule(YEARLY), datetime.now(UTC))
+    assert newest is not None
+    old = seed_point(stage, machine, newest - timedelta(days=40))
+
+    stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", count=0)
+    for _ in range(2):  # EC2 refuses all the time
+        with pytest.raises(AssertionError, match="UnauthorizedOperation"):
+            stage.invoke("TakeSnapshotsFunction", CATCH_UP)
+    [first] = overdue_of(stage, machine)
+    assert first["severity"] == "critical"
+    assert first["details"]["last_good_recovery_point"] == old
+    assert first["details"]["expected_slot"] == f"{newest:%Y-%m-%dT%H:%M:%SZ}"
+    assert first["details"]["volumes"] == [machine.volume_id]
+    assert age_of(stage, machine) == pytest.approx(first["details"]["age_seconds"], abs=60)
+
+    stage.control.reset()
+    assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]
+    stage.control.settle()
+    assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["overdue"] == []
+    assert age_of(stage, machine) < 60
+
+    for snapshot in taken(stage, machine):  # somebody deletes it; what is left is another, older one
+        if tags_of(snapshot).get("lifeboat:late"):
+            stage.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    newer = seed_point(stage, machine, newest - timedelta(days=20))
+    for _ in range(2):
+        assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["overdue"] == [machine.instance_id]
+    assert [message["details"]["last_good_recovery_point"] for message in overdue_of(stage, machine)] == [old, newer]
+
+
+# --- what is seen
+
+
+def told_of(stage: Stage, machine: Machine, slot: str) -> list[dict[str, Any]]:
+    """What has been told of one machine's recovery point of one slot."""
+    compact = slot.replace("-", "").replace(":", "")
+    return stage.told_of(instance_id=machine.instance_id, recovery_point=f"rp-{compact}-{machine.instance_id}")
+
+
+def overdue_of(stage: Stage, machine: Machine) -> list[dict[str, Any]]:
+    told = stage.told_of(instance_id=machine.instance_id)
+    return [message for message in told if message["event"] == "BackupOverdue"]
+
+
+def age_of(stage: Stage, machine: Machine) -> float:
+    """The seconds that the metric gave last, which is of this machine."""
+    log = stage.control.invocations(function=stage.outputs["TakeSnapshotsFunction"])[-1]["log"]
+    [line] = [json.loads(text) for text in log.splitlines() if '"RecoveryPointAge"' in text]
+    assert line["stack"] == "lifeboat"
+    assert line["ages"][0]["volume_id"] == machine.volume_id
+    [seconds] = line["RecoveryPointAge"]
+    return float(seconds)
+
+
+def seed_point(stage: Stage, machine: Machine, slot: datetime) -> str:
+    """A good recovery point of long ago, tagged as a real one of the machine is; its id."""
+    made = stage.back_up(machine.instance_id)[machine.volume_id]
+    point = f"rp-{slot:%Y%m%dT%H%M%SZ}-{machine.instance_id}"
+    told = {"lifeboat:slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}", "lifeboat:recovery-point": point}
+    stage.control.seed_snapshot(start_time=slot, volume_id=machine.volume_id, tags={**tags_of(made), **told})
+    stage.ec2.delete_snapshot(SnapshotId=made["SnapshotId"])
+    return point
+
+
+def lose_the_table(stage: Stage) -> None:
+    """All its items are gone."""
+    table, dynamodb = stage.outputs["StateTableName"], stage.aws.client("dynamodb")
+    for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+        for item in page["Items"]:
+            dynamodb.delete_item(TableName=table, Key={"pk": item["pk"], "sk": item["sk"]})
+    assert dynamodb.scan(TableName=table)["Items"] == []

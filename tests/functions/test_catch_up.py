@@ -119,6 +119,13 @@ def test_a_rate_is_counted_from_the_slot_it_fired(world, hands, monkeypatch):
     }
 
 
+def test_a_slot_that_was_fired_by_hand_for_another_time_hides_none_of_the_schedules(world, hands):
+    instance = world.launch()
+    looked(world, hands, SLOT - HOUR)
+    world.invoke("take_snapshots", {"scheduled_time": "2026-11-23T02:17:00Z"})
+    assert looked(world, hands, SLOT + HOUR) == [instance]
+
+
 def test_a_refused_instance_is_named_and_caught_up_by_the_next_look(world, hands, monkeypatch):
     bad, good = sorted((world.launch(), world.launch()))
     real = ec2.create_snapshots

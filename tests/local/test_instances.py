@@ -1,5 +1,6 @@
 """Instances behave as EC2 documents them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -148,6 +149,14 @@ def test_spot_and_auto_scaling_can_be_seeded(ec2: Any, control: Control, machine
     assert found["InstanceLifecycle"] == "spot"
     assert {"Key": "aws:autoscaling:groupName", "Value": "fleet"} in found["Tags"]
     assert refusal(lambda: ec2.stop_instances(InstanceIds=[machine.instance_id])) == "UnsupportedOperation"
+
+
+def test_it_can_have_had_its_volumes_for_longer(ec2: Any, control: Control, machine: Machine) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    control.set_instance(machine.instance_id, attach_time=long_ago)
+    mappings = described(ec2, machine.instance_id)["BlockDeviceMappings"]
+    assert len(mappings) == 2
+    assert {item["Ebs"]["AttachTime"] for item in mappings} == {long_ago}
 
 
 def test_stopping_twice_is_harmless(ec2: Any, control: Control, machine: Machine, mark: int) -> None:

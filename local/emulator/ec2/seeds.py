@@ -8,7 +8,7 @@ from typing import Any
 
 from local.emulator.ec2 import notices, outcomes
 from local.emulator.ec2.errors import Ec2Error
-from local.emulator.ec2.model import LOCK, WORLD, Image, Instance, Misbehaviour, Snapshot, new_id, now
+from local.emulator.ec2.model import LOCK, WORLD, Image, Instance, Misbehaviour, Region, Snapshot, new_id, now
 from local.emulator.scope import Scope
 
 HOME = Scope(os.environ.get("LOCAL_AWS_ACCOUNT", "111122223333"), os.environ.get("LOCAL_AWS_REGION", "eu-west-1"))
@@ -129,7 +129,7 @@ def image_state(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def instance_flags(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Make an instance go wrong, or be a spot instance, or lose its trace of when it began to run.
+    """Make an instance go wrong, or be a spot instance, or have run, or had its volumes, for longer.
 
     Raises:
         Ec2Error: there is no such instance.
@@ -147,6 +147,8 @@ def instance_flags(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
                 found.lifecycle = value
             elif name in ("launch_time", "running_since"):
                 _set_time(found, name, value)
+            elif name == "attach_time":
+                _set_attach_times(WORLD.region(scope.region), found, value)
             elif name not in ("instance_id", "account", "region"):
                 raise ValueError(f"an instance has no flag {name!r}; it has {', '.join(sorted(flags))}, lifecycle")
     return {"instance_id": found.instance_id, **vars(found.misbehaviour), "lifecycle": found.lifecycle}
@@ -156,6 +158,14 @@ def _set_time(found: Instance, name: str, value: str) -> None:
     moment = _moment(value)
     if moment:
         setattr(found, name, moment)
+
+
+def _set_attach_times(region: Region, found: Instance, value: str) -> None:
+    moment = _moment(value)
+    for volume_id in found.devices.values():
+        attachment = region.volumes[volume_id].attachment
+        if attachment and moment:
+            attachment.attach_time = moment
 
 
 def outcome(wanted: Mapping[str, Any]) -> int:

@@ -26,7 +26,7 @@ from lifeboat.rules.fleet import burst
 from lifeboat.rules.fleet import pace as pace_of
 from lifeboat.rules.missed import late_slot, owing
 from lifeboat.rules.overdue import Protected, protected
-from lifeboat.rules.slots import parse_schedule, recovery_point_id
+from lifeboat.rules.slots import Schedule, parse_schedule, recovery_point_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -61,7 +61,7 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
     """
     now = clock.now()
     since, volumes = _selected_since(config, now)
-    schedule = parse_schedule(config.schedule, config.time_zone, selected.fired_slot(config.table, config.schedule))
+    schedule = _schedule(config)
     slot = late_slot(schedule, now=now, grace=config.catch_up_grace)
     answer: dict[str, Any] = {}
     try:
@@ -70,6 +70,13 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
         mending = _mending(answer, slot, since, config)
         late = tell_overdue(volumes, schedule, config, context, mending=mending)
     return {**answer, **late}
+
+
+def _schedule(config: Config) -> Schedule:
+    """The schedule; a rate's slots are counted from one that has fired, a cron's are known without."""
+    schedule = parse_schedule(config.schedule, config.time_zone)
+    fired = selected.fired_slot(config.table, config.schedule) if schedule.every else None
+    return schedule.counted_from(fired) if fired else schedule
 
 
 def _take_late(
