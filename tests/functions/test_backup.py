@@ -185,7 +185,9 @@ def state_of(monkeypatch, **facts):
 
     real = ec2.recovery_point_snapshots
     monkeypatch.setattr(
-        ec2, "recovery_point_snapshots", lambda filters=None: tuple(replace(item, **facts) for item in real(filters))
+        ec2,
+        "recovery_point_snapshots",
+        lambda *asked, **more: tuple(replace(item, **facts) for item in real(*asked, **more)),
     )
 
 
