@@ -294,6 +294,34 @@ def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
     assert told | set(sight.look(SLOT + HOUR + 15 * MINUTE)) | set(sight.look(SLOT + HOUR + 30 * MINUTE)) == instances
 
 
+def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
+    monkeypatch.setattr(chain.ec2, "IDS", 2)
+    never, early, *late = (world.launch() for _ in range(5))
+    sight.look(SLOT - HOUR)
+    sight.refused.add(never)
+    sight.take(SLOT)
+    sight.refused.add(early)
+    sight.take(SLOT + DAY)
+    sight.refused.update(late)
+    real, asked = ec2.recovery_point_snapshots_of, []
+
+    def listing(stack, filters, **more):
+        asked.append(dict(filters))
+        return real(stack, filters, **more)
+
+    monkeypatch.setattr(ec2, "recovery_point_snapshots_of", listing)
+    told = sight.look(SLOT + 3 * DAY + HOUR)
+    last = {instance: message["details"]["last_good_slot"] for instance, message in told.items()}
+    assert last == {
+        never: "none",
+        early: f"{SLOT:%Y-%m-%dT%H:%M:%SZ}",
+        **dict.fromkeys(late, f"{SLOT + DAY:%Y-%m-%dT%H:%M:%SZ}"),
+    }
+    looks = [filters for filters in asked if "tag:lifeboat:recovery-point" not in filters]
+    assert [list(filters) for filters in looks] == [["tag:lifeboat:slot"]] * 3 + [["tag:lifeboat:instance"]]
+    assert set(looks[-1]["tag:lifeboat:instance"]) == {never, early}
+
+
 def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world, sight, monkeypatch):
     workers = Fleet(world, monkeypatch)
     instances = {world.launch() for _ in range(3)}

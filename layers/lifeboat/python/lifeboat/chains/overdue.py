@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from lifeboat.aws import clock, ec2, metrics
 from lifeboat.chains.paced import LEFT_FOR_RETURN
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
-from lifeboat.model import Tag
+from lifeboat.model import RecoveryPoint, Tag
 from lifeboat.rules import overdue
 from lifeboat.rules.catalogue import read_catalogue
 from lifeboat.rules.overdue import Age, Key, LastGood, Overdue, Protected
@@ -45,10 +45,9 @@ def tell_overdue(
     expected = overdue.expected_slot(schedule, now=now, grace=config.catch_up_grace)
     if expected is None or not volumes:
         return {"overdue": []}
-    good, making = _since(expected, now, config)
-    owing = overdue.uncovered(volumes, good, expected)
-    asked = _looked_up(overdue.turn(owing, now), good, config, context)
-    unknown = set(owing) - asked
+    points = [point for point in _points(expected, now, config) if point.slot >= expected]
+    good, making = overdue.newest_good(points), overdue.being_made(points, now)
+    unknown = _complete(good, overdue.owing(volumes, expected), overdue.windows(schedule, expected), config, context)
     ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
     late = overdue.overdue(ages, expected=expected, making=making)
     if ages:
@@ -57,28 +56,42 @@ def tell_overdue(
     return {"overdue": [item.instance_id for item in told[:LISTED]]}
 
 
-def _since(expected: datetime, now: datetime, config: Config) -> tuple[dict[Key, LastGood], frozenset[Key]]:
-    """The good recovery points of the slot that is expected and of what came after it, and those being made."""
-    patterns = overdue.slot_patterns(expected, now)
-    seen = read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.SLOT}": patterns})).points
-    points = [point for point in seen if point.slot >= expected]
-    return overdue.newest_good(points), overdue.being_made(points, now)
+def _points(first: datetime, last: datetime, config: Config) -> tuple[RecoveryPoint, ...]:
+    """This stack's recovery points of slots between the two, and perhaps of the same hours."""
+    patterns = {f"tag:{Tag.SLOT}": overdue.slot_patterns(first, last)}
+    return read_catalogue(ec2.recovery_point_snapshots_of(config.stack, patterns)).points
 
 
-def _looked_up(
-    instance_ids: Sequence[str], good: dict[Key, LastGood], config: Config, context: LambdaContext | None
+def _complete(
+    good: dict[Key, LastGood],
+    owing: Sequence[Protected],
+    windows: Iterable[tuple[datetime, datetime]],
+    config: Config,
+    context: LambdaContext | None,
 ) -> set[str]:
-    """Complete `good` by what these have of earlier slots, as far as there is time; who was asked about."""
-    asked: set[str] = set()
-    for some in batched(instance_ids, ec2.IDS, strict=False):
+    """Add what those who owe a slot have of earlier ones, if they have not this one; of whom it was not found out.
+
+    Most of a fleet that has no backups has stopped having them at the same slot, so many are looked for slot by slot,
+    the few that remain one by one.
+    """
+    missing = overdue.uncovered(owing, good)
+    for first, last in windows:
+        if len(missing) <= ec2.IDS or not _has_time(context):
+            break
+        _add(good, _points(first, last, config))
+        missing = overdue.uncovered(owing, good)
+    unknown = set(missing)
+    for some in batched(overdue.turn(missing, clock.now()), ec2.IDS, strict=False):
         if not _has_time(context):
             break
-        wanted = {f"tag:{Tag.INSTANCE}": some}
-        earlier = overdue.newest_good(read_catalogue(ec2.recovery_point_snapshots_of(config.stack, wanted)).points)
-        for key, newest in earlier.items():
-            good.setdefault(key, newest)
-        asked.update(some)
-    return asked
+        _add(good, read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.INSTANCE}": some})).points)
+        unknown.difference_update(some)
+    return unknown
+
+
+def _add(good: dict[Key, LastGood], earlier: Iterable[RecoveryPoint]) -> None:
+    for key, newest in overdue.newest_good(earlier).items():
+        good.setdefault(key, newest)
 
 
 def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:

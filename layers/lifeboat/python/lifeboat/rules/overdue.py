@@ -26,6 +26,9 @@ CATCH_UP_EVERY = timedelta(minutes=15)
 STILL_MAKING = timedelta(days=1)
 """How long a recovery point that is being made stands in for a good one."""
 
+WINDOWS = 16
+"""How many slots a look goes back, for all instances together, when many of them owe one."""
+
 LOOKED_UP = 2_000
 """For how many instances one look asks EC2 for all their recovery points, at most; the next look takes others."""
 
@@ -104,12 +107,26 @@ def expected_slot(schedule: Schedule, *, now: datetime, grace: timedelta) -> dat
 
     The `start` of a schedule is a slot that has been seen to fire, not the first one: slots before it count, too.
     """
-    past = now - grace - CATCH_UP_EVERY - timedelta(seconds=1)
+    return _newest_slot(schedule, now - grace - CATCH_UP_EVERY - timedelta(seconds=1))
+
+
+def windows(schedule: Schedule, expected: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The times from slot to slot before `expected`, newest first: in the first one most of a fleet has its last."""
+    for _ in range(WINDOWS):
+        last = expected - timedelta(seconds=1)
+        before = _newest_slot(schedule, last)
+        if before is None:
+            return
+        yield before, last
+        expected = before
+
+
+def _newest_slot(schedule: Schedule, at: datetime) -> datetime | None:
     if schedule.every is None:
-        return previous_slot(replace(schedule, start=None), past)
+        return previous_slot(replace(schedule, start=None), at)
     if schedule.start is None:
         return None
-    return schedule.start + (past - schedule.start) // schedule.every * schedule.every
+    return schedule.start + (at - schedule.start) // schedule.every * schedule.every
 
 
 def newest_good(points: Iterable[RecoveryPoint]) -> dict[Key, LastGood]:
@@ -140,15 +157,23 @@ def _keys(point: RecoveryPoint) -> Iterator[Key]:
         yield point.instance_id, member.story.volume_id
 
 
-def uncovered(volumes: Iterable[Protected], good: Collection[Key], expected: datetime) -> tuple[str, ...]:
-    """The instances that owe a slot and have a volume without a good recovery point since, `good` being those with."""
-    return tuple(sorted({item.instance_id for item in volumes if item.since < expected and item.key not in good}))
+def owing(volumes: Iterable[Protected], expected: datetime) -> tuple[Protected, ...]:
+    """Those that were protected before the slot that is expected."""
+    return tuple(item for item in volumes if item.since < expected)
+
+
+def uncovered(volumes: Iterable[Protected], good: Collection[Key]) -> tuple[str, ...]:
+    """The instances that have a volume without a good recovery point, `good` being those with one."""
+    return tuple(sorted({item.instance_id for item in volumes if item.key not in good}))
 
 
 def turn(instance_ids: Sequence[str], now: datetime) -> tuple[str, ...]:
-    """Those of very many that this look asks EC2 about, so that some looks in a row ask about each of them."""
+    """Those of very many that this look asks EC2 about, so that some looks in a row ask about each of them.
+
+    The second half of each turn is the first half of the next one: a look may have no time for all.
+    """
     looks = int(now.timestamp() / CATCH_UP_EVERY.total_seconds())
-    start = looks * LOOKED_UP % max(len(instance_ids), 1)
+    start = looks * (LOOKED_UP // 2) % max(len(instance_ids), 1)
     return (*instance_ids[start:], *instance_ids[:start])[:LOOKED_UP]
 
 
