@@ -393,6 +393,14 @@ class Control:
         """Send what is held, in its order or reversed, or forget it; returns how many there were."""
         return int(self._call("POST", "events/release", {"newest_first": newest_first, "discard": discard})["released"])
 
+    def release_messages(self, queue: str = "") -> int:
+        """Hand out again all messages that are delayed, held back or being worked on; how many there were.
+
+        Args:
+            queue: only of queues whose URL has this in it.
+        """
+        return int(self._call("POST", "messages/release", {"queue": queue})["released"])
+
     def put_event(self, event: Mapping[str, Any]) -> str:
         """Put any event on the default bus, `aws.ec2` ones included; returns its id.
 

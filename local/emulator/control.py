@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from ministack.services import lambda_svc, sqs
 
-from local.emulator import asynchronous, cloudformation, lost, mail, scheduler, sequence, throttle
+from local.emulator import asynchronous, cloudformation, lost, mail, queues, scheduler, sequence, throttle
 from local.emulator.calls import CALLS, REQUESTS
 from local.emulator.ec2 import seeds
 from local.emulator.ec2.errors import Ec2Error
@@ -197,6 +197,7 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
         "released": BUS.release(newest_first=bool(body.get("newest_first")), discard=bool(body.get("discard")))
     },
     ("GET", "events/held"): lambda _body: {"held": BUS.held()},
+    ("POST", "messages/release"): lambda body: {"released": queues.release(body.get("queue", ""))},
     ("POST", "faults"): lambda body: {"number": FAULTS.add(body)},
     ("GET", "faults"): lambda _body: FAULTS.all(),
     ("GET", "schedules"): lambda body: scheduler.all_schedules(body.get("after")),

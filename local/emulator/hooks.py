@@ -12,6 +12,7 @@ PINNED = {"ministack": "1.5.33"}
 
 HOOKS = {
     "ministack.app": ("app", "AUTH", "_dispatch_service_request", "_routing_params"),
+    "ministack.core.concurrency": ("esm_wake",),
     "ministack.core.iam_actions": (
         "access_denied_response",
         "extract_iam_action",

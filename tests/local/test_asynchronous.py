@@ -323,3 +323,17 @@ def test_an_email_subscriber_reads_the_part_for_email(aws: LocalAws, control: Co
         )
     letters = [(item["to"], item["subject"], item["text"]) for item in control.emails(mark) if item["topic"] == topic]
     assert letters == [("operator@example.com", "critical", "Read this.")]
+
+
+def test_messages_that_are_held_back_can_be_handed_out_again(aws: LocalAws, control: Control) -> None:
+    sqs = aws.client("sqs")
+    queue = sqs.create_queue(QueueName=unique("held"), Attributes={"VisibilityTimeout": "600"})["QueueUrl"]
+    for body in ("received", "delayed"):
+        sqs.send_message(QueueUrl=queue, MessageBody=body, DelaySeconds=600 * (body == "delayed"))
+    [message] = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=300)
+    assert "Messages" not in sqs.receive_message(QueueUrl=queue)
+    assert control.release_messages(queue) == 2
+    again = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    assert {item["Body"] for item in again} == {"received", "delayed"}
+    sqs.delete_queue(QueueUrl=queue)

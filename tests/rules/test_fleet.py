@@ -50,11 +50,11 @@ def test_the_portions_together_get_no_more_at_once_than_the_share_of_a_full_buck
     assert all(0 <= portion.at_once <= len(portion.instance_ids) for portion in made)
 
 
-def test_a_thousand_instances_are_28_portions():
+def test_a_thousand_instances_are_40_portions():
     made = portions(1000)
-    assert len(made) == 28
+    assert len(made) == 40
     assert len(made) % fleet.WORKERS == 0
-    assert max(len(portion.instance_ids) for portion in made) == 36
+    assert max(len(portion.instance_ids) for portion in made) == 25
 
 
 def test_a_message_is_what_the_ear_reads():

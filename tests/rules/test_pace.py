@@ -115,3 +115,29 @@ def test_a_held_pace_makes_up_for_what_came_between_but_learns_no_higher_rate():
         granted.append(later - at)
         pace.granted(later)
     assert granted == [1.0, 1.5, 2.0, 2.5]
+
+
+def test_several_workers_use_one_bucket_up_and_none_falls_behind():
+    bucket, latency, portion = Bucket(5), 0.4, 36
+    workers = [[0.0, None, 0] for _ in range(4)]  # when it is next, its pace, calls left of its portion
+    left, ended = 800, []
+    while left or any(calls for *_, calls in workers):
+        worker = min((item for item in workers if left or item[2]), key=lambda item: item[0])
+        if not worker[2]:
+            worker[1], worker[2], begun = Pace(5 / 4, shared=True), min(portion, left), worker[0]
+            left -= worker[2]
+            worker.append(begun)
+        at, pace = worker[0], worker[1]
+        bucket.pass_time(max(0.0, at - bucket.at))
+        if bucket.call():
+            pace.granted(at)
+            worker[2] -= 1
+            worker[0] = at + latency
+        else:
+            pace.throttled(at)
+        worker[0] = max(worker[0], at + pace.delay(at))
+        if not worker[2]:
+            ended.append(worker[0] - worker.pop())
+    assert max(at for at, *_ in workers) <= 1.1 * (800 - CAPACITY) / 5
+    assert max(ended) <= 40, "what an invocation has"
+    assert bucket.refusals <= 0.1 * 800

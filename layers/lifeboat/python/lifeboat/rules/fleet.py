@@ -24,8 +24,9 @@ a worker has 0.8 seconds for each, its reads and its notes included, to use up t
 DIRECT = 25
 """Up to so many instances are taken by the invocation that was woken for them; more are handed out."""
 
-PORTION_SECONDS = 30.0
-"""How long a portion lasts at a worker's share of the rate; it leaves half of the invocation's time for the rest."""
+PORTION_SECONDS = 20.0
+"""How long a portion lasts at a worker's share of the rate. An invocation has twice that. Longer ones cost fewer
+describe calls, and more time in the end, when the last workers cannot use up the bucket alone."""
 
 RESERVE = 10
 """Tokens of a full bucket that a held pace does not count on, as clocks differ."""
@@ -46,10 +47,11 @@ WHOLE = 100
 def pace(share: int, *, workers: int, since: float, at_once: float) -> Pace:
     """The pace of one of several workers, that may use `share` percent of the bucket together.
 
-    With the whole of it calls go out as they come until EC2 refuses one. Else the pace is held: `at_once` calls from
-    `since` on, in seconds of the clock that the pace is asked with, and then the worker's part of the rate.
+    With the whole of it calls go out as they come until EC2 refuses one, and then at the worker's part of the rate.
+    With less the pace is held: `at_once` calls from `since` on, in seconds of the clock that the pace is asked with,
+    and then the worker's part of the rate.
     """
-    made = Pace(_rate(share) / workers)
+    made = Pace(_rate(share) / workers, shared=workers > 1)
     if share != WHOLE:
         made.hold(since, at_once)
     return made

@@ -38,11 +38,16 @@ CATCH_UP = 3.0
 class Pace:
     """When the next call may go out. `refill` is the known rate in calls a second, the least that is assumed.
 
-    All times are seconds on one clock that never jumps. A pace that is `held` from a moment on never goes beyond its
-    refill, after as many calls at once as it is given: then the rest of the bucket is left to others.
+    With `shared`, several workers of ours draw from one bucket and `refill` is the part of each. What is granted to one
+    then says nothing of what is there for all, so after a refusal it keeps to its part and learns no other rate; and it
+    is most likely ours who take the tokens, so its pause stays short, or it would fall behind them.
+
+    All times are seconds on one clock that never jumps. A pace that is held (`hold`) goes beyond its refill at no time:
+    then the rest of the bucket is left to others.
     """
 
     refill: float
+    shared: bool = False
     _rate: float = field(default=0.0, init=False)  # 0: not known yet, so calls go out as they come
     _next: float = field(default=float("-inf"), init=False)
     _empty_at: float | None = field(default=None, init=False)
@@ -69,8 +74,13 @@ class Pace:
 
     def throttled(self, at: float) -> None:
         """A call was refused at `at`, because the bucket was empty."""
-        if not self._held and self._empty_at is not None and self._granted and at > self._empty_at:
+        if self._held:
+            pass
+        elif self.shared:
+            self._rate = MARGIN * self.refill
+        elif self._empty_at is not None and self._granted and at > self._empty_at:
             self._rate = MARGIN * max(self.refill, self._granted / (at - self._empty_at))
         self._empty_at, self._granted = at, 0
         self._next = at + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        if not self.shared:
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
