@@ -9,13 +9,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of
+from local.session import REGION
 from local.story import shorten
 
 AWAY = "eu-central-1"
 AWAY_ZONE = f"{AWAY}b"
-AWAY_PARAMETERS = {"RunningWindowSeconds": "5", "NotificationEmail": "operator@example.com"}
+AWAY_PARAMETERS = {"HomeRegion": REGION, "RunningWindowSeconds": "5", "NotificationEmail": "operator@example.com"}
 COPIED_WITHIN = 75.0
-"""Seconds within which a copy that is there must have been told: the sweep looks every minute."""
+"""Seconds within which a copy that is there must have been told: its event wakes, else the sweep of each minute."""
 VERIFIED_WITHIN = 75.0
 
 
@@ -56,13 +57,9 @@ def home_is_lost(home: Demo, away: Elsewhere, *, platform: str, chain: str) -> N
 def _copied(home: Demo, away: Elsewhere, platform: str) -> dict[str, Any]:
     """The recovery point's copy: its snapshot there."""
     away.deployed.result()
-
-    def copied() -> dict[str, Any] | None:
-        """A person asks how the copies stand, instead of waiting for the next minute's sweep."""
-        home.invoke("CopySnapshotsFunction", "copy_snapshots/sweep.json")
-        return home.heard("SnapshotsCopied", instance_id=platform)
-
-    told = home.wait_for(f"the copy in {AWAY}", copied, COPIED_WITHIN)
+    told = home.wait_for(
+        f"the copy in {AWAY}", lambda: home.heard("SnapshotsCopied", instance_id=platform), COPIED_WITHIN
+    )
     home.story.check(f"the recovery point is in {AWAY}, too", told, told and shorten(told["summary"]))
     [copy] = away.demo.ec2.describe_snapshots(
         Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [told["subject"]["recovery_point"]]}]

@@ -18,6 +18,9 @@ TEMPLATE = ROOT / "template.yaml"
 
 FUNCTION = "AWS::Serverless::Function"
 MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
+ROLE = "AWS::IAM::Role"
+ROLE_SAYS = {"AssumeRolePolicyDocument", "Description", "Policies"}
+"""What a role of the template's own may say; more could be a right that the page would leave out."""
 RESOURCE_POLICIES = {
     "AWS::SNS::TopicPolicy": "Topics",
     "AWS::SQS::QueuePolicy": "Queues",
@@ -109,15 +112,26 @@ def rights(template: Json) -> str:
 def function_statements(template: Json) -> Iterator[tuple[str, Json]]:
     """Every statement of every function's role, with the function's name; managed policies are looked into.
 
+    A role of the template's own, which a service takes on, is there by its name, as a function is.
+
     Raises ValueError for a right that comes another way, so that none is left out of the page.
     """
     _refuse_unknown_ways(template)
     for name, resource in template["Resources"].items():
+        if resource["Type"] == ROLE:
+            yield from _role_statements(name, resource)
         if resource["Type"] != FUNCTION:
             continue
         for policy, policy_if in _chosen(resource["Properties"]["Policies"]):
             for statement, statement_if in _chosen(_document(policy, template)["Statement"]):
                 yield name.removesuffix("Function"), {**statement, ONLY_IF: policy_if + statement_if}
+
+
+def _role_statements(name: str, role: Json) -> Iterator[tuple[str, Json]]:
+    only_if = (role["Condition"],) if "Condition" in role else ()
+    for policy in role["Properties"]["Policies"]:
+        for statement, statement_if in _chosen(policy["PolicyDocument"]["Statement"], only_if):
+            yield name.removesuffix("Role"), {**statement, ONLY_IF: statement_if}
 
 
 def _chosen(items: Iterable[Any], only_if: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -135,7 +149,11 @@ def _refuse_unknown_ways(template: Json) -> None:
     for name, resource in template["Resources"].items():
         kind = resource["Type"]
         grants = kind.startswith("AWS::IAM::") or kind.endswith(("Policy", "::Permission"))
-        if grants and kind not in {MANAGED_POLICY, *RESOURCE_POLICIES}:
+        if kind == ROLE and set(resource["Properties"]) != ROLE_SAYS:
+            raise ValueError(
+                f"{name} says {', '.join(resource['Properties'])}, expected {', '.join(sorted(ROLE_SAYS))}"
+            )
+        if grants and kind not in {MANAGED_POLICY, ROLE, *RESOURCE_POLICIES}:
             raise ValueError(f"{name} is {kind}, which docs/security.md would leave out")
         if kind == MANAGED_POLICY and {"Roles", "Users", "Groups"} & set(resource["Properties"]):
             raise ValueError(f"{name} is attached to a role by its own properties, expected by a function's Policies")

@@ -35,6 +35,7 @@ REFERENCES: Mapping[str, Any] = {
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
+    "HomeRegion": AWAY,
 }
 
 type Statement = dict[str, Any]

@@ -44,6 +44,40 @@ ACCEPTED = {
 }
 
 
+type Conditions = Callable[[dict[str, Any], dict[str, Any]], dict[str, bool]]
+
+
+def full_conditions(evaluate: Conditions) -> Conditions:
+    """In place of ministack's: a condition may join texts or a list, and ask for the region, as in AWS.
+
+    ministack takes a Join for true, and `AWS::Region` for a region of that name.
+    """
+
+    def evaluate_conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
+        return evaluate({**template, "Conditions": _plainer(template.get("Conditions", {}), parameters)}, parameters)
+
+    return evaluate_conditions
+
+
+def _plainer(value: Any, parameters: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_plainer(item, parameters) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value == {"Ref": "AWS::Region"}:
+        return Scope.current().region
+    if "Fn::Join" in value:
+        between, parts = value["Fn::Join"]
+        if isinstance(parts, dict):  # a list parameter is one text here
+            return between.join(part.strip() for part in str(_parameter(parts, parameters)).split(","))
+        return between.join(str(_parameter(part, parameters)) for part in parts)
+    return {name: _plainer(item, parameters) for name, item in value.items()}
+
+
+def _parameter(value: Any, parameters: dict[str, Any]) -> Any:
+    return parameters[value["Ref"]]["Value"] if isinstance(value, dict) else value
+
+
 def names_by_scope(named: Callable[..., str]) -> Callable[..., str]:
     """Names that differ between accounts and regions, too.
 

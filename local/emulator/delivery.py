@@ -13,8 +13,9 @@ from typing import Any
 
 from ministack.services import eventbridge, sns
 
-from local.emulator import asynchronous, permissions, queues
+from local.emulator import asynchronous, lost, permissions, queues
 from local.emulator.scope import Scope
+from local.emulator.timers import TIMERS
 
 logger = logging.getLogger("local.delivery")
 
@@ -27,6 +28,9 @@ class _RuleTarget:
 
 _current: contextvars.ContextVar[_RuleTarget | None] = contextvars.ContextVar("rule_target", default=None)
 _invoke_target = eventbridge._invoke_target
+_rule_to_bus = eventbridge._dispatch_to_event_bus
+
+DEFAULT_BUS = "event-bus/default"
 
 
 def invoke_target(target: dict[str, Any], event: dict[str, Any], rule: dict[str, Any], view: Any = None) -> None:
@@ -52,6 +56,38 @@ def rule_to_lambda(arn: str, payload: str) -> None:
         _rule_dead_letter(current, arn, payload, "NO_PERMISSIONS", message)
         return
     asynchronous.invoke(execution, json.loads(payload))
+
+
+def rule_to_bus(
+    target: Any, event: dict[str, Any], rule: dict[str, Any], path: set[str], text: str | None = None
+) -> None:
+    """In place of ministack's `_dispatch_to_event_bus`: it reaches buses of the account's other regions, too.
+
+    The target's role must be EventBridge's to take on and may put events there. What arrives is the event as it was,
+    its own region included. A bus of another account is not done.
+    """
+    here = Scope.current()
+    if (target.account_id, target.region) == (here.account, here.region):
+        _rule_to_bus(target, event, rule, path, text)
+        return
+    current = _current.get()
+    role = (current.target.get("RoleArn") or "") if current else ""
+    payload = json.dumps(eventbridge._pattern_event_view(event).event_with_detail())
+    trusted = role and permissions.role_trusts(role, "events.amazonaws.com")
+    there = Scope(target.account_id, target.region)
+    if not trusted or not permissions.role_may(role, "events:PutEvents", str(target)):
+        _rule_dead_letter(current, str(target), payload, "NO_PERMISSIONS", "the target's role may not put events there")
+    elif lost.is_lost(there) or target.account_id != here.account or target.resource != DEFAULT_BUS:
+        _rule_dead_letter(current, str(target), payload, "RESOURCE_NOT_FOUND", "there is no such event bus")
+    else:
+        key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
+        forwarded = {**event, "EventBusName": "default", "_DispatchPath": [*path, key]}
+        TIMERS.after(0.0, lambda: there.run(lambda: _arrive(forwarded)), f"an event forwarded to {target.region}")
+
+
+def _arrive(event: dict[str, Any]) -> None:
+    eventbridge._ensure_default_bus()
+    eventbridge._dispatch_event(event)
 
 
 def _rule_dead_letter(current: _RuleTarget | None, arn: str, payload: str, code: str, message: str) -> None:

@@ -4,7 +4,8 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns
 from ministack.services import ec2 as ministack_ec2
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, provisioners, stacks
+from ministack.services.cloudformation import handlers as stack_calls
 
 from local.emulator import (
     alarms,
@@ -23,6 +24,7 @@ from local.emulator.ec2 import endpoint
 
 def install() -> None:
     """Replace what ministack lacks or does otherwise than AWS, and start the sweeps."""
+    evaluate_conditions = cloudformation.full_conditions(engine._evaluate_conditions)
     ministack_app._dispatch_service_request = gateway.dispatch
     ministack_ec2.handle_request = endpoint.handle_request
 
@@ -37,6 +39,7 @@ def install() -> None:
 
     eventbridge._invoke_target = delivery.invoke_target
     eventbridge._dispatch_to_lambda = delivery.rule_to_lambda
+    eventbridge._dispatch_to_event_bus = delivery.rule_to_bus
     sns._deliver_to_lambda = delivery.topic_to_lambda
     sns._fanout = mail.fan_out
 
@@ -46,6 +49,8 @@ def install() -> None:
     cloudwatch._dispatch_alarm_actions = alarms.dispatch_actions
     alarms.start()
 
+    for module in (engine, changesets, stack_calls, stacks):  # each has the name for itself
+        module._evaluate_conditions = evaluate_conditions
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)

@@ -123,6 +123,18 @@ def test_a_door_hears_what_is_for_it_and_refuses_the_rest(door, name):
     assert "\n" not in said
 
 
+COPIED = {name for name in SAMPLES if name.startswith("ebs-copySnapshot-") and "1st-event" not in name}
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_of_ec2s_events_copies_go_on_with_the_end_of_a_copy_alone(name):
+    if name in COPIED:
+        assert events.copy_request(SAMPLES[name]) == CopyRequest(ended=(COPY,))
+        return
+    with pytest.raises(BadRequest):
+        events.copy_request(SAMPLES[name])
+
+
 def test_a_stray_blank_in_the_events_name_is_forgiven():
     sample = json.loads(json.dumps(SAMPLES["ebs-initializeVolume-succeeded"]))
     sample["detail"]["event"] = " initializeVolume"

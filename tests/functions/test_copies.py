@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from lifeboat import door
 from lifeboat.aws import clients, clock
 from lifeboat.chains.copies import CopyIncomplete
 from lifeboat.rules.copies import VANISHED_AFTER
+from tests.functions.conftest import ROOT
 
 AWAY, BEYOND = "eu-central-1", "us-east-1"
 SWEEP = {"sweep": True}
@@ -90,3 +92,36 @@ def test_a_copy_that_is_refused_fails_its_recovery_point(world, point, monkeypat
     assert failed["reason"] == f"CopySnapshot of {point} was refused: UnauthorizedOperation: no"
     [told] = world.news()
     assert (told["event"], told["severity"]) == ("CopyFailed", "critical")
+
+
+COPY_ENDED = json.loads((ROOT / "events/copy_snapshots/copy-ended.json").read_text())
+
+
+def ended(copy_id: str) -> dict[str, Any]:
+    """The end of a copy, as it is forwarded from the destination."""
+    name = f"arn:aws:ec2::{AWAY}:snapshot/{copy_id}"
+    return {**COPY_ENDED, "resources": [name], "detail": {**COPY_ENDED["detail"], "snapshot_id": name}}
+
+
+def test_the_end_of_our_copy_is_looked_at_and_told(world, point):
+    world.invoke("copy_snapshots", SWEEP)
+    [copy] = copies()
+    assert world.invoke("copy_snapshots", ended(copy["SnapshotId"]))[AWAY]["copied"]
+    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+
+
+def test_the_end_of_somebody_elses_copy_is_not(world, point):
+    volume = world.ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
+    source = world.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    foreign = boto3.client("ec2", AWAY).copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)["SnapshotId"]
+    answer = world.invoke("copy_snapshots", ended(foreign))
+    assert answer == {"waits_for": "the sweep: none of our copies has ended"}
+    assert copies() == []
+
+
+def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world, point, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "DescribeSnapshots")
+
+    monkeypatch.setattr(clients.ec2_reads(AWAY), "get_paginator", refuse)
+    assert "sweep" in world.invoke("copy_snapshots", ended("snap-0c3d4e5f607182930"))["waits_for"]

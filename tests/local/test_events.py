@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from local.control import Control
-from local.session import LocalAws
-from tests.local.conftest import Deploy, Machine, new_snapshot, rule_to
+from local.session import HOME_ACCOUNT, REGION, LocalAws
+from tests.local.conftest import Deploy, Machine, Queue, new_role, new_snapshot, rule_to, unique
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "events"
 SNAPSHOT = "EBS Snapshot Notification"
@@ -234,3 +234,48 @@ def test_callers_cannot_put_events_of_aws(aws: LocalAws) -> None:
     entry = {"Source": "aws.ec2", "DetailType": "x", "Detail": "{}"}
     answer = aws.client("events").put_events(Entries=[entry])
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
+
+
+AWAY = "eu-central-1"
+
+
+def forwarding_rule(aws: LocalAws, *, may: bool, dead_letters: str) -> None:
+    """A rule in another region that sends the ends of copies to the default bus at home."""
+    name = unique("forward")
+    bus = f"arn:aws:events:{REGION}:{HOME_ACCOUNT}:event-bus/default"
+    role = new_role(
+        aws, name, "events.amazonaws.com", [{"Action": "events:PutEvents", "Resource": bus if may else f"{bus}-not"}]
+    )
+    events = aws.client("events", AWAY)
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.ec2"], "detail": {"event": ["copySnapshot"]}}))
+    target = {"Id": "home", "Arn": bus, "RoleArn": role, "DeadLetterConfig": {"Arn": dead_letters}}
+    events.put_targets(Rule=name, Targets=[target])
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_an_event_is_forwarded_to_another_region_as_it_is_if_the_role_may(
+    aws: LocalAws, control: Control, deploy: Deploy, volume: str, *, mark: int, may: bool
+) -> None:
+    sqs = aws.client("sqs", AWAY)
+    lost = sqs.create_queue(QueueName=unique("lost"))["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=lost, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    Queue(lost, arn, sqs).allow("events.amazonaws.com")
+    forwarding_rule(aws, may=may, dead_letters=arn)
+    function = deploy("def handler(event, context):\n    return event\n")
+    rule_to(aws, function, {"source": ["aws.ec2"], "detail": {"event": ["copySnapshot"]}})
+    source = new_snapshot(aws, aws.client("ec2"), volume)
+
+    copy = aws.client("ec2", AWAY).copy_snapshot(SourceRegion=REGION, SourceSnapshotId=source)["SnapshotId"]
+    control.settle()
+
+    heard = [item["event"] for item in control.invocations(mark, function=function.name)]
+    assert len(heard) == may
+    for event in heard:
+        assert (event["source"], event["region"], event["detail-type"]) == ("aws.ec2", AWAY, SNAPSHOT)
+        assert event["detail"]["snapshot_id"].endswith(copy)
+    failed = Queue(lost, arn, sqs).messages()
+    assert [item["MessageAttributes"]["ERROR_CODE"]["StringValue"] for item in failed] == (
+        [] if may else ["NO_PERMISSIONS"]
+    )
+    for rule in aws.client("events", AWAY).list_rules()["Rules"]:
+        aws.client("events", AWAY).disable_rule(Name=rule["Name"])

@@ -154,3 +154,29 @@ def test_stacks_of_one_name_in_two_regions_have_roles_of_their_own(aws: LocalAws
         [made] = stacks.describe_stack_resources(StackName=name)["StackResources"]
         names.add(made["PhysicalResourceId"])
     assert len(names) == 2, "IAM is one for all regions"
+
+
+@pytest.mark.parametrize(
+    ("regions", "made"), [("", ["Always", "Here"]), ("eu-central-1, us-east-1", ["Always", "Here", "Some"])]
+)
+def test_conditions_join_a_list_parameter_and_know_the_region(aws: LocalAws, regions: str, made: list[str]) -> None:
+    stacks, name = aws.client("cloudformation"), unique("conditions")
+    empty = {"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Regions"}]}, ""]}
+    elsewhere = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["-", ["eu", "west", "1"]]}, {"Ref": "AWS::Region"}]}]}
+    topic = {"Type": "AWS::SNS::Topic"}
+    template = {
+        "Parameters": {"Regions": {"Type": "CommaDelimitedList", "Default": ""}},
+        "Conditions": {"Some": {"Fn::Not": [empty]}, "Here": {"Fn::Not": [elsewhere]}, "Elsewhere": elsewhere},
+        "Resources": {
+            "Always": topic,
+            **{condition: {**topic, "Condition": condition} for condition in ("Some", "Here", "Elsewhere")},
+        },
+    }
+    stacks.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template),
+        Parameters=[{"ParameterKey": "Regions", "ParameterValue": regions}],
+    )
+    stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
+    resources = stacks.describe_stack_resources(StackName=name)["StackResources"]
+    assert sorted(item["LogicalResourceId"] for item in resources) == made

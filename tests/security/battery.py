@@ -28,6 +28,9 @@ FUNCTIONS = (
     "CopySnapshots",
 )
 
+ROLES = ("CopyEnded",)
+"""Roles of the template's own, which no function has."""
+
 type Context = Mapping[str, Any]
 
 
@@ -240,6 +243,7 @@ def questions() -> Iterator[Question]:
     yield from _looks()
     yield from _keys()
     yield from _stores()
+    yield from _buses()
     for action, resource in ELSEWHERE.items():
         yield Question(f"on {resource.rsplit(':', 1)[-1]}", action, resource)
 
@@ -337,6 +341,18 @@ def _stores() -> Iterator[Question]:
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
 
+def _buses() -> Iterator[Question]:
+    bus = f"arn:aws:events:{AWAY}:{ACCOUNT}:event-bus/default"
+    for name, arn in {
+        "the default bus at home": bus,
+        "another bus at home": bus.replace("default", "other"),
+        "the default bus here": bus.replace(AWAY, REGION),
+        "the default bus of a stranger": bus.replace(ACCOUNT, FOREIGN),
+    }.items():
+        for action in ("PutEvents", "PutPermission"):
+            yield Question(f"on {name}", f"events:{action}", arn)
+
+
 # --- what they may
 
 _TELL = {"sns:Publish on the topic"}
@@ -423,6 +439,7 @@ MAY: Mapping[str, set[str]] = {
         *_STATE,
         *_TELL,
     },
+    "CopyEnded": {"events:PutEvents on the default bus at home"},
     "RestoreVolume": {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
         *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
@@ -510,7 +527,7 @@ def expected(owner: str) -> set[str]:
     return MAY_ENTER[owner] if owner in DOORS else MAY[owner]
 
 
-OWNERS = (*FUNCTIONS, *DOORS)
+OWNERS = (*FUNCTIONS, *ROLES, *DOORS)
 
 
 def differences(owner: str, policies: Asked, *, first: bool = False) -> list[str]:

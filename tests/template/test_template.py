@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def test_no_alias_of_yaml():
 PATTERNS = {
     ("ConfirmSnapshotsFunction", "SnapshotSet"): {"ebs-createSnapshots-succeeded", "ebs-createSnapshots-failed"},
     ("ConfirmSnapshotsFunction", "Snapshot"): {"ebs-createSnapshot-succeeded", "ebs-createSnapshot-failed"},
+    ("CopySnapshotsFunction", "Copied"): {
+        "ebs-copySnapshot-standard-succeeded",
+        "ebs-copySnapshot-timebased-succeeded",
+        "ebs-copySnapshot-timebased-late-2nd-event",
+        "ebs-copySnapshot-failed",
+    },
     ("AttachVolumeFunction", "Volume"): {
         "ebs-createVolume-available",
         "ebs-createVolume-failed",
@@ -106,6 +113,42 @@ def test_a_rule_matches_its_samples_and_no_neighbour(function, name, properties)
     assert len(samples) >= 40
     matched = {stem for stem, event in samples.items() if "detail-type" in event and pattern.matches_event(event)}
     assert matched == PATTERNS[function, name]
+
+
+OTHER, SOURCE = "eu-central-1", "us-east-1"
+"""A region that no copy comes from here, and that of the samples."""
+
+
+@pytest.mark.parametrize(
+    ("home", "arn", "forwarded"),
+    [
+        (SOURCE, "arn:aws:ec2::us-east-1:snapshot/snap-1", True),
+        (SOURCE, "arn:aws:ec2:us-east-1:111122223333:snapshot/snap-1", True),
+        (OTHER, "arn:aws:ec2::us-east-1:snapshot/snap-1", False),
+        (OTHER, "arn:aws:ec2:us-east-1:111122223333:snapshot/snap-1", False),
+    ],
+)
+def test_only_the_ends_of_copies_from_home_are_forwarded(home, arn, forwarded):
+    text = json.dumps(RESOURCES["CopyEndedRule"]["Properties"]["EventPattern"])
+    text = re.sub(r'\{"Fn::Sub": ("[^"]*")\}', r"\1", text).replace("${AWS::Partition}", "aws")
+    pattern = EventPattern.load(text.replace("${HomeRegion}", home))
+    event = json.loads((SAMPLES / "ebs-copySnapshot-failed.json").read_text())
+    event["detail"]["source"] = arn
+    assert pattern.matches_event(event) == forwarded
+    event["detail"]["event"] = "createSnapshot"
+    assert not pattern.matches_event(event)
+
+
+def test_what_is_forwarded_goes_to_homes_bus_by_a_role_that_only_eventbridge_takes_on():
+    [target] = RESOURCES["CopyEndedRule"]["Properties"]["Targets"]
+    role = RESOURCES["CopyEndedRole"]["Properties"]
+    [statement] = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert target["Arn"] == statement["Resource"]
+    assert target["RoleArn"] == {"Fn::GetAtt": "CopyEndedRole.Arn"}
+    assert target["DeadLetterConfig"] == {"Arn": FAILED}
+    assert role["AssumeRolePolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ]
 
 
 @pytest.mark.parametrize(("function", "name", "properties"), events_of("EventBridgeRule") + events_of("ScheduleV2"))
@@ -266,6 +309,18 @@ def test_adopting_writes_our_tags_once_on_snapshots_that_nobody_manages():
     assert absent == {"lifeboat:stack", "aws:backup:source-resource", "aws:dlm:lifecycle-policy-id", "dlm:managed"}
     assert condition["StringEquals"]["ec2:Owner"] == {"Ref": "AWS::AccountId"}
     assert condition["StringEquals"]["aws:RequestTag/lifeboat:stack"] == {"Ref": "AWS::StackName"}
+
+
+CONFIGURED = tomllib.loads((ROOT / "samconfig.toml").read_text())
+
+
+@pytest.mark.parametrize("environment", [name for name in CONFIGURED if name not in {"version", "default"}])
+def test_an_example_environment_deploys_the_same_stack_with_parameters_that_there_are(environment):
+    said = CONFIGURED[environment]
+    assert said["global"]["parameters"]["stack_name"] == CONFIGURED["default"]["global"]["parameters"]["stack_name"]
+    for override in said["deploy"]["parameters"]["parameter_overrides"].split():
+        name, value = override.split("=", 1)
+        assert re.fullmatch(TEMPLATE["Parameters"][name]["AllowedPattern"], value)
 
 
 def test_every_parameter_is_described_grouped_and_used():

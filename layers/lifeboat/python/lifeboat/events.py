@@ -60,6 +60,7 @@ class Fact:
 
 
 SNAPSHOT = "EBS Snapshot Notification"
+COPIED = "copySnapshot"
 SNAPSHOT_SET = "EBS Multi-Volume Snapshots Completion Status"
 COPY_LATE = "EBS Copy Snapshot Missed Completion Duration"
 VOLUME = "EBS Volume Notification"
@@ -371,9 +372,16 @@ def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
 
 
 def copy_request(event: Mapping[str, Any]) -> CopyRequest:
-    """copy_snapshots: BackupCompleted, the sweep, or a person, who may ask for another try."""
+    """copy_snapshots: BackupCompleted, the end of a copy, the sweep, or a person, who may ask for another try."""
     if isinstance(event, Mapping) and "Records" in event:
         return CopyRequest(completed=_completed(event))
+    if _is_event(event):
+        fact = hear(event)
+        if fact.kind != SNAPSHOT or fact.event != COPIED or not fact.snapshot_ids:
+            raise BadRequest(
+                f"detail-type is {_shown(fact.kind)} of {_shown(fact.event)}, expected {SNAPSHOT} of {COPIED}"
+            )
+        return CopyRequest(ended=fact.snapshot_ids)
     return CopyRequest(retry=_read(_Copy, event).retry)
 
 

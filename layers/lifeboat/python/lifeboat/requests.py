@@ -59,11 +59,12 @@ class ConfirmRequest:
 class CopyRequest:
     """Go on with the copies to other regions; with `retry` at once, those that were given up included.
 
-    `completed` is the recovery point whose completion woke it.
+    `completed` is the recovery point whose completion woke it, `ended` are the copies whose end did.
     """
 
     retry: bool = False
     completed: str | None = None
+    ended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

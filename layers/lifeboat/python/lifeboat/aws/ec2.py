@@ -146,10 +146,10 @@ def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
     return _own_snapshots([{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
 
 
-def copies_in(region: str, of: Mapping[str, str | Sequence[str]]) -> tuple[Snapshot, ...]:
+def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequence[str] = ()) -> tuple[Snapshot, ...]:
     """Our own snapshots in another region that carry all of these tags with exactly one of these values.
 
-    Raises AwsError.
+    With `ids` only those that are among them; one that is not there is no error. Raises AwsError.
     """
     filters: list[FilterTypeDef] = [
         {
@@ -158,6 +158,8 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]]) -> tuple[Snaps
         }
         for key, values in of.items()
     ]
+    if ids:
+        filters.append({"Name": "snapshot-id", "Values": list(ids)})
     with translated():
         return _own_snapshots(filters, region)
 

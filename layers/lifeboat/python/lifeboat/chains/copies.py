@@ -57,12 +57,15 @@ class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next s
 def copy(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Look at every destination, and begin, tell and close what there is to. Answers what was done in each.
 
-    Of a slot's completed backups the last one wakes a look; the sweep does not wait for it.
+    Of a slot's completed backups the last one wakes a look, and of copies that end this stack's; the sweep waits for
+    neither.
 
     Raises CopyIncomplete after all have been tried, when one of them could not be looked at.
     """
     if others_are_open(request.completed, config):
         return {"waits_for": "the other recovery points of the slot, or the sweep"}
+    if request.ended and not _any_is_ours(request.ended, config):
+        return {"waits_for": "the sweep: none of our copies has ended"}
     home = _home(request, config)
     answer: dict[str, Any] = {}
     unreachable = []
@@ -76,6 +79,25 @@ def copy(request: CopyRequest, config: Config, context: LambdaContext | None = N
     if home.points is None and home.all:
         copies.remember_many(config.table, home.at)
     return answer
+
+
+def _any_is_ours(ended: Sequence[str], config: Config) -> bool:
+    """Whether one of these copies is this stack's; the account may have thousands of others, and events say no tags.
+
+    A destination that cannot be looked at says nothing: the sweep finds out, and tells.
+    """
+    for destination in config.copy_to:
+        try:
+            if ec2.copies_in(destination.region, _marks(config), ids=ended):
+                return True
+        except AwsError:
+            continue
+    return False
+
+
+def _marks(config: Config) -> dict[str, str]:
+    """The tags that all of this stack's copies have."""
+    return {Tag.COPIED_FROM: config.region, Tag.STACK: config.stack}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +114,8 @@ class _Home:
 def _home(request: CopyRequest, config: Config) -> _Home:
     now = clock.now()
     many_seen_at = copies.many_seen_at(config.table)
-    woken_by_sweep = not (request.completed or request.retry)
-    if many_seen_at and woken_by_sweep and now - many_seen_at < ALL_EVERY:
+    may_wait = not (request.completed or request.retry)
+    if many_seen_at and may_wait and now - many_seen_at < ALL_EVERY:
         return _Home(now, None, all=False)
     try:
         found = ec2.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)
@@ -112,7 +134,7 @@ class _Run:
         self._config = config
         self._context = context
         self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
-        self._ours: dict[str, str] = {Tag.COPIED_FROM: config.region, Tag.STACK: config.stack}
+        self._ours = _marks(config)
 
     def carry_out(self, home: _Home, *, retry: bool) -> dict[str, Any]:
         if home.points is not None:
