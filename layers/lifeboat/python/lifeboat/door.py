@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from lifeboat.aws import clients
 from lifeboat.config import Config, load
 from lifeboat.events import BadRequest
 
@@ -34,6 +35,8 @@ def door[Request](
     changed. An event of AWS that nobody understands raises instead, so that it ends in the queue of failed events
     rather than nowhere.
     """
+
+    clients.make_ready()
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoRegionError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,6 +28,15 @@ _WRITES = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_
 @cache
 def _session() -> boto3.Session:
     return boto3.Session()
+
+
+def make_ready() -> None:
+    """Make the client that every door needs, before the first event: Lambda gives a whole processor to the making of an
+    execution environment, and a share by its memory to an event
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Outside of Lambda, nothing.
+    """
+    with contextlib.suppress(NoRegionError):
+        ec2_reads()
 
 
 def ec2_reads(region: str | None = None) -> EC2Client:
