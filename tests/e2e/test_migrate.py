@@ -33,7 +33,8 @@ class Regions:
 def regions() -> Iterator[Regions]:
     with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
         key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
-        home = Stage(aws, {"CopyToRegions": AWAY, "CopyKmsKeyArns": key, "CopyExisting": "true"})
+        copying = {"CopyKmsKeyArns": key, "CopyExisting": "true", "CopyCompletionMinutes": "30"}
+        home = Stage(aws, {"CopyToRegions": AWAY, **copying})
         yield Regions(home, Stage(aws, AWAY_RETENTION, region=AWAY), key)
 
 
@@ -109,6 +110,8 @@ def test_to_another_region_when_the_home_region_is_gone(regions):
     home.sweep("CopySnapshotsFunction")
     [told] = [item for item in home.told_of(instance_id=platform.instance_id) if item["event"] == "SnapshotsCopied"]
     assert told["subject"]["region"] == AWAY
+    [copy] = away.recovery_point_snapshots(("tag:lifeboat:instance", platform.instance_id))
+    assert (copy["TransferType"], copy["CompletionDurationMinutes"]) == ("time-based", 30)
     wipe_out(home)
 
     [fresh] = away.launch(zone=f"{AWAY}b", disks={FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}})

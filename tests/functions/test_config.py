@@ -97,6 +97,20 @@ def test_destinations_that_make_no_sense_are_refused(facts, said):
         load({**REQUIRED, **facts})
 
 
+@pytest.mark.parametrize(("text", "minutes"), [("", 0), ("0", 0), ("15", 15), ("2880", 2880)])
+def test_the_time_of_a_copy_is_read(text, minutes):
+    assert load({**REQUIRED, "LIFEBOAT_COPY_COMPLETION_MINUTES": text}).copy_completion_minutes == minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("20", "is 20, expected 0, or 15 to 2880 in steps of 15"), ("2895", "from 0 to 2880"), ("-15", "from 0 to 2880")],
+)
+def test_a_time_that_no_copy_can_have_is_refused(text, said):
+    with pytest.raises(ConfigError, match=f"LIFEBOAT_COPY_COMPLETION_MINUTES .*{said}"):
+        load({**REQUIRED, "LIFEBOAT_COPY_COMPLETION_MINUTES": text})
+
+
 def test_locks_are_read_and_off_by_themselves():
     assert load(REQUIRED).locks == LockSettings("none", 0, 0)
     asked = {"LIFEBOAT_LOCK_MODE": "compliance", "LIFEBOAT_LOCK_DAYS": "7", "LIFEBOAT_LOCK_COOL_OFF_HOURS": "24"}

@@ -125,3 +125,54 @@ def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world,
 
     monkeypatch.setattr(clients.ec2_reads(AWAY), "get_paginator", refuse)
     assert "sweep" in world.invoke("copy_snapshots", ended("snap-0c3d4e5f607182930"))["waits_for"]
+
+
+@pytest.fixture
+def asked(world, point, monkeypatch) -> list[Any]:
+    """In what time copies have been asked for, in minutes; 15 are wanted."""
+    monkeypatch.setenv("LIFEBOAT_COPY_COMPLETION_MINUTES", "15")
+    door.forget()
+    return []
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, asked: list[Any], *codes: str) -> None:
+    """EC2 refuses the first calls with these codes, and makes what is asked for after them."""
+    copy, refusals = clients.ec2_writes(AWAY).copy_snapshot, list(codes)
+
+    def answer(**asking: Any) -> Any:
+        asked.append(asking.get("CompletionDurationMinutes"))
+        if refusals:
+            said = {"Error": {"Code": refusals.pop(0), "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise ClientError(said, "CopySnapshot")
+        return copy(**asking)
+
+    monkeypatch.setattr(clients.ec2_writes(AWAY), "copy_snapshot", answer)
+
+
+def test_a_copy_is_asked_for_in_its_time(world, asked, monkeypatch):
+    answering(monkeypatch, asked)
+    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
+    assert asked == [15]
+
+
+def test_a_copy_that_ec2_does_not_make_in_its_time_is_made_without_one(world, asked, monkeypatch):
+    answering(monkeypatch, asked, "InvalidParameterValue")
+    answer = world.invoke("copy_snapshots", SWEEP)[AWAY]
+    assert (len(answer["begun"]), answer["failed"]) == (1, [])
+    assert asked == [15, None]
+
+
+@pytest.mark.parametrize("code", ["ResourceLimitExceeded", "RequestLimitExceeded"])
+def test_where_there_is_no_room_a_copy_in_time_waits_for_it(world, asked, monkeypatch, code):
+    answering(monkeypatch, asked, code)
+    answer = world.invoke("copy_snapshots", SWEEP)[AWAY]
+    assert (answer["begun"], answer["failed"], asked) == ([], [], [15])
+    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
+    assert asked == [15, 15]
+
+
+def test_a_refusal_for_another_reason_is_told(world, asked, monkeypatch):
+    answering(monkeypatch, asked, "UnauthorizedOperation", "UnauthorizedOperation")
+    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    assert "was refused: UnauthorizedOperation" in failed["reason"]
+    assert asked == [15, None]

@@ -84,6 +84,10 @@ def test_copy_snapshot_tells_the_destination(aws: LocalAws, ec2: Any, control: C
     told = control.events(mark, detail_type=SNAPSHOT)[0]
     assert told["region"] == "eu-central-1"
     same_shape(told, "ebs-copySnapshot-standard-succeeded")
+    mark = control.mark()
+    ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source, CompletionDurationMinutes=15)
+    control.settle()
+    same_shape(control.events(mark, detail_type=SNAPSHOT)[0], "ebs-copySnapshot-timebased-succeeded")
     control.fail_creation("copy")
     mark = control.mark()
     ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)

@@ -165,6 +165,22 @@ def test_a_pending_snapshot_cannot_be_copied(ec2: Any, control: Control, volume:
     assert refusal(lambda: ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=pending)) == "IncorrectState"
 
 
+@pytest.mark.parametrize(
+    ("gib", "minutes", "code"),
+    [(1, 15, ""), (1, 2880, ""), (1, 20, "no"), (1, 2895, "no"), (400, 15, ""), (500, 15, "no"), (500, 30, "")],
+)
+def test_a_time_based_copy_in_steps_of_15_minutes_as_fast_as_it_may_be(
+    aws: LocalAws, ec2: Any, control: Control, *, gib: int, minutes: int, code: str
+) -> None:
+    source = control.seed_snapshot(size=gib)
+    ask = {"SourceRegion": "eu-west-1", "SourceSnapshotId": source, "CompletionDurationMinutes": minutes}
+    if code:
+        assert refusal(lambda: ec2.copy_snapshot(**ask)) == "InvalidParameterValue"
+        return
+    copy = described(ec2, ec2.copy_snapshot(**ask)["SnapshotId"])
+    assert (copy["TransferType"], copy["CompletionDurationMinutes"]) == ("time-based", minutes)
+
+
 def test_twenty_copies_at_once(aws: LocalAws, ec2: Any, control: Control, volume: str) -> None:
     control.set_delays(copy=1.0)
     source = new_snapshot(aws, ec2, volume)

@@ -17,6 +17,7 @@ from lifeboat.rules.copies import (
     CopyPlan,
     StartCopy,
     after_failure,
+    completion_minutes,
     plan,
 )
 from tests.rules.nouns import DATA, KEY, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
@@ -237,3 +238,25 @@ class TestTags:
         later: datetime = SLOT + timedelta(hours=1)
         item = snapshot(started_at=later, tags={**point_tags(), Tag.TAKEN_AT: said})
         assert read_catalogue([item]).points[0].taken_at == later
+
+
+class TestTimeBased:
+    @pytest.mark.parametrize(
+        ("asked", "gib", "minutes"),
+        [
+            (0, 65_536, 0),
+            (15, 1, 15),
+            (60, 1, 60),
+            (15, 439, 15),  # 500 MiB a second for 15 minutes
+            (15, 440, 30),
+            (15, 65_536, 2250),
+            (2880, 65_536, 2880),
+        ],
+    )
+    def test_what_is_asked_or_the_least_that_ec2_does_it_in(self, asked, gib, minutes):
+        assert completion_minutes(asked, gib) == minutes
+
+    def test_each_copy_is_asked_for_in_its_time(self):
+        home = [*taken(0), *taken(1, size=1000)]
+        assert [call.completion_minutes for call in plan(facts(home)).start] == [0, 0]
+        assert [call.completion_minutes for call in plan(facts(home, completion_minutes=30)).start] == [30, 45]

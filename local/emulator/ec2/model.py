@@ -128,6 +128,7 @@ class Snapshot(Resource):
     state_message: str = ""
     storage_tier: str = "standard"
     transfer_type: str | None = None
+    completion_minutes: int | None = None
     users: set[str] = field(default_factory=set)
     groups: set[str] = field(default_factory=set)
     lock: SnapshotLock | None = None

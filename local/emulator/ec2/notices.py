@@ -1,7 +1,7 @@
 """The aws.ec2 events of EBS and EC2, in the shapes that AWS documents, with their inconsistent ARNs."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from local.emulator.ec2.model import Instance, Snapshot, SnapshotLock, Volume
 from local.emulator.events import BUS, utc
@@ -79,7 +79,10 @@ def snapshot_copied(
         "endTime": utc(ended),
     }
     if not cause:
-        detail |= {"incremental": "true" if incremental else "false", "transferType": "standard"}
+        detail |= {"incremental": "true" if incremental else "false", "transferType": snapshot.transfer_type or ""}
+        if snapshot.completion_minutes:
+            began = snapshot.start_time.astimezone(UTC).replace(tzinfo=None)
+            detail["completionDurationStartTime"] = began.isoformat(timespec="milliseconds") + "Z"
     BUS.emit(scope, SNAPSHOT, [arn], detail)
 
 

@@ -29,6 +29,10 @@ CONCURRENT_PER_VOLUME = {"st1": 1, "sc1": 1}
 CONCURRENT_DEFAULT = 5
 SECONDS_BETWEEN_SNAPSHOTS = 15
 GIB = 1024**3
+COMPLETION_STEP = 15
+MOST_COMPLETION = 2880
+MIB_A_MINUTE = 500 * 60
+"""Of one time-based copy."""
 
 
 def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
@@ -49,6 +53,7 @@ def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
         "KmsKeyId": snapshot.kms_key_id,
         "StorageTier": snapshot.storage_tier,
         "TransferType": snapshot.transfer_type,
+        "CompletionDurationMinutes": snapshot.completion_minutes,
         "Tags": tags.as_list(snapshot.tags) if snapshot.owner == viewer else [],
     }
     if snapshot.state == "completed":
@@ -322,6 +327,7 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
         raise Ec2Error("IncorrectState", f"The snapshot {source.snapshot_id} is not completed.")
     if source.storage_tier == "archive":
         raise Ec2Error("IncorrectState", f"The snapshot {source.snapshot_id} is archived.")
+    minutes = _completion_minutes(request, source)
     open_copies = [s for s in request.region.snapshots.values() if s.transfer_type and s.state == "pending"]
     if sum(copy.owner == request.account for copy in open_copies) >= COPIES_IN_FLIGHT:
         raise Ec2Error("ResourceLimitExceeded", "Too many snapshot copies in progress to this region")
@@ -346,7 +352,8 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
         encrypted=key is not None,
         kms_key_id=key,
         seconds=SETTINGS.delays.copy,
-        transfer_type="standard",
+        transfer_type="time-based" if minutes else "standard",
+        completion_minutes=minutes,
         tags_of_source=source.volume_id,
     )
     request.region.snapshots[copy.snapshot_id] = copy
@@ -366,6 +373,17 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
             f"copy {copy.snapshot_id}",
         )
     return {"SnapshotId": copy.snapshot_id, "Tags": tags.as_list(copy.tags)}
+
+
+def _completion_minutes(request: Request, source: Snapshot) -> int | None:
+    """In how many minutes a time-based copy is to be made. The code of a refusal is not documented."""
+    minutes = request.get("CompletionDurationMinutes")
+    if minutes is None:
+        return None
+    least = max(COMPLETION_STEP, source.size * 1024 / MIB_A_MINUTE)
+    if minutes % COMPLETION_STEP or not least <= minutes <= MOST_COMPLETION:
+        raise Ec2Error("InvalidParameterValue", f"The completion duration {minutes} is not valid for this snapshot.")
+    return int(minutes)
 
 
 class _Copy(Snapshot):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from lifeboat.model import CopyDestination, Selector
+from lifeboat.rules.copies import COMPLETION_STEP, MOST_COMPLETION
 from lifeboat.rules.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
 
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
@@ -57,6 +58,7 @@ class Config:
     deadlines: Mapping[str, timedelta] = field(default_factory=dict)
     copy_to: tuple[CopyDestination, ...] = ()
     copy_existing: bool = False
+    copy_completion_minutes: int = 0
 
     @property
     def account(self) -> str:
@@ -101,6 +103,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         deadlines=_deadlines(variables),
         copy_to=_copy_destinations(variables),
         copy_existing=variables.get("LIFEBOAT_COPY_EXISTING", "false") == "true",
+        copy_completion_minutes=_completion_minutes(variables),
     )
 
 
@@ -131,6 +134,16 @@ def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, .
             f"for each of {','.join(regions)}, in this order"
         )
     return tuple(CopyDestination(region, keys[at] if keys else None) for at, region in enumerate(regions))
+
+
+def _completion_minutes(variables: Mapping[str, str]) -> int:
+    minutes = _number(variables, "LIFEBOAT_COPY_COMPLETION_MINUTES", 0, least=0, most=MOST_COMPLETION)
+    if minutes % COMPLETION_STEP:
+        raise ConfigError(
+            f"environment variable LIFEBOAT_COPY_COMPLETION_MINUTES is {minutes:g}, expected 0, or "
+            f"{COMPLETION_STEP} to {MOST_COMPLETION} in steps of {COMPLETION_STEP}"
+        )
+    return int(minutes)
 
 
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:

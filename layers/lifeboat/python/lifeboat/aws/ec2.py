@@ -529,13 +529,19 @@ def create_snapshots(instance_id: str, description: str, tags: Tags) -> dict[str
     return {item["VolumeId"]: item["SnapshotId"] for item in answer["Snapshots"]}
 
 
-def copy_snapshot(snapshot_id: str, *, from_region: str, to: CopyDestination, description: str, tags: Tags) -> str:
+def copy_snapshot(
+    snapshot_id: str, *, from_region: str, to: CopyDestination, description: str, tags: Tags, within: int = 0
+) -> str:
     """Begin a copy in another region; its id. CopySnapshot takes no tags along, so all of them are told.
+
+    `within` is how many minutes a time-based copy takes at most; 0 is a copy that takes as long as it takes.
 
     The call has no idempotency token and is never repeated here: look for the copy's tags before calling again. A key
     that may not be used is not refused: the copy ends in error later. Raises AwsError.
     """
     more: Any = {"Encrypted": True, "KmsKeyId": to.kms_key_id} if to.kms_key_id else {}
+    if within:
+        more["CompletionDurationMinutes"] = within
     with translated():
         answer = clients.ec2_writes(to.region).copy_snapshot(
             SourceRegion=from_region,

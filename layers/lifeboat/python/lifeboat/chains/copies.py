@@ -202,6 +202,7 @@ class _Run:
                 stack=self._config.stack,
                 now=clock.now(),
                 copy_existing=self._config.copy_existing,
+                completion_minutes=self._config.copy_completion_minutes,
             )
         )
         for record in decided.opened:
@@ -274,23 +275,35 @@ class _Run:
                 failed.add(call.point_id)
                 self._fail(CopyEndedBadly(records[call.point_id], cause))
 
+    def _ask(self, call: StartCopy) -> str:
+        """Ask EC2 for the copy; its id. One that it does not make in time it makes without a time: late is not never.
+
+        How it refuses a time is not documented; a refusal that has another reason comes again. Raises AwsError.
+        """
+        if call.completion_minutes:
+            try:
+                return self._copy(call, within=call.completion_minutes)
+            except AwsError as problem:
+                if problem.throttled or problem.code == TOO_MANY or not problem.answered:
+                    raise
+        return self._copy(call)
+
+    def _copy(self, call: StartCopy, within: int = 0) -> str:
+        return ec2.copy_snapshot(
+            call.snapshot_id,
+            from_region=self._config.region,
+            to=self._to,
+            description=call.description,
+            tags=call.tags,
+            within=within,
+        )
+
     def _start(self, call: StartCopy) -> str:
         """Begin one copy, once; why it counts as failed, if it does. Raises AwsError and UnderWay."""
 
         def begin() -> dict[str, Any]:
             seen = ec2.copies_in(self._to.region, {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id})
-            copy_id = (
-                seen[0].id
-                if seen
-                else ec2.copy_snapshot(
-                    call.snapshot_id,
-                    from_region=self._config.region,
-                    to=self._to,
-                    description=call.description,
-                    tags=call.tags,
-                )
-            )
-            return {"copy": copy_id, "at": iso(clock.now())}
+            return {"copy": seen[0].id if seen else self._ask(call), "at": iso(clock.now())}
 
         key = f"{self._to.region}/{call.snapshot_id}/{call.attempt}"
         made = once(self._config.table, "copy-begun", key, begin, self._context)

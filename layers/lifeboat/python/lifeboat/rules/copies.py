@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 from lifeboat.model import Condition, CopyDestination, CopyRecord, CopyState, Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import StoryError, iso, read_catalogue, tags_of_copy
@@ -34,6 +35,16 @@ PAUSES = (
 VANISHED_AFTER = timedelta(minutes=1)
 """A copy that EC2 said it has begun is seen by then, or is no more. EC2 shows new things within seconds."""
 
+COMPLETION_STEP = 15
+"""Minutes; a time-based copy is asked for in steps of it, the least one included (API reference of CopySnapshot)."""
+
+MOST_COMPLETION = 2880
+"""Minutes that a time-based copy may take at most."""
+
+MIB_A_MINUTE = 500 * 60
+"""How much of one time-based copy EC2 transfers at most
+(https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)."""
+
 _MARK = "~"
 """What separates the attempt's number from the set id of the recovery point at home."""
 
@@ -53,11 +64,15 @@ class CopyFacts:
     stack: str
     now: datetime
     copy_existing: bool = False
+    completion_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class StartCopy:
-    """Copy one snapshot. `attempt` counts from 1; `set_id` is what the copies of this attempt carry."""
+    """Copy one snapshot. `attempt` counts from 1; `set_id` is what the copies of this attempt carry.
+
+    `completion_minutes` is how long EC2 is to take at most; 0: as long as it takes.
+    """
 
     point_id: str
     snapshot_id: str
@@ -66,6 +81,7 @@ class StartCopy:
     description: str
     tags: Mapping[str, str]
     reason: str
+    completion_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,17 @@ def plan(facts: CopyFacts) -> CopyPlan:
         waiting=tuple(draft.waiting),
         gone=tuple(record for name, record in facts.records.items() if name not in points),
     )
+
+
+def completion_minutes(asked: int, gib: int) -> int:
+    """The minutes to ask for a snapshot of a volume of so many GiB: what is wanted, or the least that EC2 does it in.
+
+    The snapshot may hold less than the volume, and could then be there sooner; EC2 refuses what it cannot do.
+    """
+    if not asked:
+        return 0
+    least = ceil(gib * 1024 / MIB_A_MINUTE / COMPLETION_STEP) * COMPLETION_STEP
+    return min(max(asked, least), MOST_COMPLETION)
 
 
 def after_failure(record: CopyRecord, now: datetime) -> CopyRecord:
@@ -298,4 +325,5 @@ def _call(try_it: _Attempt, member: Member, facts: CopyFacts) -> StartCopy:
         tags=tags_of_copy(member, region=facts.home, set_id=set_id),
         reason=f"{point.id}, taken at {iso(point.taken_at)}, is not in {facts.destination.region} yet"
         + (f": attempt {try_it.number}" if try_it.number > 1 else ""),
+        completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
     )
