@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.control import Control
-from local.session import LocalAws
+from local.session import REGION, LocalAws
 from tests.local.conftest import Machine, launch, new_snapshot, new_volume, refusal, tagged
 
 
@@ -231,6 +231,37 @@ def test_a_snapshot_under_the_managed_key_cannot_be_shared(aws: LocalAws, ec2: A
         SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=["444455556666"]
     )
     assert refusal(share) == "OperationNotPermitted"
+
+
+def test_it_is_the_managed_key_that_forbids_to_share_not_the_default_one(aws: LocalAws, ec2: Any) -> None:
+    own = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    managed = new_snapshot(aws, ec2, new_volume(aws, ec2, Encrypted=True))
+    ec2.modify_ebs_default_kms_key_id(KmsKeyId=own)
+    under_own = new_snapshot(aws, ec2, new_volume(aws, ec2, Encrypted=True))
+    share: Callable[[str], object] = lambda snapshot: ec2.modify_snapshot_attribute(  # noqa: E731
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", UserIds=["444455556666"]
+    )
+    share(under_own)
+    assert refusal(lambda: share(managed)) == "OperationNotPermitted"
+
+
+def test_a_shared_snapshot_is_copied_by_who_sees_it_and_the_copy_outlives_the_share(
+    aws: LocalAws, ec2: Any, volume: str
+) -> None:
+    snapshot = new_snapshot(aws, ec2, volume)
+    vault = aws.client("ec2", account="555566667777")
+    copy: Callable[[], Any] = lambda: vault.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=snapshot)  # noqa: E731
+    assert refusal(copy) == "InvalidSnapshot.NotFound"
+    share = {"SnapshotId": snapshot, "Attribute": "createVolumePermission", "UserIds": ["555566667777"]}
+    ec2.modify_snapshot_attribute(**share, OperationType="add")
+    copied = copy()["SnapshotId"]
+    aws.control.settle()
+    ec2.modify_snapshot_attribute(**share, OperationType="remove")
+    assert refusal(copy) == "InvalidSnapshot.NotFound"
+    ec2.delete_snapshot(SnapshotId=snapshot)
+    [found] = vault.describe_snapshots(SnapshotIds=[copied])["Snapshots"]
+    assert (found["State"], found["OwnerId"]) == ("completed", "555566667777")
+    assert refusal(lambda: ec2.delete_snapshot(SnapshotId=copied)) == "InvalidSnapshot.NotFound"
 
 
 def test_a_seeded_snapshot_is_as_old_as_told(ec2: Any, control: Control) -> None:

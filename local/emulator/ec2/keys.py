@@ -11,13 +11,19 @@ from local.emulator.scope import Scope
 
 NEEDED_TO_CREATE = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext")
 NEEDED_TO_START = ("kms:CreateGrant",)
+NEEDED_TO_READ = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
+"""What an account needs on the key of another account's snapshot to copy it
+(https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html)."""
 
 
 def default_key(region: Region, account: str) -> str:
     """The ARN of the account's default EBS key: the one it chose, or the AWS-managed aws/ebs."""
     chosen = region.default_keys.get(account)
-    if chosen:
-        return chosen
+    return chosen or managed_key(region, account)
+
+
+def managed_key(region: Region, account: str) -> str:
+    """The ARN of aws/ebs, under which nothing can be shared, whichever key is the default."""
     managed = uuid.uuid5(uuid.NAMESPACE_DNS, f"{account}.{region.name}.aws-ebs")
     return f"arn:aws:kms:{region.name}:{account}:key/{managed}"
 
@@ -39,7 +45,7 @@ def arn_of(request: Request, given: str) -> str:
 
 def why_unusable(scope: Scope, region: Region, key_arn: str | None) -> str:
     """Why EBS cannot use a key, in the words of its events; nothing if it can."""
-    if not key_arn or key_arn == default_key(region, scope.account):
+    if not key_arn or key_arn == managed_key(region, scope.account):
         return ""
     account, key_id = key_arn.split(":", 5)[4], key_arn.rsplit("/", 1)[1]
     key = kms._keys.get_scoped(account, key_arn.split(":", 5)[3], key_id)
@@ -51,7 +57,7 @@ def why_unusable(scope: Scope, region: Region, key_arn: str | None) -> str:
 
 def why_forbidden(request: Request, key_arn: str | None, actions: tuple[str, ...]) -> str:
     """Why the caller cannot let EBS use a customer key; nothing if it can."""
-    if not key_arn or key_arn == default_key(request.region, request.account):
+    if not key_arn or key_arn == managed_key(request.region, request.account):
         return ""
     context = {
         "kms:viaservice": f"ec2.{request.region.name}.amazonaws.com",

@@ -363,6 +363,7 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
         keys.why_unusable(request.scope, request.region, key)
         or keys.why_unusable(Scope(request.account, source_region.name), source_region, source.kms_key_id)
         or keys.why_forbidden(request, key, keys.NEEDED_TO_CREATE)
+        or _why_unreadable(request, source)
     ):
         cause = "Given key ID is not accessible"
     origin = (source_region.name, source.snapshot_id)
@@ -384,6 +385,13 @@ def _completion_minutes(request: Request, source: Snapshot) -> int | None:
     if minutes % COMPLETION_STEP or not least <= minutes <= MOST_COMPLETION:
         raise Ec2Error("InvalidParameterValue", f"The completion duration {minutes} is not valid for this snapshot.")
     return int(minutes)
+
+
+def _why_unreadable(request: Request, source: Snapshot) -> str:
+    """Why the caller may not use the key of another account's snapshot; the key's own policy is not judged."""
+    if source.owner == request.account:
+        return ""
+    return keys.why_forbidden(request, source.kms_key_id, keys.NEEDED_TO_READ)
 
 
 class _Copy(Snapshot):
@@ -412,7 +420,7 @@ def modify_snapshot_attribute(request: Request) -> dict[str, Any]:
     added, removed = _permission_changes(request)
     groups = {g for kind, g in added if kind == "group"}
     users = {u for kind, u in added if kind == "user"}
-    managed = keys.default_key(request.region, request.account)
+    managed = keys.managed_key(request.region, request.account)
     if (users or groups) and snapshot.encrypted and (groups or snapshot.kms_key_id == managed):
         raise Ec2Error("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
     snapshot.users -= {u for kind, u in removed if kind == "user"}
