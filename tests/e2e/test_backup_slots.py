@@ -253,6 +253,7 @@ def seed_point(stage: Stage, machine: Machine, slot: datetime) -> str:
 
 def lose_the_table(stage: Stage) -> None:
     """All its items are gone."""
+    stage.control.settle()  # or what is under way would write new ones
     table, dynamodb = stage.outputs["StateTableName"], stage.aws.client("dynamodb")
     for page in dynamodb.get_paginator("scan").paginate(TableName=table):
         for item in page["Items"]:

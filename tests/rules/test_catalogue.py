@@ -107,6 +107,16 @@ def test_a_doubled_call_makes_two_points_never_a_mixed_one():
     ]
 
 
+def test_two_stacks_of_one_slot_make_two_points_each_of_its_stack():
+    other = snapshot(
+        id="snap-2", tags=point_tags(set_id="set-2", stack="other"), started_at=SLOT + timedelta(seconds=3)
+    )
+    assert [(point.id, point.stack) for point in read_catalogue([other, snapshot()]).points] == [
+        (f"rp-20261123T020000Z-{PLATFORM}", "lifeboat"),
+        (f"rp-20261123T020000Z-{PLATFORM}+2", "other"),
+    ]
+
+
 def test_a_copy_whose_volume_id_is_arbitrary_is_read_by_its_only_story():
     assert read_story(snapshot(volume_id="vol-ffffffff")) == volume_story(volume(), attachment())
 
