@@ -322,6 +322,33 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
     assert set(looks[-1]["tag:lifeboat:instance"]) == {never, early}
 
 
+def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sight, monkeypatch):
+    monkeypatch.setattr(chain.ec2, "IDS", 1)
+    instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
+    first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
+    sight.refused.add(never)
+    sight.look(SLOT - DAY - HOUR)
+    sight.take(SLOT - DAY)
+    world.ec2.detach_volume(InstanceId=instance, VolumeId=second)
+    sight.take(SLOT)
+    world.ec2.attach_volume(InstanceId=instance, VolumeId=second, Device="/dev/sdi")
+    sight.refused.add(instance)
+    assert set(sight.look(SLOT + HOUR)) == {instance, never}  # two are looked for slot by slot
+    ages = {item["volume_id"]: item["seconds"] for item in sight.metrics[-1]["ages"]}
+    assert (ages[first], ages[second]) == (3600, 25 * 3600)
+
+
+def test_what_is_being_made_of_an_earlier_time_of_the_same_hour_is_no_excuse(world, sight, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_SCHEDULE", "cron(30 2 * * ? *)")
+    instance = world.launch()
+    sight.look(SLOT - HOUR)
+    sight.invoke({"instance_ids": [instance]}, SLOT + 10 * MINUTE)
+    [snapshot] = world.snapshots()
+    sight.moto(snapshot["SnapshotId"]).status = "pending"
+    sight.refused.add(instance)
+    assert set(sight.look(SLOT + 2 * HOUR)) == {instance}
+
+
 def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world, sight, monkeypatch):
     workers = Fleet(world, monkeypatch)
     instances = {world.launch() for _ in range(3)}
