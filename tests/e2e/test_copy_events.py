@@ -42,7 +42,8 @@ class Regions:
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Regions]:
     with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": COPY_SECONDS}}) as aws:
-        home = Stage(aws, {"CopyToRegions": AWAY, "CopyExisting": "true"})
+        # The same parameters may be given everywhere: a region sends nothing to itself.
+        home = Stage(aws, {"CopyToRegions": AWAY, "CopyExisting": "true", "HomeRegion": REGION})
         yield Regions(home, Stage(aws, {"HomeRegion": REGION}, region=AWAY))
 
 
@@ -59,6 +60,17 @@ def regions(deployed: Regions) -> Iterator[Regions]:
 @pytest.fixture
 def instance() -> str:
     return new_instance()
+
+
+@pytest.mark.parametrize(("region", "rules"), [(REGION, 0), (AWAY, 1)])
+def test_only_where_home_is_elsewhere_a_rule_sends_there(regions, region, rules):
+    events = regions.home.aws.client("events", region)
+    targets = [
+        target["Arn"]
+        for rule in events.list_rules()["Rules"]
+        for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    ]
+    assert len([arn for arn in targets if arn.startswith(f"arn:aws:events:{REGION}:")]) == rules
 
 
 def test_events_alone_bring_a_backlog_over_under_the_cap_none_lost_none_doubled(regions, instance):
