@@ -14,14 +14,17 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "layers" / "lifeboat" / "python"
@@ -29,18 +32,27 @@ for place in (str(ROOT), str(LAYER)):
     if place not in sys.path:  # run as a program, not by pytest
         sys.path.insert(0, place)
 
+from lifeboat.model import VolumeStory  # noqa: E402
+from lifeboat.rules.catalogue import iso, write_tags  # noqa: E402
+from lifeboat.rules.slots import recovery_point_id  # noqa: E402
+
 INSTANCES = 10_000
 PAGE = 1_000
 MAX_MEGABYTES = 256
-"""`MemorySize` of the function in template.yaml."""
+"""What an invocation may use. With Fleet=true the function has twice that, for the processor time it brings."""
+MEMORY_SIZE = 512
+"""`MemorySize` of the function in template.yaml with Fleet=true."""
+MEGABYTES_OF_A_PROCESSOR = 1_769
+"""Lambda gives processor time in proportion to MemorySize: one whole processor at so many MB
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 MAX_SECONDS = 60
 """`Timeout` of the function in template.yaml with Fleet=true."""
 
 ACCOUNT = "111122223333"
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
-SLOT = "2026-11-23T02:00:00Z"
+SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 EVENTS: dict[str, dict[str, Any]] = {
-    "slot": {"scheduled_time": SLOT},
+    "slot": {"scheduled_time": "2026-11-23T02:00:00Z"},
     "catch-up, first": {"catch_up": True},
     "catch-up, all missed": {"catch_up": True},
     "catch-up, all there": {"catch_up": True},
@@ -51,13 +63,17 @@ KNOWN = ("catch-up, all missed", "catch-up, all there")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one invocation took. `peak_mb` is the peak of the process, Python and boto3 included."""
+    """What one invocation took. `peak_mb` is the peak of the process, Python and boto3 included.
+
+    `lambda_seconds` is how long it would take with Lambda's part of a processor as fast as this machine's.
+    """
 
     mode: str
     instances: int
     peak_mb: float
     seconds: float
     processor_seconds: float
+    lambda_seconds: float
     calls: int
     handed_out: int
 
@@ -70,9 +86,9 @@ def _group(number: int) -> str:
     return f"<item><groupId>sg-{number:017x}</groupId><groupName>platform-{number % 7}</groupName></item>"
 
 
-def _disk(number: int, device: str) -> str:
+def _disk(volume: str, device: str) -> str:
     return (
-        f"<item><deviceName>{device}</deviceName><ebs><volumeId>vol-{number:017x}</volumeId><status>attached</status>"
+        f"<item><deviceName>{device}</deviceName><ebs><volumeId>{volume}</volumeId><status>attached</status>"
         "<attachTime>2026-01-01T00:00:00.000Z</attachTime><deleteOnTermination>false</deleteOnTermination></ebs></item>"
     )
 
@@ -95,7 +111,7 @@ def instance_item(number: int) -> str:
     """An instance as EC2 lists it, some 5 kB."""
     groups = "".join(_group(number + more) for more in range(3))
     tags = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in TAGS.items())
-    disks = "".join(_disk(4 * number + at, f"/dev/sd{letter}") for at, letter in enumerate("afgh"))
+    disks = _disk(f"vol-f{number:016x}", "/dev/sda") + _disk(f"vol-{number:017x}", "/dev/sdh")
     address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     name = f"ip-{address.replace('.', '-')}.eu-west-1.compute.internal"
     network = (
@@ -130,23 +146,56 @@ def instance_item(number: int) -> str:
     )
 
 
-def snapshot_item(number: int) -> str:
-    """A snapshot of the slot, with the tags that this is about."""
-    tags = {
-        "lifeboat:recovery-point": f"rp-20261123T020000Z-{_id(number)}",
-        "lifeboat:instance": _id(number),
-        "lifeboat:slot": SLOT,
-        **{
-            f"lifeboat:volume/vol-{4 * number + at:017x}": "device=/dev/sdh&amp;type=gp3&amp;size=500"
-            for at in range(8)
-        },
-    }
-    listed = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in tags.items())
-    return (
-        f"<item><snapshotId>snap-{number:017x}</snapshotId><volumeId>vol-{number:017x}</volumeId><status>pending"
-        f"</status><startTime>{SLOT}</startTime><progress>0%</progress><ownerId>{ACCOUNT}</ownerId><volumeSize>500"
-        f"</volumeSize><description/><encrypted>true</encrypted><tagSet>{listed}</tagSet></item>"
+@cache
+def _tags_form() -> Mapping[str, str]:
+    """The tags of a recovery point as a backup writes them, with number and slot open."""
+    number = 11_111_111_111_111_111
+    story = VolumeStory(
+        volume_id=f"vol-{number:017}",
+        chain=f"vol-{number:017}",
+        device="/dev/sdh",
+        type="gp3",
+        size=500,
+        encrypted=True,
+        delete_on_termination=False,
+        iops=4000,
+        throughput=250,
+        kms_key_id=f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555",
+        tags={"Name": "PlatformDataVolume", "Owner": "forensics", "CostCenter": "4711"},
     )
+    at = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+    written = write_tags(
+        recovery_point_id=recovery_point_id(at, f"i-{number:017}"),
+        set_id="00000000-0000-0000-0000-000000000000",
+        stack="lifeboat",
+        slot=at,
+        instance_id=f"i-{number:017}",
+        instance_name="platform",
+        zone="eu-west-1a",
+        ami_id="ami-0123456789abcdef0",
+        ami_owner="055430919509",
+        stories=[story],
+    )
+    opened = {f"{number:017}": "{number}", iso(at): "{slot}", f"{at:%Y%m%dT%H%M%SZ}": "{compact}"}
+
+    def form(text: str) -> str:
+        for word, name in opened.items():
+            text = text.replace(word, name)
+        return escape(text)
+
+    return {form(key): form(value) for key, value in written.items()}
+
+
+def snapshot_item(number: int, slot: datetime) -> str:
+    """A good recovery point of an instance's one data volume."""
+    told = {"number": f"{number:017x}", "slot": iso(slot), "compact": f"{slot:%Y%m%dT%H%M%SZ}"}
+    listed = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in _tags_form().items())
+    return (
+        "<item><snapshotId>snap-{number}</snapshotId><volumeId>vol-{number}</volumeId><status>completed</status>"
+        "<startTime>{slot}</startTime><completionTime>{slot}</completionTime><progress>100%</progress><ownerId>"
+        f"{ACCOUNT}</ownerId><volumeSize>500</volumeSize><description>lifeboat</description><encrypted>true</encrypted>"
+        f"<storageTier>standard</storageTier><tagSet>{listed}</tagSet></item>"
+    ).format(**told)
 
 
 class _Services(BaseHTTPRequestHandler):
@@ -164,7 +213,7 @@ class _Services(BaseHTTPRequestHandler):
         else:
             parameters = parse_qs(asked)
             action = parameters["Action"][0]
-            listed = self._listed(action, int(parameters.get("NextToken", ["0"])[0]))
+            listed = self._listed(action, parameters)
             self._send(f'<{action}Response xmlns="{NAMESPACE}">{listed}</{action}Response>', "text/xml")
 
     def _send(self, text: str, kind: str) -> None:
@@ -174,11 +223,19 @@ class _Services(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    def _listed(self, action: str, first: int) -> str:
-        what, item, total = {
-            "DescribeInstances": ("reservationSet", instance_item, self.total),
-            "DescribeSnapshots": ("snapshotSet", snapshot_item, self.total if self.mode.endswith("there") else 0),
-        }.get(action, ("none", instance_item, 0))
+    def _listed(self, action: str, asked: Mapping[str, list[str]]) -> str:
+        first = int(asked.get("NextToken", ["0"])[0])
+        if action == "Publish":
+            return "<PublishResult><MessageId>1</MessageId></PublishResult>"
+        if action == "DescribeSnapshots":
+            slots = [value[0] for value in asked.values() if re.match(r"\d{4}-\d\d-\d\dT", value[0])]
+            there = self.mode.endswith("there") and bool(slots)
+            slot = datetime.fromisoformat(f"{max(slots)[:13]}:00:00Z") if there else SLOT
+            return self._page("snapshotSet", partial(snapshot_item, slot=slot), first, self.total if there else 0)
+        return self._page("reservationSet", instance_item, first, self.total if action == "DescribeInstances" else 0)
+
+    @staticmethod
+    def _page(what: str, item: Callable[[int], str], first: int, total: int) -> str:
         last = min(total, first + PAGE)
         more = f"<nextToken>{last}</nextToken>" if last < total else ""
         return f"<{what}>{''.join(map(item, range(first, last)))}</{what}>{more}"
@@ -222,7 +279,7 @@ def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
             "LIFEBOAT_TABLE": "table",
             "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
             "LIFEBOAT_WORK_QUEUE": f"{url}/{ACCOUNT}/work",
-            "LIFEBOAT_SCHEDULE": "cron(0 * * * ? *)",
+            "LIFEBOAT_SCHEDULE": "cron(0 0 * * ? *)",
             "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "1",
             "POWERTOOLS_SERVICE_NAME": "lifeboat",
             "POWERTOOLS_LOG_LEVEL": "INFO",
@@ -236,13 +293,14 @@ def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
 class _Context:
     """What Lambda tells the function."""
 
+    began: float = field(default_factory=perf_counter)
     function_name: str = "take"
     memory_limit_in_mb: int = MAX_MEGABYTES
     invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:take"
     aws_request_id: str = "1"
 
     def get_remaining_time_in_millis(self) -> int:
-        return 1000 * MAX_SECONDS
+        return int(1000 * (MAX_SECONDS - (perf_counter() - self.began)))
 
 
 def _peak_mb() -> float:
@@ -271,7 +329,14 @@ def _invoke(mode: str, instances: int) -> Figure:
     answer = handler(EVENTS[mode], context)
     took, processor = perf_counter() - begin, process_time() - begin_processor
     return Figure(
-        mode, instances, round(_peak_mb(), 1), round(took, 2), round(processor, 2), calls, answer.get("instances", 0)
+        mode=mode,
+        instances=instances,
+        peak_mb=round(_peak_mb(), 1),
+        seconds=round(took, 2),
+        processor_seconds=round(processor, 2),
+        lambda_seconds=round(took - processor + processor * MEGABYTES_OF_A_PROCESSOR / MEMORY_SIZE, 1),
+        calls=calls,
+        handed_out=answer.get("instances", 0),
     )
 
 
@@ -281,7 +346,7 @@ def problems_of(figure: Figure) -> list[str]:
     handed_out = figure.instances if figure.mode in ("slot", "catch-up, all missed") else 0
     bars = [
         (figure.peak_mb >= MAX_MEGABYTES, f"{figure.peak_mb:.0f} MB, expected under {MAX_MEGABYTES} MB"),
-        (figure.seconds >= MAX_SECONDS, f"{figure.seconds:.0f} s, expected under {MAX_SECONDS} s"),
+        (figure.lambda_seconds >= MAX_SECONDS, f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s"),
         (figure.handed_out != handed_out, f"{figure.handed_out} handed out, expected {handed_out}"),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]
@@ -289,14 +354,14 @@ def problems_of(figure: Figure) -> list[str]:
 
 def run() -> dict[str, Any]:
     """Measure every invocation, print the table, return the figures."""
-    print("invocation            instances  peak MB  seconds  processor s  calls  handed out")
+    print("invocation            instances  peak MB  seconds  processor s  s in Lambda  calls  handed out")
     figures = []
     for mode in EVENTS:
         figure = measure_alone(mode)
         figures.append(figure)
         print(
             f"{mode:21} {figure.instances:9,} {figure.peak_mb:8.1f} {figure.seconds:8.2f} "
-            f"{figure.processor_seconds:12.2f} {figure.calls:6,} {figure.handed_out:11,}",
+            f"{figure.processor_seconds:12.2f} {figure.lambda_seconds:12.1f} {figure.calls:6,} {figure.handed_out:11,}",
             flush=True,
         )
     problems = [problem for figure in figures for problem in problems_of(figure)]

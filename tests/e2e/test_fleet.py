@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench import fleet as bench
+from bench import fleet_memory
 from lifeboat.rules import fleet
 from tests.e2e.stage import Stage, events_of, staged, tags_of
 
@@ -103,3 +104,14 @@ def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage) -> None:
         stage.control.settle(60)
     assert saved(stage) == Counter(item.instance_id for item in machines)
     assert events_of(stage.news()) == ["BackupStarted"]
+
+
+def test_ten_thousand_instances_are_handed_out_within_the_functions_memory_and_time() -> None:
+    figure = fleet_memory.measure_alone("slot")
+    assert fleet_memory.problems_of(figure) == []
+    assert figure.handed_out == 10_000
+
+
+@pytest.mark.parametrize(("instances", "share"), [(1_000, 100), (1_000, 50), (10_000, 100)])
+def test_a_run_takes_what_the_buckets_allow(instances: int, share: int) -> None:
+    assert bench.problems_of(bench.simulate(instances, share)) == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from bench.fleet_memory import MEMORY_SIZE
 from lifeboat.model import ImageEvidence
 from lifeboat.rules import ami, fleet
 from tools.docs_template import function_statements, read_template
@@ -203,6 +204,7 @@ def test_the_work_queue_of_a_fleet_is_there_only_if_asked_for():
 
 def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
     queue = RESOURCES["SnapshotWork"]["Properties"]
+    assert FUNCTIONS["TakeSnapshotsFunction"]["MemorySize"] == {"Fn::If": ["HasFleet", MEMORY_SIZE, 256]}
     with_fleet = {"Fn::If": ["HasFleet", 60, 300]}
     assert FUNCTIONS["TakeSnapshotsFunction"]["Timeout"] == with_fleet
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout
