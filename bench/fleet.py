@@ -302,7 +302,7 @@ class Simulation:
                 "monotonic": lambda: self.time.now,
                 "wait": self.time.wait,
             },
-            backups: {"open_backup": self.note},
+            backups: {"open_backup": self.note, "close_backup": self.note},
             queue: {"send": self.send, "hold_back": self.hold_back},
             runs: {"open_run": self.open_run, "report": self.report, "results_of": lambda *_: self.results},
             topic: {"publish": self.publish},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from lifeboat.aws import clients, ec2, topic
+from lifeboat.aws import backups, clients, clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains.backup import BackupIncomplete
 
@@ -90,6 +92,32 @@ def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
     retried = world.invoke("take_snapshots", SLOT)
     assert [item["instance_id"] for item in retried["begun"]] == [sorted(instances)[1]]
     assert len(world.snapshots()) == 5
+
+
+def test_a_refused_backup_is_not_being_made_and_its_failure_is_told_once(world, monkeypatch):
+    world.launch()
+    refuse(monkeypatch, "UnauthorizedOperation")
+    with pytest.raises(BackupIncomplete):
+        world.invoke("take_snapshots", SLOT)
+    assert backups.open_backups("lifeboat-state") == {}
+    later = clock.now() + timedelta(minutes=20)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    world.invoke("confirm_snapshots", {"sweep": True})
+    assert [message["event"] for message in world.news()] == ["BackupFailed"]
+
+
+def test_a_backup_without_an_answer_stays_open_whatever_comes_after(world, monkeypatch):
+    instance = world.launch()
+    point = f"rp-20261123T020000Z-{instance}"
+    for code, answered in (("ReadTimeoutError", False), ("UnauthorizedOperation", True)):
+
+        def call(*_asked, told=code, was_answered=answered):
+            raise AwsError(told, "as told", answered=was_answered)
+
+        monkeypatch.setattr(ec2, "create_snapshots", call)
+        with pytest.raises(BackupIncomplete):
+            world.invoke("take_snapshots", SLOT)
+        assert set(backups.open_backups("lifeboat-state")) == {point}
 
 
 def test_an_instance_without_data_is_told_and_not_retried(world):

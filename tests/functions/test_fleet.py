@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -323,6 +324,77 @@ def test_by_hand_a_fleet_is_handed_out_whenever_it_is_asked_for(world, workers):
 def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, workers, records, said):
     with pytest.raises(BadRequest, match=re.escape(said)):
         world.invoke("take_snapshots", {"Records": records})
+
+
+# --- the catch-up of a fleet
+
+
+@pytest.fixture
+def hands(monkeypatch):
+    """The clock's hands: `hands[0]` is the present. The catch-up waits for ten minutes."""
+    monkeypatch.setenv("LIFEBOAT_CATCH_UP_GRACE_MINUTES", "10")
+    door.forget()
+    made = [datetime(2026, 11, 23, 1, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: made[0])
+    return made
+
+
+def catch_up(world, hands, minutes):
+    """The look so many minutes after the slot."""
+    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC) + timedelta(minutes=minutes)
+    return world.invoke("take_snapshots", {"catch_up": True})
+
+
+def test_a_missed_slot_of_a_fleet_is_handed_out_late(world, workers, hands):
+    for _ in range(COUNT):
+        world.launch()
+    catch_up(world, hands, -30)
+    answer = catch_up(world, hands, 45)
+    assert answer["instances"] == COUNT
+    workers.work()
+    late = [tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:late"]
+    assert late == ["true"] * COUNT
+    [started] = world.news()
+    assert started["summary"].startswith("The missed backup of 2026-11-23T02:00:00Z has begun, late, for 6 of 6")
+
+
+def test_the_catch_up_keeps_off_a_slot_whose_run_is_under_way(world, workers, hands):
+    for _ in range(COUNT):
+        world.launch()
+    catch_up(world, hands, -30)
+    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
+    run = world.invoke("take_snapshots", SLOT)["run"]
+    assert catch_up(world, hands, 20) == {"caught_up": [], "under_way": run, "overdue": []}
+    assert workers.work() == fleet.WORKERS
+    assert catch_up(world, hands, 35) == {"caught_up": [], "overdue": []}
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
+
+
+def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_late(world, workers, hands):
+    for _ in range(COUNT):
+        world.launch()
+    catch_up(world, hands, -30)
+    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
+    run = world.invoke("take_snapshots", SLOT)["run"]
+    records = list(workers.messages())
+    workers.deliver(records[0])  # and the others are never worked on
+    done = len(world.snapshots())
+    for record in records[1:]:
+        workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
+    assert catch_up(world, hands, 20)["under_way"] == run
+    assert told(world) == []
+
+    answer = catch_up(world, hands, 45)
+
+    [incomplete] = world.news()
+    assert incomplete["event"] == "BackupIncomplete"
+    assert incomplete["details"]["unheard_portions"] == fleet.WORKERS - 1
+    assert incomplete["details"]["begun"] == done
+    assert answer["instances"] == COUNT - done
+    workers.work()
+    assert len(world.snapshots()) == COUNT
+    assert told(world) == ["BackupStarted"]
 
 
 # --- without the queue

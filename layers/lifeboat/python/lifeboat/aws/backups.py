@@ -18,12 +18,14 @@ LOOKED_AT = 25
 """Open backups in a page when one undecided is looked for: mostly the first is it, and thousands need no reading."""
 
 
-def open_backup(table: str, recovery_point_id: str, begun_at: datetime) -> None:
-    """Note that a recovery point is being made. Doing so again changes nothing but the time."""
-    clients.dynamodb().put_item(
+def open_backup(table: str, recovery_point_id: str, begun_at: datetime) -> bool:
+    """Note that a recovery point is being made; whether it was not open yet. Doing so again changes but the time."""
+    answer = clients.dynamodb().put_item(
         TableName=table,
         Item={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}, "begun_at": {"S": begun_at.isoformat()}},
+        ReturnValues="ALL_OLD",
     )
+    return not answer.get("Attributes")
 
 
 def open_backups(table: str) -> dict[str, datetime]:

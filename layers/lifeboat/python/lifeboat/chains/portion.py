@@ -147,9 +147,7 @@ class Taking:
         def create() -> dict[str, Any]:
             nonlocal asked
             asked = True
-            backups.open_backup(self.config.table, plan.recovery_point_id, clock.now())
-            make = self.calls.make
-            return {"snapshots": make(lambda: ec2.create_snapshots(plan.instance_id, plan.description, plan.tags))}
+            return {"snapshots": self._create(plan)}
 
         self.calls.wait()
         try:
@@ -167,6 +165,20 @@ class Taking:
                 self.taken.begun.append({**_planned(plan), "snapshots": dict(made["snapshots"])})
             else:  # done before, though EC2 does not show it: not yet, or somebody has deleted it since
                 self.taken.already.append(_there(plan))
+
+    def _create(self, plan: selection.CreateRecoveryPoint) -> dict[str, str]:
+        """Ask EC2, while it is noted that the recovery point is being made: for good, unless EC2 makes none.
+
+        Raises AwsError and OutOfTime.
+        """
+        new = backups.open_backup(self.config.table, plan.recovery_point_id, clock.now())
+        try:
+            return self.calls.make(lambda: ec2.create_snapshots(plan.instance_id, plan.description, plan.tags))
+        except (AwsError, OutOfTime) as problem:
+            # An earlier attempt that opened it may have had no answer; then there may be one all the same.
+            if new and (isinstance(problem, OutOfTime) or problem.answered):
+                backups.close_backup(self.config.table, plan.recovery_point_id)
+            raise
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
