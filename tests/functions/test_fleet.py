@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
+from bench import _in_process
 from functions.take_snapshots import app
 from lifeboat import door
 from lifeboat.aws import clients, clock, ec2
@@ -410,3 +411,21 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2
     assert told(world) == ["BackupStarted"]
+
+
+# --- the bench's run in one process
+
+
+@pytest.mark.parametrize(("with_queue", "invocations"), [(False, 1), (True, 5)])
+def test_the_bench_runs_a_whole_backup_in_one_process(world, monkeypatch, with_queue, invocations):
+    for name in ("LIFEBOAT_TABLE", "LIFEBOAT_TOPIC", "LIFEBOAT_WORK_QUEUE", "POWERTOOLS_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")  # so that they are put back
+    _in_process.prepare(fleet=with_queue)
+    door.forget()
+    monkeypatch.setattr(fleet, "DIRECT", 2)
+    for _ in range(COUNT):
+        world.launch()
+    assert len(_in_process.back_up("2026-11-23T02:00:00Z")) == invocations
+    assert len(world.snapshots()) == COUNT
+    _in_process.back_up("2026-11-23T02:00:00Z")
+    assert len(world.snapshots()) == COUNT
