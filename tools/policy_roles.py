@@ -20,6 +20,14 @@ STACK = "lifeboat"
 TRUSTED = "444455556666"
 """An account whose shared snapshots this stack is deployed to trust."""
 
+VAULT = "777788889999"
+"""The account that this stack is deployed to share with."""
+
+SOURCE = "222233334444"
+"""An account that this stack is deployed to be the vault of."""
+
+READER = f"arn:aws:iam::{SOURCE}:role/lifeboat-VaultReaderRole"
+
 AWAY = "eu-central-1"
 """A region that this stack is deployed to copy to."""
 
@@ -36,6 +44,9 @@ REFERENCES: Mapping[str, Any] = {
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
     "HomeRegion": AWAY,
+    "VaultAccount": VAULT,
+    "VaultSourceAccounts": [SOURCE],
+    "VaultReaderRoleArns": [READER],
 }
 
 type Statement = dict[str, Any]

@@ -129,3 +129,33 @@ def test_locks_are_read_and_off_by_themselves():
 def test_a_lock_that_ec2_would_not_take_is_refused(name, value):
     with pytest.raises(ConfigError, match=f"^environment variable {name} is '{value}', expected"):
         load({**REQUIRED, name: value})
+
+
+VAULT = {
+    "LIFEBOAT_VAULT_SOURCE_ACCOUNTS": "222233334444,333344445555",
+    "LIFEBOAT_VAULT_READER_ROLES": "arn:aws:iam::222233334444:role/r,arn:aws:iam::333344445555:role/path/r",
+    "LIFEBOAT_VAULT_KMS_KEY": "arn:aws:kms:eu-west-1:111122223333:key/1",
+}
+
+
+def test_a_vault_has_a_reader_for_each_source():
+    config = load({**REQUIRED, **VAULT, "LIFEBOAT_VAULT_ACCOUNT": "777788889999"})
+    assert [(source.account, source.reader[-1]) for source in config.vault_sources] == [
+        ("222233334444", "r"),
+        ("333344445555", "r"),
+    ]
+    assert (config.vault_account, config.vault_key) == ("777788889999", VAULT["LIFEBOAT_VAULT_KMS_KEY"])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"LIFEBOAT_VAULT_READER_ROLES": "arn:aws:iam::333344445555:role/r"}, "LIFEBOAT_VAULT_READER_ROLES"),
+        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": "333344445555,222233334444"}, "LIFEBOAT_VAULT_READER_ROLES"),
+        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": ""}, "of no account"),
+        ({"LIFEBOAT_VAULT_KMS_KEY": ""}, "LIFEBOAT_VAULT_KMS_KEY is '', expected a key's ARN"),
+    ],
+)
+def test_a_vault_that_makes_no_sense_is_refused(change, named):
+    with pytest.raises(ConfigError, match=named):
+        load({**REQUIRED, **VAULT, **change})

@@ -199,6 +199,23 @@ def messages() -> dict[str, news.News]:
             snapshot_ids=("snap-0ccccccccccccccc1",),
             next_attempt=_after(5),
         ),
+        news.sharing_failed(
+            stack=STACK,
+            at=AT,
+            point=point(),
+            account=VENDOR,
+            reason="ModifySnapshotAttribute of snap-0aaaaaaaaaaaaaa01: OperationNotPermitted: Encrypted snapshots with "
+            "EBS default key cannot be shared",
+            snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
+        ),
+        news.story_missing(
+            stack=STACK,
+            at=AT,
+            source=ACCOUNT,
+            reason="a chain is 'x', expected what EC2 or Lifeboat makes",
+            recovery_point_ids=(point().id,),
+            snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
+        ),
         news.backup_failed(
             stack=STACK,
             at=AT,

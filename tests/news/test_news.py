@@ -87,6 +87,7 @@ class TestShape:
             "RestoreFailed",
             "AmiOwnerUntrusted",
             "CopyFailed",
+            "SharingFailed",
         }
 
     def test_every_event_has_a_builder_that_says_when(self):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.policy_roles import ACCOUNT, AWAY, REFERENCES, REGION, STACK, TRUSTED, Asked
+from tools.policy_roles import ACCOUNT, AWAY, READER, REFERENCES, REGION, SOURCE, STACK, TRUSTED, VAULT, Asked
 
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
@@ -28,7 +28,7 @@ FUNCTIONS = (
     "CopySnapshots",
 )
 
-ROLES = ("CopyEnded",)
+ROLES = ("CopyEnded", "VaultReader")
 """Roles of the template's own, which no function has."""
 
 type Context = Mapping[str, Any]
@@ -112,6 +112,14 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
         "a lifecycle manager's snapshot": (ec2_arn("snapshot"), OURS | DLM_MANAGED),
         "a stranger's snapshot": (ec2_arn("snapshot"), {"ec2:owner": FOREIGN}),
         "a trusted owner's snapshot": (ec2_arn("snapshot"), {"ec2:owner": TRUSTED}),
+        "a source's snapshot": (ec2_arn("snapshot"), {"ec2:owner": SOURCE}),
+        "a source's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": SOURCE}),
+        "a kept copy": (ec2_arn("snapshot"), OUR_POINT | tags("resource", source_account=SOURCE)),
+        "a kept copy elsewhere": (
+            ec2_arn("snapshot", region="us-east-1"),
+            OUR_POINT | tags("resource", source_account=SOURCE),
+        ),
+        "another stack's kept copy": (ec2_arn("snapshot"), OURS | tags("resource", stack="o", source_account=SOURCE)),
         "a trusted owner's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": TRUSTED}),
     },
     "image": {
@@ -240,6 +248,8 @@ def questions() -> Iterator[Question]:
                 yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
     yield from _made()
     yield from _locks()
+    yield from _shares()
+    yield from _vault()
     yield from _looks()
     yield from _keys()
     yield from _stores()
@@ -291,6 +301,49 @@ def _copied() -> Iterator[Question]:
             yield Question(f"{name}, of a volume", "ec2:CopySnapshot", ec2_arn("volume", region=region, name="*"), at)
             made = {**at, "ec2:createaction": "CopySnapshot"}
             yield Question(name, "ec2:CreateTags", ec2_arn("snapshot", region=region, name="*"), made)
+
+
+def _shares() -> Iterator[Question]:
+    for name, (arn, context) in RESOURCES["snapshot"].items():
+        for way, about in {
+            "with the vault": {"ec2:add/userid": VAULT},
+            "with a stranger": {"ec2:add/userid": FOREIGN},
+            "with the vault and a stranger": {"ec2:add/userid": [VAULT, FOREIGN]},
+            "with the vault and all": {"ec2:add/userid": VAULT, "ec2:add/group": "all"},
+            "with all": {"ec2:add/group": "all"},
+            "no longer with the vault": {"ec2:remove/userid": VAULT},
+            "with the vault instead of others": {"ec2:add/userid": VAULT, "ec2:remove/userid": FOREIGN},
+            "with the vault instead of all": {"ec2:add/userid": VAULT, "ec2:remove/group": "all"},
+        }.items():
+            yield Question(f"{name} {way}", "ec2:ResetSnapshotAttribute", arn, {**context, **about})
+            yield Question(f"{name} {way}", "ec2:ModifySnapshotAttribute", arn, {**context, **about})
+
+
+def _vault() -> Iterator[Question]:
+    for tagging, context in {
+        "with our stack's tag and a source's": keyed(stack=STACK, source_account=SOURCE),
+        "with our stack's tag and a stranger's": keyed(stack=STACK, source_account=FOREIGN),
+        "with another stack's tag and a source's": keyed(stack="other", source_account=SOURCE),
+    }.items():
+        for where, region in (("here", REGION), ("elsewhere", "us-east-1")):
+            arn = ec2_arn("snapshot", region=region, name="*")
+            yield Question(f"a new copy {where} {tagging}", "ec2:CopySnapshot", arn, context)
+            yield Question(f"a new copy {where} {tagging}", "ec2:ImportSnapshot", arn, context)
+    source_key = KEY.replace(ACCOUNT, SOURCE)
+    resource = {"kms:grantisforawsresource": "true"}
+    for action in (*KMS_USES, *COPY_KMS_USES, "CreateGrant"):
+        yield Question("through EC2 with a source's key", f"kms:{action}", source_key, THROUGH_EC2 | resource)
+        for name, key in {
+            "a source's key elsewhere": source_key.replace(REGION, "us-east-1"),
+            "a stranger's key": KEY.replace(ACCOUNT, FOREIGN),
+        }.items():
+            yield Question(f"through EC2 with {name}", f"kms:{action}", key, THROUGH_EC2 | resource)
+        yield Question("with a source's key by itself", f"kms:{action}", source_key, resource)
+    yield Question("through EC2 with a source's key for anybody", "kms:CreateGrant", source_key, THROUGH_EC2)
+    yield Question("of a source's reader", "sts:AssumeRole", READER)
+    yield Question("of a source's reader", "sts:TagSession", READER)
+    yield Question("of a source's other role", "sts:AssumeRole", READER + "2")
+    yield Question("of a stranger's reader", "sts:AssumeRole", READER.replace(SOURCE, FOREIGN))
 
 
 def _looks() -> Iterator[Question]:
@@ -371,9 +424,12 @@ def _each(actions: tuple[str, ...], *names: str) -> set[str]:
     return {f"ec2:{action} {name}" for action in actions for name in names}
 
 
+ANYBODYS = ("source's", "stranger's")
+
 _MAKE_VOLUMES = {
     "ec2:CreateVolume a new volume with a restore's tag",
     *(f"ec2:CreateVolume {name}" for name in RESOURCES["snapshot"] if "recovery point" in name and "else" not in name),
+    "ec2:CreateVolume a kept copy",
     "ec2:CreateVolume a trusted owner's snapshot",
     *(
         f"ec2:CreateTags {tagging}, at CreateVolume, of a new volume"
@@ -381,6 +437,8 @@ _MAKE_VOLUMES = {
     ),
     *(f"kms:{action} through EC2" for action in KMS_USES),
     "kms:CreateGrant through EC2 for a volume",
+    # A restore of what a trusted owner shares: the key may be anybody's, and its policy decides.
+    *(f"kms:{action} through EC2 with a {whose} key" for action in (*KMS_USES, "CreateGrant") for whose in ANYBODYS),
 }
 _SWAP = ("AttachVolume", "DetachVolume")
 _DISPLACED = "the tags of a displaced volume"
@@ -406,7 +464,7 @@ MAY: Mapping[str, set[str]] = {
         *(
             f"ec2:LockSnapshot for {days} days on {name}"
             for days in (1, 7)  # LockDays is 7
-            for name in ("a recovery point", "a held recovery point", "a shared recovery point")
+            for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
         ),
         *_STATE,
         *_TELL,
@@ -415,6 +473,7 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeLockedSnapshots"),
         *_here("DescribeImages"),
         "ec2:DeleteSnapshot a recovery point",
+        "ec2:DeleteSnapshot a kept copy",
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
         "dynamodb:Query of the table's open backups",
         *_TELL,
@@ -428,6 +487,17 @@ MAY: Mapping[str, set[str]] = {
             for name, (_, context) in RESOURCES["snapshot"].items()
             if context["ec2:owner"] == ACCOUNT and "elsewhere" not in name
         ),
+        *(
+            f"ec2:ModifySnapshotAttribute {name} with the vault"
+            for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
+        ),
+        "sts:AssumeRole of a source's reader",
+        "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
+        "ec2:CopySnapshot a source's snapshot",
+        *(f"kms:{action} through EC2 with a source's key" for action in ("Decrypt", "DescribeKey", "ReEncryptFrom")),
+        "kms:CreateGrant through EC2 with a source's key",
+        *_here("DescribeLockedSnapshots"),
+        *(f"ec2:LockSnapshot for {days} days on a kept copy" for days in (1, 7)),
         "ec2:CreateTags our stack's tag, at CopySnapshot, of a new snapshot",
         "ec2:CreateTags a new copy in a destination with our stack's tag and this region's",
         "ec2:CreateTags a new copy in a destination with our stack's tag and another region's",
@@ -439,6 +509,7 @@ MAY: Mapping[str, set[str]] = {
         *_STATE,
         *_TELL,
     },
+    "VaultReader": {*_here("DescribeSnapshots")},
     "CopyEnded": {"events:PutEvents on the default bus at home"},
     "RestoreVolume": {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),

@@ -13,7 +13,7 @@ from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
 from tests.e2e.stage import CONSENT, DELAYS, SETTINGS, Stage
 from tests.security.battery import FUNCTIONS, differences
-from tools.policy_roles import AWAY, TRUSTED, Asked
+from tools.policy_roles import AWAY, READER, SOURCE, TRUSTED, VAULT, Asked
 
 PARAMETERS = {
     "LockMode": "governance",
@@ -22,6 +22,9 @@ PARAMETERS = {
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
+    "VaultAccount": VAULT,
+    "VaultSourceAccounts": SOURCE,
+    "VaultReaderRoleArns": READER,
 }
 
 THIEF = "thief"
@@ -32,7 +35,7 @@ THIEF = "thief"
 def stage():
     with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
         key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
-        yield Stage(aws, {**PARAMETERS, "KmsKeyArn": key})
+        yield Stage(aws, {**PARAMETERS, "KmsKeyArn": key, "VaultKmsKeyArn": key})
 
 
 def role_of(stage, function):

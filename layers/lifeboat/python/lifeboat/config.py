@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from lifeboat.model import CopyDestination, Selector
+from lifeboat.model import CopyDestination, Selector, VaultSource
 from lifeboat.rules.copies import COMPLETION_STEP, MOST_COMPLETION
 from lifeboat.rules.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
 
@@ -59,6 +59,9 @@ class Config:
     copy_to: tuple[CopyDestination, ...] = ()
     copy_existing: bool = False
     copy_completion_minutes: int = 0
+    vault_account: str = ""
+    vault_sources: tuple[VaultSource, ...] = ()
+    vault_key: str = ""
 
     @property
     def account(self) -> str:
@@ -103,6 +106,9 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         deadlines=_deadlines(variables),
         copy_to=_copy_destinations(variables),
         copy_existing=variables.get("LIFEBOAT_COPY_EXISTING", "false") == "true",
+        vault_account=variables.get("LIFEBOAT_VAULT_ACCOUNT", ""),
+        vault_sources=_vault_sources(variables),
+        vault_key=variables.get("LIFEBOAT_VAULT_KMS_KEY", ""),
         copy_completion_minutes=_completion_minutes(variables),
     )
 
@@ -144,6 +150,26 @@ def _completion_minutes(variables: Mapping[str, str]) -> int:
             f"{COMPLETION_STEP} to {MOST_COMPLETION} in steps of {COMPLETION_STEP}"
         )
     return int(minutes)
+
+
+def _vault_sources(variables: Mapping[str, str]) -> tuple[VaultSource, ...]:
+    """The source accounts in their order, each with the role at the same place of the other list; never without a key.
+
+    Without a key of its own a vault would have its copies under aws/ebs, which no other account can be given.
+    """
+    accounts = _list(variables, "LIFEBOAT_VAULT_SOURCE_ACCOUNTS")
+    roles = _list(variables, "LIFEBOAT_VAULT_READER_ROLES")
+    if [role.split(":")[4] for role in roles if role.count(":") > 4] != list(accounts):
+        raise ConfigError(
+            f"environment variable LIFEBOAT_VAULT_READER_ROLES is {','.join(roles)!r}, expected one role's ARN for "
+            f"each of {','.join(accounts) or 'no account'}, in this order"
+        )
+    if accounts and not variables.get("LIFEBOAT_VAULT_KMS_KEY"):
+        raise ConfigError(
+            "environment variable LIFEBOAT_VAULT_KMS_KEY is '', expected a key's ARN: a vault keeps its copies under a "
+            "key of its own"
+        )
+    return tuple(VaultSource(account, role) for account, role in zip(accounts, roles, strict=True))
 
 
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:

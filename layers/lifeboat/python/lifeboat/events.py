@@ -144,6 +144,8 @@ def _object(text: Any, field: str) -> Mapping[str, Any]:
 # --- what people, and our own schedules, say
 
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SavedInstanceId = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$")]
+"""An instance that was backed up; in a vault it has its account before it."""
 SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$")]
 VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
@@ -242,7 +244,7 @@ class _Images(_Ask):
 
 class _Choice(_Ask):
     chain: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
-    instance_id: InstanceId | None = None
+    instance_id: SavedInstanceId | None = None
     before: Moment | None = None
 
 

@@ -52,6 +52,9 @@ class Tag(StrEnum):
     COPIED_FROM = "lifeboat:copied-from"  # its region
     TAKEN_AT = "lifeboat:taken-at"  # when EC2 began that snapshot; the copy's own start time is the copying's
 
+    # on copies in a vault
+    SOURCE_ACCOUNT = "lifeboat:source-account"  # the account whose snapshot was copied
+
     # on snapshots, written by people
     HOLD = "lifeboat:hold"  # any value: never deleted while the tag is there
     SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup
@@ -345,6 +348,14 @@ class CopyDestination:
 
     region: str
     kms_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSource:
+    """An account whose recovery points are kept here, and the role in it that reads their stories for us."""
+
+    account: str
+    reader: str
 
 
 class CopyState(StrEnum):

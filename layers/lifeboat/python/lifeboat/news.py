@@ -57,6 +57,8 @@ SEVERITIES = {
     "RecoveryPointNotLocked": "critical",
     "SnapshotsCopied": "info",
     "CopyFailed": "critical",
+    "SharingFailed": "critical",
+    "StoryMissing": "warning",
     "SnapshotsPruned": "info",
     "RecoveryPointsAdopted": "info",
     "RestoreStarted": "info",
@@ -443,6 +445,56 @@ def copy_failed(
             f"Mend the cause: the function's rights on the keys here and in {region}, the keys' policies and states.",
             'Then, to wait for no pause: invoke CopySnapshotsFunction with {"retry": true}.',
             "The recovery point here is untouched.",
+        ),
+    )
+
+
+def sharing_failed(
+    *, stack: str, at: datetime, point: RecoveryPoint, account: str, reason: str, snapshot_ids: Sequence[str]
+) -> News:
+    """SharingFailed: a good recovery point cannot be shared with the vault account, so that no copy of it is begun
+    there. It is told once, and tried again every minute.
+    """
+    return News(
+        event="SharingFailed",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id, "account": account},
+        summary=_sentence(f"Recovery point {point.id} cannot be shared with the vault, account {account}: {reason}"),
+        details={"reason": reason, **_some(snapshot_ids, "snapshots")},
+        next_steps=(
+            "What is encrypted with aws/ebs can never be shared: have the data volumes under a customer key.",
+            "The recovery point here is untouched.",
+        ),
+    )
+
+
+def story_missing(
+    *,
+    stack: str,
+    at: datetime,
+    source: str,
+    reason: str,
+    recovery_point_ids: Sequence[str],
+    snapshot_ids: Sequence[str],
+) -> News:
+    """StoryMissing: a source account shares snapshots with this vault and does not tell, or not understandably, what
+    they are. Those of an hour's age are copied all the same, and never deleted here. It is told once a day.
+    """
+    return News(
+        event="StoryMissing",
+        at=at,
+        stack=stack,
+        subject={"account": source},
+        summary=_sentence(f"Account {source} does not tell what it shares with this vault: {reason}"),
+        details={
+            "reason": reason,
+            **_some(recovery_point_ids, "recovery_points"),
+            **_some(snapshot_ids, "snapshots"),
+        },
+        next_steps=(
+            f"See whether account {source} is well: its stack's role of VaultReaderRoleArn, the tags of its snapshots.",
+            "What is copied without a story is restored by its snapshot's id, and deleted by you alone.",
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -60,6 +60,13 @@ def _ec2_writes(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_WRITES)
 
 
+def ec2_reads_as(access_key: str, secret: str, token: str) -> EC2Client:
+    """With a role's temporary credentials, in the function's own region; not kept, because they do not last."""
+    return _session().client(
+        "ec2", aws_access_key_id=access_key, aws_secret_access_key=secret, aws_session_token=token, config=_READS
+    )
+
+
 @cache
 def dynamodb() -> DynamoDBClient:
     return _session().client("dynamodb", config=Config(connect_timeout=5, read_timeout=10))
@@ -75,7 +82,12 @@ def sqs() -> SQSClient:
     return _session().client("sqs", config=Config(connect_timeout=5, read_timeout=10))
 
 
+@cache
+def sts() -> Any:
+    return _session().client("sts", config=Config(connect_timeout=5, read_timeout=10))
+
+
 def forget() -> None:
     """Drop every client, so that the next is made anew: tests change the environment under us."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts):
         made.cache_clear()

@@ -61,7 +61,7 @@ def instances_with_tag(key: str, value: str) -> tuple[Instance, ...]:
 
 def each_instance_with_tag(key: str, value: str) -> Iterator[Instance]:
     """The same one after the other, as their pages come: who keeps only a part of each has room for any number."""
-    return _instances(Filters=[{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
+    return _instances(Filters=[{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
 def instances(ids: Sequence[str]) -> dict[str, Instance]:
@@ -123,13 +123,13 @@ def recovery_point_snapshots_of(
 
     Raises TooMany as soon as there are more than `most`.
     """
-    return recovery_point_snapshots({f"tag:{Tag.STACK}": [_literal(stack)], **filters}, most=most)
+    return recovery_point_snapshots({f"tag:{Tag.STACK}": [literal(stack)], **filters}, most=most)
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
     """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags."""
     filters: list[FilterTypeDef] = [
-        {"Name": f"tag:{Tag.STACK}", "Values": [_literal(stack)]},
+        {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
         {"Name": f"tag:{Tag.SLOT}", "Values": [slot_tag]},
     ]
     tagged = (_tags(item.get("Tags")) for page in _own_snapshot_pages(filters) for item in page)
@@ -143,7 +143,7 @@ def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
 
 def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
     """Our own snapshots that carry the tag with exactly this value."""
-    return _own_snapshots([{"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]}])
+    return _own_snapshots([{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
 def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequence[str] = ()) -> tuple[Snapshot, ...]:
@@ -153,8 +153,8 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
     """
     filters: list[FilterTypeDef] = [
         {
-            "Name": f"tag:{_literal(key)}",
-            "Values": [_literal(value) for value in ([values] if isinstance(values, str) else values)],
+            "Name": f"tag:{literal(key)}",
+            "Values": [literal(value) for value in ([values] if isinstance(values, str) else values)],
         }
         for key, values in of.items()
     ]
@@ -167,7 +167,7 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
 def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snapshot, ...]:
     """Of those that carry all of these tags, the ones of the instances whose ids end so. Raises AwsError."""
     filters: list[FilterTypeDef] = [
-        {"Name": f"tag:{_literal(key)}", "Values": [_literal(value)]} for key, value in of.items()
+        {"Name": f"tag:{literal(key)}", "Values": [literal(value)]} for key, value in of.items()
     ]
     with translated():
         return _own_snapshots([*filters, _of_instances(ending)], region)
@@ -205,7 +205,7 @@ def _own_snapshots(
 ) -> tuple[Snapshot, ...]:
     found: list[Snapshot] = []
     for page in _own_snapshot_pages(filters, region):
-        found += map(_snapshot, page)
+        found += map(snapshot_of, page)
         if most is not None and len(found) > most:
             raise TooMany
     return tuple(found)
@@ -227,7 +227,7 @@ def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
     found: dict[str, Snapshot] = {}
     for some in batched(sorted(set(ids)), IDS, strict=False):
         answer = clients.ec2_reads().describe_snapshots(Filters=[{"Name": "snapshot-id", "Values": list(some)}])
-        found.update({item["SnapshotId"]: _snapshot(item) for item in answer["Snapshots"]})
+        found.update({item["SnapshotId"]: snapshot_of(item) for item in answer["Snapshots"]})
     return found
 
 
@@ -405,7 +405,8 @@ def encryption_by_default() -> bool:
     return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """The text itself, in a filter of EC2: `\\`, `*` and `?` have a meaning there."""
     for special in ("\\", "*", "?"):
         text = text.replace(special, "\\" + special)
     return text
@@ -491,7 +492,8 @@ def _volume(item: Mapping[str, Any]) -> Volume:
     )
 
 
-def _snapshot(item: Mapping[str, Any]) -> Snapshot:
+def snapshot_of(item: Mapping[str, Any]) -> Snapshot:
+    """A snapshot as DescribeSnapshots shows it."""
     return Snapshot(
         id=item["SnapshotId"],
         volume_id=item.get("VolumeId", ""),

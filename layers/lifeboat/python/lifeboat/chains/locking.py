@@ -6,8 +6,9 @@ recovery point is good all the same, and the sweep tries again for TRIED_FOR.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
@@ -38,10 +39,14 @@ class Locking:
 
 def lock(point: RecoveryPoint, config: Config) -> Locking:
     """Lock every snapshot of a good recovery point that never had a lock."""
-    decided = lock_for(config.locks, taken_at=point.taken_at, grace=config.grace, now=clock.now())
+    return lock_all([member.snapshot.id for member in point.members], point.taken_at, config)
+
+
+def lock_all(ids: Sequence[str], taken_at: datetime, config: Config) -> Locking:
+    """The same for completed snapshots, whatever they are of."""
+    decided = lock_for(config.locks, taken_at=taken_at, grace=config.grace, now=clock.now())
     if isinstance(decided, NoLock):
         return Locking(decided.reason if decided.wanted else "")
-    ids = [member.snapshot.id for member in point.members]
     problems: dict[str, AwsError] = {}
     try:
         had = ec2.ever_locked(ids)
@@ -55,6 +60,6 @@ def lock(point: RecoveryPoint, config: Config) -> Locking:
                 problems[snapshot_id] = problem
     return Locking(
         "; ".join(f"{where}: {problem}" for where, problem in problems.items()),
-        again=bool(problems) and clock.now() - point.taken_at < TRIED_FOR,
+        again=bool(problems) and clock.now() - taken_at < TRIED_FOR,
         passes=all(problem.throttled or not problem.answered for problem in problems.values()),
     )

@@ -1,0 +1,70 @@
+"""Snapshots between two accounts: shared with the vault, seen by it, and read by it with the source's own tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clients
+from lifeboat.aws.ec2 import PAGE, TooMany, literal, snapshot_of
+from lifeboat.aws.errors import translated
+from lifeboat.model import Snapshot, Tag
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+SESSION_SECONDS = 900
+"""How long the source lets us read at a time: the least that STS gives
+(https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+
+
+def shared_with(account: str, stack: str) -> frozenset[str]:
+    """This stack's own snapshots that another account may copy. Raises AwsError."""
+    asked = {
+        "OwnerIds": ["self"],
+        "RestorableByUserIds": [account],
+        "Filters": [{"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]}],
+    }
+    with translated():
+        return frozenset(item["SnapshotId"] for item in _described(clients.ec2_reads(), asked))
+
+
+def share(snapshot_id: str, account: str) -> None:
+    """Let another account see and copy one snapshot. Raises AwsError."""
+    with translated():
+        clients.ec2_writes().modify_snapshot_attribute(
+            SnapshotId=snapshot_id, Attribute="createVolumePermission", OperationType="add", UserIds=[account]
+        )
+
+
+def shared_by(account: str, *, most: int) -> dict[str, Snapshot]:
+    """What another account shares with this one, by id, without its tags. Raises AwsError, and TooMany."""
+    asked = {"OwnerIds": [account], "RestorableByUserIds": ["self"]}
+    with translated():
+        return {found.id: found for found in _snapshots(clients.ec2_reads(), asked, most)}
+
+
+def told_by(role_arn: str, *, most: int) -> tuple[Snapshot, ...]:
+    """The recovery points' snapshots of another account with their tags, read in the role that it gave us.
+
+    Raises AwsError when it does not let us, and TooMany.
+    """
+    asked = {"OwnerIds": ["self"], "Filters": [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]}
+    with translated():
+        given = clients.sts().assume_role(
+            RoleArn=role_arn, RoleSessionName="lifeboat-vault", DurationSeconds=SESSION_SECONDS
+        )["Credentials"]
+        reader = clients.ec2_reads_as(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        return tuple(_snapshots(reader, asked, most))
+
+
+def _snapshots(client: EC2Client, asked: Mapping[str, Any], most: int) -> Iterable[Snapshot]:
+    for number, item in enumerate(_described(client, asked), 1):
+        if number > most:
+            raise TooMany
+        yield snapshot_of(item)
+
+
+def _described(client: EC2Client, asked: Mapping[str, Any]) -> Iterable[Any]:
+    pages = client.get_paginator("describe_snapshots").paginate(**asked, PaginationConfig={"PageSize": PAGE})
+    return (item for page in pages for item in page["Snapshots"])
