@@ -20,7 +20,7 @@ from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER = ROOT / "layers" / "lifeboat" / "python"
@@ -308,7 +308,7 @@ class Simulation:
             topic: {"publish": self.publish},
             portion: {"once": self.once},
             telling: {"once": self.once},
-            chain: {"once": self.once},
+            chain: {"once": self.once, "logger": Mock()},
         }
         with ExitStack() as stack:
             for module, names in mine.items():

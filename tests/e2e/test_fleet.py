@@ -57,6 +57,19 @@ def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
     assert events_of(stage.news()) == ["BackupStarted"]
 
 
+def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage) -> None:
+    machines = stage.launch(5)
+    stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", nth=2)
+    stage.control.fire_schedule("TakeSnapshotsFunctionSlot", SLOT)
+    stage.control.settle(60)
+    assert saved(stage) == Counter(item.instance_id for item in machines)
+    told = stage.news()
+    assert events_of(told) == ["BackupStarted", "BackupFailed", "BackupStarted"]
+    begun = [[item["instance_id"] for item in told[at]["details"]["recovery_points"]] for at in (0, 2)]
+    refused = told[1]["subject"]["instance_id"]
+    assert begun == [sorted({item.instance_id for item in machines} - {refused}), [refused]]
+
+
 def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage) -> None:
     machines = stage.launch(SOME)
     bad = machines[1].instance_id
