@@ -12,10 +12,22 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lifeboat import news
-from lifeboat.model import AmiVerdict, RestoreOutcome, RestoreState, RestoreStep, TimelineEntry, Trust
+from lifeboat.model import AmiVerdict, PortionResult, RestoreOutcome, RestoreState, RestoreStep, TimelineEntry, Trust
 from lifeboat.rules.outcome import outcome
 from lifeboat.rules.restore import MAX_TIMELINE
-from tests.news.golden_messages import ACCOUNT, AT, FRESH, GOLDEN, REGION, SLOT, STACK, messages, point, restore
+from tests.news.golden_messages import (
+    ACCOUNT,
+    AT,
+    FRESH,
+    GOLDEN,
+    REGION,
+    SLOT,
+    STACK,
+    fleet_run,
+    messages,
+    point,
+    restore,
+)
 from tests.rules.nouns import instance
 from tools import docs_events
 
@@ -373,3 +385,33 @@ class TestLength:
         body = message.sns_message()
         assert len(body.encode()) <= SNS_BYTES - 1_024
         assert json.loads(json.loads(body)["default"])["event"] == "SnapshotsPruned"
+
+
+class TestFleet:
+    def test_ten_thousand_failures_are_counted_and_thousands_of_them_named(self):
+        names = [f"i-{number:017x}" for number in range(10_000)]
+        reason = "UnauthorizedOperation: You are not authorized to perform this operation. " + 2000 * "x"
+        outcome = PortionResult(failed=tuple((name, reason) for name in names))
+        run = fleet_run(instances=10_000, portions=400, done=frozenset(range(1, 401)))
+        message = news.run_begun(stack=STACK, at=AT, run=run, outcome=outcome)
+        body = message.sns_message()
+        assert len(body) <= news.MESSAGE_BYTES
+        told = json.loads(json.loads(body)["default"])["details"]
+        assert told["failed"] == 10_000
+        assert told["failed_instances"] == names[: news.NAMED]
+        assert told["failed_instances_not_listed"] == 10_000 - news.NAMED
+        assert len(told["failures"]) + told["failures_not_listed"] == 10_000
+        assert names[news.NAMED - 1] in json.loads(body)["email"]
+
+    def test_portions_that_nobody_reported_make_a_run_incomplete(self):
+        run = fleet_run(done=frozenset({1, 2, 3}))
+        message = news.run_begun(stack=STACK, at=AT, run=run, outcome=PortionResult(begun=("i-0ccccccccccccc001",)))
+        assert message.event == "BackupIncomplete"
+        assert message.details["unheard_portions"] == 1
+        assert any("failed events" in step for step in message.next_steps)
+
+    def test_what_owes_nothing_any_more_does_not_make_it_incomplete(self):
+        outcome = PortionResult(begun=("i-0ccccccccccccc001",), skipped=("i-0ccccccccccccc002",))
+        message = news.run_begun(stack=STACK, at=AT, run=fleet_run(instances=2), outcome=outcome)
+        assert message.event == "BackupStarted"
+        assert message.summary == "The backup of 2026-11-23T02:00:00Z has begun for 1 of 1 instance."

@@ -42,6 +42,9 @@ LISTED = 50
 NAMED = 4_000
 """How many failed instances of a fleet are named by their ids alone: both forms of the message have room for them."""
 
+REASON = 300
+"""Characters of the reason beside each of a fleet's failures: EC2's refusals can have a thousand."""
+
 MESSAGE_BYTES = 250 * 1024
 """What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
 
@@ -276,7 +279,10 @@ def run_begun(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> 
     details |= {
         "failed": len(outcome.failed),
         "unheard_portions": unheard,
-        **_some([{"instance_id": item, "reason": reason} for item, reason in outcome.failed], "failures"),
+        **_some(
+            [{"instance_id": item, "reason": _cut_value(reason, 0, REASON)} for item, reason in outcome.failed],
+            "failures",
+        ),
     }
     if len(outcome.failed) > LISTED:
         names = [instance_id for instance_id, _ in outcome.failed]
