@@ -11,7 +11,7 @@ from typing import Any
 
 from lifeboat.rules.restore import restore_id
 from local import platform, stack
-from local.session import REGION, LocalAws
+from local.session import HOME_ACCOUNT, REGION, LocalAws
 
 ZONE = f"{REGION}a"
 DEVICE = "/dev/sdh"
@@ -61,14 +61,17 @@ class Machine:
 class Stage:
     """A local AWS, the deployed stack, and an operator's clients and mailbox."""
 
-    def __init__(self, aws: LocalAws, parameters: Mapping[str, str], region: str = REGION) -> None:
+    def __init__(
+        self, aws: LocalAws, parameters: Mapping[str, str], region: str = REGION, account: str = HOME_ACCOUNT
+    ) -> None:
         self.aws = aws
         self.region = region
+        self.account = account
         self.control = aws.control
-        self.ec2 = aws.client("ec2", region)
-        self.sqs = aws.client("sqs", region)
+        self.ec2 = aws.client("ec2", region, account)
+        self.sqs = aws.client("sqs", region, account)
         stack.build()
-        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters}, region=region)
+        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters}, region=region, account=account)
         self.image = platform.vendor_image(aws, region=region)
         self._mailbox = self._subscribe()
         self._told: list[dict[str, Any]] = []
@@ -85,7 +88,7 @@ class Stage:
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-        self.aws.client("sns", self.region).subscribe(
+        self.aws.client("sns", self.region, self.account).subscribe(
             TopicArn=self.outputs["NewsTopicArn"],
             Protocol="sqs",
             Endpoint=arn,
@@ -137,7 +140,7 @@ class Stage:
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """What a function answers a person, by the function's name in the template."""
-        answer = stack.invoke(self.aws, self.outputs[function], event, region=self.region)
+        answer = stack.invoke(self.aws, self.outputs[function], event, region=self.region, account=self.account)
         if answer.error:
             raise AssertionError(f"{function} failed: {answer.payload}")
         payload: dict[str, Any] = answer.payload
@@ -206,7 +209,7 @@ class Stage:
     def open_restores(self) -> set[str]:
         """The ids of all open restores."""
         pages = (
-            self.aws.client("dynamodb", self.region)
+            self.aws.client("dynamodb", self.region, self.account)
             .get_paginator("query")
             .paginate(
                 TableName=self.outputs["StateTableName"],

@@ -1,0 +1,91 @@
+"""The vault in another account: share, copy, lock; IAM is enforced in both accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.session import HOME_ACCOUNT, REGION
+from tests.e2e.stage import DEVICE, events_of, tags_of
+from tests.e2e.vault_cases import DISK, VAULT, Accounts, two_accounts
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[Accounts]:
+    with two_accounts() as made:
+        yield made
+
+
+def test_shared_copied_under_the_vaults_key_with_the_story_and_locked(accounts):
+    machine = accounts.launch()
+    accounts.save(machine)
+    [point] = accounts.source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
+    accounts.sweep()
+    [copy] = accounts.kept(machine)
+    tags = tags_of(copy)
+    assert (copy["State"], copy["OwnerId"], copy["KmsKeyId"]) == ("completed", VAULT, accounts.vault_key)
+    assert tags["lifeboat:copy-of"] == point["SnapshotId"]
+    assert tags["lifeboat:chain"] == f"{HOME_ACCOUNT}/{machine.volume_id}"
+    [lock] = accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
+    assert (lock["LockState"], lock["LockDuration"]) == ("governance", 7)
+    told = accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
+    assert events_of(told) == ["SnapshotsCopied"]
+
+    accounts.sweep()
+    assert len(accounts.kept(machine)) == 1, "copied once"
+    assert len(accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, "told once"
+    assert (accounts.source.denied(), accounts.vault.denied()) == ([], [])
+
+
+def test_what_is_under_aws_ebs_is_refused_with_the_reason_and_no_copy_begins(accounts):
+    other_disk = {**DISK, "KmsKeyId": accounts.source_key}
+    [machine] = accounts.source.launch(disks={DEVICE: other_disk, "/dev/sdi": {"VolumeSize": 1, "Encrypted": True}})
+    fine = accounts.launch()
+    accounts.save(machine)
+    accounts.save(fine)
+    accounts.sweep()
+    accounts.sweep()
+    assert accounts.kept(machine) == []
+    assert len(accounts.kept(fine)) == 1, "others go on"
+    told = [item for item in accounts.source.told_of(instance_id=machine.instance_id) if "Failed" in item["event"]]
+    assert events_of(told) == ["SharingFailed"], "told once"
+    assert "EBS default key cannot be shared" in told[0]["details"]["reason"]
+
+
+def test_a_key_of_the_source_that_may_not_be_used_is_told_within_a_sweep_and_others_go_on(accounts):
+    kms = accounts.source.aws.client("kms")
+    key = kms.create_key(Description="withdrawn")["KeyMetadata"]["Arn"]
+    [machine] = accounts.source.launch(disks={DEVICE: {**DISK, "KmsKeyId": key}})
+    fine = accounts.launch()
+    accounts.save(machine)
+    accounts.save(fine)
+    kms.disable_key(KeyId=key)
+    accounts.sweep()
+    told = [item for item in accounts.vault.news() if item["event"] == "CopyFailed"]
+    assert [item["subject"]["recovery_point"].split("-", 2)[2] for item in told] == [
+        f"{machine.instance_id}-{HOME_ACCOUNT}"
+    ]
+    assert "not accessible" in told[0]["details"]["reason"]
+    assert [item["State"] for item in accounts.kept(fine)] == ["completed"]
+
+
+def test_what_is_shared_without_a_story_is_kept_and_told(accounts):
+    shared = accounts.source.control.seed_snapshot(
+        start_time="2026-01-01T00:00:00Z", volume_id="vol-0123456789abcdef0", size=7
+    )
+    accounts.source.ec2.modify_snapshot_attribute(
+        SnapshotId=shared, Attribute="createVolumePermission", OperationType="add", UserIds=[VAULT]
+    )
+    accounts.vault.sweep("CopySnapshotsFunction")
+    accounts.vault.sweep("CopySnapshotsFunction")
+    [copy] = [item for item in accounts.kept() if tags_of(item)["lifeboat:copy-of"] == shared]
+    assert "lifeboat:recovery-point" not in tags_of(copy)
+    assert (copy["KmsKeyId"], copy["VolumeSize"]) == (accounts.vault_key, 7)
+    assert accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
+    [told] = [item for item in accounts.vault.news() if item["event"] == "StoryMissing"]
+    assert told["subject"] == {"account": HOME_ACCOUNT}
+    assert told["details"]["snapshots"] == [shared]
+    accounts.vault.invoke("PruneSnapshotsFunction", {})
+    assert copy["SnapshotId"] in {item["SnapshotId"] for item in accounts.kept()}
+    assert accounts.vault.region == REGION
