@@ -79,10 +79,11 @@ def roles_of(stage: Stage) -> list[str]:
 def taken_over(stage: Stage, role: str, service: str = "ec2") -> Any:
     """A client with a role's own credentials, its trust opened as an account's administrator can."""
     iam = stage.aws.client("iam", None, stage.account)
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{stage.account}:root"}, "Action": "sts:AssumeRole"}
-    iam.update_assume_role_policy(
-        RoleName=role, PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    )
+    opened = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{stage.account}:root"}, "Action": "sts:AssumeRole"}
+    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    if opened not in trust["Statement"]:
+        trust["Statement"].append(opened)
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(trust))
     arn = iam.get_role(RoleName=role)["Role"]["Arn"]
     keys = stage.aws.client("sts", None, stage.account).assume_role(RoleArn=arn, RoleSessionName="thief")["Credentials"]
     return boto3.client(
