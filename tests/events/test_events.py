@@ -351,3 +351,54 @@ def test_what_is_no_key_is_refused(key):
     ask = {"instance_id": INSTANCE, "recovery_point": "latest", "volume": {"kms_key_id": key}}
     with pytest.raises(BadRequest, match=r"^volume\.kms_key_id is .*, expected"):
         events.restore_request(ask)
+
+
+PORTION = {
+    "run": "2026-11-23T02:00:00Z/0123456789abcdef",
+    "number": 1,
+    "of": 40,
+    "slot": "2026-11-23T02:00:00Z",
+    "late": False,
+    "at_once": 25,
+    "instance_ids": [INSTANCE],
+}
+
+
+def delivered(body: Any, **more: Any) -> dict[str, Any]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    known = {"eventSource": "aws:sqs", "messageId": "m", "receiptHandle": "h", "body": text}
+    return {"Records": [{**known, **more}]}
+
+
+def test_a_portion_comes_with_its_message_and_its_attempt():
+    heard = events.snapshot_request(delivered(PORTION, attributes={"ApproximateReceiveCount": "3"}))
+    assert (heard.message_id, heard.receipt, heard.attempt) == ("m", "h", 3)
+    assert heard.portion.instance_ids == (INSTANCE,)
+    assert heard.portion.slot == UTC_2
+
+
+@pytest.mark.parametrize("count", [None, "", "x", "-1", "9" * 5000, "٣", 3.5])
+def test_an_attempt_that_cannot_be_read_is_the_first(count):
+    assert events.snapshot_request(delivered(PORTION, attributes={"ApproximateReceiveCount": count})).attempt == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({**PORTION, "more": 1}, "more is 1, expected no such field"),
+        ({**PORTION, "slot": "yesterday"}, "slot is 'yesterday'"),
+        ({**PORTION, "slot": "0001-01-01T00:00:00+14:00"}, "expected a time such as"),
+        ({**PORTION, "instance_ids": []}, "instance_ids is []"),
+        ({**PORTION, "instance_ids": ["i-1"]}, "instance_ids.0 is 'i-1'"),
+        ({**PORTION, "at_once": -1}, "at_once is -1"),
+        ({**PORTION, "number": True}, "number is True"),
+        ([PORTION], "Records[0].body is"),
+        ("[" * 100_000, "Records[0].body is"),
+        ("", "Records[0].body is ''"),
+    ],
+)
+def test_a_portion_that_is_none_is_refused_in_one_sentence(body, said):
+    with pytest.raises(events.BadRequest) as refusal:
+        events.snapshot_request(delivered(body))
+    assert said in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1

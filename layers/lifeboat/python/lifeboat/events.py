@@ -134,7 +134,7 @@ def _object(text: Any, field: str) -> Mapping[str, Any]:
     """The JSON object that stands as text in an envelope."""
     try:
         message = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, Mapping):
         raise BadRequest(f"{field} is {_shown(text)}, expected a JSON object")
