@@ -398,6 +398,20 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_
     assert told(world) == ["BackupStarted"]
 
 
+def test_a_run_by_hand_that_was_cut_off_is_told_by_the_next_looks_once(world, workers, hands):
+    instances = [world.launch() for _ in range(COUNT)]
+    assert world.invoke("take_snapshots", {"instance_ids": instances})["portions"] == fleet.WORKERS
+    for record in workers.messages():
+        workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
+    catch_up(world, hands, -60 + 15)
+    assert world.news() == []
+    catch_up(world, hands, -60 + 45)
+    catch_up(world, hands, -60 + 24 * 60)
+    [incomplete] = [message for message in world.news() if message["event"] == "BackupIncomplete"]
+    assert incomplete["details"]["unheard_portions"] == fleet.WORKERS
+    assert incomplete["subject"] == {"slot": "2026-11-23T01:00:00Z"}
+
+
 # --- without the queue
 
 

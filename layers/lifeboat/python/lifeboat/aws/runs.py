@@ -84,6 +84,11 @@ def runs_of(table: str, slot: datetime) -> list[Run]:
     return [_run(item) for item in _items(table, _RUN, f"{iso(slot)}/")]
 
 
+def runs_of_day(table: str, day: datetime) -> list[Run]:
+    """The runs of all slots of a day in UTC, those by hand among them, that were handed out."""
+    return [_run(item) for item in _items(table, _RUN, iso(day)[: len("2026-11-23")])]
+
+
 def results_of(table: str, run: str) -> list[PortionResult]:
     """What came of the portions of a run that have reported."""
     return [

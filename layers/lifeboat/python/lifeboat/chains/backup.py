@@ -69,6 +69,8 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
     finally:  # whoever is refused again and again is who is overdue
         mending = _mending(answer, slot, since, config)
         late = tell_overdue(volumes, schedule, config, context, mending=mending)
+    if config.work_queue:
+        fleet.tell_cut_off(config, context)
     return {**answer, **late}
 
 

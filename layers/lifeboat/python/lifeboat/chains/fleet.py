@@ -8,7 +8,7 @@ is part of the run's outcome, which whoever reports last tells.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -90,6 +90,15 @@ def under_way(slot: datetime, config: Config, context: LambdaContext | None = No
             return run.id
         tell(run, config, context)
     return ""
+
+
+def tell_cut_off(config: Config, context: LambdaContext | None = None) -> None:
+    """Tell the outcome of runs of today and yesterday, whoever asked for them, whose portions got lost."""
+    now = clock.now()
+    for day in (now - timedelta(days=1), now):
+        for run in runs.runs_of_day(config.table, day):
+            if fleet.is_cut_off(run, now, share=config.api_share):
+                tell(run, config, context)
 
 
 def was_caught_up(slot: datetime, config: Config) -> bool:
