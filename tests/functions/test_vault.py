@@ -1,0 +1,271 @@
+"""copy_snapshots between two accounts: begun once, told once, and a source that fails stops no other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lifeboat import door
+from lifeboat.aws import clients, clock, ec2, sharing
+from lifeboat.aws.errors import AwsError
+from lifeboat.chains import vault
+from lifeboat.chains.vault import VaultIncomplete
+from lifeboat.model import Snapshot
+from lifeboat.rules.copies import VANISHED_AFTER
+from lifeboat.rules.vault import MOST_SHARED
+from tests.functions.conftest import ACCOUNT
+
+SWEEP = {"sweep": True}
+SOURCE, OTHER = "222233334444", "333344445555"
+KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1"
+
+
+class Offers:
+    """What the sources share and tell, in place of their accounts; the snapshots themselves are moto's."""
+
+    def __init__(self) -> None:
+        self.shared: dict[str, dict[str, Snapshot]] = {}
+        self.told: dict[str, tuple[Snapshot, ...]] = {}
+        self.broken: dict[str, Exception] = {}
+
+    def shared_by(self, account: str, **_: int) -> dict[str, Snapshot]:
+        if account in self.broken:
+            raise self.broken[account]
+        return self.shared.get(account, {})
+
+    def told_by(self, role: str, **_: int) -> tuple[Snapshot, ...]:
+        if role in self.broken:
+            raise self.broken[role]
+        return self.told.get(role.split(":")[4], ())
+
+
+def role(account: str) -> str:
+    return f"arn:aws:iam::{account}:role/reader"
+
+
+@pytest.fixture
+def offers(world, monkeypatch) -> Offers:
+    """This account is the vault of two others; moto's own snapshots stand for what the first of them has."""
+    made = Offers()
+    monkeypatch.setattr(sharing, "shared_by", made.shared_by)
+    monkeypatch.setattr(sharing, "told_by", made.told_by)
+    monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", f"{SOURCE},{OTHER}")
+    monkeypatch.setenv("LIFEBOAT_VAULT_READER_ROLES", f"{role(SOURCE)},{role(OTHER)}")
+    monkeypatch.setenv("LIFEBOAT_VAULT_KMS_KEY", KEY)
+    monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
+    return made
+
+
+@pytest.fixture
+def offered(world, offers, monkeypatch) -> str:
+    """A recovery point that the first source shares; its snapshot."""
+    monkeypatch.setenv("LIFEBOAT_STACK", "lifeboat")
+    door.forget()
+    world.launch()
+    world.invoke("take_snapshots", {})
+    world.invoke("confirm_snapshots", SWEEP)
+    world.news()
+    monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
+    door.forget()
+    told = ec2.recovery_point_snapshots()
+    offers.told[SOURCE] = told
+    offers.shared[SOURCE] = {item.id: item for item in told}
+    return told[0].id
+
+
+def look(world) -> dict[str, Any]:
+    return world.invoke("copy_snapshots", SWEEP)[f"account {SOURCE}"]
+
+
+def copies() -> list[dict[str, Any]]:
+    return boto3.client("ec2").describe_snapshots(
+        OwnerIds=["self"], Filters=[{"Name": "tag-key", "Values": ["lifeboat:source-account"]}]
+    )["Snapshots"]
+
+
+def refusal(code: str, status: int = 400) -> ClientError:
+    said: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(said, "Call")
+
+
+def test_begun_once_and_told_once_under_the_vaults_key(world, offered):
+    assert [item["snapshot"] for item in look(world)["begun"]] == [offered]
+    assert look(world)["copied"]
+    assert look(world)["copied"] == []
+    [copy] = copies()
+    assert copy["Encrypted"]
+    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+
+
+def test_a_lost_answer_makes_no_second_copy(world, offered, monkeypatch):
+    real = ec2.copy_snapshot
+
+    def lost(*given: Any, **named: Any) -> str:
+        real(*given, **named)
+        raise AwsError("ReadTimeoutError", "lost", answered=False)
+
+    monkeypatch.setattr(ec2, "copy_snapshot", lost)
+    assert look(world)["failed"] == []
+    monkeypatch.setattr(ec2, "copy_snapshot", real)
+    look(world)
+    look(world)
+    assert len(copies()) == 1
+    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+
+
+def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, offered, monkeypatch):
+    real = ec2.copy_snapshot
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise AwsError("UnauthorizedOperation", "no", answered=True)
+
+    monkeypatch.setattr(ec2, "copy_snapshot", refuse)
+    [failed] = look(world)["failed"]
+    assert failed["reason"] == f"CopySnapshot of {offered} was refused: UnauthorizedOperation: no"
+    assert "the next attempt is at" in look(world)["waiting"][0]["reason"]
+    assert [item["event"] for item in world.news()] == ["CopyFailed"]
+    monkeypatch.setattr(ec2, "copy_snapshot", real)
+    assert world.invoke("copy_snapshots", {"retry": True})[f"account {SOURCE}"]["begun"]
+
+
+def test_when_ec2_is_busy_nothing_has_failed(world, offered, monkeypatch):
+    def busy(*_: Any, **__: Any) -> str:
+        raise AwsError("ResourceLimitExceeded", "no", answered=True)
+
+    monkeypatch.setattr(ec2, "copy_snapshot", busy)
+    assert look(world)["failed"] == []
+    assert world.news() == []
+
+
+def test_a_copy_that_vanishes_is_told(world, offered, monkeypatch):
+    look(world)
+    [lost] = copies()
+    world.ec2.delete_snapshot(SnapshotId=lost["SnapshotId"])
+    later = clock.now() + VANISHED_AFTER + timedelta(seconds=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    [failed] = look(world)["failed"]
+    assert "has vanished" in failed["reason"]
+
+
+def test_a_lock_that_fails_is_told_and_tried_again(world, offered, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
+    monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
+    door.forget()
+    asked: list[str] = []
+
+    def refuse(snapshot_id: str, _: Any) -> None:
+        asked.append(snapshot_id)
+        raise AwsError("UnauthorizedOperation", "no", answered=True)
+
+    monkeypatch.setattr(ec2, "ever_locked", lambda _: frozenset())
+    monkeypatch.setattr(ec2, "lock_snapshot", refuse)
+    for _ in range(3):
+        look(world)
+    [copy] = copies()
+    assert asked == [copy["SnapshotId"]] * 2
+    assert [item["event"] for item in world.news()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
+
+
+def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, offers, offered, monkeypatch):
+    offers.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
+    assert look(world)["begun"] == [], "it may still speak"
+    later = clock.now() + timedelta(hours=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert [item["snapshot"] for item in look(world)["begun"]] == [offered]
+    look(world)
+    [copy] = copies()
+    assert "lifeboat:recovery-point" not in {tag["Key"] for tag in copy["Tags"]}
+    silent = [item for item in world.news() if item["event"] == "StoryMissing"]
+    assert [item["details"]["reason"] for item in silent] == [
+        f"{role(SOURCE)} cannot be used: AccessDenied: not yours",
+    ]
+
+
+def test_a_story_that_comes_after_all_is_taken_too(world, offers, offered, monkeypatch):
+    offers.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
+    later = clock.now() + timedelta(hours=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    look(world)
+    del offers.broken[role(SOURCE)]
+    look(world)
+    assert look(world)["copied"]
+    assert sorted("lifeboat:recovery-point" in {tag["Key"] for tag in copy["Tags"]} for copy in copies()) == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (AwsError("RequestLimitExceeded", "slow down", answered=True), "RequestLimitExceeded: slow down"),
+        (ec2.TooMany(), f"more than {vault.AT_ONCE} snapshots, expected fewer"),
+    ],
+)
+def test_a_source_that_cannot_be_looked_at_stops_no_other(world, offers, offered, problem, said):
+    offers.broken[OTHER] = problem
+    with pytest.raises(VaultIncomplete, match=f"account {OTHER}: {said}"):
+        world.invoke("copy_snapshots", SWEEP)
+    assert len(copies()) == 1
+
+
+# --- the source
+
+
+@pytest.fixture
+def point(world, monkeypatch) -> str:
+    """A good recovery point here, to be shared; its snapshot."""
+    monkeypatch.setenv("LIFEBOAT_VAULT_ACCOUNT", OTHER)
+    # moto takes every snapshot for restorable by anybody
+    monkeypatch.setattr(sharing, "shared_with", lambda *_: frozenset())
+    world.launch()
+    world.invoke("take_snapshots", {})
+    world.invoke("confirm_snapshots", SWEEP)
+    world.news()
+    [made] = world.snapshots()
+    return made["SnapshotId"]
+
+
+def test_a_good_recovery_point_is_shared_with_the_vault_alone(world, point):
+    assert world.invoke("copy_snapshots", SWEEP)["vault"] == {"shared": [point], "failed": {}}
+    seen = world.ec2.describe_snapshot_attribute(SnapshotId=point, Attribute="createVolumePermission")
+    assert seen["CreateVolumePermissions"] == [{"UserId": OTHER}]
+
+
+def test_what_is_shared_is_not_shared_again(world, point, monkeypatch):
+    monkeypatch.setattr(sharing, "shared_with", lambda *_: frozenset({point}))
+    assert world.invoke("copy_snapshots", SWEEP)["vault"]["shared"] == []
+
+
+def test_a_refused_share_is_told_once(world, point, monkeypatch):
+    def refuse(**_: Any) -> Any:
+        raise refusal("OperationNotPermitted")
+
+    monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
+    for _ in range(2):
+        assert world.invoke("copy_snapshots", SWEEP)["vault"]["failed"]
+    [told] = world.news()
+    assert (told["event"], told["subject"]["account"]) == ("SharingFailed", OTHER)
+
+
+@pytest.mark.parametrize(("code", "status"), [("RequestLimitExceeded", 503), ("InternalError", 500)])
+def test_what_passes_is_not_told(world, point, monkeypatch, code, status):
+    def refuse(**_: Any) -> Any:
+        raise refusal(code, status)
+
+    monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
+    assert world.invoke("copy_snapshots", SWEEP)["vault"] == {"shared": [], "failed": {}}
+    assert world.news() == []
+
+
+def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
+    asked: list[str] = []
+    points = [(ec2.recovery_point_snapshots()[0], (f"snap-{number:08d}",)) for number in range(MOST_SHARED + 10)]
+    monkeypatch.setattr("lifeboat.chains.sharing.to_share", lambda *_: points)
+    monkeypatch.setattr(sharing, "share", lambda snapshot_id, _: asked.append(snapshot_id))
+    world.invoke("copy_snapshots", SWEEP)
+    assert len(asked) == MOST_SHARED
