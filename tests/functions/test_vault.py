@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lifeboat import door
 from lifeboat.aws import clients, clock, ec2, sharing
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import vault
+from lifeboat.chains.sharing import AT_ONCE
 from lifeboat.chains.vault import VaultIncomplete
 from lifeboat.model import Snapshot
 from lifeboat.rules.copies import VANISHED_AFTER
@@ -203,7 +203,7 @@ def test_a_story_that_comes_after_all_is_taken_too(world, offers, offered, monke
     ("problem", "said"),
     [
         (AwsError("RequestLimitExceeded", "slow down", answered=True), "RequestLimitExceeded: slow down"),
-        (ec2.TooMany(), f"more than {vault.AT_ONCE} snapshots, expected fewer"),
+        (ec2.TooMany(), f"more than {AT_ONCE} snapshots, expected fewer"),
     ],
 )
 def test_a_source_that_cannot_be_looked_at_stops_no_other(world, offers, offered, problem, said):
@@ -269,3 +269,9 @@ def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
     monkeypatch.setattr(sharing, "share", lambda snapshot_id, _: asked.append(snapshot_id))
     world.invoke("copy_snapshots", SWEEP)
     assert len(asked) == MOST_SHARED
+
+
+def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
+    monkeypatch.setattr("lifeboat.chains.sharing.AT_ONCE", 0)
+    with pytest.raises(VaultIncomplete, match="the snapshots here: more than .*: nothing is shared"):
+        world.invoke("copy_snapshots", SWEEP)

@@ -38,8 +38,8 @@ def offer(*told: Snapshot, shared: dict[str, Snapshot] | None = None, source: st
     return offered(read_catalogue(told).points, visible, source=source, stack=VAULT_STACK)
 
 
-def starts(found: Offered, copies: tuple[Snapshot, ...] = ()) -> list[Any]:
-    facts = CopyFacts(
+def facts_of(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> CopyFacts:
+    return CopyFacts(
         points=found.points,
         copies=copies,
         records={},
@@ -48,9 +48,12 @@ def starts(found: Offered, copies: tuple[Snapshot, ...] = ()) -> list[Any]:
         home=REGION,
         stack=VAULT_STACK,
         now=NOW,
-        copy_existing=True,
+        copy_existing=existing,
     )
-    return list(plan(facts).start)
+
+
+def starts(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> list[Any]:
+    return list(plan(facts_of(found, copies, existing=existing)).start)
 
 
 def copy_of(call: Any) -> Snapshot:
@@ -185,10 +188,37 @@ class TestSharedInParts:
         tags = point_tags(*disks)
         told = [snapshot(id=f"snap-0aaaaaaaaaaaaaa0{n}", volume_id=disk.id, tags=tags) for n, disk in enumerate(disks)]
         found = offer(*told, shared=seen(told[0]))
-        assert [point.condition for point in found.points] == [Condition.PENDING]
-        assert starts(found) == []
+        assert (found.points, starts(found)) == ((), [])
         assert found.untold == (), "its story is known"
         assert len(starts(offer(*told))) == 2
+
+    def test_of_a_source_that_shares_newest_first_no_more_than_the_newest_is_planned_at_first(self):
+        told = [
+            snapshot(
+                id=f"snap-0aaaaaaaaaaaaaa0{day}",
+                started_at=SLOT + timedelta(days=day),
+                tags=point_tags(recovery_point_id=f"rp-{day}", set_id=f"set-{day}"),
+            )
+            for day in range(3)
+        ]
+        assert offer(*told, shared={}).points == (), "nothing is shared yet"
+        found = offer(*told, shared=seen(told[2]))
+        assert [point.condition for point in found.points] == [Condition.PENDING, Condition.PENDING, Condition.GOOD]
+        assert [call.snapshot_id for call in starts(found, existing=False)] == [told[2].id]
+
+    def test_one_that_is_shared_after_a_newer_one_is_not_forgotten(self):
+        first, second, third = (
+            snapshot(
+                id=f"snap-0aaaaaaaaaaaaaa0{day}",
+                started_at=SLOT + timedelta(days=day),
+                tags=point_tags(recovery_point_id=f"rp-{day}", set_id=f"set-{day}"),
+            )
+            for day in range(3)
+        )
+        [call] = starts(offer(first), existing=False)
+        here = (copy_of(call),)
+        facts = facts_of(offer(first, second, third, shared=seen(first, third)), here, existing=False)
+        assert {record.point_id for record in plan(facts).opened} == {f"rp-1-{ACCOUNT}", f"rp-2-{ACCOUNT}"}
 
     def test_what_ec2_says_counts_not_what_the_source_says(self):
         told = snapshot(size=1)

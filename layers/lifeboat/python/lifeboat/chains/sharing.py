@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
+AT_ONCE = 10_000
+"""How many snapshots are looked at: some 50 MB of the function's memory. With more nothing is shared."""
+
+
 def share_all(config: Config, context: LambdaContext | None) -> dict[str, Any]:
     """Share what the vault does not see yet, MOST_SHARED snapshots at most; the next sweep goes on.
 
     A recovery point of which a snapshot is refused is told once. The vault begins no copy of it, because it begins with
-    whole ones only. Raises AwsError when nothing can be looked at.
+    whole ones only. Raises AwsError when nothing can be looked at, and TooMany.
     """
     account = config.vault_account
-    points = read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {})).points
+    points = read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)).points
     shared: list[str] = []
     failed: dict[str, str] = {}
     room = MOST_SHARED

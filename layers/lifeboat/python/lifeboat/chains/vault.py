@@ -16,7 +16,7 @@ from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains import copies as regions
 from lifeboat.chains.locking import lock, lock_all
 from lifeboat.chains.settled import others_are_open
-from lifeboat.chains.sharing import share_all
+from lifeboat.chains.sharing import AT_ONCE, share_all
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.model import CopyDestination, CopyRecord, CopyState, Snapshot, Tag, VaultSource
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-AT_ONCE = 10_000
-"""How many snapshots of one source are looked at: some 50 MB of the function's memory. More are refused as a whole."""
 
 
 class VaultIncomplete(regions.CopyIncomplete):
@@ -66,6 +63,8 @@ def carry_away(request: CopyRequest, config: Config, context: LambdaContext | No
             answer["vault"] = share_all(config, context)
         except AwsError as problem:
             problems.append(f"the snapshots here: {problem}")
+        except ec2.TooMany:
+            problems.append(f"the snapshots here: more than {AT_ONCE}, expected fewer: nothing is shared")
     if not (request.ended or request.completed):
         problems += _take_in(request, config, context, answer)
     if problems:

@@ -68,7 +68,21 @@ def offered(points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, 
         kept.setdefault(made.id, made)
         told.update(member.snapshot.id for member in point.members)
     untold = tuple(snapshot for name, snapshot in shared.items() if name not in told)
-    return Offered(tuple(kept.values()), tuple(refused), tuple(sorted(untold, key=lambda item: item.started_at)))
+    return Offered(
+        _of_chains_that_are_shared(kept.values()),
+        tuple(refused),
+        tuple(sorted(untold, key=lambda item: item.started_at)),
+    )
+
+
+def _of_chains_that_are_shared(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
+    """Of a chain of which nothing can be copied yet, nothing is planned: its newest good one has to be seen first.
+
+    Else all that a source has would count as new, as long as it has shared nothing.
+    """
+    found = tuple(points)
+    shared = {chain for point in found if point.condition is Condition.GOOD for chain in point.chains}
+    return tuple(point for point in found if shared & set(point.chains))
 
 
 def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str, stack: str) -> RecoveryPoint:
