@@ -273,5 +273,5 @@ def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
 
 def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
     monkeypatch.setattr("lifeboat.chains.sharing.AT_ONCE", 0)
-    with pytest.raises(VaultIncomplete, match="the snapshots here: more than .*: nothing is shared"):
+    with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
         world.invoke("copy_snapshots", SWEEP)
