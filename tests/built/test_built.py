@@ -103,6 +103,20 @@ def test_no_module_is_compiled_when_a_function_starts(built):
     assert [path for path in loaded if not path.endswith(".pyc")] == []
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_door_imports_what_most_events_do_not_need_only_when_one_does(built, function):
+    paths = [str(built / folder_of(function)), str(layer_of(built))]
+    code = f"import sys\nsys.path[:0] = {paths!r}\nimport app\nprint(*sys.modules)"
+    environment = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "lifeboat.door" in loaded
+    late = {f"aws_lambda_powertools.utilities.{name}" for name in ("idempotency", "parser", "batch")}
+    assert loaded & {*late, "boto3.dynamodb.conditions"} == set()
+
+
 def test_machine_code_is_there_for_both_architectures(built):
     found = {(path.parent.name, path.name.split("-")[2]) for path in layer_of(built).rglob("*.so")}
     packages = {package for package, _ in found}
