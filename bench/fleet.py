@@ -264,6 +264,10 @@ class Simulation:
             self.kept[kind, key] = work()
         return self.kept[kind, key]
 
+    def take(self, _table: str, ids: Sequence[str], **_times: datetime) -> frozenset[str]:
+        self.time.wait(ceil(len(ids) / backups.TAKEN_AT_ONCE) * TABLE_SECONDS)
+        return frozenset(ids)
+
     def note(self, *_anything: Any) -> None:
         self.time.wait(TABLE_SECONDS)
 
@@ -302,11 +306,11 @@ class Simulation:
                 "monotonic": lambda: self.time.now,
                 "wait": self.time.wait,
             },
-            backups: {"open_backup": self.note, "close_backup": self.note},
+            backups: {"open_backups_for": self.take, "remember_made": self.note, "withdraw": self.note},
             queue: {"send": self.send, "hold_back": self.hold_back},
             runs: {"open_run": self.open_run, "report": self.report, "results_of": lambda *_: self.results},
             topic: {"publish": self.publish},
-            portion: {"once": self.once},
+            portion: {"AT_ONCE": 1},  # the clock knows the workers, not their threads: they take longer here
             telling: {"once": self.once},
             chain: {"once": self.once, "logger": Mock()},
         }

@@ -18,7 +18,7 @@ import pytest
 from moto import mock_aws
 
 from lifeboat import door
-from lifeboat.aws import clients, ec2
+from lifeboat.aws import backups, clients, clock, ec2
 
 ROOT = Path(__file__).parents[2]
 TABLE = "lifeboat-state"
@@ -110,6 +110,12 @@ class World:
         [reservation] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]
         mappings = reservation["Instances"][0]["BlockDeviceMappings"]
         return next(item["Ebs"]["VolumeId"] for item in mappings if item["DeviceName"] == device)
+
+
+def open_backup(recovery_point_id: str) -> None:
+    """Note a recovery point as being made now."""
+    now = clock.now()
+    backups.open_backups_for(TABLE, [recovery_point_id], begun_at=now, until=now)
 
 
 @pytest.fixture

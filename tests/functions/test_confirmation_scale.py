@@ -6,9 +6,9 @@ import importlib
 
 import pytest
 
-from lifeboat.aws import backups, clients, clock
+from lifeboat.aws import backups, clients
 from lifeboat.chains import confirmation
-from tests.functions.conftest import TABLE, Context
+from tests.functions.conftest import TABLE, Context, open_backup
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
@@ -52,7 +52,7 @@ def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, flee
     monkeypatch.setattr(confirmation.ec2, "IDS", 2)
     monkeypatch.setattr(confirmation, "LISTED", 2)
     for number in range(6):
-        backups.open_backup(TABLE, f"rp-20261122T020000Z-i-{number:017x}", clock.now())
+        open_backup(f"rp-20261122T020000Z-i-{number:017x}")
     answer = world.invoke("confirm_snapshots", {"sweep": True})
     assert answer["completed"] == fleet[:2]
     assert (answer["completed_not_listed"], answer["pending_not_listed"]) == (3, 4)
@@ -61,7 +61,7 @@ def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, flee
 
 def test_an_event_does_not_read_all_open_backups(world, fleet, sample):
     for number in range(100):
-        backups.open_backup(TABLE, f"rp-20261123T020000Z-i-{number:017x}", clock.now())
+        open_backup(f"rp-20261123T020000Z-i-{number:017x}")
     read = []
     clients.dynamodb().meta.events.register("after-call.dynamodb.Query", lambda parsed, **_: read.append(parsed))
     snapshot = world.snapshots()[0]["SnapshotId"]

@@ -15,6 +15,7 @@ from functions.take_snapshots import app
 from lifeboat import door
 from lifeboat.aws import clients, clock, ec2
 from lifeboat.aws.errors import AwsError
+from lifeboat.chains import portion
 from lifeboat.chains.backup import BackupIncomplete
 from lifeboat.events import BadRequest
 from lifeboat.rules import fleet
@@ -421,6 +422,7 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
     monkeypatch.setattr(
         Context, "get_remaining_time_in_millis", lambda _self: 100_000 if len(world.snapshots()) < 2 else 19_000
     )
+    monkeypatch.setattr(portion, "AT_ONCE", 1)
     with pytest.raises(BackupIncomplete, match=r"more were not reached .* deploy with Fleet=true for so many"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2

@@ -7,8 +7,8 @@ import json
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import backups, clock, ec2, topic
-from tests.functions.conftest import ACCOUNT, TABLE
+from lifeboat.aws import backups, ec2, topic
+from tests.functions.conftest import ACCOUNT, TABLE, open_backup
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 SWEEP = {"sweep": True}
@@ -119,7 +119,7 @@ def test_copies_wait_for_the_slot_or_the_sweep(world, fleet, monkeypatch):
 
 def test_a_thousand_open_backups_are_not_read_to_find_one(world, fleet, monkeypatch):
     for number in range(100):
-        backups.open_backup(TABLE, f"rp-20261123T020000Z-i-{number:017x}", clock.now())
+        open_backup(f"rp-20261123T020000Z-i-{number:017x}")
     asked = []
     backups.clients.dynamodb().meta.events.register(
         "after-call.dynamodb.Query", lambda parsed, **_: asked.append(parsed["Count"])

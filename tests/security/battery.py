@@ -387,6 +387,10 @@ def _stores() -> Iterator[Question]:
     more = {"dynamodb:leadingkeys": ["selected", "restore"]}
     yield Question("of the table's restores, too", "dynamodb:BatchWriteItem", TABLE, more)
     yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
+    begun = {"dynamodb:leadingkeys": ["backup-done"]}
+    yield Question("of what was begun", "dynamodb:BatchWriteItem", TABLE, begun)
+    yield Question("of the table", "dynamodb:ConditionCheckItem", TABLE)
+    yield Question("of another table", "dynamodb:ConditionCheckItem", TABLE + "2")
     for action in (*WORK_USES, "PurgeQueue", "SetQueueAttributes", "DeleteQueue"):
         yield Question("of the work queue", f"sqs:{action}", WORK)
         yield Question("of another queue", f"sqs:{action}", WORK + "2")
@@ -457,6 +461,8 @@ MAY: Mapping[str, set[str]] = {
         *(f"sqs:{action} of the work queue" for action in WORK_USES),
         *_STATE,
         "dynamodb:BatchWriteItem of who is selected",
+        "dynamodb:BatchWriteItem of what was begun",
+        "dynamodb:ConditionCheckItem of the table",
         *_TELL,
     },
     "ConfirmSnapshots": {

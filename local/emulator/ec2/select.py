@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,9 +30,21 @@ def _pattern(value: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def _matches(candidates: Sequence[Any], wanted: Sequence[str]) -> bool:
-    texts = [_text(candidate) for candidate in candidates if candidate is not None]
-    return any(_pattern(value).fullmatch(text) for value in wanted for text in texts)
+@dataclass(frozen=True)
+class _Wanted:
+    """The values of one filter: those that stand for themselves, which are most and many, and those with wildcards."""
+
+    literal: frozenset[str]
+    patterns: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> "_Wanted":
+        wild = [value for value in values if set(value) & set("*?\\")]
+        return cls(frozenset(values).difference(wild), tuple(map(_pattern, wild)))
+
+    def matches(self, candidates: Iterable[Any]) -> bool:
+        texts = (_text(candidate) for candidate in candidates if candidate is not None)
+        return any(text in self.literal or any(p.fullmatch(text) for p in self.patterns) for text in texts)
 
 
 def _text(value: Any) -> str:
@@ -52,14 +65,14 @@ def filtered[R: Resource](
     """
     kept = list(resources)
     for wanted in filters:
-        name, values = wanted.get("Name", ""), wanted.get("Values", [])
+        name, values = wanted.get("Name", ""), _Wanted.of(wanted.get("Values", []))
         if name.startswith("tag:"):
             key = name[4:]
-            kept = [r for r in kept if key in r.tags and _matches([r.tags[key]], values)]
+            kept = [r for r in kept if key in r.tags and values.matches([r.tags[key]])]
         elif name == "tag-key":
-            kept = [r for r in kept if _matches(list(r.tags), values)]
+            kept = [r for r in kept if values.matches(r.tags)]
         elif name in fields:
-            kept = [r for r in kept if _matches(fields[name](r), values)]
+            kept = [r for r in kept if values.matches(fields[name](r))]
         else:
             raise invalid_value(f"The filter '{name}' is invalid")
     return kept

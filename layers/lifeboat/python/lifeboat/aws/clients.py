@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import NoRegionError
+from botocore.session import get_session
+from botocore.utils import parse_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,7 +30,18 @@ _WRITES = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_
 
 @cache
 def _session() -> boto3.Session:
-    return boto3.Session()
+    core = get_session()
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+    return boto3.Session(botocore_session=core)
+
+
+def _time(value: Any) -> datetime:
+    """Of a thousand instances EC2 tells four thousand times, all in ISO 8601. botocore's own parser tries everything
+    that any service has ever sent, and takes longer than all the rest of the parsing.
+    """
+    if isinstance(value, str) and value[4:5] == "-":
+        return datetime.fromisoformat(value)
+    return parse_timestamp(value)
 
 
 def make_ready() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from lifeboat.aws import clock
@@ -23,10 +24,11 @@ class OutOfTime(Exception):  # noqa: N818 - no error: the next run goes on
 
 @dataclass(frozen=True, slots=True)
 class PacedCalls:
-    """Calls that draw from one bucket of EC2, within one invocation."""
+    """Calls that draw from one bucket of EC2, within one invocation; several threads may make them."""
 
     pace: Pace
     context: LambdaContext | None
+    _turn: Lock = field(default_factory=Lock)
 
     def check_time(self) -> None:
         """Raises OutOfTime when nothing more may be begun."""
@@ -35,7 +37,8 @@ class PacedCalls:
 
     def wait(self) -> None:
         """Wait until the next call may go out. Raises OutOfTime when there is no time for it any more."""
-        delay = self.pace.delay(clock.monotonic())
+        with self._turn:
+            delay = self.pace.delay(clock.monotonic())
         if self.context is not None and self.context.get_remaining_time_in_millis() - delay * 1000 < LEFT_FOR_RETURN:
             raise OutOfTime
         clock.wait(delay)
@@ -48,10 +51,12 @@ class PacedCalls:
             try:
                 answer = call()
             except AwsError as problem:
-                if not problem.throttled:
+                with self._turn:
+                    if problem.throttled:
+                        self.pace.throttled(clock.monotonic(), at)
+                        continue
                     self.pace.granted(at)
-                    raise
-                self.pace.throttled(clock.monotonic())
-            else:
+                raise
+            with self._turn:
                 self.pace.granted(at)
-                return answer
+            return answer

@@ -1,21 +1,21 @@
 """A portion of a backup run: look, plan and begin for some instances, in few calls and at EC2's pace.
 
 Once per slot: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and instance, is the
-key. It is taken in the table while EC2 is asked (`once`), and looked for among the snapshots' tags before EC2 is asked
-at all, because the table can be lost and an answer can be lost.
+key. It is taken in the table, for many instances in one call, before EC2 is asked; and it is looked for among the
+snapshots' tags before that, because the table can be lost and an answer can be lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import backups, clock, ec2
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.config import Config
 from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 type Entry = dict[str, Any]
+
+AT_ONCE = 6
+"""How many calls of CreateSnapshots are under way at a time. EC2 takes half a second for one, and gives five a second:
+one after the other would not use up what it gives."""
+
+ONE_RUN = 60_000
+"""Milliseconds that a run by a person without an invocation of Lambda may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +97,37 @@ class Taking:
             for gone in seen.gone:
                 self.taken.skipped.append({"instance_id": gone, "reason": f"{gone} is not selected any more"})
                 tried.add(gone)
-            points = {point.id for point in seen.points}
-            for instance in seen.instances:
-                self._take_one(instance, seen, points)
-                tried.add(instance.id)
+            plans = self._plans(seen)
+            tried |= {instance.id for instance in seen.instances} - {plan.instance_id for plan in plans}
+            tried |= self._begin_all(plans)
         except OutOfTime:
-            self.taken.left += [item for item in instance_ids if item not in tried]
+            pass
+        self.taken.left += [item for item in instance_ids if item not in tried]
 
-    def _take_one(self, instance: Instance, seen: Seen, points: set[str]) -> None:
-        plan = self._plan(instance, seen)
-        if isinstance(plan, selection.Skip):
-            left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
-            (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
-        elif plan.recovery_point_id in points:
-            self.taken.already.append(_there(plan))
-        elif self.dry_run:
-            self.taken.begun.append(_planned(plan))
-        else:
-            self._begin(plan)
+    def _plans(self, seen: Seen) -> list[selection.CreateRecoveryPoint]:
+        """What is to be asked of EC2; the rest is noted as what it is."""
+        points = {point.id for point in seen.points}
+        plans = []
+        for instance in seen.instances:
+            plan = self._plan(instance, seen)
+            if isinstance(plan, selection.Skip):
+                left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
+                (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
+            elif plan.recovery_point_id in points:
+                self.taken.already.append(_there(plan))
+            elif self.dry_run:
+                self.taken.begun.append(_planned(plan))
+            else:
+                plans.append(plan)
+        return plans
+
+    def _open(self, plans: Sequence[selection.CreateRecoveryPoint]) -> frozenset[str]:
+        """Take these for this invocation, as long as it may last; those that nobody else has."""
+        now = clock.now()
+        left = self.context.get_remaining_time_in_millis() if self.context else ONE_RUN
+        until = now + timedelta(milliseconds=left)
+        ids = [plan.recovery_point_id for plan in plans]
+        return backups.open_backups_for(self.config.table, ids, begun_at=now, until=until)
 
     def _look(self, instance_ids: Sequence[str]) -> Seen:
         found = ec2.instances(instance_ids)
@@ -137,48 +157,55 @@ class Taking:
             late=self.late,
         )
 
-    def _begin(self, plan: selection.CreateRecoveryPoint) -> None:
-        """Ask EC2, until it has not throttled us. One bad instance stops nobody: what goes wrong becomes an entry.
-
-        Raises OutOfTime.
+    def _begin_all(self, plans: Sequence[selection.CreateRecoveryPoint]) -> set[str]:
+        """Ask EC2 for these, a few at a time; the instances that were tried. One bad instance stops nobody: what goes
+        wrong becomes an entry.
         """
-        asked = False
-
-        def create() -> dict[str, Any]:
-            nonlocal asked
-            asked = True
-            return {"snapshots": self._create(plan)}
-
-        self.calls.wait()
-        try:
-            made = once(self.config.table, "slot", plan.recovery_point_id, create, self.context)
-        except UnderWay:
-            self.taken.already.append(_there(plan))
-            self.taken.under_way.append(plan.instance_id)
-        except AwsError as problem:
-            reason = str(problem)
-            if not problem.answered:
-                reason += " (EC2 may have begun it all the same; the next attempt looks first)"
-            self.taken.failed.append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
-        else:
-            if asked:
-                self.taken.begun.append({**_planned(plan), "snapshots": dict(made["snapshots"])})
-            else:  # done before, though EC2 does not show it: not yet, or somebody has deleted it since
+        ours = self._open(plans)
+        for plan in plans:
+            if plan.recovery_point_id not in ours:
                 self.taken.already.append(_there(plan))
+                self.taken.under_way.append(plan.instance_id)
+        to_ask = [plan for plan in plans if plan.recovery_point_id in ours]
+        outcomes = self._ask_all(to_ask)
+        made = [plan for plan, outcome in zip(to_ask, outcomes, strict=True) if isinstance(outcome, Mapping)]
+        backups.remember_made(self.config.table, [plan.recovery_point_id for plan in made], clock.now())
+        left: set[str] = set()
+        for plan, outcome in zip(to_ask, outcomes, strict=True):
+            if isinstance(outcome, OutOfTime):
+                left.add(plan.instance_id)
+            elif isinstance(outcome, AwsError):
+                self.taken.failed.append(_failure(plan, outcome))
+            else:
+                self.taken.begun.append({**_planned(plan), "snapshots": dict(outcome)})
+        return {plan.instance_id for plan in plans} - left
 
-    def _create(self, plan: selection.CreateRecoveryPoint) -> dict[str, str]:
-        """Ask EC2, while it is noted that the recovery point is being made: for good, unless EC2 makes none.
+    def _ask_all(
+        self, plans: Sequence[selection.CreateRecoveryPoint]
+    ) -> list[Mapping[str, str] | AwsError | OutOfTime]:
+        """What came of each, in their order."""
+        if AT_ONCE == 1 or len(plans) < 2:
+            return [self._ask(plan) for plan in plans]
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(self._ask, plans))
 
-        Raises AwsError and OutOfTime.
-        """
-        new = backups.open_backup(self.config.table, plan.recovery_point_id, clock.now())
+    def _ask(self, plan: selection.CreateRecoveryPoint) -> Mapping[str, str] | AwsError | OutOfTime:
+        """Ask EC2, until it has not throttled us."""
         try:
             return self.calls.make(lambda: ec2.create_snapshots(plan.instance_id, plan.description, plan.tags))
         except (AwsError, OutOfTime) as problem:
-            # An earlier attempt that opened it may have had no answer; then there may be one all the same.
-            if new and (isinstance(problem, OutOfTime) or problem.answered):
-                backups.close_backup(self.config.table, plan.recovery_point_id)
-            raise
+            if isinstance(problem, OutOfTime) or problem.answered:
+                backups.withdraw(self.config.table, plan.recovery_point_id)
+            else:
+                backups.let_go(self.config.table, plan.recovery_point_id)
+            return problem
+
+
+def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
+    reason = str(problem)
+    if not problem.answered:
+        reason += " (EC2 may have begun it all the same; the next attempt looks first)"
+    return {"instance_id": plan.instance_id, "reason": reason, "retry": True}
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:

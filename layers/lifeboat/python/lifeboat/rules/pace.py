@@ -72,8 +72,14 @@ class Pace:
         if self._rate:
             self._next = (self._next if self._held else max(self._next, at - CATCH_UP)) + 1 / self._rate
 
-    def throttled(self, at: float) -> None:
-        """A call was refused at `at`, because the bucket was empty."""
+    def throttled(self, at: float, asked_at: float | None = None) -> None:
+        """A call was refused at `at`, because the bucket was empty.
+
+        Of several calls under way at once all are refused then: those that had gone out before the bucket was known to
+        be empty (`asked_at`) tell nothing new.
+        """
+        if asked_at is not None and self._empty_at is not None and asked_at < self._empty_at:
+            return
         if self._held:
             pass
         elif self.shared:
