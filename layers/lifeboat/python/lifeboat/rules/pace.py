@@ -30,6 +30,9 @@ LONGEST_PAUSE = 16.0
 MARGIN = 0.97
 """Which part of the rate is used, so that small errors of it do not end in refusals."""
 
+SHARED_MARGIN = 0.98
+"""The same for one of several workers: with more one of them may starve, with less the run's end takes longer."""
+
 CATCH_UP = 3.0
 """Seconds that calls may be late and still be made up for; their tokens have come back meanwhile."""
 
@@ -83,7 +86,7 @@ class Pace:
         if self._held:
             pass
         elif self.shared:
-            self._rate = MARGIN * self.refill
+            self._rate = SHARED_MARGIN * self.refill
         elif self._empty_at is not None and self._granted and at > self._empty_at:
             self._rate = MARGIN * max(self.refill, self._granted / (at - self._empty_at))
         self._empty_at, self._granted = at, 0
