@@ -15,6 +15,7 @@ from lifeboat.rules.vault import (
     STORY_AWAITED,
     Offered,
     as_kept,
+    in_turn,
     offered,
     tags_without_story,
     to_share,
@@ -242,6 +243,14 @@ class TestSilence:
         tags = tags_without_story(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK)
         assert Tag.RECOVERY_POINT not in tags
         assert read_catalogue([snapshot(tags=tags)]).points == ()
+
+
+def test_every_source_is_first_in_its_turn():
+    orders = [in_turn("abc", NOW + timedelta(minutes=minute)) for minute in range(3)]
+    assert {order[0] for order in orders} == set("abc")
+    assert all(sorted(order) == list("abc") for order in orders)
+    assert in_turn(orders[0], NOW) == in_turn(orders[0], NOW + timedelta(seconds=59))
+    assert in_turn((), NOW) == ()
 
 
 class TestSharing:

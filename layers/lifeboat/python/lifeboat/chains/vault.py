@@ -32,7 +32,7 @@ from lifeboat.rules.copies import (
     after_failure,
     plan,
 )
-from lifeboat.rules.vault import Offered, offered, tags_without_story, without_story
+from lifeboat.rules.vault import Offered, in_turn, offered, tags_without_story, without_story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +76,7 @@ def _take_in(
     request: CopyRequest, config: Config, context: LambdaContext | None, answer: dict[str, Any]
 ) -> Iterator[str]:
     """Look at each source, and say of which it was not possible, and why."""
-    for source in config.vault_sources:
+    for source in in_turn(config.vault_sources, clock.now()):
         try:
             answer[f"account {source.account}"] = _Run(source, config, context).carry_out(retry=request.retry)
         except AwsError as problem:
