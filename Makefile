@@ -43,12 +43,12 @@ fuzz:  ## a hundred thousand broken inputs for the doors, and a million by ather
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
 
 bench:  ## what it costs and how it scales
-	@tools/setup dev sam local rie
+	@tools/setup dev sam local rie peer-custodian peer-shelvery
 	@python -m bench
 
 lock:  ## pin and hash the requirements anew
 	@tools/setup dev
-	@for name in requirements/dev requirements/sam requirements/local requirements/checkov requirements/fuzz requirements/rie layers/lifeboat/python/requirements; do \
+	@for name in requirements/dev requirements/sam requirements/local requirements/checkov requirements/fuzz requirements/rie requirements/peer-custodian requirements/peer-shelvery layers/lifeboat/python/requirements; do \
 		.tools/uv/bin/uv pip compile --quiet --python-version 3.13 --universal --generate-hashes --no-header \
 			--no-emit-index-url --no-annotate $$name.in -o $$name.txt || exit 1; done
 
