@@ -1,4 +1,4 @@
-"""A backup of 200 and 1,000 instances by Lifeboat and by its peers, side by side on one moto server.
+"""A backup of 200 instances by Lifeboat and by its peers, side by side on one moto server.
 
 Each tool backs up every instance twice within the same slot. Per run: wall and processor seconds and peak memory of
 the tool's process, its API calls by action, and how many snapshots it added.
@@ -24,7 +24,8 @@ import boto3
 from bench import _in_process
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = (200, 1_000)
+SIZES = (200,)
+"""moto takes a time for each snapshot that grows with their number; PEERS_SIZES="200 1000" measures more."""
 SHELVERY_SIZES = (200,)
 """shelvery needs more than a minute for 200 volumes."""
 SLOT = "2026-11-23T02:00:00Z"
