@@ -1,222 +1,363 @@
-"""A backup of 200 instances by Lifeboat and by its peers, side by side on one moto server.
+"""Lifeboat beside its peers, on one local AWS, in one run: cloud-custodian, shelvery and a plain boto3 loop.
 
-Each tool backs up every instance twice within the same slot. Per run: wall and processor seconds and peak memory of
-the tool's process, its API calls by action, and how many snapshots it added.
+Each tool is a process of its own that makes snapshots of the data volumes of the same instances: API calls by action,
+wall and processor time, peak memory; what a second run in the same minute makes once more; what is left when one of five
+is refused; what comes of it under EC2's token buckets. The tools take turns, several times; medians are told.
+
+Lifeboat is the handler of `take_snapshots` as `sam build` built it, in one process like the others; the queue of a
+fleet is measured by `bench fleet`. shelvery takes minutes for a thousand volumes, so it is measured for the fewest.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter, sleep
+from statistics import median
 from typing import Any
-from urllib.request import Request, urlopen
-
-import boto3
-
-from bench import _in_process
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = (200,)
-"""moto takes a time for each snapshot that grows with their number; PEERS_SIZES="200 1000" measures more."""
-SHELVERY_SIZES = (200,)
-"""shelvery needs more than a minute for 200 volumes."""
-SLOT = "2026-11-23T02:00:00Z"
-SPARE_CALLS = 10
-PAGE = 100
-"""Instances in the smallest page that is still no reason to complain of many describe calls."""
-TIME_LIMIT_SECONDS = 300
-PORTION = 500
-"""Instances launched by one call."""
-POLICY = {
-    "policies": [
-        {
-            "name": "backup",
-            "resource": "aws.ec2",
-            "filters": [{"tag:lifeboat:backup": "true"}],
-            "actions": [{"type": "snapshot", "copy-tags": ["Name"], "exclude-boot": True}],
-        }
-    ]
+LAYER = ROOT / "layers" / "lifeboat" / "python"
+for place in (str(ROOT), str(LAYER)):
+    if place not in sys.path:  # run as a program, not by pytest
+        sys.path.insert(0, place)
+
+from local import stack  # noqa: E402
+from tests.e2e.stage import Stage, staged  # noqa: E402
+
+SIZES = (200, 1_000)
+ROUNDS = 5
+GROWTH = (100, 300, 1_000, 3_000)
+LAUNCHED = 100
+SPEED = 10
+"""How much faster than EC2's the buckets refill here."""
+UNDER_BUCKETS = 300
+ALLOWED_BESIDE_PAGES = 10
+"""API calls of Lifeboat beside one CreateSnapshots for each instance and the pages of its describes."""
+SLOT = datetime(2026, 11, 1, 2, tzinfo=UTC)
+
+POLICY = """
+policies:
+  - name: snapshots
+    resource: aws.ec2
+    filters:
+      - "tag:lifeboat:backup": "true"
+      - "State.Name": running
+    actions:
+      - type: snapshot
+        exclude-boot: true
+        copy-tags: [Name]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One run of a tool. `calls` are by action; `made` are snapshots that exist after it and did not before."""
+
+    tool: str
+    instances: int
+    wall_seconds: float
+    processor_seconds: float
+    peak_mb: float
+    calls: dict[str, int]
+    made: int
+    exit_code: int
+
+    @property
+    def creates(self) -> int:
+        return self.calls.get("CreateSnapshots", 0) + self.calls.get("CreateSnapshot", 0)
+
+    @property
+    def describes(self) -> int:
+        return sum(count for action, count in self.calls.items() if action.startswith(("Describe", "List")))
+
+    @property
+    def ec2_calls(self) -> int:
+        return sum(count for action, count in self.calls.items() if action in EC2_ACTIONS)
+
+
+EC2_ACTIONS = {
+    "CreateSnapshot",
+    "CreateSnapshots",
+    "CreateTags",
+    "DescribeInstances",
+    "DescribeInstanceImageMetadata",
+    "DescribeSnapshots",
+    "DescribeVolumes",
 }
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """A moto server on a free port of the loopback, until the end; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [str(ROOT / ".tools/local/bin/python"), str(ROOT / "bench/_peer_server.py"), str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                counted(address)
-                break
-            except OSError:
-                sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
+class Bench:
+    """A local AWS with the stack deployed and instances launched, on which the tools are run."""
 
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self._stage = stage
+        self._folder = folder
+        self._slots = 0
+        self._launched = 0
+        stage.control.event_fault("drop", count=0)  # what EC2's events start is not what is measured
+        (folder / "policy.yml").write_text(POLICY)
+        self._environment = {**stage.aws.environment(), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
 
-def counted(address: str) -> dict[str, int]:
-    """The calls by action since this was last asked."""
-    with urlopen(f"{address}/calls", timeout=5) as answer:
-        calls: dict[str, int] = json.load(answer)
-    return calls
+    @property
+    def slot(self) -> str:
+        return (SLOT + timedelta(hours=self._slots)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
+    def launch_up_to(self, instances: int) -> list[str]:
+        """Instances with a data volume each, selected by all tools; the ids of the new ones."""
+        made: list[str] = []
+        while self._launched < instances:
+            some = self._stage.launch(min(LAUNCHED, instances - self._launched))
+            made += [machine.instance_id for machine in some]
+            self._launched += len(some)
+        return made
 
-def commands(folder: Path) -> dict[str, list[str]]:
-    """The command of each tool."""
-    policy = folder / "policy.json"
-    policy.write_text(json.dumps(POLICY))
-    client = [sys.executable, "-m", "bench._peer_client"]
-    custodian = [str(ROOT / ".tools/peer-custodian/bin/custodian"), "run", "--cache-period", "0", "-s", str(folder)]
-    return {
-        "lifeboat": [*client, "lifeboat", SLOT],
-        "cloud-custodian": [*custodian, str(policy)],
-        "naive": [*client, "naive"],
-        "shelvery": [str(ROOT / ".tools/peer-shelvery/bin/shelvery"), "ebs", "create_backups"],
-    }
-
-
-def launch(count: int) -> None:
-    """Selected instances with a root and a data volume each, which shelvery's own tag selects, too."""
-    ec2 = boto3.client("ec2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    disks = [{"DeviceName": name, "Ebs": {"VolumeSize": 8, "VolumeType": "gp3"}} for name in ("/dev/sda1", "/dev/sdh")]
-    tags = [{"Key": "lifeboat:backup", "Value": "true"}]
-    for begin in range(0, count, PORTION):
-        number = min(PORTION, count - begin)
-        ec2.run_instances(
-            ImageId=image,
-            MinCount=number,
-            MaxCount=number,
-            BlockDeviceMappings=disks,
-            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-        )
-    volumes = [
-        disk["Ebs"]["VolumeId"]
-        for page in ec2.get_paginator("describe_instances").paginate()
-        for reservation in page["Reservations"]
-        for instance in reservation["Instances"]
-        for disk in instance["BlockDeviceMappings"]
-        if disk["DeviceName"] == "/dev/sdh"
-    ]
-    for begin in range(0, len(volumes), PORTION):
-        ec2.create_tags(
-            Resources=volumes[begin : begin + PORTION], Tags=[{"Key": "shelvery:create_backup", "Value": "true"}]
+    def tag_volumes_for_shelvery(self) -> None:
+        """It selects volumes, not instances, and wants a bucket."""
+        pages = self._stage.ec2.get_paginator("describe_instances").paginate()
+        volumes = [
+            mapping["Ebs"]["VolumeId"]
+            for page in pages
+            for reservation in page["Reservations"]
+            for instance in reservation["Instances"]
+            for mapping in instance["BlockDeviceMappings"]
+            if mapping["DeviceName"] != instance["RootDeviceName"]
+        ]
+        for first in range(0, len(volumes), LAUNCHED):
+            self._stage.ec2.create_tags(
+                Resources=volumes[first : first + LAUNCHED], Tags=[{"Key": "shelvery:create_backup", "Value": "true"}]
+            )
+        account = self._stage.aws.client("sts").get_caller_identity()["Account"]
+        self._stage.aws.client("s3").create_bucket(
+            Bucket=f"shelvery.data.{account}-eu-west-1.base2tools",
+            CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
         )
 
-
-def snapshots() -> int:
-    """How many snapshots of this account there are."""
-    pages = boto3.client("ec2").get_paginator("describe_snapshots").paginate(OwnerIds=["self"])
-    return sum(len(page["Snapshots"]) for page in pages)
-
-
-def measured(command: Sequence[str], address: str, log: Path) -> dict[str, Any]:
-    """Run a tool once; what it cost. wait4 tells the use of this child alone."""
-    before = snapshots()
-    counted(address)
-    begin = perf_counter()
-    with log.open("wb") as out:
+    def run(self, tool: str, *, again: bool = False) -> Figure:
+        """Run a tool once and wait for it. `again`: Lifeboat gets the slot of its last run once more."""
+        if not again:
+            self._slots += 1
+        before = self._snapshots()
+        mark = self._stage.control.mark()
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        begin = time.perf_counter()
         process = subprocess.Popen(
-            ["timeout", str(TIME_LIMIT_SECONDS), *command], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
+            self._command(tool),
+            cwd=self._folder,
+            env=self._environment | self._more(tool),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-        _, status, use = os.wait4(process.pid, 0)
-    wall = perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    calls = counted(address)
-    return {
-        "exit": process.returncode,
-        "wall_seconds": round(wall, 2),
-        "processor_seconds": round(use.ru_utime + use.ru_stime, 2),
-        "peak_mb": round(use.ru_maxrss / 1024, 1),
-        "calls": calls,
-        "snapshots": snapshots() - before,
-    }
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        del usage
+        calls = Counter(
+            call["action"] for call in self._stage.control.calls(mark) if "assumed-role" not in (call["caller"] or "")
+        )
+        return Figure(
+            tool=tool,
+            instances=self._launched,
+            wall_seconds=round(wall, 2),
+            processor_seconds=round(used.ru_utime + used.ru_stime, 2),
+            peak_mb=round(used.ru_maxrss / 1024, 1),
+            calls=dict(calls),
+            made=self._snapshots() - before,
+            exit_code=process.returncode,
+        )
+
+    def _snapshots(self) -> int:
+        pages = self._stage.ec2.get_paginator("describe_snapshots").paginate(
+            OwnerIds=["self"], PaginationConfig={"PageSize": 1000}
+        )
+        return sum(len(page["Snapshots"]) for page in pages)
+
+    def _command(self, tool: str) -> list[str]:
+        python = str(ROOT / ".venv" / "bin" / "python")
+        if tool == "Lifeboat":
+            built = stack.BUILD_DIR
+            layer, function = built / "LifeboatLayer" / "python", built / "TakeSnapshotsFunction"
+            return [python, "-S", str(ROOT / "bench" / "_lifeboat_once.py"), str(layer), str(function), self.slot]
+        if tool == "cloud-custodian":
+            return [
+                str(ROOT / ".tools" / "peer-custodian" / "bin" / "custodian"),
+                *("run", "--output-dir", str(self._folder / "custodian"), "--cache-period", "0"),
+                *("--region", "eu-west-1", str(self._folder / "policy.yml")),
+            ]
+        if tool == "shelvery":
+            return [str(ROOT / ".tools" / "peer-shelvery" / "bin" / "shelvery"), "ebs", "create_backups"]
+        return [python, str(ROOT / "bench" / "_plain_loop.py")]
+
+    def _more(self, tool: str) -> dict[str, str]:
+        if tool != "Lifeboat":
+            return {}
+        return {
+            "AWS_REGION": "eu-west-1",
+            "LIFEBOAT_STACK": "lifeboat",
+            "LIFEBOAT_TABLE": self._stage.outputs["StateTableName"],
+            "LIFEBOAT_TOPIC": self._stage.outputs["NewsTopicArn"],
+            "POWERTOOLS_SERVICE_NAME": "lifeboat",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
 
-def compared(count: int, address: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Each tool's two runs within a slot, on a server emptied before each tool."""
-    rows = {}
-    for tool, command in commands(folder).items():
-        if tool == "shelvery" and count not in SHELVERY_SIZES:
-            continue
-        with urlopen(Request(f"{address}/moto-api/reset", method="POST"), timeout=60):
-            pass
-        launch(count)
-        if tool == "lifeboat":
-            _in_process.prepare()
-        rows[tool] = [measured(command, address, folder / f"{tool}-{count}-{turn}.log") for turn in (1, 2)]
-        for turn, row in enumerate(rows[tool], 1):
-            print(line(count, tool, turn, row), flush=True)
-    return rows
+@contextmanager
+def bench() -> Iterator[Bench]:
+    with staged() as stage, tempfile.TemporaryDirectory(prefix="lifeboat-peers-") as folder:
+        yield Bench(stage, Path(folder))
 
 
-def line(count: int, tool: str, turn: int, row: Mapping[str, Any]) -> str:
-    """One row of the table."""
-    return (
-        f"{count:9,} {tool:16} {turn:3} {row['wall_seconds']:8.2f} {row['processor_seconds']:9.2f} "
-        f"{row['peak_mb']:7.1f} {sum(row['calls'].values()):6,} {row['snapshots']:9,}"
-        + (f"  exit {row['exit']}" if row["exit"] else "")
-    )
+FAST = ("Lifeboat", "cloud-custodian", "plain loop")
 
 
-def too_much(count: int, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """What breaks a bar, one sentence each."""
-    first, second = rows["lifeboat"]
-    problems = []
-    ec2 = {name: number for name, number in first["calls"].items() if name.startswith(("Create", "Describe"))}
-    allowed = count + count // PAGE + SPARE_CALLS
-    if sum(ec2.values()) > allowed:
-        problems.append(f"{count} instances: {sum(ec2.values())} calls of EC2, expected at most {allowed}")
-    if first["snapshots"] != count or first["exit"]:
-        problems.append(f"{count} instances: {first['snapshots']} snapshots, exit {first['exit']}; expected {count}, 0")
-    if second["snapshots"]:
-        problems.append(f"{count} instances: a second run in the slot made {second['snapshots']} snapshots, expected 0")
-    theirs = rows["cloud-custodian"][0]
-    if theirs["exit"] or theirs["snapshots"] != count:
-        problems.append(f"{count} instances: cloud-custodian made {theirs['snapshots']}, so its time says nothing")
-    elif first["wall_seconds"] > theirs["wall_seconds"]:
-        wall = f"{first['wall_seconds']} s, cloud-custodian {theirs['wall_seconds']} s"
-        problems.append(f"{count} instances: Lifeboat took {wall}")
-    return problems
+def in_turn(made: Bench, tools: Sequence[str], rounds: int) -> dict[str, list[Figure]]:
+    """Every tool once a round, so that all meet the machine in the same mood."""
+    figures: dict[str, list[Figure]] = {tool: [] for tool in tools}
+    for _ in range(rounds):
+        for tool in tools:
+            figures[tool].append(made.run(tool))
+    return figures
+
+
+def typical(figures: Sequence[Figure]) -> Figure:
+    """The run with the median wall time."""
+    middle = median(figure.wall_seconds for figure in figures)
+    return min(figures, key=lambda figure: abs(figure.wall_seconds - middle))
+
+
+def side_by_side() -> dict[str, Any]:
+    """The same instances for all, few and many, and each tool again in the same minute."""
+    found: dict[str, Any] = {}
+    for size in SIZES:
+        with bench() as made:
+            made.launch_up_to(size)
+            figures = {tool: typical(runs) for tool, runs in in_turn(made, FAST, ROUNDS).items()}
+            again = {}
+            for tool in FAST:
+                made.run(tool)
+                again[tool] = made.run(tool, again=True).made
+            if size == SIZES[0]:
+                made.tag_volumes_for_shelvery()
+                figures["shelvery"] = made.run("shelvery")
+                again["shelvery"] = made.run("shelvery").made
+            found[str(size)] = {tool: {**asdict(figure), "made_again": again[tool]} for tool, figure in figures.items()}
+            _print(size, figures, again)
+    return found
+
+
+def _print(size: int, figures: Mapping[str, Figure], again: Mapping[str, int]) -> None:
+    print(f"\n{size} instances     wall s  processor s  peak MB  EC2 calls  creates  describes  made  made again")
+    for tool, figure in figures.items():
+        print(
+            f"{tool:16} {figure.wall_seconds:8.2f} {figure.processor_seconds:12.2f} {figure.peak_mb:8.1f} "
+            f"{figure.ec2_calls:10,} {figure.creates:8,} {figure.describes:10,} {figure.made:5,} {again[tool]:11,}",
+            flush=True,
+        )
+
+
+def second_of_five_refused() -> dict[str, Any]:
+    """What each tool makes of five instances when EC2 refuses the second, and what a run does once EC2 allows it."""
+    found: dict[str, Any] = {}
+    for tool in FAST:
+        with bench() as made:
+            second = sorted(made.launch_up_to(5))[1]
+            made._stage.control.fault(
+                "CreateSnapshots", "fail", count=0, resource=second, code="InternalError", message="not today"
+            )
+            refused = made.run(tool)
+            made._stage.control.reset()
+            made._stage.control.event_fault("drop", count=0)
+            then = made.run(tool, again=True)
+            told = "Lifeboat" if tool == "Lifeboat" else ""
+            named = any(second in str(message) for message in made._stage.news()) if told else None
+            found[tool] = {"made": refused.made, "made_once_allowed": then.made, "named": named}
+            print(f"2nd of 5 refused: {tool:16} makes {refused.made}, then {then.made}", flush=True)
+    return found
+
+
+def under_buckets() -> dict[str, Any]:
+    """Under EC2's token buckets, refilling SPEED times as fast."""
+    found: dict[str, Any] = {}
+    for tool in FAST:
+        with bench() as made:
+            made.launch_up_to(UNDER_BUCKETS)
+            made._stage.control.set_throttling(speed=SPEED)
+            figure = made.run(tool)
+            found[tool] = {**asdict(figure), "bound_seconds": (UNDER_BUCKETS - 100) / 5 / SPEED}
+            print(
+                f"{UNDER_BUCKETS} instances under EC2's buckets, {SPEED} times as fast: {tool:16} made {figure.made}, "
+                f"{figure.wall_seconds} s, {figure.creates} calls",
+                flush=True,
+            )
+    return found
+
+
+def growth() -> dict[str, dict[str, list[float]]]:
+    """Wall time and API calls of Lifeboat and cloud-custodian as the fleet grows."""
+    found: dict[str, dict[str, list[float]]] = {tool: {"wall_seconds": [], "ec2_calls": []} for tool in FAST[:2]}
+    with bench() as made:
+        for size in GROWTH:
+            made.launch_up_to(size)
+            for tool in found:
+                figure = made.run(tool)
+                found[tool]["wall_seconds"].append(figure.wall_seconds)
+                found[tool]["ec2_calls"].append(figure.ec2_calls)
+                print(f"growth: {size:6,} instances {tool:16} {figure.wall_seconds:7.2f} s {figure.ec2_calls:7,} calls")
+    return found
+
+
+def problems_of(sizes: Mapping[str, Any], refused: Mapping[str, Any], throttled: Mapping[str, Any]) -> list[str]:
+    """The bars that are not met, one sentence each."""
+    many = sizes[str(SIZES[-1])]
+    ours, theirs = many["Lifeboat"], many["cloud-custodian"]
+    calls = sum(count for action, count in ours["calls"].items() if action in EC2_ACTIONS)
+    pages = sum(count for action, count in ours["calls"].items() if action.startswith("Describe"))
+    bars = [
+        (
+            calls > SIZES[-1] + pages + ALLOWED_BESIDE_PAGES,
+            f"{calls} API calls for {SIZES[-1]} instances, expected one for each, {pages} pages and "
+            f"{ALLOWED_BESIDE_PAGES}",
+        ),
+        (
+            ours["wall_seconds"] > theirs["wall_seconds"],
+            f"{ours['wall_seconds']} s for {SIZES[-1]} instances, expected no more than cloud-custodian's "
+            f"{theirs['wall_seconds']} s",
+        ),
+        (ours["made"] != SIZES[-1], f"{ours['made']} made of {SIZES[-1]}"),
+        (ours["made_again"], f"{ours['made_again']} made again in the same slot, expected none"),
+        (
+            refused["Lifeboat"] != {"made": 4, "made_once_allowed": 1, "named": True},
+            f"2nd of 5 refused: {refused['Lifeboat']}, expected 4 made, it named, and made once it is allowed",
+        ),
+        (throttled["Lifeboat"]["made"] != UNDER_BUCKETS, f"{throttled['Lifeboat']['made']} made under EC2's buckets"),
+    ]
+    return [said for broken, said in bars if broken]
 
 
 def run() -> dict[str, Any]:
-    """Compare at every size, print the table, return the figures."""
-    print("instances tool             run  wall s processor   MB   calls snapshots")
-    figures, problems = {}, []
-    sizes = [int(text) for text in os.environ.get("PEERS_SIZES", "").split()] or SIZES
-    kept = dict(os.environ)
-    try:
-        with tempfile.TemporaryDirectory() as name, server() as address:
-            os.environ.update(
-                AWS_ENDPOINT_URL=address,
-                AWS_ACCESS_KEY_ID="bench",
-                AWS_SECRET_ACCESS_KEY="bench",
-                AWS_DEFAULT_REGION="eu-west-1",
-            )
-            for count in sizes:
-                rows = compared(count, address, Path(name))
-                figures[str(count)] = rows
-                problems += too_much(count, rows)
-                for log in Path(name).glob("*-1.log"):
-                    if any(row[0]["exit"] for row in rows.values()):
-                        print(log.name, log.read_text()[-600:])
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
-    return {"figures": figures, "problems": problems}
+    """Measure everything, print the tables, return the figures."""
+    sizes = side_by_side()
+    refused = second_of_five_refused()
+    throttled = under_buckets()
+    grown = growth()
+    return {
+        "sizes": sizes,
+        "second_of_five_refused": refused,
+        "under_buckets": throttled,
+        "growth": {"instances": list(GROWTH), **grown},
+        "problems": problems_of(sizes, refused, throttled),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run()["problems"], indent=1))
