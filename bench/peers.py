@@ -1,7 +1,7 @@
 """Lifeboat beside its peers, on one local AWS, in one run: cloud-custodian, shelvery and a plain boto3 loop.
 
 Each tool is a process of its own that makes snapshots of the data volumes of the same instances: API calls by action,
-wall and processor time, peak memory; what a second run in the same minute makes once more; what is left when one of five
+wall and processor time, peak memory; what a second run in the same minute makes again; what is left when one of five
 is refused; what comes of it under EC2's token buckets. The tools take turns, several times; medians are told.
 
 Lifeboat is the handler of `take_snapshots` as `sam build` built it, in one process like the others; the queue of a

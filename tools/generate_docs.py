@@ -9,10 +9,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools import docs_events, docs_restore, docs_retention, docs_template
+from tools import docs_cost, docs_events, docs_restore, docs_retention, docs_template
 from tools.marked_page import ROOT, MarkedPage
 
 PAGES: tuple[MarkedPage, ...] = (
+    docs_cost.PAGE,
     docs_retention.PAGE,
     docs_restore.PAGE,
     docs_events.PAGE,

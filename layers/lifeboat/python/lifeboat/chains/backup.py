@@ -36,6 +36,9 @@ class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retr
     """Some instances got no recovery point in this attempt. All others did; asking again makes the missing ones."""
 
 
+KEPT_AS_SEEN = 1_000
+"""Of so many instances what was seen when they were selected is kept for the taking: one page of DescribeInstances."""
+
 GONE = frozenset({"shutting-down", "terminated"})
 """States of an instance that owes nothing any more."""
 
@@ -129,19 +132,35 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     Raises BackupIncomplete after all have been tried, when EC2 refused some: the caller's retry tries those again.
     """
     slot = request.slot or clock.now()
-    instance_ids = _due(request, config)
+    seen_at = clock.monotonic()
+    seen: dict[str, Instance] = {}
+    instance_ids = _due(request, config, seen)
     if fleet.is_one(instance_ids, config) and not request.dry_run:
         asked = context.aws_request_id if context and request.trigger is not Trigger.SCHEDULE else ""
         return fleet.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
-    return _take_here(instance_ids, slot, request, config, context)
+    since = clock.monotonic()
+    pace = pace_of(config.api_share, workers=1, since=since, at_once=burst(config.api_share))
+    calls = PacedCalls(pace, context)
+    taking = Taking(slot, request.late, request.dry_run, config, calls, seen=seen, seen_at=seen_at)
+    return _take_here(taking.take(instance_ids), slot, request, config, context)
 
 
-def _due(request: BackupRequest, config: Config) -> tuple[str, ...]:
-    """The ids of the instances to take, which is all that is kept of a large fleet. The sweep has looked itself."""
+def _due(request: BackupRequest, config: Config, seen: dict[str, Instance]) -> tuple[str, ...]:
+    """The ids of the instances to take, which is all that is kept of a large fleet. The sweep has looked itself.
+
+    Of no more than KEPT_AS_SEEN instances all are noted in `seen` as they are.
+    """
     if request.trigger is Trigger.SWEEP:
         return request.instance_ids
     if not request.instance_ids:
-        return tuple(sorted(item.id for item in _selected(config)))
+        ids = []
+        for instance in _selected(config):
+            ids.append(instance.id)
+            if len(ids) <= KEPT_AS_SEEN:
+                seen[instance.id] = instance
+        if len(ids) > KEPT_AS_SEEN:
+            seen.clear()
+        return tuple(sorted(ids))
     try:
         found = ec2.instances(request.instance_ids)
         return tuple(item.id for item in selection.select(found.values(), config.selector, named=request.instance_ids))
@@ -155,16 +174,9 @@ def _selected(config: Config, but_not: Collection[str] = ()) -> Iterator[Instanc
 
 
 def _take_here(
-    instance_ids: Sequence[str],
-    slot: datetime,
-    request: BackupRequest,
-    config: Config,
-    context: LambdaContext | None,
+    taken: Taken, slot: datetime, request: BackupRequest, config: Config, context: LambdaContext | None
 ) -> dict[str, Any]:
-    """Take them in this invocation, as far as its time goes."""
-    since = clock.monotonic()
-    pace = pace_of(config.api_share, workers=1, since=since, at_once=burst(config.api_share))
-    taken = Taking(slot, request.late, request.dry_run, config, PacedCalls(pace, context)).take(instance_ids)
+    """Tell what was taken in this invocation, as far as its time went."""
     answer: dict[str, Any] = {
         "slot": iso(slot),
         "begun": taken.begun,

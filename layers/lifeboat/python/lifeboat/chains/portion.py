@@ -32,6 +32,9 @@ AT_ONCE = 6
 """How many calls of CreateSnapshots are under way at a time. EC2 takes half a second for one, and gives five a second:
 one after the other would not use up what it gives."""
 
+FRESH = 15.0
+"""For how many seconds an instance that was seen is not looked at again."""
+
 ONE_RUN = 60_000
 """Milliseconds that a run by a person without an invocation of Lambda may take."""
 
@@ -70,13 +73,18 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """Taking the recovery points of one slot, within one invocation."""
+    """Taking the recovery points of one slot, within one invocation.
+
+    `seen`: all of its instances as whoever selected them saw them, at `seen_at` seconds of the monotonic clock.
+    """
 
     slot: datetime
     late: bool
     dry_run: bool
     config: Config
     calls: PacedCalls
+    seen: Mapping[str, Instance] = field(default_factory=dict)
+    seen_at: float = 0.0
     taken: Taken = field(default_factory=Taken)
 
     @property
@@ -130,7 +138,8 @@ class Taking:
         return backups.open_backups_for(self.config.table, ids, begun_at=now, until=until)
 
     def _look(self, instance_ids: Sequence[str]) -> Seen:
-        found = ec2.instances(instance_ids)
+        fresh = self.seen and clock.monotonic() - self.seen_at < FRESH
+        found = {item: self.seen[item] for item in instance_ids} if fresh else ec2.instances(instance_ids)
         instances = selection.select(found.values(), self.config.selector)
         data = [item.volume_id for instance in instances for item in selection.data_attachments(instance)]
         here = [instance.id for instance in instances]

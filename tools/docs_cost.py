@@ -1,0 +1,50 @@
+"""The generated part of docs/cost.md: the cost model's tables. `python tools/generate_docs.py` writes it."""
+
+from __future__ import annotations
+
+from tools.cost_model import PRICES, SNAPSHOT_GB_MONTH, Use, month
+from tools.marked_page import ROOT, MarkedPage, table
+
+PATH = ROOT / "docs" / "cost.md"
+BEGIN = "<!-- cost model: written by `make docs` -->"
+END = "<!-- end of the cost model -->"
+FLEETS = ((1, False), (100, False), (10_000, True))
+
+
+def render() -> str:
+    """What stands between the markers, the line ends beside them included."""
+    uses = [(size, month(size, fleet=fleet)) for size, fleet in FLEETS]
+    head = "a month | price | free in every account | " + " | ".join(f"{size:,}" for size, _ in uses)
+    rows = [
+        [name, f"${price.dollars:.10f}".rstrip("0"), f"{price.free:,.0f}", *(_amount(use, name) for _, use in uses)]
+        for name, price in PRICES.items()
+    ]
+    totals = [
+        ["**within what is free**", "", "", *(f"**${use.within_free:,.3f}**" for _, use in uses)],
+        ["**at list price, nothing free**", "", "", *(f"**${use.at_list_price:,.2f}**" for _, use in uses)],
+        [
+            "of that alarms and the metric",
+            "",
+            "",
+            *(f"${sum(_dollars(use, name) for name in ('alarms', 'metrics')):,.2f}" for _, use in uses),
+        ],
+    ]
+    storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in FLEETS]
+    sources = ", ".join(sorted({price.source for price in PRICES.values()}))
+    return (
+        f"\n{table(head, rows + totals)}\n\nSources of the prices, us-east-1, 2026-11: {sources}.\n\n"
+        "Storage, shown apart, for changed blocks of 20 GB kept of each instance:\n\n"
+        f"{table('instances | kept | a month', storage)}\n\n"
+    )
+
+
+def _amount(use: Use, name: str) -> str:
+    amount = use.units[name]
+    return f"{amount:,.0f}" if amount >= 10 else f"{amount:.3g}"
+
+
+def _dollars(use: Use, name: str) -> float:
+    return PRICES[name].dollars * use.units[name]
+
+
+PAGE = MarkedPage(path=PATH, begin=BEGIN, end=END, render=render)
