@@ -35,7 +35,20 @@ THIEF = "thief"
 def stage():
     with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
         key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+        let_the_vault_read(aws)
         yield Stage(aws, {**PARAMETERS, "KmsKeyArn": key, "VaultKmsKeyArn": key})
+
+
+def let_the_vault_read(aws):
+    """The role of a source account that this account, as a vault, takes on to read what was told there."""
+    iam = aws.client("iam", account=SOURCE)
+    name = READER.rsplit("/", 1)[-1]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HOME_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    rights = {"Effect": "Allow", "Action": "ec2:DescribeSnapshots", "Resource": "*"}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    iam.put_role_policy(
+        RoleName=name, PolicyName="read", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [rights]})
+    )
 
 
 def role_of(stage, function):
