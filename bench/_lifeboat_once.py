@@ -1,27 +1,27 @@
-"""One invocation of take_snapshots as it was built, in a process of its own, as Lambda would start it.
+"""One invocation of a door as it was built, in a process of its own, as Lambda would start it.
 
-Arguments: the folder of the built layer, the folder of the function, the slot. Prints how many recovery points were
-begun, were there already, and failed.
+Arguments: the folder of the built layer, that of the function, the event as JSON. Prints how long each list of the
+answer is.
 """
 
 import json
 import sys
 import time
 
-layer, function, slot = sys.argv[1:]
+layer, function, event = sys.argv[1:]
 sys.path[:0] = [layer, function]
 
 import app  # type: ignore[import-not-found]  # noqa: E402
 
-SECONDS = 300
+SECONDS = 900
 
 
 class Context:
     """What Lambda tells an invocation."""
 
-    function_name = "take-snapshots"
+    function_name = "lifeboat"
     memory_limit_in_mb = 256
-    invoked_function_arn = "arn:aws:lambda:eu-west-1:111122223333:function:take-snapshots"
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:111122223333:function:lifeboat"
     aws_request_id = "1"
     ends = time.monotonic() + SECONDS
 
@@ -30,8 +30,8 @@ class Context:
 
 
 try:
-    answer = app.handler({"scheduled_time": slot}, Context())
+    answer = app.handler(json.loads(event), Context())
 except Exception as problem:  # what Lambda would retry
     print(json.dumps({"problem": str(problem)}))
     sys.exit(1)
-print(json.dumps({name: len(answer[name]) for name in ("begun", "already", "failed")}))
+print(json.dumps({name: len(value) for name, value in answer.items() if isinstance(value, list)}))

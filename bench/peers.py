@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,12 +32,16 @@ for place in (str(ROOT), str(LAYER)):
     if place not in sys.path:  # run as a program, not by pytest
         sys.path.insert(0, place)
 
+from bench._plot import drawn  # noqa: E402
+from lifeboat.rules.catalogue import write_tags  # noqa: E402
+from lifeboat.rules.selection import volume_story  # noqa: E402
 from local import stack  # noqa: E402
 from tests.e2e.stage import Stage, staged  # noqa: E402
+from tests.rules.nouns import attachment, volume  # noqa: E402
 
 SIZES = (200, 1_000)
 ROUNDS = 5
-GROWTH = (100, 300, 1_000, 3_000)
+GROWTH = (100, 300, 1_000, 3_000, 10_000)
 LAUNCHED = 100
 SPEED = 10
 """How much faster than EC2's the buckets refill here."""
@@ -45,6 +49,18 @@ UNDER_BUCKETS = 300
 ALLOWED_BESIDE_PAGES = 10
 """API calls of Lifeboat beside one CreateSnapshots for each instance and the pages of its describes."""
 SLOT = datetime(2026, 11, 1, 2, tzinfo=UTC)
+
+CHAINS, TAKEN, KEPT = 40, 50, 10
+"""Two thousand snapshots, one an hour of each of forty volumes, of which the newest ten of each stay."""
+
+OLD_POLICY = """
+policies:
+  - name: old
+    resource: aws.ebs-snapshot
+    filters:
+      - {type: age, days: 8, hours: 9.5, op: ge}
+    actions: [delete]
+"""
 
 POLICY = """
 policies:
@@ -90,8 +106,11 @@ EC2_ACTIONS = {
     "CreateSnapshot",
     "CreateSnapshots",
     "CreateTags",
+    "DeleteSnapshot",
+    "DescribeImages",
     "DescribeInstances",
     "DescribeInstanceImageMetadata",
+    "DescribeLockedSnapshots",
     "DescribeSnapshots",
     "DescribeVolumes",
 }
@@ -107,6 +126,7 @@ class Bench:
         self._launched = 0
         stage.control.event_fault("drop", count=0)  # what EC2's events start is not what is measured
         (folder / "policy.yml").write_text(POLICY)
+        (folder / "old.yml").write_text(OLD_POLICY)
         self._environment = {**stage.aws.environment(), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
 
     @property
@@ -143,16 +163,41 @@ class Bench:
             CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
         )
 
-    def run(self, tool: str, *, again: bool = False) -> Figure:
-        """Run a tool once and wait for it. `again`: Lifeboat gets the slot of its last run once more."""
+    def seed(self) -> None:
+        """Snapshots of volumes long gone, that carry Lifeboat's tags, the newest of them eight days old."""
+        newest = datetime.now(UTC).replace(microsecond=0) - timedelta(days=8)
+
+        def one(number: int) -> None:
+            chain, hour = divmod(number, TAKEN)
+            name, at = f"vol-{chain:017x}", newest - timedelta(hours=hour)
+            tags = write_tags(
+                recovery_point_id=f"rp-{at:%Y%m%dT%H%M%SZ}-i-{chain:017x}",
+                set_id=f"set-{number}",
+                stack="lifeboat",
+                slot=at,
+                instance_id=f"i-{chain:017x}",
+                instance_name="CadoResponse",
+                zone="eu-west-1a",
+                ami_id="ami-0cad0000000000001",
+                ami_owner="055430919509",
+                stories=[volume_story(volume(id=name, tags={}), attachment(name, "/dev/sdf"))],
+            )
+            self._stage.control.seed_snapshot(start_time=at, volume_id=name, size=100, tags=tags)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(one, range(CHAINS * TAKEN)))
+
+    def run(self, tool: str, *, again: bool = False, deleting: bool = False) -> Figure:
+        """Run a tool once and wait for it. `again`: Lifeboat gets the slot of its last run once more. `deleting`: it
+        deletes what is old, instead.
+        """
         if not again:
             self._slots += 1
         before = self._snapshots()
         mark = self._stage.control.mark()
-        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         begin = time.perf_counter()
         process = subprocess.Popen(
-            self._command(tool),
+            self._command(tool, deleting=deleting),
             cwd=self._folder,
             env=self._environment | self._more(tool),
             stdout=subprocess.DEVNULL,
@@ -161,7 +206,6 @@ class Bench:
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
         process.returncode = os.waitstatus_to_exitcode(status)
-        del usage
         calls = Counter(
             call["action"] for call in self._stage.control.calls(mark) if "assumed-role" not in (call["caller"] or "")
         )
@@ -182,21 +226,23 @@ class Bench:
         )
         return sum(len(page["Snapshots"]) for page in pages)
 
-    def _command(self, tool: str) -> list[str]:
+    def _command(self, tool: str, *, deleting: bool) -> list[str]:
         python = str(ROOT / ".venv" / "bin" / "python")
         if tool == "Lifeboat":
-            built = stack.BUILD_DIR
-            layer, function = built / "LifeboatLayer" / "python", built / "TakeSnapshotsFunction"
-            return [python, "-S", str(ROOT / "bench" / "_lifeboat_once.py"), str(layer), str(function), self.slot]
+            function = stack.BUILD_DIR / ("PruneSnapshotsFunction" if deleting else "TakeSnapshotsFunction")
+            event = {} if deleting else {"scheduled_time": self.slot}
+            layer = stack.BUILD_DIR / "LifeboatLayer" / "python"
+            once = str(ROOT / "bench" / "_lifeboat_once.py")
+            return [python, "-S", once, str(layer), str(function), json.dumps(event)]
         if tool == "cloud-custodian":
             return [
                 str(ROOT / ".tools" / "peer-custodian" / "bin" / "custodian"),
                 *("run", "--output-dir", str(self._folder / "custodian"), "--cache-period", "0"),
-                *("--region", "eu-west-1", str(self._folder / "policy.yml")),
+                *("--region", "eu-west-1", str(self._folder / ("old.yml" if deleting else "policy.yml"))),
             ]
         if tool == "shelvery":
             return [str(ROOT / ".tools" / "peer-shelvery" / "bin" / "shelvery"), "ebs", "create_backups"]
-        return [python, str(ROOT / "bench" / "_plain_loop.py")]
+        return [python, str(ROOT / "bench" / ("_plain_deletions.py" if deleting else "_plain_loop.py"))]
 
     def _more(self, tool: str) -> dict[str, str]:
         if tool != "Lifeboat":
@@ -206,6 +252,9 @@ class Bench:
             "LIFEBOAT_STACK": "lifeboat",
             "LIFEBOAT_TABLE": self._stage.outputs["StateTableName"],
             "LIFEBOAT_TOPIC": self._stage.outputs["NewsTopicArn"],
+            "LIFEBOAT_RETENTION": f"last={KEPT}",
+            "LIFEBOAT_MAX_DELETE_PERCENT": "100",
+            "LIFEBOAT_GRACE_HOURS": "0",
             "POWERTOOLS_SERVICE_NAME": "lifeboat",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
@@ -302,6 +351,22 @@ def under_buckets() -> dict[str, Any]:
     return found
 
 
+def deletions() -> dict[str, Any]:
+    """What is old goes: 1,600 of 2,000."""
+    found: dict[str, Any] = {}
+    for tool in FAST:
+        with bench() as made:
+            made.seed()
+            figure = made.run(tool, deleting=True)
+            found[tool] = asdict(figure)
+            print(
+                f"delete 1,600 of 2,000: {tool:16} {-figure.made:,} deleted, {figure.wall_seconds} s, "
+                f"{figure.processor_seconds} s of a processor, {figure.peak_mb} MB, {figure.ec2_calls:,} calls",
+                flush=True,
+            )
+    return found
+
+
 def growth() -> dict[str, dict[str, list[float]]]:
     """Wall time and API calls of Lifeboat and cloud-custodian as the fleet grows."""
     found: dict[str, dict[str, list[float]]] = {tool: {"wall_seconds": [], "ec2_calls": []} for tool in FAST[:2]}
@@ -349,13 +414,25 @@ def run() -> dict[str, Any]:
     sizes = side_by_side()
     refused = second_of_five_refused()
     throttled = under_buckets()
+    gone = deletions()
     grown = growth()
+    (ROOT / ".local" / "peers.svg").write_text(
+        drawn(GROWTH, {name: row["wall_seconds"] for name, row in grown.items()})
+    )
     return {
         "sizes": sizes,
         "second_of_five_refused": refused,
         "under_buckets": throttled,
+        "deletions": gone,
         "growth": {"instances": list(GROWTH), **grown},
-        "problems": problems_of(sizes, refused, throttled),
+        "problems": [
+            *problems_of(sizes, refused, throttled),
+            *(
+                f"{tool} deleted {-row['made']} of 2,000, expected 1,600"
+                for tool, row in gone.items()
+                if tool == "Lifeboat" and row["made"] != -CHAINS * (TAKEN - KEPT)
+            ),
+        ],
     }
 
 
