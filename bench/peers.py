@@ -58,7 +58,7 @@ policies:
   - name: old
     resource: aws.ebs-snapshot
     filters:
-      - {type: age, days: 8, hours: 9.5, op: ge}
+      - {type: age, days: 8.396, op: ge}
     actions: [delete]
 """
 
