@@ -1,7 +1,8 @@
 """What a month of Lifeboat costs, storage apart: a model of its requests, times and messages with AWS's prices.
 
 Pure arithmetic. How often a door is woken comes from the template's schedules; how many requests an invocation makes is
-counted by tests against the code (tests/tools/test_cost_model.py); how long one lasts is assumed, and said so.
+counted, and what it logs weighed, by tests against the code (tests/functions/test_cost_model.py); how long one lasts is
+assumed, and said so.
 """
 
 from __future__ import annotations
@@ -21,27 +22,60 @@ class Price:
     dollars: float
     free: float
     source: str
+    seen: str
+    """Who wrote it, and when: AWS's own pages are not dated."""
 
 
 PRICES = {
-    "Lambda requests": Price(0.20 / 1e6, 1e6, "aws.amazon.com/lambda/pricing"),
-    "Lambda GB-seconds, arm64": Price(0.0000133334, 400_000, "aws.amazon.com/lambda/pricing"),
-    "DynamoDB reads": Price(0.125 / 1e6, 0, "aws.amazon.com/dynamodb/pricing/on-demand"),
-    "DynamoDB writes": Price(0.625 / 1e6, 0, "aws.amazon.com/dynamodb/pricing/on-demand"),
-    "Scheduler invocations": Price(1.00 / 1e6, 14e6, "aws.amazon.com/eventbridge/pricing"),
-    "SNS publishes": Price(0.50 / 1e6, 1e6, "aws.amazon.com/sns/pricing"),
-    "SQS requests": Price(0.40 / 1e6, 1e6, "aws.amazon.com/sqs/pricing"),
-    "GB of logs taken in": Price(0.50, 5, "aws.amazon.com/cloudwatch/pricing"),
-    "alarms": Price(0.10, 10, "aws.amazon.com/cloudwatch/pricing"),
-    "metrics": Price(0.30, 10, "aws.amazon.com/cloudwatch/pricing"),
+    "Lambda requests": Price(0.20 / 1e6, 1e6, "aws.amazon.com/lambda/pricing", "the page, 2026"),
+    "Lambda GB-seconds, arm64": Price(0.0000133334, 400_000, "aws.amazon.com/lambda/pricing", "the page, 2026"),
+    "DynamoDB reads": Price(0.125 / 1e6, 0, "aws.amazon.com/dynamodb/pricing/on-demand", "airbyte.com, 2025-07"),
+    "DynamoDB writes": Price(0.625 / 1e6, 0, "aws.amazon.com/dynamodb/pricing/on-demand", "airbyte.com, 2025-07"),
+    "Scheduler invocations": Price(1.00 / 1e6, 14e6, "aws.amazon.com/eventbridge/pricing", "cloudburn.io, 2026-03"),
+    "SNS publishes": Price(0.50 / 1e6, 1e6, "aws.amazon.com/sns/pricing", "factualminds.com, 2026-06"),
+    "e-mails": Price(2.00 / 1e5, 1_000, "aws.amazon.com/sns/pricing", "factualminds.com, 2026-06"),
+    "SQS requests": Price(0.40 / 1e6, 1e6, "aws.amazon.com/sqs/pricing", "cloudburn.io, 2026-03"),
+    "KMS requests": Price(0.03 / 1e4, 20_000, "aws.amazon.com/kms/pricing", "cloudburn.io, 2026-03; the page, undated"),
+    "GB of logs taken in": Price(0.50, 5, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02"),
+    "alarms": Price(
+        0.10, 10, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02; what is free: the page, undated"
+    ),
+    "metrics": Price(
+        0.30, 10, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02; what is free: the page, undated"
+    ),
 }
 """EC2's own API calls and its events on the default bus cost nothing, nor does SNS's delivery to Lambda."""
 
 SNAPSHOT_GB_MONTH = 0.05
 """aws.amazon.com/ebs/pricing, of changed blocks."""
 
-LOG_LINE_BYTES = 900
-"""A line of ours with its facts; Lambda's own lines of each invocation are switched off."""
+EVENT_LINE = 450
+"""Bytes of the line that says what a snapshot's event led to. Lambda's own lines are switched off."""
+
+OTHER_LINE = 900
+"""Bytes, assumed, of a line of prune_snapshots or check_ami_owner about little."""
+
+LISTED = 100
+"""How many volumes' ages the metric's line lists at most (lifeboat.chains.overdue.LISTED)."""
+
+
+def metric_line(volumes: int) -> float:
+    """Bytes of the line that carries the metric: it lists the oldest recovery points' ages."""
+    return 280 + 150 * min(volumes, LISTED)
+
+
+def slot_line(instances: float) -> float:
+    """Bytes of the line that names what a slot, or a portion of it, has begun."""
+    return 450 + 250 * instances
+
+
+PORTION = 25
+"""Instances of a portion of a fleet's run (docs/decisions/0011-fleets.md)."""
+
+KEY_KEPT = 5
+"""Minutes that DynamoDB keeps the key of a table for a connection in use, at least
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html). Without KmsKeyArn it is
+the account's aws/dynamodb, which is free to have but not to ask (https://aws.amazon.com/kms/pricing/)."""
 
 ALARMS = 9
 """Of a stack without copies: one for failed events, one for each of six doors, one for each of two sweeps."""
@@ -50,23 +84,36 @@ ALARMS = 9
 @dataclass(frozen=True, slots=True)
 class Door:
     """What one invocation of a kind takes. `seconds` are assumed for a function with 256 MB, which has about a seventh
-    of a processor: some seven times what it takes here.
+    of a processor: some seven times what it takes here. `within`: it is part of an invocation that is counted already.
     """
 
     seconds: float
     reads: float = 0
     writes: float = 0
     publishes: float = 0
-    lines: float = 0
+    log_bytes: float = 0
     scheduled: bool = False
     gb: float = 0.25
+    within: bool = False
 
 
 IDLE_SWEEP = Door(seconds=0.06, reads=1, scheduled=True)
 """One query of the table that finds nothing; it says nothing."""
 
-CATCH_UP = Door(seconds=0.35, reads=4, lines=1, scheduled=True)
-"""The instances, who was selected, the fired slot; the metric is its line."""
+CATCH_UP = Door(seconds=0.35, reads=1, scheduled=True)
+"""Who is selected; the schedule's last slot is read only for a rate. The metric is its line."""
+
+SELECTED_KB = 0.07
+"""Of the table's item that says since when an instance is selected."""
+
+BEGUN_WRITES = 5
+"""For each recovery point: a transaction's two items at two writes each, and a note that it is being made."""
+
+TOLD_WRITES = 4
+"""For each recovery point: telling it once, and closing it."""
+
+EVENT_WRITES = 2
+"""For each further event about a recovery point that has been told: a refused note, and a deletion of nothing."""
 
 COLD_START = 1.2
 """Seconds; every door grows cold some times a day, the sweeps never."""
@@ -89,38 +136,51 @@ class Use:
         return sum(PRICES[name].dollars * max(0.0, amount - PRICES[name].free) for name, amount in self.units.items())
 
 
-def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bool = False) -> Use:
-    """A month with so many protected instances. `fleet`: the queue that hands out the work."""
+def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bool = False, mailboxes: int = 1) -> Use:
+    """A month with so many protected instances.
+
+    `volumes` of data each. `fleet`: a queue hands out the work. `mailboxes`: how many e-mail addresses are told.
+    """
     slots = slots_a_day * DAYS
     backups = slots * instances
-    portions = slots * -(-instances // 25) if fleet else 0.0
-    # Each recovery point: taken (two writes of a transaction cost two each, one more notes it), confirmed by an event
-    # for each snapshot and one for the set, told once, closed.
+    portions = slots * -(-instances // PORTION) if fleet else 0.0
+    begun_line = 450 if fleet else slot_line(instances)
+    # A recovery point has an event for each snapshot and one for the set: the first tells it, the others find it told.
     doors: list[tuple[float, Door]] = [
         (2 * MINUTES, IDLE_SWEEP),
         (MINUTES / 15, CATCH_UP),
-        (MINUTES / 15, Door(seconds=0, reads=instances * 0.05 / 4)),  # who is selected: some 50 bytes each
-        (slots, Door(seconds=COLD_START + 0.5, lines=2, publishes=1, writes=2, scheduled=True)),
-        (portions, Door(seconds=20.0, reads=1, writes=4, lines=1, gb=0.5)),
-        (0 if fleet else backups, Door(seconds=0.5)),
-        (backups, Door(seconds=0, writes=5)),
-        (backups * (volumes + 1), Door(seconds=0.25, reads=1, lines=0.5)),
-        (backups, Door(seconds=0.2, reads=0, writes=4, publishes=1)),
-        (backups, Door(seconds=0.1, reads=1, lines=1)),  # prune_snapshots, which waits for the last of a slot
-        (slots + DAYS, Door(seconds=COLD_START + instances * 0.05, publishes=0.5, lines=2, scheduled=True)),
-        (DAYS, Door(seconds=COLD_START + instances * 0.02, lines=1, scheduled=True)),
+        # Who is selected, 4 kB for each unit; the ages.
+        (
+            MINUTES / 15,
+            Door(seconds=0, reads=instances * SELECTED_KB / 4, log_bytes=metric_line(instances * volumes), within=True),
+        ),
+        (slots, Door(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=1, scheduled=True)),
+        (portions, Door(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(PORTION), gb=0.5)),
+        (0 if fleet else backups, Door(seconds=0.5, within=True)),
+        (backups, Door(seconds=0, writes=BEGUN_WRITES, within=True)),
+        (backups * (volumes + 1), Door(seconds=0.25, reads=1, log_bytes=EVENT_LINE)),
+        (backups, Door(seconds=0.2, writes=TOLD_WRITES, publishes=1, within=True)),
+        (backups * volumes, Door(seconds=0, writes=EVENT_WRITES, within=True)),
+        (backups, Door(seconds=0.1, reads=1, log_bytes=OTHER_LINE)),  # prune_snapshots waits for the last of a slot
+        (
+            slots + DAYS,
+            Door(seconds=COLD_START + instances * 0.05, publishes=0.5, log_bytes=2 * OTHER_LINE, scheduled=True),
+        ),
+        (DAYS, Door(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
     ]
-    invocations = sum(count for count, door in doors if door.seconds)
+    publishes = sum(count * door.publishes for count, door in doors)
     return Use(
         {
-            "Lambda requests": invocations,
+            "Lambda requests": sum(count for count, door in doors if not door.within),
             "Lambda GB-seconds, arm64": sum(count * door.seconds * door.gb for count, door in doors),
             "DynamoDB reads": sum(count * door.reads for count, door in doors),
             "DynamoDB writes": sum(count * door.writes for count, door in doors),
             "Scheduler invocations": sum(count for count, door in doors if door.scheduled),
-            "SNS publishes": sum(count * door.publishes for count, door in doors),
+            "SNS publishes": publishes,
+            "e-mails": publishes * mailboxes,
             "SQS requests": (3 * portions + IDLE_POLLS) if fleet else 0.0,
-            "GB of logs taken in": sum(count * door.lines for count, door in doors) * LOG_LINE_BYTES / 1e9,
+            "KMS requests": 2 * MINUTES / KEY_KEPT + MINUTES / 15,
+            "GB of logs taken in": sum(count * door.log_bytes for count, door in doors) / 1e9,
             "alarms": float(ALARMS),
             "metrics": 1.0,
         }

@@ -30,9 +30,10 @@ def render() -> str:
         ],
     ]
     storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in FLEETS]
-    sources = ", ".join(sorted({price.source for price in PRICES.values()}))
+    sources = "; ".join(sorted({f"{price.source} ({price.seen})" for price in PRICES.values()}))
     return (
-        f"\n{table(head, rows + totals)}\n\nSources of the prices, us-east-1, 2026-11: {sources}.\n\n"
+        f"\n{table(head, rows + totals)}\n\n"
+        f"Sources of the prices, us-east-1, in brackets as given by whom and when: {sources}.\n\n"
         "Storage, shown apart, for changed blocks of 20 GB kept of each instance:\n\n"
         f"{table('instances | kept | a month', storage)}\n\n"
     )

@@ -2,57 +2,156 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from lifeboat import door as doors
 from lifeboat.aws import clients
+from lifeboat.chains import overdue
+from lifeboat.rules import fleet
+from tests.functions.conftest import TABLE
 from tools import cost_model
-from tools.cost_model import BAR, MINUTES, PRICES, Use, month
+from tools.cost_model import BAR, DAYS, MINUTES, PRICES, Use, month
 from tools.docs_template import read_template
 
-TEMPLATE = read_template((Path(__file__).parents[2] / "template.yaml").read_text())["Resources"]
+WHOLE = read_template((Path(__file__).parents[2] / "template.yaml").read_text())
+TEMPLATE = WHOLE["Resources"]
+SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 
 @pytest.fixture
 def calls(world):
     """What the doors ask DynamoDB and SNS for, by action."""
     counted: Counter[str] = Counter()
+
+    def count(model, params, **_) -> None:
+        counted[model.name] += 1
+        if model.service_model.service_name == "dynamodb":
+            counted["write units"] += write_units(model.name, json.loads(params["body"]))
+
     for client in (clients.dynamodb(), clients.sns()):
-        client.meta.events.register("before-call.*.*", lambda model, **_: counted.update([model.name]))
+        client.meta.events.register("before-call.*.*", count)
     return counted
 
 
+def write_units(action: str, asked: dict) -> int:
+    """Of items up to 1 kB; those of a transaction cost two each, refused ones as much as others
+    (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html)."""
+    if action == "TransactWriteItems":
+        return 2 * len(asked["TransactItems"])
+    if action == "BatchWriteItem":
+        return sum(len(items) for items in asked["RequestItems"].values())
+    return action in {"PutItem", "UpdateItem", "DeleteItem"}
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What the doors log. Their logger keeps the stdout that it was made with, so capsys never sees a line of it."""
+    handler, lines = doors.logger.registered_handler, io.StringIO()
+    before = handler.setStream(lines)
+    yield lines
+    handler.setStream(before)
+
+
+def emptied(calls: Counter[str], logged: io.StringIO) -> None:
+    calls.clear()
+    logged.seek(0)
+    logged.truncate()
+
+
+def completed(world) -> dict:
+    """EC2's event about a snapshot of the recovery point."""
+    arn = f"arn:aws:ec2::eu-west-1:snapshot/{world.snapshots()[0]['SnapshotId']}"
+    return {
+        "detail-type": "EBS Snapshot Notification",
+        "source": "aws.ec2",
+        "account": "123456789012",
+        "time": "2026-11-23T02:00:00Z",
+        "region": "eu-west-1",
+        "resources": [arn],
+        "detail": {"event": "createSnapshot", "result": "succeeded", "snapshot_id": arn},
+    }
+
+
 @pytest.mark.parametrize("door", ["confirm_snapshots", "attach_volume"])
-def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, capsys, door):
+def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, logged, capsys, door):
     world.invoke(door, {"sweep": True})
+    emptied(calls, logged)
     capsys.readouterr()
-    calls.clear()
     world.invoke(door, {"sweep": True})
-    assert calls == {"Query": cost_model.IDLE_SWEEP.reads}
-    assert capsys.readouterr().out == ""
+    assert +calls == {"Query": cost_model.IDLE_SWEEP.reads}
+    assert logged.getvalue() == capsys.readouterr().out == ""
 
 
-def test_a_catch_up_with_nothing_to_do_reads_no_more_than_is_counted(world, calls):
-    world.launch()
-    world.invoke("take_snapshots", {"catch_up": True})
-    calls.clear()
-    world.invoke("take_snapshots", {"catch_up": True})
-    assert sum(calls.values()) <= cost_model.CATCH_UP.reads
-    assert set(calls) <= {"Query", "GetItem"}
-
-
-def test_a_backup_of_one_instance_writes_and_tells_no_more_than_is_counted(world, calls):
-    world.launch()
-    world.invoke("take_snapshots", {"scheduled_time": "2026-11-23T02:00:00Z"})
+@pytest.mark.parametrize("instances", [1, 10])
+def test_a_catch_up_with_nothing_to_do_reads_once_and_logs_the_metric_alone(world, calls, logged, capsys, instances):
+    for _ in range(instances):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
     world.invoke("confirm_snapshots", {"sweep": True})
-    assert calls["Publish"] == 2
-    # A transaction's two actions cost two writes each.
-    writes = 4 * calls["TransactWriteItems"] + sum(
-        calls[name] for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")
-    )
-    assert writes <= 2 + 5 + 4
+    world.invoke("take_snapshots", {"catch_up": True})
+    emptied(calls, logged)
+    capsys.readouterr()
+    world.invoke("take_snapshots", {"catch_up": True})
+    assert +calls == {"Query": cost_model.CATCH_UP.reads}
+    assert logged.getvalue() == ""
+    assert len(capsys.readouterr().out) == pytest.approx(cost_model.metric_line(instances), rel=0.15)
+
+
+def test_who_is_selected_takes_as_many_bytes_as_is_counted(world):
+    world.launch()
+    world.invoke("take_snapshots", {"catch_up": True})
+    [item] = clients.dynamodb().scan(
+        TableName=TABLE, FilterExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": "selected"}}
+    )["Items"]
+    size = sum(len(name) + len(value["S"]) for name, value in item.items())
+    assert size == pytest.approx(cost_model.SELECTED_KB * 1000, rel=0.15)
+    ten, twenty = (month(size).units["DynamoDB reads"] for size in (10, 20))
+    by_backups = 10 * DAYS * (2 + 1)
+    assert twenty - ten - by_backups == pytest.approx(MINUTES / 15 * 10 * cost_model.SELECTED_KB / 4)
+
+
+def test_the_metrics_line_lists_no_more_ages_than_is_counted():
+    assert cost_model.LISTED == overdue.LISTED
+    assert cost_model.metric_line(10_000) == cost_model.metric_line(overdue.LISTED)
+
+
+@pytest.mark.parametrize("instances", [1, 10])
+def test_a_slot_writes_tells_and_logs_what_is_counted(world, calls, logged, instances):
+    for _ in range(instances):
+        world.launch()
+    world.invoke("take_snapshots", SLOT)
+    assert calls["write units"] == 1 + instances * cost_model.BEGUN_WRITES
+    assert calls["Publish"] == 1
+    assert len(logged.getvalue()) == pytest.approx(cost_model.slot_line(instances), rel=0.15)
+
+
+def test_the_events_of_a_recovery_point_write_tell_and_log_what_is_counted(world, calls, logged):
+    world.launch()
+    world.invoke("take_snapshots", SLOT)
+    emptied(calls, logged)
+    world.invoke("confirm_snapshots", completed(world))
+    assert calls["write units"] == cost_model.TOLD_WRITES
+    assert (calls["GetItem"], calls["Query"], calls["Publish"]) == (1, 0, 1)
+    assert len(logged.getvalue()) == pytest.approx(cost_model.EVENT_LINE, rel=0.15)
+    emptied(calls, logged)
+    world.invoke("confirm_snapshots", completed(world))
+    assert calls["write units"] == cost_model.EVENT_WRITES
+    assert (calls["GetItem"], calls["Query"], calls["Publish"]) == (1, 0, 0)
+    assert len(logged.getvalue()) == pytest.approx(cost_model.EVENT_LINE, rel=0.15)
+
+
+def test_a_fleets_portions_are_as_large_as_is_counted():
+    share = WHOLE["Parameters"]["ApiSharePercent"]["Default"]
+    ids = [f"i-{number}" for number in range(10_000)]
+    made = fleet.portions(ids, share=share, run="run", slot=datetime(2026, 11, 23, tzinfo=UTC))
+    assert len(made) == pytest.approx(10_000 / cost_model.PORTION, rel=0.02)
 
 
 def test_the_templates_schedules_and_alarms_are_the_models():
@@ -84,6 +183,21 @@ def test_the_sweeps_are_nearly_all_of_one_instances_month():
     one = month(1).units
     assert one["Lambda requests"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)
     assert one["Scheduler invocations"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)
+
+
+def test_a_backup_is_counted_by_hand():
+    """One instance and volume, a slot a day: each backup is two events and one pruning."""
+    without, one, two = (month(size).units for size in (0, 1, 2))
+    assert one["Lambda requests"] - without["Lambda requests"] == pytest.approx(DAYS * (2 + 1))
+    assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2))
+    assert two["SNS publishes"] - one["SNS publishes"] == pytest.approx(DAYS)
+    assert month(1, mailboxes=3).units["e-mails"] == pytest.approx(3 * one["SNS publishes"])
+    assert one["KMS requests"] == pytest.approx(2 * MINUTES / 5 + MINUTES / 15)
+
+
+def test_no_choice_of_alarms_meets_the_bar_where_nothing_is_free():
+    units = {**month(1).units, "alarms": 0.0, "metrics": 0.0}
+    assert Use(units).at_list_price > BAR
 
 
 def test_one_instance_costs_less_than_the_bar_and_more_cost_more():
