@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ class PacedCalls:
     pace: Pace
     context: LambdaContext | None
     _turn: Lock = field(default_factory=Lock)
+    _alone: Lock = field(default_factory=Lock)
 
     def check_time(self) -> None:
         """Raises OutOfTime when nothing more may be begun."""
@@ -44,19 +46,23 @@ class PacedCalls:
         clock.wait(delay)
 
     def make[Answer](self, call: Callable[[], Answer]) -> Answer:
-        """Make the call; a throttled one was not carried out, so it goes out again. Raises AwsError and OutOfTime."""
+        """Make the call; a throttled one was not carried out, so it goes out again. Raises AwsError and OutOfTime.
+
+        Once EC2 has refused one, the threads take turns: all at once they would only be refused together.
+        """
         while True:
-            self.wait()
-            at = clock.monotonic()
-            try:
-                answer = call()
-            except AwsError as problem:
+            with self._alone if self.pace.has_been_refused else nullcontext():
+                self.wait()
+                at = clock.monotonic()
+                try:
+                    answer = call()
+                except AwsError as problem:
+                    with self._turn:
+                        if problem.throttled:
+                            self.pace.throttled(clock.monotonic(), at)
+                            continue
+                        self.pace.granted(at)
+                    raise
                 with self._turn:
-                    if problem.throttled:
-                        self.pace.throttled(clock.monotonic(), at)
-                        continue
                     self.pace.granted(at)
-                raise
-            with self._turn:
-                self.pace.granted(at)
-            return answer
+                return answer

@@ -64,6 +64,11 @@ class Pace:
         self._rate = self.refill
         self._next = since + (1 - at_once) / self.refill
 
+    @property
+    def has_been_refused(self) -> bool:
+        """Whether a call has been throttled."""
+        return self._empty_at is not None
+
     def delay(self, at: float) -> float:
         """Seconds to wait at `at` before the next call."""
         return max(0.0, self._next - at)
