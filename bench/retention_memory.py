@@ -115,15 +115,20 @@ def snapshot_item(number: int, now: datetime) -> str:
 
 
 class _Lists(BaseHTTPRequestHandler):
-    """An EC2 that lists the snapshots, knows nothing else, and deletes and publishes without a word."""
+    """An EC2 that lists the snapshots, knows nothing else, and deletes and publishes without a word; an empty table."""
 
     now = datetime.now(UTC)
     total = 0
 
     def do_POST(self) -> None:
         asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        if "X-Amz-Target" in self.headers:  # the table, in which no restore is open
+            self._say(b'{"Count": 0, "Items": []}')
+            return
         action = asked.get("Action", ["?"])[0]
-        body = f'<{action}Response xmlns="{NAMESPACE}">{self._answer(action, asked)}</{action}Response>'.encode()
+        self._say(f'<{action}Response xmlns="{NAMESPACE}">{self._answer(action, asked)}</{action}Response>'.encode())
+
+    def _say(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

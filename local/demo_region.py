@@ -14,7 +14,12 @@ from local.story import shorten
 
 AWAY = "eu-central-1"
 AWAY_ZONE = f"{AWAY}b"
-AWAY_PARAMETERS = {"HomeRegion": REGION, "RunningWindowSeconds": "5", "NotificationEmail": "operator@example.com"}
+AWAY_PARAMETERS = {
+    "HomeRegion": REGION,
+    "RestoreFromRegions": REGION,
+    "RunningWindowSeconds": "5",
+    "NotificationEmail": "operator@example.com",
+}
 COPIED_WITHIN = 75.0
 """Seconds within which a copy that is there must have been told: its event wakes, else the sweep of each minute."""
 VERIFIED_WITHIN = 75.0

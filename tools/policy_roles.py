@@ -29,7 +29,7 @@ SOURCE = "222233334444"
 READER = f"arn:aws:iam::{SOURCE}:role/lifeboat-VaultReaderRole"
 
 AWAY = "eu-central-1"
-"""A region that this stack is deployed to copy to."""
+"""A region that this stack is deployed to copy to, and to fetch from for a restore."""
 
 REFERENCES: Mapping[str, Any] = {
     "AWS::Partition": "aws",
@@ -44,6 +44,7 @@ REFERENCES: Mapping[str, Any] = {
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
     "HomeRegion": AWAY,
+    "RestoreFromRegions": [AWAY],
     "VaultAccount": VAULT,
     "VaultSourceAccounts": [SOURCE],
     "VaultReaderRoleArns": [READER],

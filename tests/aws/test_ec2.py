@@ -13,6 +13,7 @@ from lifeboat.aws import clients, ec2
 from lifeboat.aws.errors import AwsError, code_of, message_of, was_answered
 from lifeboat.model import (
     AttachVolume,
+    CopySnapshot,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
@@ -351,6 +352,29 @@ VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
             },
         ),
         (
+            CopySnapshot("us-east-1", "snap-1", "why", {"a": "b"}, "key", 30),
+            "copy_snapshot",
+            {
+                "SourceRegion": "us-east-1",
+                "SourceSnapshotId": "snap-1",
+                "Description": "why",
+                "Encrypted": True,
+                "KmsKeyId": "key",
+                "CompletionDurationMinutes": 30,
+                "TagSpecifications": [{"ResourceType": "snapshot", "Tags": [{"Key": "a", "Value": "b"}]}],
+            },
+        ),
+        (
+            CopySnapshot("us-east-1", "snap-1", "why", {"a": "b"}),
+            "copy_snapshot",
+            {
+                "SourceRegion": "us-east-1",
+                "SourceSnapshotId": "snap-1",
+                "Description": "why",
+                "TagSpecifications": [{"ResourceType": "snapshot", "Tags": [{"Key": "a", "Value": "b"}]}],
+            },
+        ),
+        (
             CreateVolume(
                 client_token="token",
                 snapshot_id="snap-1",
@@ -374,8 +398,9 @@ VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
     ids=lambda value: type(value).__name__ if not isinstance(value, str | dict) else "",
 )
 def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change, call, parameters):
-    ec2_writes.add_response(call, {}, parameters)
-    ec2.perform(change)
+    made = {"SnapshotId": "snap-2"} if call == "copy_snapshot" else {}
+    ec2_writes.add_response(call, made, parameters)
+    assert ec2.perform(change) == made.get("SnapshotId", "")
     rehearsed = {**parameters, "DryRun": True}
     ec2_writes.add_client_error(call, "DryRunOperation", http_status_code=412, expected_params=rehearsed)
     assert not ec2.rehearse(change)

@@ -215,6 +215,7 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
         ),
         ("attach_volume", {"sweep": True}, AdvanceRequest(sweep=True)),
         ("attach_volume", SAMPLES["ebs-createVolume-available"], AdvanceRequest(volume_ids=(VOL,))),
+        ("attach_volume", SAMPLES["ebs-copySnapshot-standard-succeeded"], AdvanceRequest(copy_ids=(COPY,))),
         ("attach_volume", SAMPLES["ec2-instance-state-stopped"], AdvanceRequest(instance_ids=(INSTANCE,))),
         ("check_ami_owner", SAMPLES["ec2-instance-state-running"], ImageRequest(Trigger.EVENT, (INSTANCE,))),
         ("check_ami_owner", {}, ImageRequest(Trigger.MANUAL)),

@@ -37,6 +37,8 @@ def test_everything_set():
             "LIFEBOAT_MAX_DELETE_PERCENT": "25",
             "LIFEBOAT_ORPHAN_KEEP": "12",
             "LIFEBOAT_STOP_DEADLINE_MINUTES": "7",
+            "LIFEBOAT_COPIES_DEADLINE_MINUTES": "90",
+            "LIFEBOAT_RESTORE_FROM_REGIONS": "us-east-1, eu-west-1,us-east-1",
             "LIFEBOAT_RUNNING_WINDOW_SECONDS": "30",
             "LIFEBOAT_ENCRYPT_RESTORED": "false",
             "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS": "444455556666",
@@ -45,7 +47,12 @@ def test_everything_set():
     assert config.trusted_owners == ("055430919509", "111122223333")
     assert config.max_delete_share == 0.25
     assert config.orphan_keep == 12
-    assert config.deadlines == {"stop": timedelta(minutes=7), "window": timedelta(seconds=30)}
+    assert config.restore_from == ("us-east-1",), "each once, and not the own region"
+    assert config.deadlines == {
+        "copies": timedelta(minutes=90),
+        "stop": timedelta(minutes=7),
+        "window": timedelta(seconds=30),
+    }
     assert not config.encrypt_restored
     assert config.trusted_snapshot_owners == ("444455556666",)
 
@@ -85,6 +92,7 @@ def test_each_destination_has_the_key_at_its_place_or_none_has_one():
     ("facts", "said"),
     [
         ({"LIFEBOAT_COPY_TO_REGIONS": "a-1,b-1,c-1,d-1"}, "expected at most 3"),
+        ({"LIFEBOAT_RESTORE_FROM_REGIONS": "a-1,b-1,c-1,d-1"}, "RESTORE_FROM_REGIONS is .* at most 3 other"),
         ({"LIFEBOAT_COPY_TO_REGIONS": "eu-west-1"}, "none of them eu-west-1"),
         ({"LIFEBOAT_COPY_TO_REGIONS": "us-east-1,us-east-1"}, "different regions"),
         ({**AWAY, **keys("eu-central-1")}, "one key's ARN for each"),

@@ -212,6 +212,29 @@ def test_asking_twice_with_one_request_id_is_one_restore(world, saved, time):
     assert events(world) == ["RestoreStarted"]
 
 
+def test_the_beginning_is_told_once_by_whoever_can(world, saved, time, monkeypatch):
+    from lifeboat.aws import topic
+
+    target = fresh_platform(world)
+    real, left = topic.publish, [2]
+
+    def publish(arn, message):
+        if left[0]:
+            left[0] -= 1
+            raise AwsError("InternalError", "later", answered=False)
+        real(arn, message)
+
+    monkeypatch.setattr(topic, "publish", publish)
+    begun = world.invoke("restore_volume", ask(target))
+    assert len(begun["volumes"]) == 1, "it goes on though nobody could be told"
+    world.invoke("attach_volume", SWEEP)
+    assert events(world) == []
+    assert restored(world, time, begun["restore_id"])["status"] == "completed"
+    told = world.news()
+    assert [message["event"] for message in told] == ["RestoreStarted", "RestoreCompleted"]
+    assert told[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
+
+
 def test_without_a_request_id_the_invocation_is_its_name(world, saved, time):
     target = fresh_platform(world)
     answer = world.invoke("restore_volume", {"instance_id": target, "recovery_point": "latest"})

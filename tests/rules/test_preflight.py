@@ -294,7 +294,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"recovery_point": RecoveryPointChoice(snapshot_ids=("snap-1", "snap-2"))},
         {"points": points(another(1), another(2))},
         "several-recovery-points",
-        "rp-1, rp-2",
+        "rp-1 in eu-west-1, rp-2 in eu-west-1",
     ),
     "nothing to displace": (
         {},

@@ -27,10 +27,12 @@ from lifeboat.model import (
     Attachment,
     AttachVolume,
     Change,
+    CopySnapshot,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
     Direction,
+    Fetch,
     Finish,
     Instance,
     Refused,
@@ -40,6 +42,7 @@ from lifeboat.model import (
     RestoreVolume,
     Seen,
     SetDeleteOnTermination,
+    Snapshot,
     StartInstance,
     Step,
     StopInstance,
@@ -50,7 +53,7 @@ from lifeboat.model import (
     Volume,
     Wait,
 )
-from lifeboat.rules.restore import WAYS, after_failure, begin, cancel, next_step
+from lifeboat.rules.restore import WAYS, after_copy_begun, after_failure, begin, cancel, next_step
 
 # What they walk is covered by the tables beside them; following every line of it takes four times as long.
 pytestmark = pytest.mark.no_cover
@@ -70,13 +73,18 @@ class NoTags(dict[str, str]):
 
 
 class Pair(NamedTuple):
-    """A displaced and a restored volume. Places: none, hidden, creating, error, free, here, arriving, leaving, away."""
+    """A displaced and a restored volume, and the copy that the latter is made of.
+
+    Places: none, hidden, creating, error, free, here, arriving, leaving, away. The copy is not needed (""), or none,
+    hidden, pending, completed, error, gone.
+    """
 
     displaced: str = "here"
     restored: str = "none"
     displaced_flag: bool = True
     restored_flag: bool = False
     tagged: bool = False
+    copy: str = ""
     ran: bool = False  # an instance was pending or running with the restored volume attached
 
 
@@ -102,6 +110,7 @@ class Scenario:
     start: bool | None = None
     faults: int | None = None  # how many moves may go wrong; None: every one
     people: int = 0  # how many times a person may meddle
+    copy: str = ""  # of the snapshots, when it begins
 
 
 def first(scenario: Scenario) -> State:
@@ -117,11 +126,13 @@ def first(scenario: Scenario) -> State:
             tags=NoTags(),
             displaced_volume_id=f"vol-displaced-{number}",
             displaced_delete_on_termination=number == 0,
+            fetch=Fetch("elsewhere", f"snap-{number}", "", NoTags()) if scenario.copy else None,
         )
         for number in range(scenario.volumes)
     )
-    plan = Restore("r", "q", TARGET, "rp", volumes, NOW, NOW, start=scenario.start)
-    pairs = tuple(Pair(displaced_flag=number == 0) for number in range(scenario.volumes))
+    step = RestoreStep.COPIES if scenario.copy else RestoreStep.VOLUMES
+    plan = Restore("r", "q", TARGET, "rp", volumes, NOW, NOW, step=step, start=scenario.start)
+    pairs = tuple(Pair(displaced_flag=number == 0, copy=scenario.copy) for number in range(scenario.volumes))
     return State(normal(begin(plan, NOW)), World(scenario.power, pairs))
 
 
@@ -154,13 +165,27 @@ def seen(world: World) -> Seen:
         restored = volume_at(f"vol-restored-{number}", pair.restored, DEVICES[number], pair.restored_flag)
         if restored:
             tags = {Tag.RESTORE.value: "r"}
-            volumes[restored.id] = replace(restored, tags=tags, snapshot_id=f"snap-{number}")
+            source = f"copy-{number}" if pair.copy else f"snap-{number}"
+            volumes[restored.id] = replace(restored, tags=tags, snapshot_id=source)
     instance = None
     if world.power != "terminated":
         instance = Instance(
             id=TARGET, state=world.power, zone="a", ami_id="ami", launched_at=AGES[0 if world.launched else 2]
         )
-    return Seen(instance, volumes, world.checks if world.power == "running" else "unknown")
+    copies = {
+        f"copy-{number}": Snapshot(
+            f"copy-{number}",
+            "",
+            pair.copy,
+            AGES[0],
+            1,
+            "",
+            tags={Tag.COPY_OF: f"snap-{number}", Tag.COPIED_FROM: "elsewhere"},
+        )
+        for number, pair in enumerate(world.pairs)
+        if pair.copy in {"pending", "completed", "error"}
+    }
+    return Seen(instance, volumes, world.checks if world.power == "running" else "unknown", copies)
 
 
 ATTACHED = {
@@ -193,8 +218,13 @@ class Impossible(Exception):  # noqa: N818 - a state of affairs
 
 def carried_out(world: World, action: Change) -> World:  # noqa: C901, PLR0912 - one case for each call
     match action:
+        case CopySnapshot(snapshot_id=snapshot):
+            number = int(snapshot[-1])
+            assert world.pairs[number].copy in {"none", "gone", "error"}, "copied twice"
+            return put(world, number, copy="pending")
         case CreateVolume(snapshot_id=snapshot):
-            number = int(snapshot.removeprefix("snap-"))
+            number = int(snapshot[-1])
+            assert (world.pairs[number].copy, snapshot[:4]) in {("", "snap"), ("completed", "copy")}
             if world.pairs[number].restored != "none":  # the token makes it one
                 return world
             return put(world, number, restored="creating")
@@ -263,12 +293,15 @@ def both_attached(pair: Pair) -> bool:
 
 
 ARRIVES = {"hidden": "creating", "creating": "free", "arriving": "here", "leaving": "free"}
+COMES = {"hidden": "pending", "pending": "completed"}
 POWER = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
 
 
 def progress(world: World) -> Iterator[World]:
     """What EC2 finishes by itself, well."""
     for number, pair in enumerate(world.pairs):
+        if pair.copy in COMES:
+            yield put(world, number, copy=COMES[pair.copy])
         for which in ("restored", "displaced"):
             to = ARRIVES.get(pair._asdict()[which])
             if to:
@@ -294,6 +327,9 @@ def mishaps(world: World) -> Iterator[World]:
     for number, pair in enumerate(world.pairs):
         if pair.restored == "creating":
             yield put(world, number, restored="error")
+        if pair.copy == "pending":
+            yield put(world, number, copy="error")
+            yield put(world, number, copy="gone")
     if world.power == "pending":  # a key that may not be used
         yield world._replace(power="stopped")
     if world.power == "running":
@@ -335,10 +371,15 @@ def aged(restore: Restore, age: int) -> Restore:
     def older(moment: datetime | None) -> datetime | None:
         return moment and min(moment, at)
 
-    volumes = tuple(
-        volume if older(volume.asked_at) == volume.asked_at else replace(volume, asked_at=older(volume.asked_at))
-        for volume in restore.volumes
-    )
+    def older_volume(volume: RestoreVolume) -> RestoreVolume:
+        fetch = volume.fetch
+        if fetch and older(fetch.not_before) != fetch.not_before:
+            fetch = replace(fetch, asked_at=older(fetch.asked_at), not_before=older(fetch.not_before))
+            volume = replace(volume, fetch=fetch)
+        at = older(volume.asked_at)
+        return volume if at == volume.asked_at else replace(volume, asked_at=at)
+
+    volumes = tuple(map(older_volume, restore.volumes))
     since = min(restore.step_since, at)
     return replace(restore, volumes=volumes, step_since=since, asked_at=older(restore.asked_at))
 
@@ -348,6 +389,8 @@ def pass_time(state: State, age: int) -> State:
     for number, pair in enumerate(world.pairs):
         if pair.restored == "hidden":
             world = put(world, number, restored="creating")
+        if pair.copy == "hidden":
+            world = put(world, number, copy="pending")
     return State(normal(aged(state.restore, age)), world)
 
 
@@ -363,7 +406,11 @@ def act(state: State, step: Step) -> State:
     """The action as it should go."""
     assert not isinstance(step.action, Wait | Finish)
     try:
-        return State(step.restore, carried_out(state.world, step.action))
+        world = carried_out(state.world, step.action)
+        if isinstance(step.action, CopySnapshot):
+            copy_id = step.action.snapshot_id.replace("snap", "copy")
+            return State(normal(after_copy_begun(step.restore, step.action, copy_id)), world)
+        return State(step.restore, world)
     except Impossible:
         assert state.world.meddled
         return State(normal(after_failure(step.restore, step.action, Refused("IncorrectState"), NOW)), state.world)
@@ -377,12 +424,17 @@ def faults(state: State, step: Step) -> Iterator[State]:
     for code in ("IncorrectState", "SomethingElse", "InsufficientInstanceCapacity"):
         yield State(normal(after_failure(step.restore, action, Refused(code), NOW)), world)
     done = act(state, step)
+    if isinstance(action, CopySnapshot):
+        number = int(action.snapshot_id[-1])
+        yield State(done.restore, put(done.world, number, copy="hidden"))  # done, and not shown yet
+        done = State(step.restore, done.world)
+        yield State(step.restore, put(done.world, number, copy="hidden"))  # done, not answered, and not shown yet
     unknown = normal(after_failure(done.restore, action, Unknown("timed out"), NOW))
     yield State(unknown, done.world)
     refused = normal(after_failure(done.restore, action, Refused("SomethingElse"), NOW))
     yield State(refused, done.world)  # done, and answered with an error
     if isinstance(action, CreateVolume) and world != done.world:
-        number = int(action.snapshot_id.removeprefix("snap-"))
+        number = int(action.snapshot_id[-1])
         yield State(done.restore, put(done.world, number, restored="hidden"))  # done, and not shown yet
 
 
@@ -448,6 +500,13 @@ def check(state: State, step: Step) -> None:
     if not world.meddled:
         assert not any(both_attached(pair) for pair in world.pairs), "both attached"
         assert all(pair.displaced in {"here", "free", "arriving", "leaving"} for pair in world.pairs)
+    if isinstance(step.action, CopySnapshot):
+        number = int(step.action.snapshot_id[-1])
+        fetch = restore.volumes[number].fetch
+        # Another one's may have failed before this restore has asked; of its own it knows.
+        assert world.pairs[number].copy != "error" or (fetch and fetch.asked_at is None), "copied again"
+    if restore.step is RestoreStep.COPIES:
+        assert all(pair.restored == "none" for pair in world.pairs), "made before its copy was here"
     for pair in world.pairs:
         assert restore.started_on_restored or not pair.ran or world.meddled
     if not restore.touched and not world.meddled:
@@ -497,6 +556,9 @@ SCENARIOS = (
         power="stopped",
         start=True,
     ),
+    Scenario("one volume of a copy, stopped", power="stopped", copy="none"),
+    Scenario("two volumes of copies, stopped, two faults", volumes=2, power="stopped", copy="none", faults=2),
+    Scenario("two volumes of copies that others make, stopped, a fault", 2, "stopped", copy="pending", faults=1),
 )
 
 
@@ -575,5 +637,5 @@ def test_every_path_is_safe_and_ends(scenario: Scenario, show_figure: Callable[[
 
 def test_the_ways_in_the_documents_are_the_ways_that_are_walked() -> None:
     # These two walk them all; the others are checked to walk no other.
-    walked = {way for number in (0, 2) for way in walk(SCENARIOS[number]).edges}
+    walked = {way for number in (0, 2, 8) for way in walk(SCENARIOS[number]).edges}
     assert walked == WRITTEN

@@ -143,7 +143,7 @@ ON: Mapping[str, tuple[str, ...]] = {
         *("ModifySnapshotTier", "ResetSnapshotAttribute", "RestoreSnapshotFromRecycleBin", "RestoreSnapshotTier"),
         "UnlockSnapshot",
     ),
-    "image": ("DeregisterImage", "GetImageAncestry", "ModifyImageAttribute"),
+    "image": ("CopySnapshot", "DeregisterImage", "GetImageAncestry", "ModifyImageAttribute"),
 }
 
 NO_TAG: Context = {"aws:tagkeys": None}
@@ -301,6 +301,15 @@ def _copied() -> Iterator[Question]:
             yield Question(f"{name}, of a volume", "ec2:CopySnapshot", ec2_arn("volume", region=region, name="*"), at)
             made = {**at, "ec2:createaction": "CopySnapshot"}
             yield Question(name, "ec2:CreateTags", ec2_arn("snapshot", region=region, name="*"), made)
+    for tagging, context in {
+        "with our stack's tag and the fetched region's": keyed(stack=STACK, copied_from=AWAY),
+        "with another stack's tag and the fetched region's": keyed(stack="other", copied_from=AWAY),
+        "with our stack's tag and another region's": keyed(stack=STACK, copied_from="us-east-1"),
+    }.items():
+        for where, region in (("here", REGION), ("in a third region", "us-east-1")):
+            arn = ec2_arn("snapshot", region=region, name="*")
+            yield Question(f"a fetched copy {where} {tagging}", "ec2:CopySnapshot", arn, context)
+            yield Question(f"a fetched copy {where} {tagging}", "ec2:ImportSnapshot", arn, context)
 
 
 def _shares() -> Iterator[Question]:
@@ -378,6 +387,10 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
+        for what in ("restore", "restore-open"):
+            only = {"dynamodb:leadingkeys": [what]}
+            yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
+            yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
         more = {"dynamodb:leadingkeys": ["backup-open", "restore"]}
         yield Question("of the table's restores, too", f"dynamodb:{action}", TABLE, more)
     selected = {"dynamodb:leadingkeys": ["selected"]}
@@ -416,7 +429,13 @@ _TELL = {"sns:Publish on the topic"}
 _STATE = {
     f"dynamodb:{action} {what}"
     for action in TABLE_USES
-    for what in ("of the table", "of the table's open backups", "of the table's restores, too")
+    for what in (
+        "of the table",
+        "of the table's open backups",
+        "of the table's restore",
+        "of the table's restore-open",
+        "of the table's restores, too",
+    )
 }
 
 
@@ -443,6 +462,18 @@ _MAKE_VOLUMES = {
     "kms:CreateGrant through EC2 for a volume",
     # A restore of what a trusted owner shares: the key may be anybody's, and its policy decides.
     *(f"kms:{action} through EC2 with a {whose} key" for action in (*KMS_USES, "CreateGrant") for whose in ANYBODYS),
+}
+_FETCH = {
+    "ec2:CopySnapshot a fetched copy here with our stack's tag and the fetched region's",
+    *(
+        f"ec2:CopySnapshot {name}"
+        for name, (_, context) in RESOURCES["snapshot"].items()
+        if context["ec2:owner"] == ACCOUNT
+    ),
+    "ec2:CreateTags our stack's tag, at CopySnapshot, of a new snapshot",
+    *(f"kms:{action} through EC2" for action in (*KMS_USES, *COPY_KMS_USES)),
+    *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
+    "kms:CreateGrant through EC2 for a volume",
 }
 _SWAP = ("AttachVolume", "DetachVolume")
 _DISPLACED = "the tags of a displaced volume"
@@ -482,6 +513,8 @@ MAY: Mapping[str, set[str]] = {
         "ec2:DeleteSnapshot a kept copy",
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
         "dynamodb:Query of the table's open backups",
+        "dynamodb:Query of the table's restore-open",
+        "dynamodb:GetItem of the table's restore",
         *_TELL,
     },
     "CopySnapshots": {
@@ -521,12 +554,15 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
         *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
         *_each(("GetImageAncestry",), "an image", "an own image"),
+        "ec2:DescribeSnapshots in a destination",
+        *_FETCH,
         *_MAKE_VOLUMES,
         *_STATE,
         *_TELL,
     },
     "AttachVolume": {
-        *_here("DescribeInstances", "DescribeInstanceStatus", "DescribeVolumes"),
+        *_here("DescribeInstances", "DescribeInstanceStatus", "DescribeVolumes", "DescribeSnapshots"),
+        *_FETCH,
         *_each((*_SWAP, "StopInstances", "StartInstances", "ModifyInstanceAttribute"), "a target instance"),
         *_each(_SWAP, "a target volume", "a restored volume", "a restored, displaced volume"),
         f"ec2:CreateTags {_DISPLACED} on a target volume",

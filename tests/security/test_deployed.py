@@ -22,6 +22,7 @@ PARAMETERS = {
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
+    "RestoreFromRegions": AWAY,
     "VaultAccount": VAULT,
     "VaultSourceAccounts": SOURCE,
     "VaultReaderRoleArns": READER,

@@ -83,15 +83,17 @@ def test_no_alias_of_yaml():
 
 
 # what each rule must match, and what is near enough to be mistaken
+COPIED = {
+    "ebs-copySnapshot-standard-succeeded",
+    "ebs-copySnapshot-timebased-succeeded",
+    "ebs-copySnapshot-timebased-late-2nd-event",
+    "ebs-copySnapshot-failed",
+}
 PATTERNS = {
     ("ConfirmSnapshotsFunction", "SnapshotSet"): {"ebs-createSnapshots-succeeded", "ebs-createSnapshots-failed"},
     ("ConfirmSnapshotsFunction", "Snapshot"): {"ebs-createSnapshot-succeeded", "ebs-createSnapshot-failed"},
-    ("CopySnapshotsFunction", "Copied"): {
-        "ebs-copySnapshot-standard-succeeded",
-        "ebs-copySnapshot-timebased-succeeded",
-        "ebs-copySnapshot-timebased-late-2nd-event",
-        "ebs-copySnapshot-failed",
-    },
+    ("CopySnapshotsFunction", "Copied"): COPIED,
+    ("AttachVolumeFunction", "Copied"): COPIED,
     ("AttachVolumeFunction", "Volume"): {
         "ebs-createVolume-available",
         "ebs-createVolume-failed",
@@ -335,12 +337,15 @@ def test_every_parameter_is_described_grouped_and_used():
         assert re.search(rf"(!Ref |\${{|Equals \[!Ref ){name}\b", TEXT), f"{name} is used nowhere"
 
 
+STEPS = ("COPIES", "VOLUMES", "STOP", "SWAP", "START", "VERIFY")
+
+
 def test_every_variable_is_read_and_every_variable_read_is_set():
     set_here = set(re.findall(r"(LIFEBOAT_[A-Z_]+):", TEXT))
     read = (ROOT / "layers/lifeboat/python/lifeboat/config.py").read_text()
     named = set(re.findall(r'"(LIFEBOAT_[A-Z_]+)"', read))
     steps = {name for name in set_here if name.endswith("_DEADLINE_MINUTES")}
-    assert steps == {f"LIFEBOAT_{step}_DEADLINE_MINUTES" for step in ("VOLUMES", "STOP", "SWAP", "START", "VERIFY")}
+    assert steps == {f"LIFEBOAT_{step}_DEADLINE_MINUTES" for step in STEPS}
     assert set_here - steps == named
 
 

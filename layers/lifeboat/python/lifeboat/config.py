@@ -14,7 +14,7 @@ from lifeboat.rules.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
 DEFAULT_TIME_ZONE = "UTC"
 COPY_REGIONS = 3
-"""To how many regions recovery points are copied at most."""
+"""To how many regions recovery points are copied at most, and from how many a restore fetches them."""
 
 
 class ConfigError(ValueError):
@@ -59,6 +59,7 @@ class Config:
     copy_to: tuple[CopyDestination, ...] = ()
     copy_existing: bool = False
     copy_completion_minutes: int = 0
+    restore_from: tuple[str, ...] = ()
     vault_account: str = ""
     vault_sources: tuple[VaultSource, ...] = ()
     vault_key: str = ""
@@ -106,6 +107,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         deadlines=_deadlines(variables),
         copy_to=_copy_destinations(variables),
         copy_existing=variables.get("LIFEBOAT_COPY_EXISTING", "false") == "true",
+        restore_from=_other_regions(variables, "LIFEBOAT_RESTORE_FROM_REGIONS"),
         vault_account=variables.get("LIFEBOAT_VAULT_ACCOUNT", ""),
         vault_sources=_vault_sources(variables),
         vault_key=variables.get("LIFEBOAT_VAULT_KMS_KEY", ""),
@@ -142,6 +144,16 @@ def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, .
     return tuple(CopyDestination(region, keys[at] if keys else None) for at, region in enumerate(regions))
 
 
+def _other_regions(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The regions in their order, the function's own left out: the same list may be given everywhere."""
+    regions = tuple(dict.fromkeys(item for item in _list(variables, name) if item != variables.get("AWS_REGION")))
+    if len(regions) > COPY_REGIONS:
+        raise ConfigError(
+            f"environment variable {name} is {','.join(regions)!r}, expected at most {COPY_REGIONS} other regions"
+        )
+    return regions
+
+
 def _completion_minutes(variables: Mapping[str, str]) -> int:
     minutes = _number(variables, "LIFEBOAT_COPY_COMPLETION_MINUTES", 0, least=0, most=MOST_COMPLETION)
     if minutes % COMPLETION_STEP:
@@ -176,7 +188,7 @@ def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
     """Only what the function's environment sets; the rule has a default for each."""
     found = {
         step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
-        for step in ("volumes", "stop", "swap", "start", "verify")
+        for step in ("copies", "volumes", "stop", "swap", "start", "verify")
         if variables.get(name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES")
     }
     if variables.get("LIFEBOAT_RUNNING_WINDOW_SECONDS"):

@@ -425,11 +425,13 @@ def _adopt_request(ask: _Adopt) -> AdoptRequest:
 
 
 def advance_request(event: Mapping[str, Any]) -> AdvanceRequest:
-    """attach_volume: a volume's or an instance's event, or the sweep."""
+    """attach_volume: a volume's or an instance's event, the end of a copy, or the sweep."""
     if not _is_event(event):
         _read(_Sweep, event)
         return AdvanceRequest(sweep=True)
     fact = hear(event)
+    if fact.kind == SNAPSHOT and fact.event == COPIED and fact.snapshot_ids:
+        return AdvanceRequest(copy_ids=fact.snapshot_ids)
     if not fact.volume_ids and not fact.instance_ids:
         raise BadRequest(f"detail-type is {_shown(fact.kind)} about no volume or instance, expected one of those")
     return AdvanceRequest(volume_ids=fact.volume_ids, instance_ids=fact.instance_ids)

@@ -206,7 +206,8 @@ class RecoveryPoint:
     """What a backup run made of one instance: one snapshot for each data volume, crash-consistent as a set.
 
     `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time (or the time asked
-    for, by hand); `taken_at` is when EC2 began the snapshots.
+    for, by hand); `taken_at` is when EC2 began the snapshots. `region` is set where it is another
+    than the function's own.
     """
 
     id: str
@@ -221,6 +222,7 @@ class RecoveryPoint:
     ami_id: str = ""
     ami_owner: str = ""
     late: bool = False
+    region: str = ""
 
     @property
     def chains(self) -> tuple[str, ...]:
@@ -425,6 +427,7 @@ class Direction(StrEnum):
 class RestoreStep(StrEnum):
     """What a restore is busy with. The same words serve both directions."""
 
+    COPIES = "copies"  # what is only in another region is being copied; nothing has been touched
     VOLUMES = "volumes"  # the new volumes are being made; nothing else has been touched
     STOP = "stop"
     DETACH = "detach"
@@ -492,12 +495,34 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """The copy that a volume is to be made of, where its snapshot is only in another region.
+
+    `region` and `snapshot_id` name what is copied; the tags and the description are the copy's. `kms_key_id` None: the
+    default key here, or none if the source has none. `completion_minutes` as of CopySnapshot; 0: as long as it takes.
+    `copy_id` is known once EC2 has told or shown the copy, which anybody may have begun; `asked_at` is when this
+    restore last asked for it, `not_before` when it may again.
+    """
+
+    region: str
+    snapshot_id: str
+    description: str
+    tags: Tags
+    kms_key_id: str | None = None
+    completion_minutes: int = 0
+    copy_id: str | None = None
+    asked_at: datetime | None = None
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreVolume:
     """One volume of a restore: what is to be made, where it goes, and what it displaces.
 
-    `displaced_volume_id` is None when the device was free. `displaced_delete_on_termination` is the flag that the
-    displaced volume had, and that the restored one gets. `restored_volume_id` is known once EC2 has shown the volume;
-    `asked_at` is when CreateVolume was last asked for it. `initialization_rate` is MiB/s.
+    `snapshot_id` is, until the copy is known, that of the snapshot which `fetch` copies. `displaced_volume_id` is
+    None when the device was free. `displaced_delete_on_termination` is the flag that the displaced volume had, and
+    that the restored one gets. `restored_volume_id` is known once EC2 has shown the volume; `asked_at` is when
+    CreateVolume was last asked for it. `initialization_rate` is MiB/s.
     """
 
     snapshot_id: str
@@ -516,6 +541,7 @@ class RestoreVolume:
     displaced_delete_on_termination: bool = False
     restored_volume_id: str | None = None
     asked_at: datetime | None = None
+    fetch: Fetch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -536,7 +562,8 @@ class Restore:
     `started_on_restored`: a start was asked, or seen, with a restored volume attached; none is deleted from then on.
     `starts` counts the starts asked in this direction. `asked` and `asked_at` are the last action, noted before it was
     carried out. `failure` is why it turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more
-    will be done, the instance is free for another restore.
+    will be done, the instance is free for another restore. `plan` is what the pre-flight said it would do; `told`: that
+    it has begun has been told.
     """
 
     id: str
@@ -570,6 +597,8 @@ class Restore:
     crossed: tuple[str, ...] = ()
     cloudformation_stack: str | None = None
     timeline: tuple[TimelineEntry, ...] = ()
+    plan: str = ""
+    told: bool = False
 
     @property
     def shall_run(self) -> bool:
@@ -581,12 +610,26 @@ class Restore:
 class Seen:
     """How things stand now. `volumes`: the displaced and the restored ones and every one tagged with the restore.
 
-    `instance` is None when EC2 does not show it. `status_checks`: ok, initializing, impaired or unknown.
+    `instance` is None when EC2 does not show it. `status_checks`: ok, initializing, impaired or unknown. `copies`: our
+    snapshots here that are copies of what the restore fetches, by id, as long as it does.
     """
 
     instance: Instance | None
     volumes: Mapping[str, Volume]
     status_checks: str = "unknown"
+    copies: Mapping[str, Snapshot] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CopySnapshot:
+    """Copy a snapshot of another region here. Nothing makes asking twice one copy."""
+
+    region: str
+    snapshot_id: str
+    description: str
+    tags: Tags
+    kms_key_id: str | None = None
+    completion_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -680,7 +723,8 @@ class Finish:
 
 
 type Change = (
-    CreateVolume
+    CopySnapshot
+    | CreateVolume
     | StopInstance
     | DetachVolume
     | AttachVolume
@@ -733,10 +777,12 @@ type Refusal = Refused | Throttled | Unknown
 class PreflightFacts:
     """All that a pre-flight rests on, looked up before it.
 
-    `volumes` are those attached to the instance, by id. `points` is the whole catalogue, `snapshots` what EC2 shows of
-    the snapshot ids that were asked for. `open_restore` is the id of a restore that is open on the instance.
-    `dry_runs`: what each call's DryRun answered, by the call: empty when it would be allowed, else AWS's words.
-    `kms_key_id` is for volumes whose source was not encrypted; None means the account's default key.
+    `volumes` are those attached to the instance, by id. `points` is the whole catalogue of this region, `snapshots`
+    what EC2 shows of the snapshot ids that were asked for. `elsewhere` are this stack's recovery points in the
+    regions that may be fetched from, in the order of those; `unseen` the regions that could not be looked at, each
+    with the reason. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each
+    call's DryRun answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for
+    volumes whose source was not encrypted; None means the account's default key.
     """
 
     instance: Instance | None
@@ -754,6 +800,9 @@ class PreflightFacts:
     kms_key_id: str | None = None
     encryption_by_default: bool = False
     dry_runs: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: tuple[RecoveryPoint, ...] = ()
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    completion_minutes: int = 0
 
 
 class Severity(StrEnum):

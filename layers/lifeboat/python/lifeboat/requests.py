@@ -94,10 +94,11 @@ class AdoptRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdvanceRequest:
-    """Move on the restores that these volumes and instances belong to, or with `sweep` all open ones."""
+    """Move on the restores that these belong to, or with `sweep` all open ones. `copy_ids` are snapshots' copies."""
 
     volume_ids: tuple[str, ...] = ()
     instance_ids: tuple[str, ...] = ()
+    copy_ids: tuple[str, ...] = ()
     sweep: bool = False
 
 

@@ -27,6 +27,9 @@ _READS = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_t
 # repeated call after a lost answer acts twice. Here nothing is repeated behind our back: the caller looks again first.
 _WRITES = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
 
+# A look at a region that may be gone: the others are still to be looked at, within one invocation.
+_GLANCES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
+
 
 @cache
 def _session() -> boto3.Session:
@@ -72,6 +75,11 @@ def _ec2_reads(region: str | None) -> EC2Client:
 @cache
 def _ec2_writes(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_WRITES)
+
+
+def ec2_glances(region: str) -> EC2Client:
+    """Of a region that may not answer. Not kept: it is asked once."""
+    return _session().client("ec2", region_name=region, config=_GLANCES)
 
 
 def ec2_reads_as(access_key: str, secret: str, token: str) -> EC2Client:

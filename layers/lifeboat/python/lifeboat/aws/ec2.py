@@ -16,6 +16,7 @@ from lifeboat.model import (
     AttachVolume,
     Change,
     CopyDestination,
+    CopySnapshot,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
@@ -124,6 +125,34 @@ def recovery_point_snapshots_of(
     Raises TooMany as soon as there are more than `most`.
     """
     return recovery_point_snapshots({f"tag:{Tag.STACK}": [literal(stack)], **filters}, most=most)
+
+
+def recovery_point_snapshots_elsewhere(region: str, stack: str) -> tuple[Snapshot, ...]:
+    """Those in another region that carry this stack's name. A region that does not answer costs seconds, not minutes.
+
+    Raises AwsError.
+    """
+    filters: list[FilterTypeDef] = [
+        {"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]},
+        {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
+    ]
+    with translated():
+        pages = (
+            clients.ec2_glances(region)
+            .get_paginator("describe_snapshots")
+            .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
+        )
+        return tuple(snapshot_of(item) for page in pages for item in page["Snapshots"])
+
+
+def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
+    """Our own snapshots here that are copies of these, which are of another region. Raises AwsError."""
+    filters: list[FilterTypeDef] = [
+        {"Name": f"tag:{Tag.COPY_OF}", "Values": list(snapshot_ids)},
+        {"Name": f"tag:{Tag.COPIED_FROM}", "Values": [region]},
+    ]
+    with translated():
+        return {copy.id: copy for copy in _own_snapshots(filters)}
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
@@ -541,18 +570,9 @@ def copy_snapshot(
     The call has no idempotency token and is never repeated here: look for the copy's tags before calling again. A key
     that may not be used is not refused: the copy ends in error later. Raises AwsError.
     """
-    more: Any = {"Encrypted": True, "KmsKeyId": to.kms_key_id} if to.kms_key_id else {}
-    if within:
-        more["CompletionDurationMinutes"] = within
+    change = CopySnapshot(from_region, snapshot_id, description, tags, to.kms_key_id, within)
     with translated():
-        answer = clients.ec2_writes(to.region).copy_snapshot(
-            SourceRegion=from_region,
-            SourceSnapshotId=snapshot_id,
-            Description=description,
-            TagSpecifications=[{"ResourceType": "snapshot", "Tags": _tag_list(tags)}],
-            **more,
-        )
-    return answer["SnapshotId"]
+        return clients.ec2_writes(to.region).copy_snapshot(**_copy_arguments(change))["SnapshotId"]
 
 
 def delete_snapshot(snapshot_id: str) -> None:
@@ -579,10 +599,13 @@ def _tag_list(tags: Tags) -> list[TagTypeDef]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def perform(change: Change) -> None:
-    """Carry out one step of a restore. Raises AwsError; what came of it is seen at the next look."""
+def perform(change: Change) -> str:
+    """Carry out one step of a restore: the id of a copy that has begun, else nothing.
+
+    Raises AwsError; what came of it is seen at the next look.
+    """
     with translated():
-        _perform(change)
+        return _perform(change)
 
 
 def rehearse(change: Change) -> str:
@@ -598,10 +621,12 @@ def rehearse(change: Change) -> str:
     return ""
 
 
-def _perform(change: Change, *, dry_run: bool = False) -> None:
+def _perform(change: Change, *, dry_run: bool = False) -> str:  # noqa: C901 - one case for each call
     client = clients.ec2_writes()
     more: Any = {"DryRun": True} if dry_run else {}
     match change:
+        case CopySnapshot():
+            return client.copy_snapshot(**_copy_arguments(change), **more)["SnapshotId"]
         case CreateVolume():
             client.create_volume(**_volume_arguments(change), **more)
         case StopInstance(instance_id):
@@ -625,6 +650,20 @@ def _perform(change: Change, *, dry_run: bool = False) -> None:
             client.delete_tags(Resources=[volume_id], Tags=[{"Key": key} for key in keys], **more)
         case DeleteVolume(volume_id):
             client.delete_volume(VolumeId=volume_id, **more)
+    return ""
+
+
+def _copy_arguments(change: CopySnapshot) -> Any:
+    arguments = {
+        "SourceRegion": change.region,
+        "SourceSnapshotId": change.snapshot_id,
+        "Description": change.description,
+        "TagSpecifications": [{"ResourceType": "snapshot", "Tags": _tag_list(change.tags)}],
+        "Encrypted": True if change.kms_key_id else None,
+        "KmsKeyId": change.kms_key_id,
+        "CompletionDurationMinutes": change.completion_minutes or None,
+    }
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _volume_arguments(change: CreateVolume) -> Any:

@@ -111,6 +111,16 @@ def open_restores(table: str) -> tuple[str, ...]:
     return tuple(item["restore_id"]["S"] for item in partition(table, _OPEN))
 
 
+def in_use(table: str) -> dict[str, str]:
+    """The snapshots that an open restore may still make a volume of, each with the restore's id."""
+    found: dict[str, str] = {}
+    for restore_id in open_restores(table):
+        restore = load_restore(table, restore_id)
+        if restore and not restore.touched:
+            found.update((volume.snapshot_id, restore_id) for volume in restore.volumes)
+    return found
+
+
 def _next(restore: Restore) -> Restore:
     return replace(restore, version=restore.version + 1)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from lifeboat.aws import clock, ec2
+from lifeboat.aws import clock, ec2, restores
 from lifeboat.config import Config
 from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import Catalogue, read_catalogue
@@ -21,11 +21,15 @@ LAST_CHARACTERS = "0123456789abcdef"
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Every recovery point, and what the plan needs beside them. `living_volumes` is None where nothing is planned."""
+    """Every recovery point, and what the plan needs beside them. `living_volumes` is None where nothing is planned.
+
+    `in_use` are the snapshots that a restore needs, each with its id.
+    """
 
     found: Catalogue
     overrides: Mapping[str, Policy | PolicyError]
     living_volumes: Collection[str] | None
+    in_use: Mapping[str, str] = field(default_factory=dict)
 
     def plan(self, config: Config, unwilling: Mapping[str, str] | None = None) -> RetentionPlan:
         """The plan; `unwilling` are recovery points that could not be deleted just now, by id, each with the cause.
@@ -48,6 +52,7 @@ class Inventory:
             ),
             stack=config.stack,
             living_volumes=self.living_volumes,
+            in_use=self.in_use,
         )
 
     def notices(self, decided: RetentionPlan) -> list[str]:
@@ -62,7 +67,7 @@ def inventories(config: Config) -> Iterator[Inventory]:
     and a chain is of one instance, or, after its volume was moved, of a few: then each part of it has its own floor and
     its own cap, and more stays. What has no instance in its tags is in no part, and stays.
     """
-    blocks = _blocks()
+    blocks, in_use = _blocks(), restores.in_use(config.table)
     try:
         everything = ec2.recovery_point_snapshots(most=AT_ONCE)
     except ec2.TooMany:
@@ -70,14 +75,15 @@ def inventories(config: Config) -> Iterator[Inventory]:
         for character in LAST_CHARACTERS:
             part = ec2.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
             if part:
-                yield _inventory(part, blocks, config, living)
+                yield _inventory(part, blocks, in_use, config, living)
     else:
-        yield _inventory(everything, blocks, config, None)
+        yield _inventory(everything, blocks, in_use, config, None)
 
 
 def take_inventory(config: Config, adopted: Iterable[Snapshot] = ()) -> Inventory:
     """Look at everything once, in one part; `adopted` are taken for recovery points beside."""
-    return _inventory((*ec2.recovery_point_snapshots(), *adopted), _blocks(), config, None)
+    everything = (*ec2.recovery_point_snapshots(), *adopted)
+    return _inventory(everything, _blocks(), restores.in_use(config.table), config, None)
 
 
 type _Blocks = tuple[tuple[Collection[str], str], ...]
@@ -93,7 +99,11 @@ def _blocks() -> _Blocks:
 
 
 def _inventory(
-    snapshots: Iterable[Snapshot], blocks: _Blocks, config: Config, living_volumes: Collection[str] | None
+    snapshots: Iterable[Snapshot],
+    blocks: _Blocks,
+    in_use: Mapping[str, str],
+    config: Config,
+    living_volumes: Collection[str] | None,
 ) -> Inventory:
     def marked(snapshot: Snapshot) -> Snapshot:
         reasons = [reason for ids, reason in blocks if snapshot.id in ids]
@@ -110,7 +120,7 @@ def _inventory(
     }
     if found.points and living_volumes is None:
         living_volumes = ec2.all_volume_ids()
-    return Inventory(found, overrides, living_volumes)
+    return Inventory(found, overrides, living_volumes, in_use)
 
 
 def _policy(text: str, time_zone: str) -> Policy | PolicyError:

@@ -14,19 +14,23 @@ from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.telling import tell_once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
 from lifeboat.events import BadRequest
 from lifeboat.model import (
     AmiVerdict,
     Change,
+    CopySnapshot,
     CreateVolume,
     Finish,
     PreflightFacts,
+    RecoveryPoint,
     Refusal,
     Refused,
     Restore,
     RestoreRequest,
+    RestoreStep,
     Seen,
     Throttled,
     Trust,
@@ -36,15 +40,16 @@ from lifeboat.model import (
 from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.outcome import outcome
-from lifeboat.rules.preflight import preflight
+from lifeboat.rules.preflight import may_be_elsewhere, preflight
 from lifeboat.rules.restore import (
     Deadlines,
     RestoreError,
+    after_copy_begun,
     after_failure,
     after_rehearsal,
     begin,
+    beginnings,
     cancel,
-    creations,
     next_step,
     rehearsal,
 )
@@ -111,8 +116,12 @@ def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
         return True
     ours = {volume.displaced_volume_id for volume in restore.volumes}
     ours |= {volume.restored_volume_id for volume in restore.volumes}
-    # A volume's first event may come before its id has been noted.
-    return bool(ours & set(request.volume_ids)) or (bool(request.volume_ids) and None in ours)
+    copies = {volume.fetch.copy_id for volume in restore.volumes if volume.fetch}
+    # The first event of a volume or a copy may come before its id has been noted.
+    return any(
+        known & set(named) or (named and None in known)
+        for known, named in ((ours, request.volume_ids), (copies, request.copy_ids))
+    )
 
 
 # --- beginning
@@ -123,7 +132,9 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
     facts = _facts(request, config)
     checked = preflight(request, facts, now)
     if checked.draft is not None:
-        dry_runs = {f"CreateVolume of {item.snapshot_id}": ec2.rehearse(item) for item in creations(checked.draft)}
+        dry_runs = {
+            f"{type(call).__name__} of {call.snapshot_id}": ec2.rehearse(call) for call in beginnings(checked.draft)
+        }
         checked = preflight(request, replace(facts, dry_runs=dry_runs), now)
     found = {
         "findings": [
@@ -136,7 +147,7 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
         return {"dry_run": True, "possible": checked.plan is not None, **found}
     if checked.plan is None:
         return _refuse(request, found, config)
-    restore = begin(checked.plan, now)
+    restore = begin(replace(checked.plan, plan=checked.text), now)
     try:
         restores.open_restore(config.table, restore)
     except restores.InstanceTaken as taken:
@@ -145,18 +156,15 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
         raise BadRequest(
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
         ) from None
-    topic.publish(
-        config.topic_arn, news.restore_started(stack=config.stack, at=now, restore=restore, plan=checked.text)
-    )
-    # Only the volumes are begun here: this function has no right to do more. Their events wake attach_volume.
-    return {**_report(_advance(restore, config, context, only=CreateVolume)[0]), **found}
+    # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
+    return {**_report(_advance(restore, config, context, only=(CopySnapshot, CreateVolume))[0]), **found}
 
 
 def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
     """Everything the pre-flight rests on."""
     instance = ec2.instances([request.instance_id]).get(request.instance_id)
     attached = [item.volume_id for item in instance.attachments] if instance else []
-    return PreflightFacts(
+    facts = PreflightFacts(
         instance=instance,
         volumes=ec2.volumes(attached) if attached else {},
         points=read_catalogue(ec2.recovery_point_snapshots()).points,
@@ -171,7 +179,26 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
         encrypt_restored=config.encrypt_restored,
         encryption_by_default=ec2.encryption_by_default(),
         kms_key_id=config.kms_key_id,
+        completion_minutes=config.copy_completion_minutes,
     )
+    if not may_be_elsewhere(request.recovery_point, facts):
+        return facts
+    elsewhere, unseen = _elsewhere(config)
+    return replace(facts, elsewhere=elsewhere, unseen=unseen)
+
+
+def _elsewhere(config: Config) -> tuple[tuple[RecoveryPoint, ...], dict[str, str]]:
+    """This stack's recovery points in the regions that may be fetched from, and those that could not be looked at."""
+    found: list[RecoveryPoint] = []
+    unseen = {}
+    for region in config.restore_from:
+        try:
+            points = read_catalogue(ec2.recovery_point_snapshots_elsewhere(region, config.stack)).points
+        except AwsError as problem:
+            unseen[region] = str(problem)
+        else:
+            found += (replace(point, region=region) for point in points)
+    return tuple(found), unseen
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -210,7 +237,7 @@ def _known(restore_id: str, field: str, config: Config) -> Restore:
 
 
 def _advance(
-    restore: Restore, config: Config, context: LambdaContext | None, only: type[Change] | None = None
+    restore: Restore, config: Config, context: LambdaContext | None, only: tuple[type[Change], ...] | None = None
 ) -> tuple[Restore, bool]:
     """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
 
@@ -219,10 +246,11 @@ def _advance(
     """
     deadlines = _deadlines(config)
     try:
+        restore = _tell_started(restore, config, context)
         while True:
             step = next_step(restore, _look(restore), clock.now(), deadlines)
             action = step.action
-            if only is not None and not isinstance(action, only | Wait):
+            if only is not None and not isinstance(action, (*only, Wait)):
                 return restore, False
             if isinstance(action, Finish):
                 return _finish(action, step.restore, config, context), False
@@ -244,10 +272,12 @@ def _advance(
 def _act(action: Change, restore: Restore, config: Config) -> Restore:
     """Carry the step out. A refusal is noted in the record, and the next look decides what it means."""
     try:
-        ec2.perform(action)
+        made = ec2.perform(action)
     except AwsError as problem:
         changed = after_failure(restore, action, _refusal(problem), clock.now())
         return restore if changed is restore else restores.save_restore(config.table, changed)
+    if isinstance(action, CopySnapshot):
+        return restores.save_restore(config.table, after_copy_begun(restore, action, made))
     return restore
 
 
@@ -257,8 +287,29 @@ def _refusal(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
+def _tell_started(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+    """Tell, once, that the restore has begun: whoever moves it on does, if the one who recorded it was cut short.
+
+    No restore waits for it: where the topic cannot be used, the next one who moves it on tries again.
+    """
+    if restore.told:
+        return restore
+    message = news.restore_started(stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan)
+    try:
+        with translated():
+            told = tell_once("restore-told", f"{restore.id} started", message, config, context)
+    except AwsError:
+        return restore
+    return replace(restore, told=told)  # saved with the next step; until then the key knows
+
+
 def _finish(action: Finish, restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
-    """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once."""
+    """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
+
+    The end is not told before the beginning: who was cut short while telling that holds its key for two minutes more.
+    """
+    if not restore.told:
+        return restore
 
     def tell() -> dict[str, Any]:
         told = outcome(restore, clock.now(), config.region, config.account)
@@ -285,10 +336,13 @@ def _look(restore: Restore) -> Seen:
     }
     instance = ec2.instances([restore.instance_id]).get(restore.instance_id)
     verifying = restore.started_on_restored and instance is not None and instance.state == "running"
+    fetches = [volume.fetch for volume in restore.volumes if volume.fetch]
+    fetching = fetches and restore.step is RestoreStep.COPIES
     return Seen(
         instance=instance,
         volumes={**ec2.volumes(ids), **ec2.volumes_of_restore(restore.id)},
         status_checks=ec2.status_checks(restore.instance_id) if verifying else "unknown",
+        copies=ec2.copies_of([item.snapshot_id for item in fetches], fetches[0].region) if fetching else {},
     )
 
 
@@ -308,6 +362,7 @@ def _report(restore: Restore) -> dict[str, Any]:
             {
                 "device": volume.device,
                 "snapshot_id": volume.snapshot_id,
+                **({"copied_from": volume.fetch.region} if volume.fetch else {}),
                 "restored_volume_id": volume.restored_volume_id,
                 "displaced_volume_id": volume.displaced_volume_id,
             }

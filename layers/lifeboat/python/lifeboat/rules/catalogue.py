@@ -201,18 +201,38 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
                 readable.append(Member(snapshot, read_story(snapshot)))
             except StoryError as problem:
                 unreadable.append((snapshot, str(problem)))
-        if not readable:
-            continue
-        try:
-            point = _read_point(point_id, readable)
-        except StoryError as problem:
-            unreadable.extend((member.snapshot, str(problem)) for member in readable)
-            continue
-        seen[point_id] = seen.get(point_id, 0) + 1
-        if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
-            point = replace(point, id=f"{point_id}+{seen[point_id]}")
-        points.append(point)
+        for some in _each_volume_once(readable):
+            try:
+                point = _read_point(point_id, some)
+            except StoryError as problem:
+                unreadable.extend((member.snapshot, str(problem)) for member in some)
+                continue
+            seen[point_id] = seen.get(point_id, 0) + 1
+            if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
+                point = replace(point, id=f"{point_id}+{seen[point_id]}")
+            points.append(point)
     return Catalogue(tuple(sorted(points, key=lambda point: (point.taken_at, point.id))), tuple(unreadable))
+
+
+def _each_volume_once(members: list[Member]) -> list[list[Member]]:
+    """A set as it is; but if two have copied the same snapshot for it, what is good of each first, and what is left.
+
+    CopySnapshot has no token, and two regions' functions can ask for one copy at the same moment.
+    """
+    if len(members) <= 1 or len({member.story.volume_id for member in members}) == len(members):
+        return [members] if members else []
+    first: dict[str, Member] = {}
+    left = []
+    for member in sorted(members, key=_best_first):
+        if first.setdefault(member.story.volume_id, member) is not member:
+            left.append(member)
+    return [list(first.values()), *_each_volume_once(left)]
+
+
+def _best_first(member: Member) -> tuple[int, datetime, str]:
+    snapshot = member.snapshot
+    worth = {"completed": 0, "pending": 1}.get(snapshot.state, 2)
+    return (worth if snapshot.tier == "standard" else 2, snapshot.started_at, snapshot.id)
 
 
 def _taken_at(snapshots: Iterable[Snapshot]) -> datetime:

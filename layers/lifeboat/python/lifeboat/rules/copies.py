@@ -45,6 +45,8 @@ MIB_A_MINUTE = 500 * 60
 """How much of one time-based copy EC2 transfers at most
 (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)."""
 
+_MAY_BE_GOOD = {"pending", "completed"}
+
 _MARK = "~"
 """What separates the attempt's number from the set id of the recovery point at home."""
 
@@ -245,6 +247,23 @@ def _newest_good(points: Iterable[RecoveryPoint]) -> dict[str, datetime]:
 def _is_whole(point: RecoveryPoint, there: Mapping[str, list[Snapshot]]) -> bool:
     attempts = {_attempt_of(copy) for member in point.members for copy in there.get(member.snapshot.id, ())}
     return any(_is_complete(_copies_of(point, attempt, there), point) for attempt in attempts)
+
+
+def set_id_for(point: RecoveryPoint, here: Iterable[Snapshot]) -> str:
+    """The set id that further copies of a recovery point's snapshots carry, beside those that are in the destination.
+
+    They complete the newest attempt there, whoever began it, unless something of it has failed.
+    """
+    there = _by_source(here)
+    attempts = [_attempt_of(copy) for member in point.members for copy in there.get(member.snapshot.id, ())]
+    attempt = max([1, *attempts])
+    failed = any(copy.state not in _MAY_BE_GOOD for copy in _copies_of(point, attempt, there).values())
+    return _set_id(point.members[0], attempt + failed)
+
+
+def original_set(snapshot: Snapshot) -> tuple[str, str]:
+    """What a snapshot and all copies of it, of whatever attempt, have in common with the others of their set."""
+    return snapshot.tags.get(Tag.RECOVERY_POINT, ""), snapshot.tags.get(Tag.SET, "").partition(_MARK)[0]
 
 
 def _attempt_of(copy: Snapshot) -> int:

@@ -7,13 +7,14 @@ meant, the restore is refused and they are listed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lifeboat.model import (
     Attachment,
     Condition,
     Direction,
+    Fetch,
     Finding,
     Instance,
     Member,
@@ -23,6 +24,7 @@ from lifeboat.model import (
     RecoveryPointChoice,
     Restore,
     RestoreRequest,
+    RestoreStep,
     RestoreVolume,
     Severity,
     Snapshot,
@@ -33,7 +35,8 @@ from lifeboat.model import (
     VolumeOverrides,
     VolumeStory,
 )
-from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, without_reserved
+from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, tags_of_copy, without_reserved
+from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
 from lifeboat.rules.restore import RestoreError, restore_id
 from lifeboat.rules.selection import data_attachments
 
@@ -76,11 +79,17 @@ GP3_IOPS_PER_MIBPS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What is to be restored: the members, and how the choice is called."""
+    """What is to be restored: the members, and how the choice is called.
+
+    `whole` is the recovery point that they are of, `point` the same if they are all of it. Of what is in another
+    region, `region` says which, and `set_id` what its copies carry.
+    """
 
     id: str
     members: tuple[Member, ...]
     point: RecoveryPoint | None = None
+    region: str = ""
+    set_id: str = ""
 
 
 class _Report:
@@ -109,6 +118,7 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
             f"instance_id is {request.instance_id}, expected an instance that exists in {facts.region}",
         )
     source = _source(request, facts, report)
+    _warn_of_unseen(facts, report)
     if source:
         _check_source(source, facts, report)
     draft = None
@@ -245,21 +255,55 @@ def lineages(points: Iterable[RecoveryPoint]) -> tuple[tuple[RecoveryPoint, ...]
     return tuple(tuple(sorted(line, key=lambda item: (item.taken_at, item.id))) for _, line in found)
 
 
+def may_be_elsewhere(choice: RecoveryPointChoice, facts: PreflightFacts) -> bool:
+    """Whether other regions have a say in what is meant: not if it is named, and is here."""
+    if choice.id:
+        return not any(point.id == choice.id and point.condition is Condition.GOOD for point in facts.points)
+    return not choice.snapshot_ids or any(snapshot_id not in facts.snapshots for snapshot_id in choice.snapshot_ids)
+
+
+def everywhere(facts: PreflightFacts) -> tuple[RecoveryPoint, ...]:
+    """Every recovery point once, oldest first, with all its copies: a good one before all others, then what is here."""
+    best: dict[tuple[str, str], RecoveryPoint] = {}
+    for point in (*facts.points, *facts.elsewhere):
+        known = best.setdefault(_original(point), point)
+        if point.condition is Condition.GOOD and known.condition is not Condition.GOOD:
+            best[_original(point)] = point
+    return tuple(sorted(best.values(), key=lambda point: (point.taken_at, point.id)))
+
+
+def _original(point: RecoveryPoint) -> tuple[str, str]:
+    return original_set(point.members[0].snapshot)
+
+
+def _warn_of_unseen(facts: PreflightFacts, report: _Report) -> None:
+    for region, why in facts.unseen.items():
+        report.warn(
+            "region-not-seen",
+            "recovery_point",
+            f"what is only in {region} is not known, because {region} could not be looked at: {why}",
+        )
+
+
 def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> _Source | None:
     choice = request.recovery_point
     if choice.snapshot_ids:
         return _from_snapshots(choice.snapshot_ids, facts, report)
-    points = [point for point in facts.points if _is_before(point, choice.before)]
+    catalogue = everywhere(facts)
+    points = [point for point in catalogue if _is_before(point, choice.before)]
     if choice.id:
-        point = next((item for item in facts.points if item.id == choice.id), None)
+        # A copy that failed here, or is not whole yet, may be good elsewhere, or in another attempt.
+        named = next((item for item in (*facts.points, *facts.elsewhere) if item.id == choice.id), None)
+        point = next((item for item in catalogue if named and _original(item) == _original(named)), None)
         if point is None:
+            regions = dict.fromkeys([facts.region, *(item.region for item in facts.elsewhere)])
             report.refuse(
                 "no-recovery-point",
                 "recovery_point",
-                f"recovery_point is {choice.id}, expected one of the {len(facts.points)} in the catalogue of "
-                f"{facts.region}",
+                f"recovery_point is {choice.id}, expected one of the {len(catalogue)} in the catalogue of "
+                f"{' and '.join(regions)}",
             )
-        return _of(point)
+        return _of(point, facts)
     wanted, called = _asked_for(choice, facts, points)
     good = [point for point in wanted if point.condition is Condition.GOOD]
     if not good:
@@ -283,7 +327,7 @@ def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> 
             "the latest of this instance's own line of data is taken, not " + "; ".join(map(_line_of, others)),
         )
         good = list(own)
-    return _of(max(good, key=lambda point: (point.taken_at, point.id)))
+    return _of(max(good, key=lambda point: (point.taken_at, point.id)), facts)
 
 
 def _is_before(point: RecoveryPoint, before: datetime | None) -> bool:
@@ -291,8 +335,14 @@ def _is_before(point: RecoveryPoint, before: datetime | None) -> bool:
     return before is None or before.tzinfo is None or point.taken_at < before
 
 
-def _of(point: RecoveryPoint | None) -> _Source | None:
-    return _Source(point.id, point.members, point) if point else None
+def _of(point: RecoveryPoint | None, facts: PreflightFacts) -> _Source | None:
+    return _Source(point.id, point.members, point, point.region, _set_id(point, facts)) if point else None
+
+
+def _set_id(point: RecoveryPoint, facts: PreflightFacts) -> str:
+    if not point.region:
+        return ""
+    return set_id_for(point, (member.snapshot for item in facts.points for member in item.members))
 
 
 def _asked_for(
@@ -337,13 +387,14 @@ def _line_of(line: tuple[RecoveryPoint, ...]) -> str:
 
 
 def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report) -> _Source | None:
-    known = {member.snapshot.id: (point, member) for point in facts.points for member in point.members}
+    catalogue = (*facts.elsewhere, *facts.points)
+    known = {member.snapshot.id: (point, member) for point in catalogue for member in point.members}
     members: list[Member] = []
-    points: dict[str, RecoveryPoint] = {}
+    points: dict[tuple[str, str], RecoveryPoint] = {}
     for snapshot_id in dict.fromkeys(ids):
         if snapshot_id in known:
             point, member = known[snapshot_id]
-            points[point.id] = point
+            points[point.id, point.region] = point
             members.append(member)
         elif snapshot_id in facts.snapshots:
             members.append(Member(facts.snapshots[snapshot_id], _story_of(facts.snapshots[snapshot_id], facts)))
@@ -354,15 +405,24 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
                 f"recovery_point names {snapshot_id}, expected a snapshot that this account sees in {facts.region}",
             )
     if len(points) > 1:
+        names = (f"{name} in {region or facts.region}" for name, region in sorted(points))
         report.refuse(
             "several-recovery-points",
             "recovery_point",
-            f"recovery_point names snapshots of {', '.join(sorted(points))}, expected those of one: volumes of "
+            f"recovery_point names snapshots of {', '.join(names)}, expected those of one: volumes of "
             "different moments do not belong together",
         )
     if not members:
         return None
     whole = next(iter(points.values())) if len(points) == 1 else None
+    if whole and whole.region and any(member not in whole.members for member in members):
+        report.refuse(
+            "several-recovery-points",
+            "recovery_point",
+            f"recovery_point names snapshots of {whole.id} in {whole.region} and others that are here, expected those "
+            "of one",
+        )
+        return None
     if whole and len(members) < whole.expected:
         report.warn(
             "part-of-a-set",
@@ -370,10 +430,10 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
             f"only {len(members)} of the {whole.expected} volumes of {whole.id} are asked for; the others stay as they "
             "are now",
         )
-    name = "+".join(member.snapshot.id for member in members)
-    if whole and len(members) == len(whole.members):
-        return _Source(whole.id, tuple(members), whole)
-    return _Source(whole.id if whole else name, tuple(members))
+    if whole is None:
+        return _Source("+".join(member.snapshot.id for member in members), tuple(members))
+    all_of_it = whole if len(members) == len(whole.members) else None
+    return _Source(whole.id, tuple(members), all_of_it, whole.region, _set_id(whole, facts))
 
 
 def _story_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeStory:
@@ -421,7 +481,8 @@ def _check_source(source: _Source, facts: PreflightFacts, report: _Report) -> No
             report.refuse(
                 "archived",
                 field,
-                f"{snapshot.id} is in the {snapshot.tier} tier: aws ec2 restore-snapshot-tier --region {facts.region} "
+                f"{snapshot.id} is in the {snapshot.tier} tier: aws ec2 restore-snapshot-tier "
+                f"--region {source.region or facts.region} "
                 f"--snapshot-id {snapshot.id} --permanent-restore takes up to 72 hours",
             )
         if snapshot.owner_id not in trusted:
@@ -457,6 +518,8 @@ def _draft(  # noqa: PLR0917 - what was asked, what is known, where to tell
     volumes = []
     for member, device, displaced in pairs:
         volume = _restored(request.volume, facts, instance.zone, (member, device, displaced))
+        if source.region:
+            volume = _fetched(volume, member, source, request, facts)
         _check_volume(volume, member, request.volume, facts, report)
         volumes.append(volume)
     if len(volumes) != len(source.members):
@@ -472,6 +535,7 @@ def _draft(  # noqa: PLR0917 - what was asked, what is known, where to tell
         started_at=now,
         step_since=now,
         direction=Direction.FORWARD,
+        step=RestoreStep.COPIES if source.region else RestoreStep.VOLUMES,
         was_running=instance.state == "running",
         start=request.start,
         requested_by=request.requested_by,
@@ -673,6 +737,24 @@ def _restored(
     )
 
 
+def _fetched(
+    volume: RestoreVolume, member: Member, source: _Source, request: RestoreRequest, facts: PreflightFacts
+) -> RestoreVolume:
+    """The same volume of a copy. A key of the source's region is of no use here: it has the one that is asked for or
+    the stack's, or else the one that the copy gets or has.
+    """
+    key = (request.volume.kms_key_id or facts.kms_key_id) if volume.encrypted else None
+    fetch = Fetch(
+        region=source.region,
+        snapshot_id=member.snapshot.id,
+        description=f"Lifeboat: {source.id}, copied from {source.region} for {_id_of(request)}",
+        tags=tags_of_copy(member, region=source.region, set_id=source.set_id),
+        kms_key_id=key,
+        completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
+    )
+    return replace(volume, kms_key_id=key, fetch=fetch)
+
+
 def _first_tags(tags: Tags) -> dict[str, str]:
     """As many of the volume's own tags as fit beside the restore's two."""
     return dict(sorted(without_reserved(tags).items())[: MAX_TAGS - 2])
@@ -808,7 +890,14 @@ def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore 
     if plan:
         lines.append(f"Restore {plan.recovery_point_id} onto {plan.instance_id} as {plan.id}:")
         for volume in plan.volumes:
-            lines.append(f"- make {_described(volume)} of {volume.snapshot_id} in {volume.zone}")
+            if volume.fetch:
+                lines.append(
+                    f"- copy {volume.snapshot_id} from {volume.fetch.region}, which takes its time, unless a copy is "
+                    f"here or on its way; {plan.instance_id} is not touched meanwhile"
+                )
+        for volume in plan.volumes:
+            of = f"the copy of {volume.snapshot_id}" if volume.fetch else volume.snapshot_id
+            lines.append(f"- make {_described(volume)} of {of} in {volume.zone}")
         lines.append("- only when all are available: " + _swap_text(plan))
         for volume in plan.volumes:
             off = (

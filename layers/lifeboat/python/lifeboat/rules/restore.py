@@ -19,6 +19,9 @@ refuse the second.
 
 A volume is ours to delete if it carries this restore's tag, was made of one of its snapshots, nothing ever ran on it,
 and nobody has attached it.
+
+A recovery point that is only in another region is copied here first. The copies are recovery points like all others: a
+restore that turns back leaves them, and the next one takes them.
 """
 
 from __future__ import annotations
@@ -28,16 +31,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from lifeboat.model import (
     Action,
     Attachment,
     AttachVolume,
     Change,
+    CopySnapshot,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
     Direction,
+    Fetch,
     Finish,
     KeptVolume,
     Refusal,
@@ -48,6 +54,7 @@ from lifeboat.model import (
     RestoreVolume,
     Seen,
     SetDeleteOnTermination,
+    Snapshot,
     StartInstance,
     Step,
     StopInstance,
@@ -55,6 +62,7 @@ from lifeboat.model import (
     TagDisplaced,
     Throttled,
     TimelineEntry,
+    Unknown,
     UntagDisplaced,
     Volume,
     Wait,
@@ -94,6 +102,13 @@ NOT_NOW = frozenset(
 )
 """Already done, or not yet possible: look again. Each is bounded by the step's deadline."""
 
+FULL = "ResourceLimitExceeded"
+"""EC2's word when it is making as many copies in a region as it will, 20 for an account
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
+
+CLOCK_SKEW = timedelta(seconds=5)
+"""How far EC2's clock and ours may be apart."""
+
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
 
 
@@ -107,9 +122,10 @@ class Deadlines:
 
     `window`: how long a started instance must be seen running, because EC2 accepts a start that fails on a KMS key and
     lets the instance fall back to `stopped` (StartInstances, EC2 API reference). `again`: how long after an action the
-    same one may be asked for again. `settle`: how long a volume that was asked for may stay unseen.
+    same one may be asked for again. `settle`: how long a volume or a copy that was asked for may stay unseen.
     """
 
+    copies: timedelta = timedelta(hours=24)
     volumes: timedelta = timedelta(hours=1)
     stop: timedelta = timedelta(minutes=15)
     swap: timedelta = timedelta(minutes=10)
@@ -122,6 +138,7 @@ class Deadlines:
     def of(self, step: RestoreStep) -> timedelta:
         """The deadline of one step."""
         return {
+            RestoreStep.COPIES: self.copies,
             RestoreStep.VOLUMES: self.volumes,
             RestoreStep.STOP: self.stop,
             RestoreStep.DETACH: self.swap,
@@ -144,6 +161,13 @@ class StepFact:
 
 
 STEP_FACTS = (
+    StepFact(
+        RestoreStep.COPIES,
+        "copies",
+        "Only for snapshots that are not in this region: CopySnapshot of each that nobody is copying yet, until all "
+        "copies are `completed`. Nothing is touched.",
+        "The copies stay.",
+    ),
     StepFact(
         RestoreStep.VOLUMES,
         "volumes",
@@ -206,12 +230,14 @@ def _off(step: RestoreStep) -> Node:
 _COMPLETED, _ROLLED_BACK, _FAILED = RestoreState.COMPLETED, RestoreState.ROLLED_BACK, RestoreState.FAILED
 
 WAYS: Mapping[Node, tuple[Node, ...]] = {
+    _on(_S.COPIES): (_on(_S.VOLUMES), _off(_S.COPIES), _ROLLED_BACK),
     _on(_S.VOLUMES): (_on(_S.STOP), _on(_S.DETACH), _off(_S.VOLUMES), _off(_S.CLEAN_UP)),
     _on(_S.STOP): (_on(_S.DETACH), _off(_S.STOP), _off(_S.START), _off(_S.VERIFY)),
     _on(_S.DETACH): (_on(_S.ATTACH), _off(_S.DETACH), _off(_S.ATTACH), _off(_S.START), _off(_S.CLEAN_UP)),
     _on(_S.ATTACH): (_on(_S.START), _COMPLETED, _off(_S.DETACH), _off(_S.ATTACH)),
     _on(_S.START): (_on(_S.VERIFY), _off(_S.STOP), _off(_S.DETACH), _off(_S.START)),
     _on(_S.VERIFY): (_COMPLETED, _off(_S.STOP), _off(_S.DETACH), _off(_S.VERIFY)),
+    _off(_S.COPIES): (_ROLLED_BACK,),
     _off(_S.VOLUMES): (_off(_S.CLEAN_UP), _ROLLED_BACK),
     _off(_S.STOP): (_off(_S.DETACH), _off(_S.START), _off(_S.VERIFY), _FAILED),
     _off(_S.DETACH): (_off(_S.ATTACH), _off(_S.START), _off(_S.CLEAN_UP), _FAILED),
@@ -414,11 +440,13 @@ def after_rehearsal(restore: Restore, refused: Sequence[tuple[Change, str]], now
 
 def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datetime) -> Restore:
     """The record after an action was not carried out, or perhaps was. Save it, then look and ask `next_step` again."""
-    if isinstance(refusal, Throttled) and isinstance(action, StartInstance):
-        return _not_started(restore)
+    if isinstance(action, CopySnapshot):
+        return _after_failed_copy(restore, action, refusal, now)
     if not isinstance(refusal, Refused):
-        return restore  # nothing is known but that it was asked: look, and ask again in a moment
-    said = f"{_verb(action)}: {refusal.code}" + (f": {refusal.message}" if refusal.message else "")
+        # Nothing is known but that it was asked: look, and ask again in a moment.
+        not_started = isinstance(refusal, Throttled) and isinstance(action, StartInstance)
+        return _not_started(restore) if not_started else restore
+    said = _refused(action, refusal)
     match action:
         case CreateVolume():
             return _after_refused_volume(restore, action, refusal, said, now)
@@ -442,6 +470,10 @@ def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datet
     return replace(_told(restore, now, said), blocked=said)
 
 
+def _refused(action: Change, refusal: Refused) -> str:
+    return f"{_verb(action)}: {refusal.code}" + (f": {refusal.message}" if refusal.message else "")
+
+
 def _not_started(restore: Restore, *, surely: bool = True) -> Restore:
     """The record after EC2 did not start the instance. Only starts that it accepted tell that the instance falls back.
 
@@ -458,6 +490,36 @@ def _is_not_now(action: Change, refusal: Refused) -> bool:
     # A device that has just been freed may be reported in use for a moment, under EC2's most general code.
     device_in_use = isinstance(action, AttachVolume) and refusal.code == "InvalidParameterValue"
     return refusal.code in NOT_NOW or device_in_use
+
+
+def after_copy_begun(restore: Restore, action: CopySnapshot, copy_id: str) -> Restore:
+    """The record after EC2 has told the id of a copy that was asked for: from now on it is known if it vanishes."""
+    return _of_fetch(restore, action, copy_id=copy_id)
+
+
+def _of_fetch(restore: Restore, action: CopySnapshot, **changes: Any) -> Restore:
+    """The record with this changed of what the action fetches."""
+    volumes = []
+    for volume in restore.volumes:
+        fetch = volume.fetch
+        if fetch and fetch.snapshot_id == action.snapshot_id and fetch.copy_id is None:
+            copy_id = changes.get("copy_id") or volume.snapshot_id
+            volume = replace(volume, fetch=replace(fetch, **changes), snapshot_id=copy_id)  # noqa: PLW2901
+        volumes.append(volume)
+    return replace(restore, volumes=tuple(volumes))
+
+
+def _after_failed_copy(restore: Restore, action: CopySnapshot, refusal: Refusal, now: datetime) -> Restore:
+    if isinstance(refusal, Unknown):
+        return restore  # it may have begun: nobody asks again before it would be seen
+    if isinstance(refusal, Throttled) or refusal.code in NOT_NOW | {FULL}:
+        return _of_fetch(restore, action, not_before=now + Deadlines().again)
+    said = _refused(action, refusal)
+    if action.completion_minutes and refusal.code not in NOT_ALLOWED:
+        # How EC2 refuses a time is not documented, and late is better than never; another reason comes again.
+        restore = _of_fetch(restore, action, completion_minutes=0, not_before=None)
+        return _told(restore, now, f"{said}; once more without a time")
+    return _turned(restore, now, said) if restore.direction is Direction.FORWARD else restore
 
 
 def _after_refused_volume(
@@ -488,7 +550,7 @@ def _changed(restore: Restore, action: CreateVolume, initialization_rate: int | 
 
 def _forward(s: _Situation) -> Step:
     if not s.restore.touched:
-        return _make_volumes(s)
+        return _fetch(s) or _make_volumes(s)
     trouble = _trouble_with_restored(s)
     if trouble:
         return _turn(s, trouble)
@@ -507,6 +569,64 @@ def _trouble_with_restored(s: _Situation) -> str:
         if place in {_Place.AWAY, _Place.ASTRAY}:
             return f"somebody attached the restored volume {name} {_whereabouts(s.restored(volume))}"
     return ""
+
+
+def _fetch(s: _Situation) -> Step | None:
+    """What is only elsewhere comes here first. Once all of it has, nothing is asked about copies any more."""
+    if s.restore.step is not _S.COPIES:
+        return None
+    fetches = [(volume, volume.fetch) for volume in s.restore.volumes if volume.fetch]
+    for _, fetch in fetches:
+        trouble = _trouble_with_copy(s, fetch)
+        if trouble:
+            return _turn(s, trouble)
+    for volume, fetch in fetches:
+        if fetch.copy_id is None and (fetch.not_before is None or s.now >= fetch.not_before):
+            return _copy(s, volume, fetch)
+    coming = [fetch for _, fetch in fetches if not _has_come(s, fetch)]
+    if not coming:
+        return None
+    names = ", ".join(f"{fetch.snapshot_id} from {fetch.region}" for fetch in coming)
+    return _wait(s, _S.COPIES, f"EC2 is copying {names}")
+
+
+def _has_come(s: _Situation, fetch: Fetch) -> bool:
+    found = s.seen.copies.get(fetch.copy_id or "")
+    return found is not None and found.state == "completed"
+
+
+def _trouble_with_copy(s: _Situation, fetch: Fetch) -> str:
+    if fetch.copy_id is None:
+        return ""
+    name = f"the copy {fetch.copy_id} of {fetch.snapshot_id} from {fetch.region}"
+    found = s.seen.copies.get(fetch.copy_id)
+    if found is None:
+        if fetch.asked_at and s.now - fetch.asked_at < s.deadlines.settle:
+            return ""
+        return f"{name} has vanished, as it does when a KMS key may not be used"
+    if found.state in {"pending", "completed"}:
+        return ""
+    why = f": {found.state_message}" if found.state_message else ", as it does when a KMS key may not be used"
+    return f"{name} is in state {found.state}{why}"
+
+
+def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
+    # Nothing makes two of these calls one copy, so the next is not made before a lost answer's copy would be seen.
+    asked = replace(fetch, asked_at=s.now, not_before=s.now + s.deadlines.settle)
+    volumes = tuple(replace(item, fetch=asked) if item is volume else item for item in s.restore.volumes)
+    reason = f"{volume.size} GiB for {volume.device} that are not in this region"
+    return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, _copying(fetch), reason)
+
+
+def _copying(fetch: Fetch) -> CopySnapshot:
+    return CopySnapshot(
+        region=fetch.region,
+        snapshot_id=fetch.snapshot_id,
+        description=fetch.description,
+        tags=fetch.tags,
+        kms_key_id=fetch.kms_key_id,
+        completion_minutes=fetch.completion_minutes,
+    )
 
 
 def _make_volumes(s: _Situation) -> Step:
@@ -538,9 +658,9 @@ def _make_volumes(s: _Situation) -> Step:
     return _swap(s)
 
 
-def creations(restore: Restore) -> tuple[CreateVolume, ...]:
-    """The volumes that a restore begins with."""
-    return tuple(_creation(restore, volume) for volume in restore.volumes)
+def beginnings(restore: Restore) -> tuple[CopySnapshot | CreateVolume, ...]:
+    """The calls that a restore begins with: for each volume the copy that it needs, or else the volume itself."""
+    return tuple(_copying(volume.fetch) if volume.fetch else _creation(restore, volume) for volume in restore.volumes)
 
 
 def _creation(restore: Restore, volume: RestoreVolume) -> CreateVolume:
@@ -843,7 +963,7 @@ def _do(s: _Situation, step: RestoreStep, action: Change, why: str) -> Step:
     key = _key(action)
     reason = f"{_verb(action)}: {why}"
     if not _may_ask_again(s, key):
-        quick = not isinstance(action, CreateVolume | StopInstance | StartInstance)
+        quick = not isinstance(action, CopySnapshot | CreateVolume | StopInstance | StartInstance)
         return _wait(s, step, f"asked at {s.restore.asked_at:%H:%M:%S}, not seen yet: {reason}", look_again=quick)
     late = _late(
         s, step, f"{reason} (asked before, and not done within {_span(s.deadlines.of(step))}{_said(s, action)})"
@@ -923,6 +1043,8 @@ def _is_kept(restore: Restore, volume_id: str) -> bool:
 
 def _key(action: Action) -> str:
     match action:
+        case CopySnapshot(region, snapshot, completion_minutes=minutes):
+            return f"CopySnapshot {region} {snapshot} {minutes}"
         case CreateVolume(client_token=token):
             return f"CreateVolume {token}"
         case DetachVolume(volume, instance, device) | AttachVolume(volume, instance, device):
@@ -937,6 +1059,8 @@ def _key(action: Action) -> str:
 
 def _verb(action: Change) -> str:
     match action:
+        case CopySnapshot(region, snapshot):
+            return f"CopySnapshot of {snapshot} from {region}"
         case CreateVolume(snapshot_id=snapshot):
             return f"CreateVolume of {snapshot}"
         case StopInstance(instance) | StartInstance(instance):
@@ -977,6 +1101,7 @@ def _noted(restore: Restore, seen: Seen) -> Restore:
     """The record with what only a look can tell: the restored volumes' ids, and whether anything ran on them."""
     volumes = []
     for volume in restore.volumes:
+        volume = _with_copy(volume, seen.copies)  # noqa: PLW2901
         if volume.restored_volume_id is None:
             found = sorted(
                 item.id
@@ -997,6 +1122,39 @@ def _noted(restore: Restore, seen: Seen) -> Restore:
     )
     started = ran and any(volume.restored_volume_id in on_target for volume in volumes)
     return replace(restore, volumes=tuple(volumes), started_on_restored=restore.started_on_restored or started)
+
+
+def _with_copy(volume: RestoreVolume, copies: Mapping[str, Snapshot]) -> RestoreVolume:
+    """The volume with the copy that it is to be made of, as soon as there is one: a completed one before all others."""
+    fetch = volume.fetch
+    if fetch is None:
+        return volume
+    found = copies.get(fetch.copy_id or "")
+    if fetch.copy_id is None:
+        of_it = [
+            copy
+            for copy in copies.values()
+            if copy.tags.get(Tag.COPY_OF) == fetch.snapshot_id and copy.tags.get(Tag.COPIED_FROM) == fetch.region
+        ]
+        found = min((copy for copy in of_it if _is_usable(copy, fetch)), key=_readiest, default=None)
+        if found is None:
+            return volume
+        volume = replace(volume, fetch=replace(fetch, copy_id=found.id), snapshot_id=found.id)
+    if found and volume.encrypted and volume.kms_key_id is None:
+        # The source's key is of no use here. Which one the copy has, only the copy tells.
+        volume = replace(volume, kms_key_id=found.kms_key_id)
+    return volume
+
+
+def _is_usable(copy: Snapshot, fetch: Fetch) -> bool:
+    """Whether it is the one: it is, or may become, good; or it is what came of our own asking, whatever that is."""
+    if copy.state in {"pending", "completed"}:
+        return copy.tier == "standard"
+    return fetch.asked_at is not None and copy.started_at >= fetch.asked_at - CLOCK_SKEW
+
+
+def _readiest(copy: Snapshot) -> tuple[int, datetime, str]:
+    return {"completed": 0, "pending": 1}.get(copy.state, 2), copy.started_at, copy.id
 
 
 def _made(s: _Situation) -> Iterator[Volume]:

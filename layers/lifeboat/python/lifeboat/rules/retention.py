@@ -139,12 +139,14 @@ def plan(
     limits: Limits,
     stack: str,
     living_volumes: Collection[str] | None,
+    in_use: Mapping[str, str] | None = None,
 ) -> RetentionPlan:
     """Decide about every recovery point, at `now` (aware).
 
     `policy` is the stack's; `overrides` are those of instances, by instance id; a PolicyError in either place stands
     for one that could not be read. `living_volumes` are the ids of volumes, and of chains, that still exist; None means
-    that it is not known, and then whatever either case would keep is kept.
+    that it is not known, and then whatever either case would keep is kept. `in_use` are ids of snapshots that a restore
+    needs, each with the restore's id: they stay, whatever else is decided.
 
     The order of `points` does not matter. Raises RetentionError for a time without a zone.
     """
@@ -157,6 +159,8 @@ def plan(
             )
     living = None if living_volumes is None else frozenset(living_volumes)
     cases = _cases(points, now, limits, stack)
+    if in_use:
+        _keep_in_use(cases, in_use)
     chains = _chains(cases)
     for chain in chains.values():
         _judge(chain, policy, overrides, limits, living)
@@ -242,6 +246,12 @@ def _cases(points: Iterable[RecoveryPoint], now: datetime, limits: Limits, stack
         if condition in _NOT_GOOD:
             case.reasons += (_NOT_GOOD[condition],)
     return cases
+
+
+def _keep_in_use(cases: Iterable[_Case], in_use: Mapping[str, str]) -> None:
+    for case in cases:
+        needed_by = {in_use[member.snapshot.id] for member in case.point.members if member.snapshot.id in in_use}
+        case.reasons += tuple(f"{restore} is making volumes of it" for restore in sorted(needed_by))
 
 
 def _outside(point: RecoveryPoint, chains: tuple[str, ...], now: datetime, stack: str) -> str:
