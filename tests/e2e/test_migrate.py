@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from local.session import REGION, LocalAws
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, tag_list, tags_of
+from tests.e2e.migrate_page import Operator
+from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tag_list, tags_of
 
 OTHER_ZONE = f"{REGION}b"
 DISK = {"VolumeSize": 40, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Encrypted": True}
@@ -38,19 +39,6 @@ def regions() -> Iterator[Regions]:
         yield Regions(home, Stage(aws, AWAY_RETENTION, region=AWAY), key)
 
 
-@pytest.fixture
-def stage(regions: Regions) -> Stage:
-    return regions.home
-
-
-def lose(stage: Stage, machine: Machine) -> None:
-    """The instance is terminated and its data volume deleted: nothing but the recovery point is left."""
-    stage.ec2.terminate_instances(InstanceIds=[machine.instance_id])
-    stage.control.settle()
-    stage.ec2.delete_volume(VolumeId=machine.volume_id)
-    stage.control.settle()
-
-
 def expect_fidelity(restored: Mapping[str, Any], disk: Mapping[str, Any], own_tags: Mapping[str, str]) -> None:
     """All that the lost volume was, the restored one is."""
     seen = {
@@ -61,29 +49,57 @@ def expect_fidelity(restored: Mapping[str, Any], disk: Mapping[str, Any], own_ta
     assert own_tags.items() <= tags_of(restored).items()
 
 
-def test_to_another_zone_on_the_restored_volume_with_the_chain_carried_on(stage):
-    [platform] = stage.launch(disks={DEVICE: DISK})
-    stage.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
-    stage.back_up(platform.instance_id)
-    lose(stage, platform)
+def test_to_another_zone_by_the_commands_of_the_page():
+    with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
+        operator = Operator(aws, "To another zone")
+        stage = Stage(aws, {})
+        operator.has_deployed(stage)
+        [platform] = stage.launch(disks={DEVICE: DISK})
+        stage.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
+        operator.knows(platform)
+        operator.next("sam remote invoke TakeSnapshotsFunction")
+        stage.control.settle()
+        assert "BackupCompleted" in events_of(stage.told_of(instance_id=platform.instance_id))
+        operator.next("aws ec2 stop-instances")
+        stage.control.settle()
 
-    [fresh] = stage.launch(zone=OTHER_ZONE, disks={FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}})
-    plan = stage.restore(fresh, "latest", dry_run=True)
-    assert plan["possible"], plan
-    begun = stage.restore(fresh, "latest", reason="moves to another zone")
-    ended = stage.until_closed(begun["restore_id"])
+        fresh = fresh_platform(stage, zone=OTHER_ZONE)
+        operator.knows(fresh=fresh)
+        operator.next("aws ec2 create-tags")
+        plan = operator.next("sam remote invoke RestoreVolumeFunction")
+        assert plan["possible"], plan
+        begun = operator.next("sam remote invoke RestoreVolumeFunction")
+        ended = stage.until_closed(begun["restore_id"])
+        restored = expect_running_on_the_restored(stage, fresh, ended)
+        assert restored["AvailabilityZone"] == OTHER_ZONE
+        assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
+        assert stage.volume(fresh.volume_id)["State"] == "available", "the displaced volume is kept"
 
-    assert ended["status"] == "completed"
+        operator.next("aws ec2 create-tags")
+        operator.next("aws ec2 delete-tags")
+        assert operator.finished
+        volume_id = restored["VolumeId"]
+        snapshots = [item for item in stage.back_up().values() if item["VolumeId"] != platform.volume_id]
+        [point] = [item for item in snapshots if item["VolumeId"] == volume_id]
+        assert tags_of(point)["lifeboat:chain"] == platform.volume_id
+        assert stage.denied() == []
+
+
+def fresh_platform(stage: Stage, zone: str) -> Machine:
+    """Without any tag of ours: consent and selection are the page's."""
+    disks = {FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}}
+    [machine] = stage.launch(zone=zone, disks=disks, tags={"Name": "fresh"}, volume_tags={})
+    return machine
+
+
+def expect_running_on_the_restored(stage: Stage, fresh: Machine, ended: Mapping[str, Any]) -> dict[str, Any]:
+    """The fresh platform runs on a volume that is all that the lost one was; that volume."""
+    assert ended["status"] == "completed", ended
     assert stage.power(fresh.instance_id) == "running"
     [(volume_id, _)] = stage.disks(fresh.instance_id).values()
     restored = stage.volume(volume_id)
-    assert restored["AvailabilityZone"] == OTHER_ZONE
     expect_fidelity(restored, DISK, OWN_TAGS)
-    assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
-    assert stage.volume(fresh.volume_id)["State"] == "available", "the displaced volume is kept"
-
-    [point] = [item for item in stage.back_up(fresh.instance_id).values() if item["VolumeId"] == volume_id]
-    assert tags_of(point)["lifeboat:chain"] == platform.volume_id
+    return restored
 
 
 def wipe_out(home: Stage) -> None:
@@ -111,35 +127,45 @@ def copied_after_a_few_sweeps(home, instance_id):
     return []
 
 
-def test_to_another_region_when_the_home_region_is_gone(regions):
-    home, away = regions.home, regions.away
-    home_key = home.aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
-    [platform] = home.launch(disks={DEVICE: {**DISK, "KmsKeyId": home_key}})
-    home.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
-    home.invoke("TakeSnapshotsFunction", {"instance_ids": [platform.instance_id]})
-    home.control.settle()  # BackupCompleted has woken the copying
-    [told] = copied_after_a_few_sweeps(home, platform.instance_id)
-    assert told["subject"]["region"] == AWAY
-    [copy] = away.recovery_point_snapshots(("tag:lifeboat:instance", platform.instance_id))
-    assert (copy["TransferType"], copy["CompletionDurationMinutes"]) == ("time-based", 30)
-    wipe_out(home)
+def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_gone():
+    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+        operator = Operator(aws, "To another region")
+        key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
+        operator.names[f"arn:aws:kms:{AWAY}:111122223333:key/..."] = key
+        operator.next("sam build")
+        operator.next("sam deploy --config-env elsewhere")
+        operator.next("sam deploy --parameter-overrides CopyToRegions")
+        home, away = operator.stage(), operator.stage(AWAY)
+        home_key = aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
+        [platform] = home.launch(disks={DEVICE: {**DISK, "KmsKeyId": home_key}})
+        home.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
+        operator.knows(platform)
+        assert "begun" in operator.next("sam remote invoke CopySnapshotsFunction")[AWAY]
 
-    [fresh] = away.launch(zone=f"{AWAY}b", disks={FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}})
-    ask = {"instance_id": platform.instance_id}
-    plan = away.restore(fresh, ask, dry_run=True)
-    assert plan["possible"], plan
-    begun = away.restore(fresh, ask, reason="the home region is gone")
-    ended = away.until_closed(begun["restore_id"])
+        operator.next("sam remote invoke TakeSnapshotsFunction")
+        home.control.settle()  # BackupCompleted has woken the copying, and the copy's end has been sent home
+        [told] = copied_after_a_few_sweeps(home, platform.instance_id)
+        assert told["subject"]["region"] == AWAY
+        wipe_out(home)
+        aws.control.lose_region(REGION)
 
-    assert ended["status"] == "completed", ended
-    assert away.power(fresh.instance_id) == "running"
-    [(volume_id, _)] = away.disks(fresh.instance_id).values()
-    restored = away.volume(volume_id)
-    expect_fidelity(restored, DISK, OWN_TAGS)
-    assert restored["KmsKeyId"] == regions.key, "the home region's key is of no use here"
-    assert restored["AvailabilityZone"] == f"{AWAY}b"
-    assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
-    assert away.denied() == []
+        fresh = fresh_platform(away, zone=f"{AWAY}b")
+        operator.knows(fresh=fresh)
+        operator.next(f"aws ec2 create-tags --region {AWAY}")
+        plan = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
+        assert plan["possible"], plan
+        begun = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
+        ended = away.until_closed(begun["restore_id"])
+        restored = expect_running_on_the_restored(away, fresh, ended)
+        assert restored["KmsKeyId"] == key, "the home region's key is of no use here"
+        assert restored["AvailabilityZone"] == f"{AWAY}b"
+        assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
+
+        operator.next(f"aws ec2 create-tags --region {AWAY}")
+        assert operator.finished
+        [point] = [item for item in away.back_up().values() if item["VolumeId"] == restored["VolumeId"]]
+        assert tags_of(point)["lifeboat:chain"] == platform.volume_id
+        assert away.denied() == []
 
 
 def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_not_copied_again(regions):
@@ -153,7 +179,9 @@ def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_no
         home.control.settle()
     home.sweep("CopySnapshotsFunction")
     ours = ("tag:lifeboat:instance", platform.instance_id)
-    assert len(away.recovery_point_snapshots(ours)) == 5
+    there = away.recovery_point_snapshots(ours)
+    how = [(copy["TransferType"], copy["CompletionDurationMinutes"], copy["KmsKeyId"]) for copy in there]
+    assert how == [("time-based", 30, regions.key)] * 5
 
     away.invoke("PruneSnapshotsFunction", {})
     away.control.settle()
