@@ -10,9 +10,8 @@ import pytest
 
 from local.session import REGION, LocalAws
 from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tag_list, tags_of
-from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, expect_fidelity
+from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity
 
-SMALL = {"VolumeSize": 10, "VolumeType": "gp3"}
 COPY_SECONDS = 1.5
 STRICT = {"Retention": "last=1", "MinimumKept": "1", "GraceHours": "0", "MaximumDeletePercent": "100"}
 OLDER, NEWER = "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"

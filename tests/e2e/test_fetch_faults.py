@@ -15,8 +15,8 @@ from local import stack
 from local.session import REGION, LocalAws
 from tests.e2e.restore_cases import EFFECTS
 from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tags_of
-from tests.e2e.test_fetch import COPY_SECONDS, SMALL, copies
-from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE
+from tests.e2e.test_fetch import COPY_SECONDS, copies
+from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, SMALL
 
 SNAPSHOT_EVENT = "EBS Snapshot Notification"
 WITHIN = 200.0

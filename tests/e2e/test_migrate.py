@@ -14,6 +14,7 @@ from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of,
 
 OTHER_ZONE = f"{REGION}b"
 DISK = {"VolumeSize": 40, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Encrypted": True}
+SMALL = {"VolumeSize": 10, "VolumeType": "gp3"}
 OWN_TAGS = {"Name": "CadoResponseDataVolume", "team": "forensics"}
 FRESH_DEVICE = "/dev/sdb"
 AWAY = "eu-central-1"
@@ -85,20 +86,21 @@ def test_to_another_zone_by_the_commands_of_the_page():
         assert stage.denied() == []
 
 
-def fresh_platform(stage: Stage, zone: str) -> Machine:
+def fresh_platform(stage: Stage, zone: str, disk: Mapping[str, Any] = SMALL) -> Machine:
     """Without any tag of ours: consent and selection are the page's."""
-    disks = {FRESH_DEVICE: {"VolumeSize": 10, "VolumeType": "gp3"}}
-    [machine] = stage.launch(zone=zone, disks=disks, tags={"Name": "fresh"}, volume_tags={})
+    [machine] = stage.launch(zone=zone, disks={FRESH_DEVICE: disk}, tags={"Name": "fresh"}, volume_tags={})
     return machine
 
 
-def expect_running_on_the_restored(stage: Stage, fresh: Machine, ended: Mapping[str, Any]) -> dict[str, Any]:
+def expect_running_on_the_restored(
+    stage: Stage, fresh: Machine, ended: Mapping[str, Any], tags: Mapping[str, str] = OWN_TAGS
+) -> dict[str, Any]:
     """The fresh platform runs on a volume that is all that the lost one was; that volume."""
     assert ended["status"] == "completed", ended
     assert stage.power(fresh.instance_id) == "running"
     [(volume_id, _)] = stage.disks(fresh.instance_id).values()
     restored = stage.volume(volume_id)
-    expect_fidelity(restored, DISK, OWN_TAGS)
+    expect_fidelity(restored, DISK, tags)
     return restored
 
 

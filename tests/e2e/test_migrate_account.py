@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from tests.e2e.migrate_page import Operator
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, tag_list, tags_of
+from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Stage, tag_list, tags_of
 from tests.e2e.test_migrate import DISK, OTHER_ZONE, OWN_TAGS, expect_running_on_the_restored, fresh_platform, wipe_out
 from tests.e2e.vault_cases import VAULT
 
@@ -53,4 +53,26 @@ def test_to_another_account_by_the_commands_of_the_page():
         taken = vault.back_up(fresh.instance_id)
         assert tags_of(taken[restored["VolumeId"]])["lifeboat:chain"] == chain
         assert vault.denied() == []
+        come_back(operator, vault, told["subject"]["recovery_point"], source_key)
         assert operator.finished
+
+
+def come_back(operator: Operator, vault: Stage, point: str, source_key: str) -> None:
+    """What only the vault has is restored where it came from, by the rest of the page."""
+    [copy] = vault.recovery_point_snapshots(("tag:lifeboat:recovery-point", point))
+    operator.names |= {
+        "snap-COPY": copy["SnapshotId"],
+        f"arn:aws:kms:{REGION}:{HOME_ACCOUNT}:key/...": source_key,
+    }
+    operator.next("aws ec2 modify-snapshot-attribute", VAULT)
+    operator.next("sam deploy --parameter-overrides")
+    source = operator.stage()
+    fresh = fresh_platform(source, zone=OTHER_ZONE, disk=DISK)
+    operator.knows(fresh=fresh)
+    operator.next("aws ec2 create-tags")
+    plan = operator.next("sam remote invoke RestoreVolumeFunction")
+    assert plan["possible"], plan
+    begun = operator.next("sam remote invoke RestoreVolumeFunction")
+    restored = expect_running_on_the_restored(source, fresh, source.until_closed(begun["restore_id"]), tags={})
+    assert (restored["SnapshotId"], restored["KmsKeyId"]) == (copy["SnapshotId"], source_key)
+    assert source.denied() == []
