@@ -9,6 +9,7 @@ import pytest
 
 from lifeboat.model import (
     Direction,
+    Fetch,
     KeptVolume,
     Restore,
     RestoreState,
@@ -176,3 +177,18 @@ def test_the_details_are_facts_for_programs():
     assert told["seconds"] == 5
     assert told["region"] == REGION
     assert told["volumes"][0]["displaced_volume_id"] == DISPLACED  # type: ignore[index]
+
+
+class TestFetched:
+    FETCHED = replace(VOLUME, fetch=Fetch("eu-central-1", "snap-9", "", {}, copy_id="snap-0"))
+
+    def test_the_facts_say_where_it_came_from(self):
+        told = outcome(replace(RESTORE, volumes=(self.FETCHED,)), BEGAN, REGION, ACCOUNT).details
+        [volume] = told["volumes"]
+        assert (volume["snapshot_id"], volume["copied_from"], volume["copy_of"]) == ("snap-0", "eu-central-1", "snap-9")
+
+    @pytest.mark.parametrize(("copy_id", "named"), [("snap-0", True), (None, False)])
+    def test_turned_back_it_names_the_copies_that_stay(self, copy_id, named):
+        volume = replace(self.FETCHED, fetch=replace(self.FETCHED.fetch, copy_id=copy_id))
+        told = steps(status=RestoreState.ROLLED_BACK, failure="no", volumes=(volume,))
+        assert any("for the next try to take" in step and "snap-0" in step for step in told) is named

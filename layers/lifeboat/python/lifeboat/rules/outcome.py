@@ -78,6 +78,7 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
         "encrypted": volume.encrypted,
         "kms_key_id": volume.kms_key_id,
         "chain": volume.chain,
+        **({"copied_from": volume.fetch.region, "copy_of": volume.fetch.snapshot_id} if volume.fetch else {}),
     }
 
 
@@ -86,10 +87,18 @@ def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
         return (*_after_completion(restore), *_infrastructure(restore, region), *_let_go(restore, region))
     kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
     if restore.status is RestoreState.ROLLED_BACK:
-        return (f"Nothing has changed on {restore.instance_id}. Mend this, and ask again: {restore.failure}", *kept)
+        mend = f"Nothing has changed on {restore.instance_id}. Mend this, and ask again: {restore.failure}"
+        return (mend, *kept, *_copies_stay(restore))
     if restore.status is RestoreState.FAILED:
         return (*_by_hand(restore, region), *kept)
     return (f"Wait: {restore.id} is at the step {restore.step}, {restore.direction}",)
+
+
+def _copies_stay(restore: Restore) -> tuple[str, ...]:
+    copies = [volume.fetch.copy_id for volume in restore.volumes if volume.fetch and volume.fetch.copy_id]
+    if not copies:
+        return ()
+    return (f"Copied here from another region, for the next try to take, as far as it is there: {', '.join(copies)}.",)
 
 
 def _after_completion(restore: Restore) -> tuple[str, ...]:
