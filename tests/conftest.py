@@ -8,11 +8,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says more of what else the machine does.
+settings.register_profile("lifeboat", deadline=None)
+settings.load_profile("lifeboat")
 
 # Before moto is imported: it would make 1,291 images, each with its snapshot, anew for every test.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "fixtures" / "amis.json")
 
 FIGURE = "figure"
+
+LONGEST = (
+    "e2e/test_restore_faults.py",
+    "e2e/test_fetch_faults.py",
+    "e2e/test_restore_deadlines.py",
+    "e2e/test_fleet.py",
+    "e2e/test_fetch.py",
+    "rules/test_restore_model.py",
+)
+"""These files begin first, whatever waits or works the longest in front: at the end the workers end together."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        return LONGEST.index(file) if file in LONGEST else len(LONGEST), not file.startswith("e2e/")
+
+    items.sort(key=place)
 
 
 @pytest.fixture

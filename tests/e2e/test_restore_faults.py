@@ -143,6 +143,12 @@ def of_the_table(action: str, effect: str, nth: int) -> Case:
 
 
 CASES = [
+    # Two minutes go by until another one may tell it, so it is the first to begin.
+    Case(
+        "killed before its beginning is told",
+        before=call("Publish", "kill_before", record, service="sns", caller="RestoreVolume"),
+        answered=False,
+    ),
     *(rehearsed(action) for action in REHEARSED),
     Case("a throttled rehearsal", before=call("StopInstances", "throttle", instance, dry_run=True)),
     *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
@@ -153,11 +159,6 @@ CASES = [
         for nth in (1, 3, 5)
     ),
     *(of_the_table("TransactWriteItems", effect, 1) for effect in EFFECTS if effect not in {"throttled", "refused"}),
-    Case(
-        "killed before its beginning is told",
-        before=call("Publish", "kill_before", record, service="sns", caller="RestoreVolume"),
-        answered=False,
-    ),
     *(of_event(name, happens) for name in ("createVolume", "stopped", "running") for happens in HAPPENS),
 ]
 
