@@ -35,8 +35,8 @@ FIXED_READS = ("DescribeLockedSnapshots", "DescribeImages", "DescribeSnapshots",
 CAPACITY, REFILL = 100, 5
 """DeleteSnapshot's bucket (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
-SPEED = 10.0
-"""How much faster than in AWS the buckets refill here, so that five minutes are twenty seconds."""
+SPEED = 10
+"""How much faster than in AWS the buckets refill here, so that five minutes are thirty seconds."""
 
 
 @pytest.fixture(scope="module")

@@ -237,6 +237,13 @@ def test_what_shall_not_be_encrypted_is_not_by_the_copy() -> None:
     assert (made.encrypted, made.fetch.kms_key_id) == (False, None)
 
 
+def test_a_copy_that_would_have_too_many_tags_is_refused() -> None:
+    crowded = replace(ONE, tags={**ONE.tags, **{f"lifeboat:extra-{number}": "" for number in range(40)}})
+    found = preflight(asked(), only_elsewhere(elsewhere=elsewhere(crowded)), NOW)
+    assert codes(found) == ["too-many-tags"]
+    assert "a copy of snapshot snap-1 would need" in found.text
+
+
 @pytest.mark.parametrize(
     ("here", "set_id"),
     [

@@ -519,7 +519,11 @@ def _draft(  # noqa: PLR0917 - what was asked, what is known, where to tell
     for member, device, displaced in pairs:
         volume = _restored(request.volume, facts, instance.zone, (member, device, displaced))
         if source.region:
-            volume = _fetched(volume, member, source, request, facts)
+            try:
+                volume = _fetched(volume, member, source, request, facts)
+            except StoryError as problem:
+                report.refuse("too-many-tags", "recovery_point", str(problem))
+                continue
         _check_volume(volume, member, request.volume, facts, report)
         volumes.append(volume)
     if len(volumes) != len(source.members):
@@ -742,6 +746,8 @@ def _fetched(
 ) -> RestoreVolume:
     """The same volume of a copy. A key of the source's region is of no use here: it has the one that is asked for or
     the stack's, or else the one that the copy gets or has.
+
+    Raises StoryError when the copy would have too many tags.
     """
     key = (request.volume.kms_key_id or facts.kms_key_id) if volume.encrypted else None
     fetch = Fetch(
