@@ -164,16 +164,3 @@ def test_retention_lets_nothing_go_that_a_restore_is_fetching(regions):
     shown = away.invoke("PruneSnapshotsFunction", {"dry_run": True})
     assert points[OLDER] in {item["recovery_point"] for item in shown["delete"]}, "afterwards the policy decides"
     assert away.denied() == []
-
-
-def test_a_region_that_is_gone_is_named_and_what_is_here_is_restored():
-    with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
-        Stage(aws, {})
-        away = Stage(aws, {"RestoreFromRegions": REGION}, region=AWAY)
-        platform, _ = saved(away)
-        target = fresh(away)
-        aws.control.lose_region(REGION)
-        begun = away.restore(target, {"instance_id": platform.instance_id})
-        [finding] = [item for item in begun["findings"] if item["code"] == "region-not-seen"]
-        assert finding["finding"].startswith(f"what is only in {REGION} is not known")
-        assert away.until_closed(begun["restore_id"])["status"] == "completed"

@@ -50,40 +50,39 @@ def expect_fidelity(restored: Mapping[str, Any], disk: Mapping[str, Any], own_ta
     assert own_tags.items() <= tags_of(restored).items()
 
 
-def test_to_another_zone_by_the_commands_of_the_page():
-    with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
-        operator = Operator(aws, "To another zone")
-        stage = Stage(aws, {})
-        operator.has_deployed(stage)
-        [platform] = stage.launch(disks={DEVICE: DISK})
-        stage.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
-        operator.knows(platform)
-        operator.next("sam remote invoke TakeSnapshotsFunction")
-        stage.control.settle()
-        assert "BackupCompleted" in events_of(stage.told_of(instance_id=platform.instance_id))
-        operator.next("aws ec2 stop-instances")
-        stage.control.settle()
+def test_to_another_zone_by_the_commands_of_the_page(regions):
+    stage = regions.home
+    operator = Operator(stage.aws, "To another zone")
+    operator.has_deployed(stage)
+    [platform] = stage.launch(disks={DEVICE: DISK})
+    stage.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
+    operator.knows(platform)
+    operator.next("sam remote invoke TakeSnapshotsFunction")
+    stage.control.settle()
+    assert "BackupCompleted" in events_of(stage.told_of(instance_id=platform.instance_id))
+    operator.next("aws ec2 stop-instances")
+    stage.control.settle()
 
-        fresh = fresh_platform(stage, zone=OTHER_ZONE)
-        operator.knows(fresh=fresh)
-        operator.next("aws ec2 create-tags")
-        plan = operator.next("sam remote invoke RestoreVolumeFunction")
-        assert plan["possible"], plan
-        begun = operator.next("sam remote invoke RestoreVolumeFunction")
-        ended = stage.until_closed(begun["restore_id"])
-        restored = expect_running_on_the_restored(stage, fresh, ended)
-        assert restored["AvailabilityZone"] == OTHER_ZONE
-        assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
-        assert stage.volume(fresh.volume_id)["State"] == "available", "the displaced volume is kept"
+    fresh = fresh_platform(stage, zone=OTHER_ZONE)
+    operator.knows(fresh=fresh)
+    operator.next("aws ec2 create-tags")
+    plan = operator.next("sam remote invoke RestoreVolumeFunction")
+    assert plan["possible"], plan
+    begun = operator.next("sam remote invoke RestoreVolumeFunction")
+    ended = stage.until_closed(begun["restore_id"])
+    restored = expect_running_on_the_restored(stage, fresh, ended)
+    assert restored["AvailabilityZone"] == OTHER_ZONE
+    assert tags_of(restored)["lifeboat:chain"] == platform.volume_id
+    assert stage.volume(fresh.volume_id)["State"] == "available", "the displaced volume is kept"
 
-        operator.next("aws ec2 create-tags")
-        operator.next("aws ec2 delete-tags")
-        assert operator.finished
-        volume_id = restored["VolumeId"]
-        snapshots = [item for item in stage.back_up().values() if item["VolumeId"] != platform.volume_id]
-        [point] = [item for item in snapshots if item["VolumeId"] == volume_id]
-        assert tags_of(point)["lifeboat:chain"] == platform.volume_id
-        assert stage.denied() == []
+    operator.next("aws ec2 create-tags")
+    operator.next("aws ec2 delete-tags")
+    assert operator.finished
+    volume_id = restored["VolumeId"]
+    snapshots = [item for item in stage.back_up().values() if item["VolumeId"] != platform.volume_id]
+    [point] = [item for item in snapshots if item["VolumeId"] == volume_id]
+    assert tags_of(point)["lifeboat:chain"] == platform.volume_id
+    assert stage.denied() == []
 
 
 def fresh_platform(stage: Stage, zone: str, disk: Mapping[str, Any] = SMALL) -> Machine:
@@ -156,6 +155,8 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         operator.next(f"aws ec2 create-tags --region {AWAY}")
         plan = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         assert plan["possible"], plan
+        [unseen] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-seen"]
+        assert unseen.startswith(f"what is only in {REGION} is not known")
         begun = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         ended = away.until_closed(begun["restore_id"])
         restored = expect_running_on_the_restored(away, fresh, ended)
