@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.loaders import create_loader
 from hypothesis import settings
+
+# botocore reads the description of a service anew for each session, and many tests have one of their own.
+botocore.session.create_loader = cache(create_loader)
 
 # How long an example takes says more of what else the machine does.
 settings.register_profile("lifeboat", deadline=None)
