@@ -1,44 +1,26 @@
-"""Copies: recovery points go to other regions, a bounded number at a time, each once, and what fails is told.
-
-CopySnapshot has no idempotency token. A copy is asked for under a key of source, region and attempt (`once`), and is
-looked for among the tags in the destination just before, so that neither a doubled wake-up nor a lost answer makes two.
-"""
+"""Copies: recovery points go to other regions, a bounded number at a time, each once, and what fails is told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lifeboat import news
 from lifeboat.aws import clock, copies, ec2
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.once import UnderWay, once
+from lifeboat.chains.copying import Copying, vanished, wants_no_more
 from lifeboat.chains.inventory import LAST_CHARACTERS
 from lifeboat.chains.settled import others_are_open
-from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
-from lifeboat.model import CopyDestination, CopyRecord, CopyState, RecoveryPoint, Snapshot, Tag
+from lifeboat.model import CopyDestination, RecoveryPoint, Tag
 from lifeboat.requests import CopyRequest
-from lifeboat.rules.catalogue import iso, read_catalogue
-from lifeboat.rules.copies import (
-    IN_FLIGHT,
-    VANISHED_AFTER,
-    CopyEndedBadly,
-    CopyFacts,
-    CopyPlan,
-    StartCopy,
-    after_failure,
-    plan,
-)
+from lifeboat.rules.catalogue import read_catalogue
+from lifeboat.rules.copies import IN_FLIGHT, Copied, StartCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-TOO_MANY = "ResourceLimitExceeded"
-"""EC2's word when a region makes as many copies as it will: somebody else has begun some since we looked."""
 
 AT_ONCE = 10_000
 """How many snapshots here, and as many there, are held at once: some 50 MB of the function's memory."""
@@ -126,14 +108,18 @@ def _home(request: CopyRequest, config: Config) -> _Home:
     return _Home(now, read_catalogue(found).points)
 
 
-class _Run:
+class _Run(Copying):
     """One look at one destination, and what is done about it."""
 
     def __init__(self, destination: CopyDestination, config: Config, context: LambdaContext | None) -> None:
-        self._to = destination
-        self._config = config
-        self._context = context
-        self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
+        super().__init__(
+            config,
+            context,
+            label=destination.region,
+            to=destination,
+            home=config.region,
+            completion_minutes=config.copy_completion_minutes,
+        )
         self._ours = _marks(config)
 
     def carry_out(self, home: _Home, *, retry: bool) -> dict[str, Any]:
@@ -145,10 +131,6 @@ class _Run:
                 self._look_at_parts(retry=retry)
             self._look_at_oldest()
         return self._answer
-
-    def _records(self, *, retry: bool) -> dict[str, CopyRecord]:
-        found = copies.records(self._config.table, self._to.region)
-        return {name: self._reopened(record) for name, record in found.items()} if retry else found
 
     def _look_at_parts(self, *, retry: bool) -> None:
         """Look at everything, one part of the instances after the other: what is new, what is there, what is gone.
@@ -167,7 +149,7 @@ class _Run:
 
     def _look_at_oldest(self) -> None:
         """Go on with what has waited longest, without a look at anything else."""
-        waiting = copies.open_records(self._config.table, self._to.region)
+        waiting = copies.open_records(self._config.table, self._label)
         now = clock.now()
         due = [record for record in waiting.values() if not record.not_before or record.not_before <= now]
         oldest = sorted(due, key=lambda record: (record.taken_at, record.point_id))[:OLDEST]
@@ -181,99 +163,16 @@ class _Run:
         if more := len(waiting) - len(some):
             self._answer["more_waiting"] = more
 
-    def _decide(
-        self,
-        points: Sequence[RecoveryPoint],
-        there: Sequence[Snapshot],
-        records: Mapping[str, CopyRecord],
-        *,
-        in_flight: int | None = None,
-        forget: bool = False,
-    ) -> None:
-        """Decide on these, and do it. `forget`: the points of all the records were looked for, here."""
-        decided = plan(
-            CopyFacts(
-                points=points,
-                copies=there,
-                records=records,
-                in_flight=len(ec2.pending_copies_in(self._to.region)) if in_flight is None else in_flight,
-                destination=self._to,
-                home=self._config.region,
-                stack=self._config.stack,
-                now=clock.now(),
-                copy_existing=self._config.copy_existing,
-                completion_minutes=self._config.copy_completion_minutes,
-            )
-        )
-        for record in decided.opened:
-            copies.save(self._config.table, record, None)
-        for record in decided.gone if forget else ():
-            copies.forget(self._config.table, record)
-        self._tell(decided)
-        self._start_all(decided.start, {**records, **{record.point_id: record for record in decided.opened}})
-        self._answer["waiting"] = [{"recovery_point": item.point_id, "reason": item.reason} for item in decided.waiting]
+    def _finish(self, done: Copied) -> bool:
+        return self._tell_copied(done)
 
-    def _reopened(self, record: CopyRecord) -> CopyRecord:
-        """A person has mended the cause: no pause, and what was given up is tried again."""
-        if record.state is CopyState.COPIED or (record.state is CopyState.OPEN and not record.not_before):
-            return record
-        fresh = replace(record, state=CopyState.OPEN, not_before=None)
-        copies.save(self._config.table, fresh, record)
-        return fresh
-
-    def _tell(self, decided: CopyPlan) -> None:
-        for done in decided.copied:
-            message = news.snapshots_copied(
-                stack=self._config.stack,
-                at=clock.now(),
-                point=done.point,
-                region=self._to.region,
-                home=self._config.region,
-            )
-            if self._tell_once("told-copied", done.record.point_id, message):
-                copies.save(self._config.table, replace(done.record, state=CopyState.COPIED), done.record)
-            self._answer["copied"].append(done.record.point_id)
-        for failure in decided.failed:
-            self._fail(failure)
-
-    def _fail(self, failure: CopyEndedBadly) -> None:
-        """Told first, then counted: what is not counted is seen, and told, again."""
-        after = after_failure(failure.record, clock.now())
-        message = news.copy_failed(
-            stack=self._config.stack,
-            at=clock.now(),
-            recovery_point_id=failure.record.point_id,
-            region=self._to.region,
-            reason=failure.reason,
-            snapshot_ids=failure.copies,
-            next_attempt=after.not_before,
-        )
-        if self._tell_once("told-not-copied", failure.record.point_id, message):
-            copies.save(self._config.table, after, failure.record)
-        self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
-
-    def _tell_once(self, kind: str, point_id: str, message: news.News) -> bool:
-        return tell_once(kind, f"{self._to.region}/{point_id}", message, self._config, self._context)
-
-    def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
-        """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
-        failed: set[str] = set()
-        for call in calls:
-            if call.point_id in failed:
-                continue
-            try:
-                cause = self._start(call)
-            except UnderWay:
-                continue
-            except AwsError as problem:
-                if problem.throttled or problem.code == TOO_MANY:
-                    return  # the next sweep goes on
-                if not problem.answered:
-                    continue  # it may have begun all the same: the next sweep looks
-                cause = f"CopySnapshot of {call.snapshot_id} was refused: {problem}"
-            if cause:
-                failed.add(call.point_id)
-                self._fail(CopyEndedBadly(records[call.point_id], cause))
+    def _start(self, call: StartCopy) -> str:
+        marks: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}
+        made = self._begun_once(call.snapshot_id, call.attempt, marks, lambda: self._ask(call))
+        if cause := vanished(made, call.snapshot_id):
+            return cause
+        self._answer["begun"].append({"snapshot": call.snapshot_id, "copy": made["copy"], "reason": call.reason})
+        return ""
 
     def _ask(self, call: StartCopy) -> str:
         """Ask EC2 for the copy; its id. One that it does not make in time it makes without a time: late is not never.
@@ -282,32 +181,8 @@ class _Run:
         """
         if call.completion_minutes:
             try:
-                return self._copy(call, within=call.completion_minutes)
+                return self._copy(call.snapshot_id, call.description, call.tags, within=call.completion_minutes)
             except AwsError as problem:
-                if problem.throttled or problem.code == TOO_MANY or not problem.answered:
+                if wants_no_more(problem) or not problem.answered:
                     raise
-        return self._copy(call)
-
-    def _copy(self, call: StartCopy, within: int = 0) -> str:
-        return ec2.copy_snapshot(
-            call.snapshot_id,
-            from_region=self._config.region,
-            to=self._to,
-            description=call.description,
-            tags=call.tags,
-            within=within,
-        )
-
-    def _start(self, call: StartCopy) -> str:
-        """Begin one copy, once; why it counts as failed, if it does. Raises AwsError and UnderWay."""
-
-        def begin() -> dict[str, Any]:
-            seen = ec2.copies_in(self._to.region, {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id})
-            return {"copy": seen[0].id if seen else self._ask(call), "at": iso(clock.now())}
-
-        key = f"{self._to.region}/{call.snapshot_id}/{call.attempt}"
-        made = once(self._config.table, "copy-begun", key, begin, self._context)
-        if clock.now() - datetime.fromisoformat(made["at"]) > VANISHED_AFTER:
-            return f"the copy {made['copy']} of {call.snapshot_id} has vanished, as it does when a key may not be used"
-        self._answer["begun"].append({"snapshot": call.snapshot_id, "copy": made["copy"], "reason": call.reason})
-        return ""
+        return self._copy(call.snapshot_id, call.description, call.tags)
