@@ -299,6 +299,14 @@ class Stage:
         ]
 
 
+@dataclass(frozen=True)
+class Regions:
+    """The stack at home, and the same template in another region."""
+
+    home: Stage
+    away: Stage
+
+
 @contextmanager
 def staged(parameters: Mapping[str, str] | None = None, **delays: float) -> Iterator[Stage]:
     """A stage of its own, gone afterwards."""

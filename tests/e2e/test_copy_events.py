@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -25,18 +24,10 @@ from tests.e2e.copy_cases import (
     seed_point,
     told,
 )
-from tests.e2e.stage import DELAYS, SETTINGS, Stage, tags_of
+from tests.e2e.stage import DELAYS, SETTINGS, Regions, Stage, tags_of
 
 POINTS = 50
 COPY_SECONDS = 0.6
-
-
-@dataclass(frozen=True)
-class Regions:
-    """The stack at home, and the same template where it copies to."""
-
-    home: Stage
-    away: Stage
 
 
 @pytest.fixture(scope="module")

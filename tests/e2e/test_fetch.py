@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from local.session import REGION, LocalAws
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tag_list, tags_of
+from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tag_list, tags_of
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity
 
 COPY_SECONDS = 1.5
 STRICT = {"Retention": "last=1", "MinimumKept": "1", "GraceHours": "0", "MaximumDeletePercent": "100"}
 OLDER, NEWER = "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"
-
-
-@dataclass(frozen=True)
-class Regions:
-    """The stack at home and the same template elsewhere; each may fetch from the other, and nothing is copied."""
-
-    home: Stage
-    away: Stage
 
 
 @pytest.fixture(scope="module")

@@ -14,21 +14,13 @@ from lifeboat.rules.restore import restore_id
 from local import stack
 from local.session import REGION, LocalAws
 from tests.e2e.restore_cases import EFFECTS
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tags_of
+from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tags_of
 from tests.e2e.test_fetch import COPY_SECONDS, copies
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, SMALL
 
 SNAPSHOT_EVENT = "EBS Snapshot Notification"
 WITHIN = 200.0
 """Seconds in which all have ended: a copy that was asked for and never begun is asked for again after two minutes."""
-
-
-@dataclass(frozen=True)
-class Regions:
-    """The stack at home, and the same template elsewhere, which may fetch from there."""
-
-    home: Stage
-    away: Stage
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from lifeboat.config import Config
 from lifeboat.model import CopyDestination, CopyRecord, CopyState, RecoveryPoint, Snapshot
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.copies import (
+    TOO_MANY,
     VANISHED_AFTER,
     Copied,
     CopyEndedBadly,
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-TOO_MANY = "ResourceLimitExceeded"
-"""EC2's word when a region makes as many copies as it will: somebody else has begun some since we looked."""
 
 
 def wants_no_more(problem: AwsError) -> bool:

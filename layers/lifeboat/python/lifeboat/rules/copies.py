@@ -23,6 +23,9 @@ IN_FLIGHT = 20
 """How many copies EC2 makes at a time in one destination region, for the account
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
+TOO_MANY = "ResourceLimitExceeded"
+"""EC2's word when it makes as many already: somebody has begun some since we looked."""
+
 PAUSES = (
     timedelta(minutes=1),
     timedelta(minutes=5),

@@ -67,6 +67,7 @@ from lifeboat.model import (
     Volume,
     Wait,
 )
+from lifeboat.rules.copies import TOO_MANY
 
 MAX_STARTS = 3
 """A start that EC2 accepted and that ended `stopped` again (a key it may not use, for one) is asked this many times."""
@@ -101,10 +102,6 @@ NOT_NOW = frozenset(
     }
 )
 """Already done, or not yet possible: look again. Each is bounded by the step's deadline."""
-
-FULL = "ResourceLimitExceeded"
-"""EC2's word when it is making as many copies in a region as it will, 20 for an account
-(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far EC2's clock and ours may be apart."""
@@ -512,7 +509,7 @@ def _of_fetch(restore: Restore, action: CopySnapshot, **changes: Any) -> Restore
 def _after_failed_copy(restore: Restore, action: CopySnapshot, refusal: Refusal, now: datetime) -> Restore:
     if isinstance(refusal, Unknown):
         return restore  # it may have begun: nobody asks again before it would be seen
-    if isinstance(refusal, Throttled) or refusal.code in NOT_NOW | {FULL}:
+    if isinstance(refusal, Throttled) or refusal.code in NOT_NOW | {TOO_MANY}:
         return _of_fetch(restore, action, not_before=now + Deadlines().again)
     said = _refused(action, refusal)
     if action.completion_minutes and refusal.code not in NOT_ALLOWED:
