@@ -412,6 +412,33 @@ def test_a_copy_that_ends_badly_turns_it_back_with_the_reason(copies: tuple[Snap
     assert said in (step.restore.failure or "")
 
 
+@pytest.mark.parametrize(
+    ("left", "key"),
+    [((), None), ((copy_of(ONE, state="error", kms_key_id="arn:theirs"),), None)],
+    ids=["vanished", "failed"],
+)
+def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Snapshot, ...], key: str | None) -> None:
+    theirs = copy_of(ONE, state="pending", kms_key_id="arn:theirs")
+    restore = next_step(begun(), seen(theirs), NOW).restore
+    assert fetch_of(restore).copy_id == theirs.id
+    step = next_step(restore, seen(*left), NOW + timedelta(minutes=1))
+    assert step.action == beginnings(begun())[0]
+    assert step.restore.volumes[0].kms_key_id == key, "the key of the copy that is not used"
+    assert any("others had begun it" in entry.text for entry in step.restore.timeline)
+    own = after_copy_begun(step.restore, step.action, "snap-copy-2") if isinstance(step.action, CopySnapshot) else None
+    assert own
+    made = next_step(own, seen(*left, copy_of(ONE, 2)), NOW + timedelta(minutes=2)).action
+    assert isinstance(made, CreateVolume)
+    assert (made.snapshot_id, made.kms_key_id) == ("snap-copy-2", KEY_HERE)
+
+
+def test_a_copy_of_others_that_ends_badly_gives_way_to_one_that_did_not() -> None:
+    restore = next_step(begun(), seen(copy_of(ONE, state="pending")), NOW).restore
+    step = next_step(restore, seen(copy_of(ONE, state="error"), copy_of(ONE, 2)), NOW + timedelta(minutes=1))
+    assert isinstance(step.action, CreateVolume)
+    assert step.action.snapshot_id == "snap-copy-2"
+
+
 def test_a_copy_may_take_a_moment_to_show() -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")

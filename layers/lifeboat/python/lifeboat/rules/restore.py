@@ -547,7 +547,7 @@ def _changed(restore: Restore, action: CreateVolume, initialization_rate: int | 
 
 def _forward(s: _Situation) -> Step:
     if not s.restore.touched:
-        return _fetch(s) or _make_volumes(s)
+        return _fetch(s) if s.restore.step is _S.COPIES else _make_volumes(s)
     trouble = _trouble_with_restored(s)
     if trouble:
         return _turn(s, trouble)
@@ -568,21 +568,21 @@ def _trouble_with_restored(s: _Situation) -> str:
     return ""
 
 
-def _fetch(s: _Situation) -> Step | None:
+def _fetch(s: _Situation) -> Step:
     """What is only elsewhere comes here first. Once all of it has, nothing is asked about copies any more."""
-    if s.restore.step is not _S.COPIES:
-        return None
-    fetches = [(volume, volume.fetch) for volume in s.restore.volumes if volume.fetch]
-    for _, fetch in fetches:
-        trouble = _trouble_with_copy(s, fetch)
-        if trouble:
+    for volume in s.restore.volumes:
+        trouble = _trouble_with_copy(s, volume.fetch) if volume.fetch else ""
+        if trouble and volume.fetch and volume.fetch.asked_at:
             return _turn(s, trouble)
+        if trouble:
+            s = _without_others_copy(s, volume, trouble)
+    fetches = [(volume, volume.fetch) for volume in s.restore.volumes if volume.fetch]
     for volume, fetch in fetches:
         if fetch.copy_id is None and (fetch.not_before is None or s.now >= fetch.not_before):
             return _copy(s, volume, fetch)
     coming = [fetch for _, fetch in fetches if not _has_come(s, fetch)]
     if not coming:
-        return None
+        return _make_volumes(s)
     names = ", ".join(f"{fetch.snapshot_id} from {fetch.region}" for fetch in coming)
     return _wait(s, _S.COPIES, f"EC2 is copying {names}")
 
@@ -605,6 +605,17 @@ def _trouble_with_copy(s: _Situation, fetch: Fetch) -> str:
         return ""
     why = f": {found.state_message}" if found.state_message else ", as it does when a KMS key may not be used"
     return f"{name} is in state {found.state}{why}"
+
+
+def _without_others_copy(s: _Situation, volume: RestoreVolume, trouble: str) -> _Situation:
+    """A copy that others began, maybe for a key that only they may use, came to nothing: that is no answer to ours."""
+    if volume.fetch is None:  # pragma: no cover - asked only of a volume that is fetched
+        return s
+    fetch = replace(volume.fetch, copy_id=None)
+    anew = replace(volume, fetch=fetch, snapshot_id=fetch.snapshot_id, kms_key_id=fetch.kms_key_id)
+    volumes = tuple(_with_copy(anew, s.seen.copies) if item is volume else item for item in s.restore.volumes)
+    text = f"{trouble}; others had begun it, and this restore does without it"
+    return s.with_restore(_told(replace(s.restore, volumes=volumes), s.now, text))
 
 
 def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
