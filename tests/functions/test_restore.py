@@ -227,7 +227,9 @@ def test_the_beginning_is_told_once_by_whoever_can(world, saved, time, monkeypat
     monkeypatch.setattr(topic, "publish", publish)
     begun = world.invoke("restore_volume", ask(target))
     assert len(begun["volumes"]) == 1, "it goes on though nobody could be told"
-    world.invoke("attach_volume", SWEEP)
+    with pytest.raises(RuntimeError, match="InternalError"):  # an alarm rings
+        world.invoke("attach_volume", SWEEP)
+    assert world.invoke("restore_volume", {"status": begun["restore_id"]})["step"] != "volumes", "it goes on"
     assert events(world) == []
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
     told = world.news()
@@ -417,3 +419,41 @@ def test_the_end_is_told_again_when_the_message_could_not_be_sent(world, saved, 
         time.wait(60)
     assert failures == 1
     assert events(world) == ["RestoreStarted", "RestoreCompleted"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "told"),
+    [(2, ["RestoreFailed", "RestoreRolledBack"]), (6, ["RestoreRolledBack"])],
+    ids=["mended while it goes on", "mended when all is over"],
+)
+def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - fixtures and a row of the table
+    world, saved, time, monkeypatch, minutes, told
+):
+    from lifeboat.aws import topic
+
+    target = fresh_platform(world)
+    displaced = world.volume_of(target, "/dev/sdb")
+    begun = world.invoke("restore_volume", ask(target))
+    assert events(world) == ["RestoreStarted"]
+
+    def publish(arn, message):
+        raise AwsError("KMSDisabled", "the topic's key is disabled", answered=True)
+
+    refuse(monkeypatch, "AttachVolume", "InvalidVolume.ZoneMismatch", times=2)  # forward, and back
+    with monkeypatch.context() as broken:
+        broken.setattr(topic, "publish", publish)
+        for minute in range(minutes):
+            # From the moment on at which something is to be told, an alarm rings.
+            with pytest.raises(RuntimeError, match="KMSDisabled"):
+                world.invoke("attach_volume", SWEEP)
+            time.wait(60)
+            assert minute == 0 or world.volume_of(target, "/dev/sdb") == displaced
+    [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
+    assert instance["State"]["Name"] == "running"
+    assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "failed"
+
+    for _ in range(4):
+        world.invoke("attach_volume", SWEEP)
+        time.wait(60)
+    assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "rolled_back"
+    assert events(world) == told

@@ -562,8 +562,8 @@ class Restore:
     `started_on_restored`: a start was asked, or seen, with a restored volume attached; none is deleted from then on.
     `starts` counts the starts asked in this direction. `asked` and `asked_at` are the last action, noted before it was
     carried out. `failure` is why it turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more
-    will be done, the instance is free for another restore. `plan` is what the pre-flight said it would do; `told`: that
-    it has begun has been told.
+    will be done, the instance is free for another restore. `plan` is what the pre-flight said it would do. `told`: that
+    it has begun has been told; `told_failed`: that its roll-back cannot finish has been.
     """
 
     id: str
@@ -599,6 +599,7 @@ class Restore:
     timeline: tuple[TimelineEntry, ...] = ()
     plan: str = ""
     told: bool = False
+    told_failed: bool = False
 
     @property
     def shall_run(self) -> bool:
@@ -716,7 +717,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Tell the outcome. With `closes` the restore has ended; without, it has failed and goes on trying."""
+    """Tell the outcome. With `closes` the restore has ended; without, it has failed and goes on trying.
+
+    An end is told before it is recorded, a failure after: the record says until then that it has to be told.
+    """
 
     outcome: RestoreState
     closes: bool = True
@@ -740,7 +744,7 @@ type Action = Change | Wait | Finish
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision. `restore` is the record to save before the action is carried out; Finish is told first, then saved.
+    """One decision. `restore` is the record to save before the action is carried out.
 
     `restore` is the very record that was given when there is nothing to save.
     """

@@ -7,13 +7,13 @@ be killed anywhere, two may run at once, and any event or the sweep goes on wher
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
 from lifeboat.aws.errors import AwsError, translated
-from lifeboat.aws.once import UnderWay, once
 from lifeboat.chains.telling import tell_once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
@@ -30,6 +30,7 @@ from lifeboat.model import (
     Refused,
     Restore,
     RestoreRequest,
+    RestoreState,
     RestoreStep,
     Seen,
     Throttled,
@@ -95,6 +96,7 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
             try:
                 with translated():  # looks and messages fail in botocore's own words
                     restore, look_again = _advance(restore, config, context)
+                    restore = _tell_owed(restore, config, context)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
@@ -157,7 +159,10 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
         ) from None
     # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
-    return {**_report(_advance(restore, config, context, only=(CopySnapshot, CreateVolume))[0]), **found}
+    restore, _ = _advance(restore, config, context, only=(CopySnapshot, CreateVolume))
+    with contextlib.suppress(AwsError), translated():  # the sweep tells it, or fails and is heard of
+        restore = _tell_owed(restore, config, context)
+    return {**_report(restore), **found}
 
 
 def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
@@ -246,14 +251,13 @@ def _advance(
     """
     deadlines = _deadlines(config)
     try:
-        restore = _tell_started(restore, config, context)
         while True:
             step = next_step(restore, _look(restore), clock.now(), deadlines)
             action = step.action
             if only is not None and not isinstance(action, (*only, Wait)):
                 return restore, False
-            if isinstance(action, Finish):
-                return _finish(action, step.restore, config, context), False
+            if isinstance(action, Finish) and action.closes:
+                return _finish(step.restore, config, context), False
             if step.restore.touched and not restore.touched:
                 refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2.rehearse(change))]
                 if refused:
@@ -261,6 +265,8 @@ def _advance(
                     continue
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
+            if isinstance(action, Finish):  # it goes on trying, whether or not that can be told
+                return restore, False
             if isinstance(action, Wait):
                 return restore, action.look_again
             restore = _act(action, restore, config)
@@ -287,44 +293,49 @@ def _refusal(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
-def _tell_started(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
-    """Tell, once, that the restore has begun: whoever moves it on does, if the one who recorded it was cut short.
+def _tell_owed(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+    """Tell what nobody has told yet of a restore that is open: that it has begun, and that its roll-back has failed.
 
-    No restore waits for it: where the topic cannot be used, the next one who moves it on tries again.
+    Whoever moves it on does so afterwards: no step waits for a topic that cannot be used, and that is heard of all the
+    same, as the function fails. Raises AwsError.
     """
-    if restore.told:
+    if restore.closed:
         return restore
-    message = news.restore_started(stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan)
+    owed = restore
+    if not owed.told:
+        owed = replace(owed, told=_tell_started(restore, config, context))
+    if owed.told and owed.status is RestoreState.FAILED and not owed.told_failed:
+        message = _ended(restore, config)
+        owed = replace(owed, told_failed=tell_once("restore-told", f"{restore.id} failed", message, config, context))
     try:
-        with translated():
-            told = tell_once("restore-told", f"{restore.id} started", message, config, context)
-    except AwsError:
-        return restore
-    return replace(restore, told=told)  # saved with the next step; until then the key knows
+        return restore if owed == restore else restores.save_restore(config.table, owed)
+    except restores.Overtaken:
+        return restore  # it stands in no record yet, and is not told twice
 
 
-def _finish(action: Finish, restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+def _tell_started(restore: Restore, config: Config, context: LambdaContext | None) -> bool:
+    message = news.restore_started(stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan)
+    return tell_once("restore-told", f"{restore.id} started", message, config, context)
+
+
+def _finish(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
     """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
 
-    The end is not told before the beginning: who was cut short while telling that holds its key for two minutes more.
+    The end is not told before the beginning, nor closed by another than the one who tells it: who was cut short while
+    telling holds the key for two minutes more, and the sweep looks again.
     """
-    if not restore.told:
+    if not restore.told and not _tell_started(restore, config, context):
         return restore
+    # A roll-back that was told as failed and tried on may be told once more, as given up.
+    key = f"{restore.id} {restore.status} for good"
+    if not tell_once("restore-told", key, _ended(restore, config), config, context):
+        return restore
+    return restores.close_restore(config.table, replace(restore, told=True))
 
-    def tell() -> dict[str, Any]:
-        told = outcome(restore, clock.now(), config.region, config.account)
-        message = news.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
-        topic.publish(config.topic_arn, message)
-        return {"told": message.event}
 
-    # A roll-back that is told as failed and tried on may later be told once more, as given up.
-    key = f"{restore.id} {restore.status}" + (" for good" if action.closes else "")
-    try:
-        once(config.table, "restore-told", key, tell, context)
-    except UnderWay:
-        return restore  # whoever is telling it closes it, and the sweep looks again if that is cut short
-    write = restores.close_restore if action.closes else restores.save_restore
-    return write(config.table, restore)
+def _ended(restore: Restore, config: Config) -> news.News:
+    told = outcome(restore, clock.now(), config.region, config.account)
+    return news.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
 
 
 def _look(restore: Restore) -> Seen:
