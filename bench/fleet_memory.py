@@ -32,6 +32,7 @@ for place in (str(ROOT), str(LAYER)):
     if place not in sys.path:  # run as a program, not by pytest
         sys.path.insert(0, place)
 
+from bench.retention_memory import peak_mb  # noqa: E402
 from lifeboat.model import VolumeStory  # noqa: E402
 from lifeboat.rules.catalogue import iso, write_tags  # noqa: E402
 from lifeboat.rules.slots import recovery_point_id  # noqa: E402
@@ -303,13 +304,6 @@ class _Context:
         return int(1000 * (MAX_SECONDS - (perf_counter() - self.began)))
 
 
-def _peak_mb() -> float:
-    """The most memory this program ever had. Not getrusage: its figure begins with that of the process that started
-    this one, and a test run is large."""
-    [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(peak) / 1024
-
-
 def _invoke(mode: str, instances: int) -> Figure:
     from botocore.client import BaseClient
 
@@ -331,7 +325,7 @@ def _invoke(mode: str, instances: int) -> Figure:
     return Figure(
         mode=mode,
         instances=instances,
-        peak_mb=round(_peak_mb(), 1),
+        peak_mb=round(peak_mb(), 1),
         seconds=round(took, 2),
         processor_seconds=round(processor, 2),
         lambda_seconds=round(took - processor + processor * MEGABYTES_OF_A_PROCESSOR / MEMORY_SIZE, 1),

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
@@ -47,7 +48,10 @@ DELETED = 25
 """So many are deleted before the run is told that its time is up: what is measured is the plan, not the deleting."""
 
 ACCOUNT = "111122223333"
-EMPTY = "<snapshotSet/><imagesSet/><reservationSet/><volumeSet/><return>true</return>"
+EMPTY = (
+    "<snapshotSet/><imagesSet/><reservationSet/><volumeSet/><return>true</return>"
+    "<ebsEncryptionByDefault>false</ebsEncryptionByDefault>"
+)
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 
@@ -150,11 +154,13 @@ class _Lists(BaseHTTPRequestHandler):
         return f"<snapshotSet>{items}</snapshotSet>{token}"
 
     def _filtered(self, asked: dict[str, list[str]]) -> Sequence[int]:
-        """All snapshots, or those of the instances whose ids end as a filter `*x` says."""
-        patterns = [values[0] for name, values in asked.items() if ".Value." in name and values[0].startswith("*")]
-        if not patterns:
+        """All snapshots, or those of the instance that a filter names, or of those whose ids end as it says, `*x`."""
+        values = (values[0] for name, values in asked.items() if ".Value." in name)
+        wanted = [value for value in values if value.startswith(("*", "i-"))]
+        if not wanted:
             return range(self.total)
-        chains = [chain for chain in range(CHAINS) if f"{chain:x}"[-1] == patterns[0][1:]]
+        [pattern] = wanted
+        chains = [chain for chain in range(CHAINS) if fnmatchcase(f"i-{chain:017x}", pattern)]
         return [day + chain for day in range(0, self.total, CHAINS) for chain in chains if day + chain < self.total]
 
     def log_message(self, *_: Any) -> None:
@@ -209,7 +215,7 @@ class _Context:
         return 900_000 if self.looks <= 2 * DELETED else 0
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """The most memory this program ever had. Not getrusage: its figure begins with that of the process that started
     this one, and a test run is large."""
     [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -227,8 +233,7 @@ def _invoke(mode: str, snapshots: int) -> Figure:
     if isinstance(deletable, list):
         deletable = len(deletable) + answer.get("delete_not_listed", 0)
     text = json.dumps(answer)
-    peak_mb = _peak_mb()
-    return Figure(mode, snapshots, round(peak_mb, 1), round(took, 2), round(len(text) / 1e6, 2), deletable)
+    return Figure(mode, snapshots, round(peak_mb(), 1), round(took, 2), round(len(text) / 1e6, 2), deletable)
 
 
 def too_much(figures: list[Figure]) -> list[str]:

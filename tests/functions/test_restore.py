@@ -202,6 +202,31 @@ def test_a_right_that_is_missing_later_rolls_back_before_anything_stops(world, s
     assert events(world) == ["RestoreStarted", "RestoreRolledBack"]
 
 
+@pytest.mark.parametrize("named", ["instance", "id", "snapshots"])
+def test_of_very_many_the_one_that_is_named_is_found(world, saved, time, monkeypatch, named):
+    from lifeboat.chains import restore
+
+    other = world.launch()
+    world.invoke("take_snapshots", {"scheduled_time": "2026-11-24T02:00:00Z"})  # of both
+    world.invoke("confirm_snapshots", SWEEP)
+    target = fresh_platform(world)
+    monkeypatch.setattr(restore, "AT_ONCE", 2)
+    refused = world.invoke("restore_volume", ask(target, dry_run=True))
+    assert [item["code"] for item in refused["findings"] if item["severity"] == "refuse"] == [
+        "too-many-recovery-points"
+    ]
+    [wanted] = [item for item in world.snapshots() if item["VolumeId"] == world.volume_of(other)]
+    tags = {tag["Key"]: tag["Value"] for tag in wanted["Tags"]}
+    choice = {
+        "instance": {"instance_id": other},
+        "id": tags["lifeboat:recovery-point"],
+        "snapshots": [wanted["SnapshotId"]],
+    }
+    found = world.invoke("restore_volume", ask(target, recovery_point=choice[named], dry_run=True))
+    assert found["possible"], found["findings"]
+    assert wanted["SnapshotId"] in found["plan"]
+
+
 def test_asking_twice_with_one_request_id_is_one_restore(world, saved, time):
     target = fresh_platform(world)
     first = world.invoke("restore_volume", ask(target))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from bench import restore_memory
 from bench.fleet_memory import MEMORY_SIZE
 from lifeboat.model import ImageEvidence
 from lifeboat.rules import ami, fleet
@@ -202,6 +203,11 @@ def test_the_work_queue_of_a_fleet_is_there_only_if_asked_for():
     variables = FUNCTIONS["TakeSnapshotsFunction"]["Environment"]["Variables"]
     assert variables["LIFEBOAT_WORK_QUEUE"] == {"Fn::If": ["HasFleet", {"Ref": "SnapshotWork"}, ""]}
     assert variables["LIFEBOAT_API_SHARE_PERCENT"] == {"Ref": "ApiSharePercent"}
+
+
+def test_a_restore_has_the_memory_and_the_time_that_it_was_measured_with():
+    restore = FUNCTIONS["RestoreVolumeFunction"]
+    assert (restore["MemorySize"], restore["Timeout"]) == (restore_memory.MEMORY_SIZE, restore_memory.MAX_SECONDS)
 
 
 def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():

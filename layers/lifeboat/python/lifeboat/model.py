@@ -781,21 +781,23 @@ type Refusal = Refused | Throttled | Unknown
 class PreflightFacts:
     """All that a pre-flight rests on, looked up before it.
 
-    `volumes` are those attached to the instance, by id. `points` is the whole catalogue of this region, `snapshots`
-    what EC2 shows of the snapshot ids that were asked for. `elsewhere` are this stack's recovery points in the
-    regions that may be fetched from, in the order of those; `unseen` the regions that could not be looked at, each
-    with the reason. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each
-    call's DryRun answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for
-    volumes whose source was not encrypted; None means the account's default key.
+    `volumes` are those attached to the instance, by id. `points` are the recovery points of this region that may be
+    meant, `snapshots` what EC2 shows of the snapshot ids that were asked for. `elsewhere` are those of this stack in
+    the regions that may be fetched from, `restore_from`, in the order of those; `unseen` the regions that could not be
+    looked at, each with the reason. `too_many`: a region has more snapshots that may be meant than that, so none was
+    looked at. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each call's DryRun
+    answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for volumes whose source
+    was not encrypted; None means the account's default key.
     """
 
     instance: Instance | None
     volumes: Mapping[str, Volume]
-    points: tuple[RecoveryPoint, ...]
     account: str
     region: str
     stack: str
     ami: AmiVerdict
+    points: tuple[RecoveryPoint, ...] = ()
+    too_many: int = 0
     stop_protected: bool = False
     open_restore: str | None = None
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
@@ -806,6 +808,7 @@ class PreflightFacts:
     dry_runs: Mapping[str, str] = field(default_factory=dict)
     elsewhere: tuple[RecoveryPoint, ...] = ()
     unseen: Mapping[str, str] = field(default_factory=dict)
+    restore_from: tuple[str, ...] = ()
     completion_minutes: int = 0
 
 

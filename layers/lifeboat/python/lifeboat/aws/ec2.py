@@ -36,6 +36,7 @@ from lifeboat.model import (
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import FilterTypeDef, SnapshotTypeDef, TagTypeDef
 
 PAGE = 1000
@@ -127,22 +128,33 @@ def recovery_point_snapshots_of(
     return recovery_point_snapshots({f"tag:{Tag.STACK}": [literal(stack)], **filters}, most=most)
 
 
-def recovery_point_snapshots_elsewhere(region: str, stack: str) -> tuple[Snapshot, ...]:
-    """Those in another region that carry this stack's name. A region that does not answer costs seconds, not minutes.
+def recovery_point_snapshots_tagged(tags: Mapping[str, Sequence[str]], *, most: int) -> tuple[Snapshot, ...]:
+    """Those that carry each of these tags with one of its values, exactly.
 
-    Raises AwsError.
+    Raises TooMany as soon as there are more than `most`.
     """
-    filters: list[FilterTypeDef] = [
-        {"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]},
-        {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
-    ]
+    return recovery_point_snapshots(_tag_filters(tags), most=most)
+
+
+def recovery_point_snapshots_elsewhere(
+    region: str, stack: str, tags: Mapping[str, Sequence[str]], *, most: int, ids: Sequence[str] = ()
+) -> tuple[Snapshot, ...]:
+    """Those in another region that carry this stack's name, and each of these tags with one of its values, exactly.
+
+    With `ids` only those that are among them. A region that does not answer costs seconds, not minutes.
+
+    Raises AwsError, and TooMany as soon as there are more than `most`.
+    """
+    filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
+    filters += [{"Name": name, "Values": values} for name, values in _tag_filters({Tag.STACK: [stack], **tags}).items()]
+    if ids:
+        filters.append({"Name": "snapshot-id", "Values": list(ids)})
     with translated():
-        pages = (
-            clients.ec2_glances(region)
-            .get_paginator("describe_snapshots")
-            .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
-        )
-        return tuple(snapshot_of(item) for page in pages for item in page["Snapshots"])
+        return _at_most(most, _pages(clients.ec2_glances(region), filters))
+
+
+def _tag_filters(tags: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {f"tag:{literal(key)}": [literal(value) for value in values] for key, values in tags.items()}
 
 
 def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
@@ -180,13 +192,8 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
 
     With `ids` only those that are among them; one that is not there is no error. Raises AwsError.
     """
-    filters: list[FilterTypeDef] = [
-        {
-            "Name": f"tag:{literal(key)}",
-            "Values": [literal(value) for value in ([values] if isinstance(values, str) else values)],
-        }
-        for key, values in of.items()
-    ]
+    tags = {key: [values] if isinstance(values, str) else values for key, values in of.items()}
+    filters: list[FilterTypeDef] = [{"Name": name, "Values": values} for name, values in _tag_filters(tags).items()]
     if ids:
         filters.append({"Name": "snapshot-id", "Values": list(ids)})
     with translated():
@@ -232,8 +239,12 @@ def pending_copies_in(region: str) -> frozenset[str]:
 def _own_snapshots(
     filters: Sequence[FilterTypeDef], region: str | None = None, *, most: int | None = None
 ) -> tuple[Snapshot, ...]:
+    return _at_most(most, _own_snapshot_pages(filters, region))
+
+
+def _at_most(most: int | None, pages: Iterable[Sequence[SnapshotTypeDef]]) -> tuple[Snapshot, ...]:
     found: list[Snapshot] = []
-    for page in _own_snapshot_pages(filters, region):
+    for page in pages:
         found += map(snapshot_of, page)
         if most is not None and len(found) > most:
             raise TooMany
@@ -243,11 +254,12 @@ def _own_snapshots(
 def _own_snapshot_pages(
     filters: Sequence[FilterTypeDef], region: str | None = None
 ) -> Iterator[Sequence[SnapshotTypeDef]]:
-    pages = (
-        clients.ec2_reads(region)
-        .get_paginator("describe_snapshots")
-        .paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
-    )
+    return _pages(clients.ec2_reads(region), filters)
+
+
+def _pages(client: EC2Client, filters: Sequence[FilterTypeDef]) -> Iterator[Sequence[SnapshotTypeDef]]:
+    paginator = client.get_paginator("describe_snapshots")
+    pages = paginator.paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
     return (page["Snapshots"] for page in pages)
 
 

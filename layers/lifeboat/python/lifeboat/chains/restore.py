@@ -8,7 +8,9 @@ be killed anywhere, two may run at once, and any event or the sweep goes on wher
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
@@ -26,6 +28,7 @@ from lifeboat.model import (
     Finish,
     PreflightFacts,
     RecoveryPoint,
+    RecoveryPointChoice,
     Refusal,
     Refused,
     Restore,
@@ -41,7 +44,7 @@ from lifeboat.model import (
 from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.outcome import outcome
-from lifeboat.rules.preflight import may_be_elsewhere, preflight
+from lifeboat.rules.preflight import may_be_elsewhere, preflight, sought
 from lifeboat.rules.restore import (
     Deadlines,
     RestoreError,
@@ -60,6 +63,9 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
+
+AT_ONCE = 20_000
+"""Snapshots that a pre-flight looks at in one region, in 20 answers of EC2: a person waits for it."""
 
 _NO_IMAGE = AmiVerdict(Trust.UNKNOWN, "no-instance", "there is no instance whose image could be looked up")
 
@@ -169,41 +175,58 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
     """Everything the pre-flight rests on."""
     instance = ec2.instances([request.instance_id]).get(request.instance_id)
     attached = [item.volume_id for item in instance.attachments] if instance else []
+    choice = request.recovery_point
+    shown = ec2.snapshots(choice.snapshot_ids) if choice.snapshot_ids else {}
     facts = PreflightFacts(
         instance=instance,
         volumes=ec2.volumes(attached) if attached else {},
-        points=read_catalogue(ec2.recovery_point_snapshots()).points,
         account=config.account,
         region=config.region,
         stack=config.stack,
         ami=judge(instance, config) if instance else _NO_IMAGE,
         stop_protected=ec2.stop_protected(instance.id) if instance else False,
         open_restore=restores.open_on(config.table, request.instance_id),
-        snapshots=ec2.snapshots(request.recovery_point.snapshot_ids) if request.recovery_point.snapshot_ids else {},
+        snapshots=shown,
         trusted_snapshot_owners=config.trusted_snapshot_owners,
         encrypt_restored=config.encrypt_restored,
         encryption_by_default=ec2.encryption_by_default(),
         kms_key_id=config.kms_key_id,
         completion_minutes=config.copy_completion_minutes,
+        restore_from=config.restore_from,
     )
-    if not may_be_elsewhere(request.recovery_point, facts):
-        return facts
-    elsewhere, unseen = _elsewhere(config)
-    return replace(facts, elsewhere=elsewhere, unseen=unseen)
+    try:
+        facts = replace(facts, points=_here(sought(choice, shown.values())))
+        return _with_elsewhere(facts, choice, config) if may_be_elsewhere(choice, facts) else facts
+    except ec2.TooMany:
+        return replace(facts, too_many=AT_ONCE)
 
 
-def _elsewhere(config: Config) -> tuple[tuple[RecoveryPoint, ...], dict[str, str]]:
-    """This stack's recovery points in the regions that may be fetched from, and those that could not be looked at."""
+def _here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoint, ...]:
+    return () if tags is None else read_catalogue(ec2.recovery_point_snapshots_tagged(tags, most=AT_ONCE)).points
+
+
+def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: Config) -> PreflightFacts:
+    """With this stack's recovery points in the regions that may be fetched from, or why those were not looked at."""
     found: list[RecoveryPoint] = []
     unseen = {}
     for region in config.restore_from:
         try:
-            points = read_catalogue(ec2.recovery_point_snapshots_elsewhere(region, config.stack)).points
+            points = _elsewhere(region, choice, config)
         except AwsError as problem:
             unseen[region] = str(problem)
         else:
             found += (replace(point, region=region) for point in points)
-    return tuple(found), unseen
+    if choice.snapshot_ids and found:
+        # Copies of theirs may be here, though their ids are of another region.
+        known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
+        facts = replace(facts, points=_here(sought(choice, known)))
+    return replace(facts, elsewhere=tuple(found), unseen=unseen)
+
+
+def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+    look = partial(ec2.recovery_point_snapshots_elsewhere, region, config.stack, most=AT_ONCE)
+    tags = sought(choice, look({}, ids=choice.snapshot_ids) if choice.snapshot_ids else ())
+    return () if tags is None else read_catalogue(look(tags)).points
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:

@@ -6,7 +6,7 @@ meant, the restore is refused and they are listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -45,6 +45,9 @@ FIRST_BOOT = timedelta(minutes=10)
 
 RATE = (100, 300)
 """VolumeInitializationRate, MiB/s (CreateVolume, EC2 API reference)."""
+
+LINES_LISTED = 20
+"""How many lines of data a finding names: a finding is read by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,15 +247,43 @@ def lineages(points: Iterable[RecoveryPoint]) -> tuple[tuple[RecoveryPoint, ...]
     The instance's id changes when a platform is deployed afresh, the chain is carried on by a restore; so a line of
     data may run through many of either.
     """
-    found: list[tuple[set[str], list[RecoveryPoint]]] = []
-    for point in sorted(points, key=lambda item: (item.taken_at, item.id)):
-        names = {*point.chains, point.instance_id} - {""}
-        together = [line for line in found if line[0] & names]
-        apart = [line for line in found if not line[0] & names]
-        members = [item for line in together for item in line[1]]
-        apart.append((names.union(*(line[0] for line in together)), [*members, point]))
-        found = apart
-    return tuple(tuple(sorted(line, key=lambda item: (item.taken_at, item.id))) for _, line in found)
+    ordered = sorted(points, key=lambda item: (item.taken_at, item.id))
+    above: dict[str, str] = {}
+
+    def first(name: str) -> str:
+        while above[name] != name:
+            above[name] = above[above[name]]
+            name = above[name]
+        return name
+
+    for point in ordered:
+        names = _names(point)
+        for name in names:
+            above[first(above.setdefault(name, name))] = first(above.setdefault(names[0], names[0]))
+    lines: dict[str, list[RecoveryPoint]] = {}
+    for point in ordered:
+        lines.setdefault(first(_names(point)[0]), []).append(point)
+    return tuple(sorted((tuple(line) for line in lines.values()), key=lambda line: (line[-1].taken_at, line[-1].id)))
+
+
+def _names(point: RecoveryPoint) -> tuple[str, ...]:
+    """What ties a recovery point to others; at least one, for it is of at least one volume."""
+    return (*point.chains, point.instance_id) if point.instance_id else point.chains
+
+
+def sought(choice: RecoveryPointChoice, shown: Iterable[Snapshot]) -> Mapping[str, tuple[str, ...]] | None:
+    """The tags, each with its values, by which the recovery points that may be meant are found among all others.
+
+    None of them: all may be meant. None at all: none is. `shown` are the snapshots of the ids that were named.
+    """
+    if choice.id:  # that of a further set of the same slot ends with its number, which no tag has
+        return {Tag.RECOVERY_POINT: tuple(dict.fromkeys((choice.id, choice.id.rpartition("+")[0] or choice.id)))}
+    if choice.snapshot_ids:
+        ids = {snapshot.tags[Tag.RECOVERY_POINT] for snapshot in shown if Tag.RECOVERY_POINT in snapshot.tags}
+        return {Tag.RECOVERY_POINT: tuple(sorted(ids))} if ids else None
+    if choice.instance_id:
+        return {Tag.INSTANCE: (choice.instance_id,)}
+    return {}
 
 
 def may_be_elsewhere(choice: RecoveryPointChoice, facts: PreflightFacts) -> bool:
@@ -287,6 +318,14 @@ def _warn_of_unseen(facts: PreflightFacts, report: _Report) -> None:
 
 def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> _Source | None:
     choice = request.recovery_point
+    if facts.too_many:
+        report.refuse(
+            "too-many-recovery-points",
+            "recovery_point",
+            f"recovery_point may be any of more than {facts.too_many:,} snapshots, too many to look through; name the "
+            'instance that was saved, {"instance_id": "i-..."}, a recovery point\'s id or its snapshots',
+        )
+        return None
     if choice.snapshot_ids:
         return _from_snapshots(choice.snapshot_ids, facts, report)
     catalogue = everywhere(facts)
@@ -296,12 +335,11 @@ def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> 
         named = next((item for item in (*facts.points, *facts.elsewhere) if item.id == choice.id), None)
         point = next((item for item in catalogue if named and _original(item) == _original(named)), None)
         if point is None:
-            regions = dict.fromkeys([facts.region, *(item.region for item in facts.elsewhere)])
+            regions = [facts.region, *(region for region in facts.restore_from if region not in facts.unseen)]
             report.refuse(
                 "no-recovery-point",
                 "recovery_point",
-                f"recovery_point is {choice.id}, expected one of the {len(catalogue)} in the catalogue of "
-                f"{' and '.join(regions)}",
+                f"recovery_point is {choice.id}, expected the id of one that is in {' or '.join(regions)}",
             )
         return _of(point, facts)
     wanted, called = _asked_for(choice, facts, points)
@@ -317,14 +355,13 @@ def _source(request: RestoreRequest, facts: PreflightFacts, report: _Report) -> 
             report.refuse(
                 "several-lineages",
                 "recovery_point",
-                'recovery_point is "latest", and any of these could be meant; name one: '
-                + "; ".join(_line_of(line) for line in lines),
+                f'recovery_point is "latest", and any of these could be meant; name one: {_listed_lines(lines)}',
             )
             return None
         report.warn(
             "other-lineages",
             "recovery_point",
-            "the latest of this instance's own line of data is taken, not " + "; ".join(map(_line_of, others)),
+            f"the latest of this instance's own line of data is taken, not {_listed_lines(others)}",
         )
         good = list(own)
     return _of(max(good, key=lambda point: (point.taken_at, point.id)), facts)
@@ -375,6 +412,13 @@ def _none_good(called: str, wanted: list[RecoveryPoint], before: datetime | None
         return f"there is no recovery point {called}{when}"
     states = ", ".join(f"{point.id} is {point.condition}" for point in wanted[-5:])
     return f"there is no good recovery point {called}{when}: {states}"
+
+
+def _listed_lines(lines: Sequence[tuple[RecoveryPoint, ...]]) -> str:
+    """The newest of them, as a fleet has thousands, in the order of their last recovery points."""
+    left_out = len(lines) - LINES_LISTED
+    more = f"{left_out} whose last is older; " if left_out > 0 else ""
+    return more + "; ".join(map(_line_of, lines[-LINES_LISTED:]))
 
 
 def _line_of(line: tuple[RecoveryPoint, ...]) -> str:

@@ -1,0 +1,154 @@
+"""What the pre-flight of a restore takes of the function's memory and time in an account full of recovery points.
+
+`python -m bench.restore_memory` runs the real handler of restore_volume, a dry run each time in a process of its own,
+against an EC2 that lists so many snapshots here and in every other region. It exits with 1 when the peak of a process
+reaches the memory that the template gives the function, or an invocation takes longer than it may.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from time import perf_counter, process_time
+from typing import Any
+
+from bench.fleet_memory import MEGABYTES_OF_A_PROCESSOR
+from bench.retention_memory import ACCOUNT, ROOT, listing, peak_mb
+
+SNAPSHOTS = (20_000, 100_000)
+"""As many as are looked at, and as many as a region has by default, of which some must be named
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html)."""
+REGIONS = ("eu-central-1", "eu-north-1", "us-east-1")
+"""As many as `RestoreFromRegions` takes."""
+MEMORY_SIZE = 1024
+"""`MemorySize` of the function in template.yaml."""
+MAX_SECONDS = 300
+"""`Timeout` of the function in template.yaml."""
+
+INSTANCE = f"i-{1:017x}"
+"""One of those that the recovery points are of; the restore is onto another."""
+CHOICES: dict[str, Any] = {
+    "latest": "latest",
+    "of a chain": {"chain": f"vol-{1:017x}"},
+    "of an instance": {"instance_id": INSTANCE},
+}
+"""What is asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one invocation took. `peak_mb` is the peak of the process, Python and boto3 included.
+
+    `lambda_seconds` is how long it would take with Lambda's part of a processor as fast as this machine's.
+    """
+
+    choice: str
+    snapshots: int
+    regions: int
+    peak_mb: float
+    seconds: float
+    lambda_seconds: float
+    answer_mb: float
+    findings: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Context:
+    """What Lambda tells the function."""
+
+    began: float = field(default_factory=perf_counter)
+    function_name: str = "restore"
+    memory_limit_in_mb: int = MEMORY_SIZE
+    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:restore"
+    aws_request_id: str = "1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * (MAX_SECONDS - (perf_counter() - self.began)))
+
+
+def measure_alone(choice: str, snapshots: int = SNAPSHOTS[0], regions: int = len(REGIONS)) -> Figure:
+    """One invocation in a process of its own; so many snapshots are here, and so many in each of the other regions."""
+    with listing(snapshots) as url:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "AWS_REGION": "eu-west-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "LIFEBOAT_STACK": "lifeboat",
+            "LIFEBOAT_TABLE": "table",
+            "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
+            "LIFEBOAT_RESTORE_FROM_REGIONS": ",".join(REGIONS[:regions]),
+            "POWERTOOLS_SERVICE_NAME": "lifeboat",
+            "POWERTOOLS_LOG_LEVEL": "INFO",
+        }
+        command = [sys.executable, "-m", "bench.restore_memory", choice, str(snapshots), str(regions)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    told = json.loads(done.stdout.splitlines()[-1])  # what comes before is the log
+    return Figure(**{**told, "findings": tuple(told["findings"])})
+
+
+def _invoke(choice: str, snapshots: int, regions: int) -> Figure:
+    from functions.restore_volume.app import handler
+
+    asked = {"instance_id": "i-0ffffffffffffffff", "recovery_point": CHOICES[choice], "dry_run": True}
+    context: Any = _Context()
+    begin, begin_processor = perf_counter(), process_time()
+    answer = handler({**asked, "request_id": "measured"}, context)
+    took, processor = perf_counter() - begin, process_time() - begin_processor
+    return Figure(
+        choice=choice,
+        snapshots=snapshots,
+        regions=regions,
+        peak_mb=round(peak_mb(), 1),
+        seconds=round(took, 2),
+        lambda_seconds=round(took - processor + processor * MEGABYTES_OF_A_PROCESSOR / MEMORY_SIZE, 1),
+        answer_mb=round(len(json.dumps(answer)) / 1e6, 3),
+        findings=tuple(item["code"] for item in answer["findings"]),
+    )
+
+
+def problems_of(figure: Figure) -> list[str]:
+    """What breaks a bound, one sentence each."""
+    name = f"{figure.snapshots} snapshots here and in {figure.regions} regions, {figure.choice}"
+    bars = [
+        (figure.peak_mb >= MEMORY_SIZE, f"{figure.peak_mb:.0f} MB, expected under {MEMORY_SIZE} MB"),
+        (figure.lambda_seconds >= MAX_SECONDS, f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s"),
+    ]
+    return [f"{name}: {said}" for broken, said in bars if broken]
+
+
+def run() -> dict[str, Any]:
+    """Measure every kind of request, print the table, return the figures."""
+    print("asked for       snapshots  regions  peak MB  seconds  s in Lambda  answer MB  findings")
+    figures = []
+    for snapshots, choice in product(SNAPSHOTS, CHOICES):
+        figure = measure_alone(choice, snapshots)
+        figures.append(figure)
+        print(
+            f"{choice:15} {figure.snapshots:9,} {figure.regions + 1:8} {figure.peak_mb:8.1f} {figure.seconds:8.2f} "
+            f"{figure.lambda_seconds:12.1f} {figure.answer_mb:10.3f}  {', '.join(figure.findings)}",
+            flush=True,
+        )
+    problems = [problem for figure in figures for problem in problems_of(figure)]
+    return {"figures": [asdict(figure) for figure in figures], "problems": problems}
+
+
+def main() -> int:
+    if len(sys.argv) > 1:
+        choice, snapshots, regions = sys.argv[1:]
+        print(json.dumps(asdict(_invoke(choice, int(snapshots), int(regions)))))
+        return 0
+    problems = run()["problems"]
+    print("\n".join(problems) or "within the bounds")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
