@@ -9,33 +9,24 @@ invocation takes longer than it may.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYER = ROOT / "layers" / "lifeboat" / "python"
-for place in (str(ROOT), str(LAYER)):
-    if place not in sys.path:  # run as a program, not by pytest
-        sys.path.insert(0, place)
-
-from bench.retention_memory import peak_mb  # noqa: E402
-from lifeboat.model import VolumeStory  # noqa: E402
-from lifeboat.rules.catalogue import iso, write_tags  # noqa: E402
-from lifeboat.rules.slots import recovery_point_id  # noqa: E402
+from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, told_alone
+from lifeboat.model import VolumeStory
+from lifeboat.rules.catalogue import iso, write_tags
+from lifeboat.rules.slots import recovery_point_id
 
 INSTANCES = 10_000
 PAGE = 1_000
@@ -43,13 +34,9 @@ MAX_MEGABYTES = 256
 """What an invocation may use. With Fleet=true the function has twice that, for the processor time it brings."""
 MEMORY_SIZE = 512
 """`MemorySize` of the function in template.yaml with Fleet=true."""
-MEGABYTES_OF_A_PROCESSOR = 1_769
-"""Lambda gives processor time in proportion to MemorySize: one whole processor at so many MB
-(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 MAX_SECONDS = 60
 """`Timeout` of the function in template.yaml with Fleet=true."""
 
-ACCOUNT = "111122223333"
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 EVENTS: dict[str, dict[str, Any]] = {
@@ -268,40 +255,12 @@ def services(mode: str, total: int) -> Iterator[str]:
 def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
     """One invocation in a process of its own."""
     with services(mode, instances) as url:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_REGION": "eu-west-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LIFEBOAT_STACK": "lifeboat",
-            "LIFEBOAT_TABLE": "table",
-            "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
+        variables = {
             "LIFEBOAT_WORK_QUEUE": f"{url}/{ACCOUNT}/work",
             "LIFEBOAT_SCHEDULE": "cron(0 0 * * ? *)",
             "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "1",
-            "POWERTOOLS_SERVICE_NAME": "lifeboat",
-            "POWERTOOLS_LOG_LEVEL": "INFO",
         }
-        command = [sys.executable, "-m", "bench.fleet_memory", mode, str(instances)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return Figure(**json.loads(done.stdout.splitlines()[-1]))  # what comes before is the log
-
-
-@dataclass(slots=True)
-class _Context:
-    """What Lambda tells the function."""
-
-    began: float = field(default_factory=perf_counter)
-    function_name: str = "take"
-    memory_limit_in_mb: int = MAX_MEGABYTES
-    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:take"
-    aws_request_id: str = "1"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(1000 * (MAX_SECONDS - (perf_counter() - self.began)))
+        return Figure(**told_alone("bench.fleet_memory", mode, instances, url=url, **variables))
 
 
 def _invoke(mode: str, instances: int) -> Figure:
@@ -318,7 +277,7 @@ def _invoke(mode: str, instances: int) -> Figure:
         return real(self, name, arguments)
 
     BaseClient._make_api_call = counted
-    context: Any = _Context()
+    context: Any = Context(MAX_SECONDS, MAX_MEGABYTES)
     begin, begin_processor = perf_counter(), process_time()
     answer = handler(EVENTS[mode], context)
     took, processor = perf_counter() - begin, process_time() - begin_processor
@@ -328,7 +287,7 @@ def _invoke(mode: str, instances: int) -> Figure:
         peak_mb=round(peak_mb(), 1),
         seconds=round(took, 2),
         processor_seconds=round(processor, 2),
-        lambda_seconds=round(took - processor + processor * MEGABYTES_OF_A_PROCESSOR / MEMORY_SIZE, 1),
+        lambda_seconds=in_lambda(took, processor, MEMORY_SIZE),
         calls=calls,
         handed_out=answer.get("instances", 0),
     )

@@ -8,16 +8,14 @@ reaches the memory that the template gives the function, or an invocation takes 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import product
 from time import perf_counter, process_time
 from typing import Any
 
-from bench.fleet_memory import MEGABYTES_OF_A_PROCESSOR
-from bench.retention_memory import ACCOUNT, ROOT, listing, peak_mb
+from bench._alone import Context, in_lambda, peak_mb, told_alone
+from bench.retention_memory import listing
 
 SNAPSHOTS = (20_000, 100_000)
 """As many as are looked at, and as many as a region has by default, of which some must be named
@@ -56,41 +54,12 @@ class Figure:
     findings: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Context:
-    """What Lambda tells the function."""
-
-    began: float = field(default_factory=perf_counter)
-    function_name: str = "restore"
-    memory_limit_in_mb: int = MEMORY_SIZE
-    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:restore"
-    aws_request_id: str = "1"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(1000 * (MAX_SECONDS - (perf_counter() - self.began)))
-
-
 def measure_alone(choice: str, snapshots: int = SNAPSHOTS[0], regions: int = len(REGIONS)) -> Figure:
     """One invocation in a process of its own; so many snapshots are here, and so many in each of the other regions."""
     with listing(snapshots) as url:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_REGION": "eu-west-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LIFEBOAT_STACK": "lifeboat",
-            "LIFEBOAT_TABLE": "table",
-            "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
-            "LIFEBOAT_RESTORE_FROM_REGIONS": ",".join(REGIONS[:regions]),
-            "POWERTOOLS_SERVICE_NAME": "lifeboat",
-            "POWERTOOLS_LOG_LEVEL": "INFO",
-        }
-        command = [sys.executable, "-m", "bench.restore_memory", choice, str(snapshots), str(regions)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    told = json.loads(done.stdout.splitlines()[-1])  # what comes before is the log
+        fetched = ",".join(REGIONS[:regions])
+        asked = (choice, snapshots, regions)
+        told = told_alone("bench.restore_memory", *asked, url=url, LIFEBOAT_RESTORE_FROM_REGIONS=fetched)
     return Figure(**{**told, "findings": tuple(told["findings"])})
 
 
@@ -98,7 +67,7 @@ def _invoke(choice: str, snapshots: int, regions: int) -> Figure:
     from functions.restore_volume.app import handler
 
     asked = {"instance_id": "i-0ffffffffffffffff", "recovery_point": CHOICES[choice], "dry_run": True}
-    context: Any = _Context()
+    context: Any = Context(MAX_SECONDS, MEMORY_SIZE)
     begin, begin_processor = perf_counter(), process_time()
     answer = handler({**asked, "request_id": "measured"}, context)
     took, processor = perf_counter() - begin, process_time() - begin_processor
@@ -108,7 +77,7 @@ def _invoke(choice: str, snapshots: int, regions: int) -> Figure:
         regions=regions,
         peak_mb=round(peak_mb(), 1),
         seconds=round(took, 2),
-        lambda_seconds=round(took - processor + processor * MEGABYTES_OF_A_PROCESSOR / MEMORY_SIZE, 1),
+        lambda_seconds=in_lambda(took, processor, MEMORY_SIZE),
         answer_mb=round(len(json.dumps(answer)) / 1e6, 3),
         findings=tuple(item["code"] for item in answer["findings"]),
     )

@@ -8,9 +8,6 @@ process reaches the memory that the template gives the function.
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,20 +18,14 @@ from fnmatch import fnmatchcase
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-ROOT = Path(__file__).resolve().parents[1]
-LAYER = ROOT / "layers" / "lifeboat" / "python"
-for place in (str(ROOT), str(LAYER)):
-    if place not in sys.path:  # run as a program, not by pytest
-        sys.path.insert(0, place)
-
-from lifeboat.model import VolumeStory  # noqa: E402
-from lifeboat.rules.catalogue import iso, write_tags  # noqa: E402
+from bench._alone import ACCOUNT, Context, peak_mb, told_alone
+from lifeboat.model import VolumeStory
+from lifeboat.rules.catalogue import iso, write_tags
 
 SNAPSHOTS = (20_000, 100_000)
 """As many as are held at once, and as many as a region has by default
@@ -47,7 +38,6 @@ MAX_MEGABYTES = 256
 DELETED = 25
 """So many are deleted before the run is told that its time is up: what is measured is the plan, not the deleting."""
 
-ACCOUNT = "111122223333"
 EMPTY = (
     "<snapshotSet/><imagesSet/><reservationSet/><volumeSet/><return>true</return>"
     "<ebsEncryptionByDefault>false</ebsEncryptionByDefault>"
@@ -180,52 +170,26 @@ def listing(total: int) -> Iterator[str]:
 def measure_alone(mode: str, snapshots: int = SNAPSHOTS[0]) -> Figure:
     """One invocation, `dry-run` or `run`, in a process of its own."""
     with listing(snapshots) as url:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "eu-west-1",
-            "AWS_REGION": "eu-west-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "LIFEBOAT_STACK": "lifeboat",
-            "LIFEBOAT_TABLE": "table",
-            "LIFEBOAT_TOPIC": f"arn:aws:sns:eu-west-1:{ACCOUNT}:news",
-            "LIFEBOAT_RETENTION": "last=3 daily=14 weekly=8 monthly=12 yearly=7",
-            "POWERTOOLS_SERVICE_NAME": "lifeboat",
-            "POWERTOOLS_LOG_LEVEL": "INFO",
-        }
-        command = [sys.executable, "-m", "bench.retention_memory", mode, str(snapshots)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return Figure(**json.loads(done.stdout.splitlines()[-1]))  # what comes before is the log
+        retention = "last=3 daily=14 weekly=8 monthly=12 yearly=7"
+        told = told_alone("bench.retention_memory", mode, snapshots, url=url, LIFEBOAT_RETENTION=retention)
+    return Figure(**told)
 
 
 @dataclass(slots=True)
-class _Context:
-    """What Lambda tells the function; its time is up after DELETED looks at the clock."""
+class _Context(Context):
+    """Its time is up after DELETED looks at the clock."""
 
     looks: int = 0
-    function_name: str = "prune"
-    memory_limit_in_mb: int = MAX_MEGABYTES
-    invoked_function_arn: str = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:prune"
-    aws_request_id: str = "1"
 
     def get_remaining_time_in_millis(self) -> int:
         self.looks += 1
         return 900_000 if self.looks <= 2 * DELETED else 0
 
 
-def peak_mb() -> float:
-    """The most memory this program ever had. Not getrusage: its figure begins with that of the process that started
-    this one, and a test run is large."""
-    [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(peak) / 1024
-
-
 def _invoke(mode: str, snapshots: int) -> Figure:
     from functions.prune_snapshots.app import handler
 
-    context: Any = _Context()
+    context: Any = _Context(900, MAX_MEGABYTES)
     begin = perf_counter()
     answer = handler({"dry_run": True} if mode == "dry-run" else {}, context)
     took = perf_counter() - begin

@@ -1,0 +1,79 @@
+"""A door's real handler in a process of its own: what one invocation takes of the function's memory and time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYER = ROOT / "layers" / "lifeboat" / "python"
+for place in (str(ROOT), str(LAYER)):
+    if place not in sys.path:  # run as a program, not by pytest
+        sys.path.insert(0, place)
+
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+MEGABYTES_OF_A_PROCESSOR = 1_769
+"""Lambda gives processor time in proportion to MemorySize: one whole processor at so many MB
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
+
+
+def told_alone(module: str, *arguments: object, url: str, **variables: str) -> dict[str, Any]:
+    """What a module of the bench prints when it runs as a program of its own: its last line, as JSON.
+
+    All that it asks of AWS goes to `url`; `variables` are of the function's environment.
+    """
+    environment = {
+        "PATH": os.environ["PATH"],
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LIFEBOAT_STACK": "lifeboat",
+        "LIFEBOAT_TABLE": "table",
+        "LIFEBOAT_TOPIC": f"arn:aws:sns:{REGION}:{ACCOUNT}:news",
+        "POWERTOOLS_SERVICE_NAME": "lifeboat",
+        "POWERTOOLS_LOG_LEVEL": "INFO",
+        **variables,
+    }
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # what comes before is the log
+    return answer
+
+
+@dataclass(slots=True)
+class Context:
+    """What Lambda tells a function that may take so many seconds."""
+
+    seconds: float
+    memory_limit_in_mb: int
+    began: float = field(default_factory=perf_counter)
+    function_name: str = "measured"
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:measured"
+    aws_request_id: str = "1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * (self.seconds - (perf_counter() - self.began)))
+
+
+def in_lambda(seconds: float, processor_seconds: float, memory_size: int) -> float:
+    """How long it would take with Lambda's part of a processor as fast as this machine's."""
+    waited = seconds - processor_seconds
+    return round(waited + processor_seconds * MEGABYTES_OF_A_PROCESSOR / memory_size, 1)
+
+
+def peak_mb() -> float:
+    """The most memory this program ever had. Not getrusage: its figure begins with that of the process that started
+    this one, and a test run is large."""
+    [peak] = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(peak) / 1024
