@@ -1,7 +1,7 @@
 """Once: a piece of work done one time for its key, whatever is retried, redelivered or invoked twice.
 
 Powertools' idempotency does it, on the stack's own table. While the work runs, its key is taken until the invocation's
-own end; when it succeeds, the answer is kept; when it raises, the key is free again.
+own end at the latest; when it succeeds, the answer is kept; when it raises, the key is free again.
 """
 
 from __future__ import annotations
@@ -23,10 +23,30 @@ class UnderWay(Exception):  # noqa: N818 - a state of affairs, not an error
     """Another invocation is at this very work now."""
 
 
+class _Sooner:
+    """The part of an invocation's context that Powertools asks, with less time left."""
+
+    def __init__(self, context: LambdaContext, seconds: int) -> None:
+        self._context = context
+        self._seconds = seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return min(self._context.get_remaining_time_in_millis(), 1000 * self._seconds)
+
+
 def once(
-    table: str, kind: str, key: str, work: Callable[[], dict[str, Any]], context: LambdaContext | None
+    table: str,
+    kind: str,
+    key: str,
+    work: Callable[[], dict[str, Any]],
+    context: LambdaContext | None,
+    *,
+    within: int | None = None,
 ) -> dict[str, Any]:
     """Do `work` unless it was done for this kind and key before; answer what it answered.
+
+    `within` is how many seconds the work takes at the very most: who is killed meanwhile keeps others from it for no
+    longer, though the function might have gone on.
 
     Raises UnderWay when another invocation is doing it, and whatever `work` raises.
     """
@@ -42,7 +62,8 @@ def once(
 
     config = IdempotencyConfig(event_key_jmespath="key", raise_on_no_idempotency_key=True, expires_after_seconds=KEPT)
     if context is not None:  # so that the key of an invocation that was killed is free when its time is over
-        config.register_lambda_context(context)
+        ends: Any = _Sooner(context, within) if within else context
+        config.register_lambda_context(ends)
     store = DynamoDBPersistenceLayer(
         table_name=table,
         key_attr="pk",

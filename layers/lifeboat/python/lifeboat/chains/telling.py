@@ -12,6 +12,9 @@ from lifeboat.news import News
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+WITHIN = 120
+"""Seconds. SNS is asked five times at most, of 15 s each with the pauses between (botocore's legacy retries)."""
+
 
 def tell_once(kind: str, key: str, message: News, config: Config, context: LambdaContext | None) -> bool:
     """Whether it has been told. While another invocation is telling it, nobody knows yet whether that succeeds."""
@@ -21,7 +24,7 @@ def tell_once(kind: str, key: str, message: News, config: Config, context: Lambd
         return {"told": message.event}
 
     try:
-        once(config.table, kind, key, tell, context)
+        once(config.table, kind, key, tell, context, within=WITHIN)
     except UnderWay:
         return False
     return True

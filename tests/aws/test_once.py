@@ -1,0 +1,49 @@
+"""Once: whoever is killed at a piece of work keeps others from it for no longer than the work could take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lifeboat.aws import clients, clock
+from lifeboat.aws.once import UnderWay, once
+
+
+class Killed(BaseException):
+    """As a function is: nothing of ours runs afterwards."""
+
+
+class Context:
+    """An invocation that may go on for five minutes."""
+
+    function_name = "function"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+def killed() -> dict[str, Any]:
+    raise Killed
+
+
+@pytest.mark.parametrize(("within", "seconds"), [(120, 120), (None, 300), (900, 300)])
+def test_the_key_of_who_was_killed_is_free_in_time(table: str, within: int | None, seconds: int) -> None:
+    context: Any = Context()
+    begun = clock.now().timestamp()
+    with pytest.raises(Killed):
+        once(table, "told", "it", killed, context, within=within)
+    with pytest.raises(UnderWay):
+        once(table, "told", "it", dict, context, within=within)
+
+    [item] = clients.dynamodb().scan(TableName=table)["Items"]
+    free_at = int(item["in_progress_expiration"]["N"]) / 1000
+    assert seconds - 2 < free_at - begun < seconds + 10
+
+    past = {":past": {"N": str(int(begun - 1) * 1000)}}
+    key: Any = {"pk": item["pk"], "sk": item["sk"]}
+    clients.dynamodb().update_item(
+        TableName=table, Key=key, UpdateExpression="SET in_progress_expiration = :past", ExpressionAttributeValues=past
+    )
+    assert once(table, "told", "it", lambda: {"done": 1}, context, within=within) == {"done": 1}
+    assert once(table, "told", "it", killed, context, within=within) == {"done": 1}
