@@ -134,7 +134,7 @@ def test_the_newest_is_taken_wherever_it_is_good(name: str, by: str) -> None:
         "id": RecoveryPointChoice(id="rp-2"),
     }[by]
     found = planned(preflight(asked(recovery_point=choice), known(**facts), NOW))
-    assert (found.snapshot_id, found.fetch.region if found.fetch else "") == (snapshot_id, region)
+    assert (found.snapshot_id, found.fetch.call.region if found.fetch else "") == (snapshot_id, region)
 
 
 def test_every_recovery_point_is_there_once() -> None:
@@ -226,7 +226,7 @@ def test_the_sources_key_is_not_asked_for_here(overrides: dict[str, Any], facts:
     found = preflight(asked(volume=VolumeOverrides(**overrides)), only_elsewhere(**facts), NOW)
     made = planned(found)
     assert made.fetch
-    assert (made.encrypted, made.kms_key_id, made.fetch.kms_key_id) == (True, key, key)
+    assert (made.encrypted, made.kms_key_id, made.fetch.call.kms_key_id) == (True, key, key)
 
 
 def test_what_shall_not_be_encrypted_is_not_by_the_copy() -> None:
@@ -235,7 +235,7 @@ def test_what_shall_not_be_encrypted_is_not_by_the_copy() -> None:
     facts = only_elsewhere(elsewhere=elsewhere(source), kms_key_id=KEY_HERE)
     made = planned(preflight(asked(volume=VolumeOverrides(encrypted=False)), facts, NOW))
     assert made.fetch
-    assert (made.encrypted, made.fetch.kms_key_id) == (False, None)
+    assert (made.encrypted, made.fetch.call.kms_key_id) == (False, None)
 
 
 def test_a_copy_that_would_have_too_many_tags_is_refused() -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lifeboat.model import (
+    CopySnapshot,
     Direction,
     Fetch,
     KeptVolume,
@@ -180,7 +181,7 @@ def test_the_details_are_facts_for_programs():
 
 
 class TestFetched:
-    FETCHED = replace(VOLUME, fetch=Fetch("eu-central-1", "snap-9", "", {}, copy_id="snap-0"))
+    FETCHED = replace(VOLUME, fetch=Fetch(CopySnapshot("eu-central-1", "snap-9", "", {}), copy_id="snap-0"))
 
     def test_the_facts_say_where_it_came_from(self):
         told = outcome(replace(RESTORE, volumes=(self.FETCHED,)), BEGAN, REGION, ACCOUNT).details

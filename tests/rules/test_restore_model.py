@@ -126,7 +126,7 @@ def first(scenario: Scenario) -> State:
             tags=NoTags(),
             displaced_volume_id=f"vol-displaced-{number}",
             displaced_delete_on_termination=number == 0,
-            fetch=Fetch("elsewhere", f"snap-{number}", "", NoTags()) if scenario.copy else None,
+            fetch=Fetch(CopySnapshot("elsewhere", f"snap-{number}", "", NoTags())) if scenario.copy else None,
         )
         for number in range(scenario.volumes)
     )

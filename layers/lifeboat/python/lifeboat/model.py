@@ -495,13 +495,11 @@ class TimelineEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """The copy that a volume is to be made of, where its snapshot is only in another region.
+class CopySnapshot:
+    """Copy a snapshot of another region here. Nothing makes asking twice one copy.
 
     `region` and `snapshot_id` name what is copied; the tags and the description are the copy's. `kms_key_id` None: the
-    default key here, or none if the source has none. `completion_minutes` as of CopySnapshot; 0: as long as it takes.
-    `copy_id` is known once EC2 has told or shown the copy, which anybody may have begun; `asked_at` is when this
-    restore last asked for it, `not_before` when it may again.
+    default key here, or none if the source has none. `completion_minutes` 0: it takes as long as it takes.
     """
 
     region: str
@@ -510,6 +508,17 @@ class Fetch:
     tags: Tags
     kms_key_id: str | None = None
     completion_minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The copy that a volume is to be made of, where its snapshot is only in another region: `call` is what begins it.
+
+    `copy_id` is known once EC2 has told or shown the copy, which anybody may have begun; `asked_at` is when this
+    restore last asked for it, `not_before` when it may again.
+    """
+
+    call: CopySnapshot
     copy_id: str | None = None
     asked_at: datetime | None = None
     not_before: datetime | None = None
@@ -619,18 +628,6 @@ class Seen:
     volumes: Mapping[str, Volume]
     status_checks: str = "unknown"
     copies: Mapping[str, Snapshot] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class CopySnapshot:
-    """Copy a snapshot of another region here. Nothing makes asking twice one copy."""
-
-    region: str
-    snapshot_id: str
-    description: str
-    tags: Tags
-    kms_key_id: str | None = None
-    completion_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

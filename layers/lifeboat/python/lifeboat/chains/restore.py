@@ -370,7 +370,7 @@ def _look(restore: Restore) -> Seen:
     }
     instance = ec2.instances([restore.instance_id]).get(restore.instance_id)
     verifying = restore.started_on_restored and instance is not None and instance.state == "running"
-    fetches = [volume.fetch for volume in restore.volumes if volume.fetch]
+    fetches = [volume.fetch.call for volume in restore.volumes if volume.fetch]
     fetching = fetches and restore.step is RestoreStep.COPIES
     return Seen(
         instance=instance,
@@ -396,7 +396,7 @@ def _report(restore: Restore) -> dict[str, Any]:
             {
                 "device": volume.device,
                 "snapshot_id": volume.snapshot_id,
-                **({"copied_from": volume.fetch.region} if volume.fetch else {}),
+                **({"copied_from": volume.fetch.call.region} if volume.fetch else {}),
                 "restored_volume_id": volume.restored_volume_id,
                 "displaced_volume_id": volume.displaced_volume_id,
             }

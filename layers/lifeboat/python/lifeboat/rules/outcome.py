@@ -78,7 +78,7 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
         "encrypted": volume.encrypted,
         "kms_key_id": volume.kms_key_id,
         "chain": volume.chain,
-        **({"copied_from": volume.fetch.region, "copy_of": volume.fetch.snapshot_id} if volume.fetch else {}),
+        **({"copied_from": volume.fetch.call.region, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
     }
 
 

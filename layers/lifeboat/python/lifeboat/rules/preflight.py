@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from lifeboat.model import (
     Attachment,
     Condition,
+    CopySnapshot,
     Direction,
     Fetch,
     Finding,
@@ -794,7 +795,7 @@ def _fetched(
     Raises StoryError when the copy would have too many tags.
     """
     key = (request.volume.kms_key_id or facts.kms_key_id) if volume.encrypted else None
-    fetch = Fetch(
+    call = CopySnapshot(
         region=source.region,
         snapshot_id=member.snapshot.id,
         description=f"Lifeboat: {source.id}, copied from {source.region} for {_id_of(request)}",
@@ -802,7 +803,7 @@ def _fetched(
         kms_key_id=key,
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
     )
-    return replace(volume, kms_key_id=key, fetch=fetch)
+    return replace(volume, kms_key_id=key, fetch=Fetch(call))
 
 
 def _first_tags(tags: Tags) -> dict[str, str]:
@@ -942,8 +943,8 @@ def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore 
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(
-                    f"- copy {volume.snapshot_id} from {volume.fetch.region}, which takes its time, unless a copy is "
-                    f"here or on its way; {plan.instance_id} is not touched meanwhile"
+                    f"- copy {volume.snapshot_id} from {volume.fetch.call.region}, which takes its time, unless a copy "
+                    f"is here or on its way; {plan.instance_id} is not touched meanwhile"
                 )
         for volume in plan.volumes:
             of = f"the copy of {volume.snapshot_id}" if volume.fetch else volume.snapshot_id

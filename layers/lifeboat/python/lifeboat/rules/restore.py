@@ -499,7 +499,7 @@ def _of_fetch(restore: Restore, action: CopySnapshot, **changes: Any) -> Restore
     volumes = []
     for volume in restore.volumes:
         fetch = volume.fetch
-        if fetch and fetch.snapshot_id == action.snapshot_id and fetch.copy_id is None:
+        if fetch and fetch.call.snapshot_id == action.snapshot_id and fetch.copy_id is None:
             copy_id = changes.get("copy_id") or volume.snapshot_id
             volume = replace(volume, fetch=replace(fetch, **changes), snapshot_id=copy_id)  # noqa: PLW2901
         volumes.append(volume)
@@ -514,7 +514,7 @@ def _after_failed_copy(restore: Restore, action: CopySnapshot, refusal: Refusal,
     said = _refused(action, refusal)
     if action.completion_minutes and refusal.code not in NOT_ALLOWED:
         # How EC2 refuses a time is not documented, and late is better than never; another reason comes again.
-        restore = _of_fetch(restore, action, completion_minutes=0, not_before=None)
+        restore = _of_fetch(restore, action, call=replace(action, completion_minutes=0), not_before=None)
         return _told(restore, now, f"{said}; once more without a time")
     return _turned(restore, now, said) if restore.direction is Direction.FORWARD else restore
 
@@ -583,7 +583,7 @@ def _fetch(s: _Situation) -> Step:
     coming = [fetch for _, fetch in fetches if not _has_come(s, fetch)]
     if not coming:
         return _make_volumes(s)
-    names = ", ".join(f"{fetch.snapshot_id} from {fetch.region}" for fetch in coming)
+    names = ", ".join(f"{fetch.call.snapshot_id} from {fetch.call.region}" for fetch in coming)
     return _wait(s, _S.COPIES, f"EC2 is copying {names}")
 
 
@@ -595,7 +595,7 @@ def _has_come(s: _Situation, fetch: Fetch) -> bool:
 def _trouble_with_copy(s: _Situation, fetch: Fetch) -> str:
     if fetch.copy_id is None:
         return ""
-    name = f"the copy {fetch.copy_id} of {fetch.snapshot_id} from {fetch.region}"
+    name = f"the copy {fetch.copy_id} of {fetch.call.snapshot_id} from {fetch.call.region}"
     found = s.seen.copies.get(fetch.copy_id)
     if found is None:
         if fetch.asked_at and s.now - fetch.asked_at < s.deadlines.settle:
@@ -612,7 +612,7 @@ def _without_others_copy(s: _Situation, volume: RestoreVolume, trouble: str) -> 
     if volume.fetch is None:  # pragma: no cover - asked only of a volume that is fetched
         return s
     fetch = replace(volume.fetch, copy_id=None)
-    anew = replace(volume, fetch=fetch, snapshot_id=fetch.snapshot_id, kms_key_id=fetch.kms_key_id)
+    anew = replace(volume, fetch=fetch, snapshot_id=fetch.call.snapshot_id, kms_key_id=fetch.call.kms_key_id)
     volumes = tuple(_with_copy(anew, s.seen.copies) if item is volume else item for item in s.restore.volumes)
     text = f"{trouble}; others had begun it, and this restore does without it"
     return s.with_restore(_told(replace(s.restore, volumes=volumes), s.now, text))
@@ -623,18 +623,7 @@ def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
     asked = replace(fetch, asked_at=s.now, not_before=s.now + s.deadlines.settle)
     volumes = tuple(replace(item, fetch=asked) if item is volume else item for item in s.restore.volumes)
     reason = f"{volume.size} GiB for {volume.device} that are not in this region"
-    return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, _copying(fetch), reason)
-
-
-def _copying(fetch: Fetch) -> CopySnapshot:
-    return CopySnapshot(
-        region=fetch.region,
-        snapshot_id=fetch.snapshot_id,
-        description=fetch.description,
-        tags=fetch.tags,
-        kms_key_id=fetch.kms_key_id,
-        completion_minutes=fetch.completion_minutes,
-    )
+    return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, fetch.call, reason)
 
 
 def _make_volumes(s: _Situation) -> Step:
@@ -668,7 +657,7 @@ def _make_volumes(s: _Situation) -> Step:
 
 def beginnings(restore: Restore) -> tuple[CopySnapshot | CreateVolume, ...]:
     """The calls that a restore begins with: for each volume the copy that it needs, or else the volume itself."""
-    return tuple(_copying(volume.fetch) if volume.fetch else _creation(restore, volume) for volume in restore.volumes)
+    return tuple(volume.fetch.call if volume.fetch else _creation(restore, volume) for volume in restore.volumes)
 
 
 def _creation(restore: Restore, volume: RestoreVolume) -> CreateVolume:
@@ -1139,11 +1128,10 @@ def _with_copy(volume: RestoreVolume, copies: Mapping[str, Snapshot]) -> Restore
         return volume
     found = copies.get(fetch.copy_id or "")
     if fetch.copy_id is None:
-        of_it = [
-            copy
-            for copy in copies.values()
-            if copy.tags.get(Tag.COPY_OF) == fetch.snapshot_id and copy.tags.get(Tag.COPIED_FROM) == fetch.region
-        ]
+        source = (fetch.call.snapshot_id, fetch.call.region)
+        of_it = (
+            copy for copy in copies.values() if (copy.tags.get(Tag.COPY_OF), copy.tags.get(Tag.COPIED_FROM)) == source
+        )
         found = min((copy for copy in of_it if _is_usable(copy, fetch)), key=_readiest, default=None)
         if found is None:
             return volume
