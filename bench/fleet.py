@@ -258,7 +258,7 @@ class Simulation:
         self.saved[instance_id] += 1
         return {"vol" + instance_id[1:]: "snap" + instance_id[1:]}
 
-    def once(self, _table: str, kind: str, key: str, work: Callable[[], Any], _context: Any) -> Any:
+    def once(self, _table: str, kind: str, key: str, work: Callable[[], Any], _context: Any, **_more: Any) -> Any:
         self.time.wait(2 * TABLE_SECONDS)
         if (kind, key) not in self.kept:
             self.kept[kind, key] = work()
