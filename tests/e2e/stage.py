@@ -291,9 +291,13 @@ class Stage:
         ]
 
     def denied(self, since: int = 0) -> list[str]:
-        """The calls of functions that no policy allowed."""
+        """The calls of functions that no policy allowed, in short."""
+        return [f"{call['caller']}: {call['service']}:{call['action']}" for call in self.denied_calls(since)]
+
+    def denied_calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """The same as they were."""
         return [
-            f"{call['caller']}: {call['service']}:{call['action']}"
+            call
             for call in self.control.calls(since, caller="assumed-role")
             if call["error"] in {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthorizationError"}
         ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -188,9 +190,27 @@ def test_no_call_was_denied_but_by_a_fault(matrix: Matrix) -> None:
     for fault in matrix.stage.control.faults():
         if fault["code"] == REFUSED["code"]:
             refused[fault["action"]] += fault["hits"]
-    denied = Counter(entry.rsplit(":", 1)[-1] for entry in matrix.stage.denied())
+    gone = {
+        match[0]: call["at"]
+        for call in matrix.stage.control.calls(service="ec2", action="DeleteVolume")
+        if call["status"] == 200 and (match := VOLUME.search(call["request"]))
+    }
+    denied = Counter(call["action"] for call in matrix.stage.denied_calls() if not is_overtaken(call, gone))
     assert denied == refused
     assert refused.total() > 0
+
+
+VOLUME = re.compile(r"vol-[0-9a-f]+")
+
+
+def is_overtaken(call: Mapping[str, Any], gone: Mapping[str, float]) -> bool:
+    """Whether it is the rehearsal of an invocation while another, ahead of it, has deleted the volume already.
+
+    What is gone has no tags, so no policy allows it. The record keeps the one that is behind from deciding anything.
+    """
+    named = VOLUME.search(call["request"])
+    ended = call["at"] + call["milliseconds"] / 1000
+    return "DryRun=true" in call["request"] and named is not None and gone.get(named[0], ended) < ended
 
 
 def test_no_event_failed_for_good_but_what_was_killed_each_time(matrix: Matrix) -> None:

@@ -202,6 +202,30 @@ def test_a_right_that_is_missing_later_rolls_back_before_anything_stops(world, s
     assert events(world) == ["RestoreStarted", "RestoreRolledBack"]
 
 
+def test_a_rehearsal_that_is_overtaken_decides_nothing(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    displaced = world.volume_of(target, "/dev/sdb")
+    begun = world.invoke("restore_volume", ask(target))
+    who = ["behind"]
+
+    def rehearse(change):
+        if who[0] == "behind":  # another one goes all its way just now, and what it deletes has no tags any more
+            who[0] = "ahead"
+            world.invoke("attach_volume", SWEEP)
+            who[0] = "overtaken"
+        return {"ahead": "AuthFailure: of its own", "overtaken": "UnauthorizedOperation: it is gone"}[who[0]]
+
+    monkeypatch.setattr(ec2, "rehearse", rehearse)
+    world.invoke("attach_volume", SWEEP)
+    assert who == ["overtaken"]
+    report = restored(world, time, begun["restore_id"])
+    assert report["status"] == "rolled_back"
+    assert "AuthFailure: of its own" in report["failure"]
+    assert not any("it is gone" in line for line in report["timeline"])
+    assert world.volume_of(target, "/dev/sdb") == displaced
+    assert events(world) == ["RestoreStarted", "RestoreRolledBack"]
+
+
 @pytest.mark.parametrize("named", ["instance", "id", "snapshots"])
 def test_of_very_many_the_one_that_is_named_is_found(world, saved, time, monkeypatch, named):
     from lifeboat.chains import restore
