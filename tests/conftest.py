@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import botocore.session
@@ -23,7 +24,23 @@ settings.load_profile("lifeboat")
 # Before moto is imported: it would make 1,291 images, each with its snapshot, anew for every test.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "fixtures" / "amis.json")
 
+from moto.core.botocore_stubber import BotocoreStubber  # noqa: E402 - it reads the environment when it is imported
+
 FIGURE = "figure"
+
+
+def _one_call_at_a_time() -> None:
+    """moto's transactions copy their tables while another thread may write to them, and fail when one does."""
+    answer, turn = BotocoreStubber.process_request, RLock()
+
+    def in_turn(self: BotocoreStubber, request: Any) -> Any:
+        with turn:
+            return answer(self, request)
+
+    BotocoreStubber.process_request = in_turn
+
+
+_one_call_at_a_time()
 
 LONGEST = (
     "e2e/test_restore_faults.py",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -42,6 +44,18 @@ def test_what_somebody_has_is_left_to_him_and_the_rest_is_taken(state):
     assert take("rp-1", "rp-2") == {"rp-1", "rp-2"}
     assert take("rp-2", "rp-3", at=NOW + MINUTE / 2) == {"rp-3"}
     assert take("rp-1", "rp-2", "rp-3", at=NOW + MINUTE / 2) == frozenset()
+
+
+def test_workers_that_take_at_the_same_moment_share_what_there_is(state):
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so that they do meet
+    try:
+        with ThreadPoolExecutor(4) as workers:
+            taken = list(workers.map(lambda first: take(*MANY[first : first + 60]), (0, 20, 40, 60)))
+    finally:
+        sys.setswitchinterval(patience)
+    assert frozenset().union(*taken) == frozenset(MANY)
+    assert sum(map(len, taken)) == len(MANY), "none by two"
 
 
 def test_when_his_time_is_up_another_may(state):
