@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from lifeboat import door as doors
-from lifeboat.aws import clients
+from lifeboat.aws import clients, clock
 from lifeboat.chains import overdue
+from lifeboat.config import DEFAULT_SCHEDULE
 from lifeboat.rules import fleet
+from lifeboat.rules.catalogue import iso
+from lifeboat.rules.slots import parse_schedule, previous_slot
 from tests.functions.conftest import TABLE
 from tools import cost_model
 from tools.cost_model import BAR, DAYS, MINUTES, PRICES, Use, month
@@ -93,7 +96,9 @@ def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, logged, capsys,
 def test_a_catch_up_with_nothing_to_do_reads_once_and_logs_the_metric_alone(world, calls, logged, capsys, instances):
     for _ in range(instances):
         world.launch()
-    world.invoke("take_snapshots", SLOT)
+    newest = previous_slot(parse_schedule(DEFAULT_SCHEDULE), clock.now())
+    assert newest is not None
+    world.invoke("take_snapshots", {"scheduled_time": iso(newest)})
     world.invoke("confirm_snapshots", {"sweep": True})
     world.invoke("take_snapshots", {"catch_up": True})
     emptied(calls, logged)
