@@ -8,6 +8,7 @@ import pytest
 
 from local.session import HOME_ACCOUNT, REGION
 from tests.e2e.stage import DEVICE, events_of, tags_of
+from tests.e2e.test_migrate import expect_fidelity
 from tests.e2e.vault_cases import DISK, VAULT, Accounts, two_accounts
 
 
@@ -68,6 +69,55 @@ def test_a_key_of_the_source_that_may_not_be_used_is_told_within_a_sweep_and_oth
     ]
     assert "not accessible" in told[0]["details"]["reason"]
     assert [item["State"] for item in accounts.kept(fine)] == ["completed"]
+
+
+def test_a_restore_in_the_vault_copies_what_it_has_not_got_yet(accounts):
+    source, vault = accounts.source, accounts.vault
+    machine, mark = accounts.launch(), vault.control.mark()
+    accounts.save(machine)
+    [point] = source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
+    [fresh] = vault.launch(zone=f"{REGION}b", disks={DEVICE: {"VolumeSize": 20, "VolumeType": "gp3"}})
+    choice = {"instance_id": f"{HOME_ACCOUNT}/{machine.instance_id}"}
+    plan = vault.restore(fresh, choice, dry_run=True)
+    assert f"copy {point['SnapshotId']} from account {HOME_ACCOUNT}" in plan["plan"], plan
+
+    begun = vault.restore(fresh, choice)
+    assert (begun["step"], begun["volumes"][0]["copied_from"]) == ("copies", f"account {HOME_ACCOUNT}")
+    ended = vault.until_closed(begun["restore_id"])
+    assert ended["status"] == "completed", ended
+    [copy] = accounts.kept(machine)
+    [(volume_id, _)] = vault.disks(fresh.instance_id).values()
+    restored = vault.volume(volume_id)
+    assert (restored["SnapshotId"], restored["KmsKeyId"]) == (copy["SnapshotId"], accounts.vault_key)
+    expect_fidelity(restored, DISK, {})
+    assert tags_of(restored)["lifeboat:chain"] == f"{HOME_ACCOUNT}/{machine.volume_id}"
+
+    accounts.sweep()
+    assert [item["SnapshotId"] for item in accounts.kept(machine)] == [copy["SnapshotId"]], (
+        "the vault takes it for its own"
+    )
+    [lock] = vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
+    assert lock["LockState"] == "governance"
+    told = vault.told_of(restore_id=begun["restore_id"])
+    assert events_of(told) == ["RestoreStarted", "RestoreCompleted"]
+    assert (source.denied(mark), vault.denied(mark)) == ([], [])
+
+
+def test_a_restore_whose_copy_may_not_be_made_turns_back_with_nothing_touched(accounts):
+    vault, kms = accounts.vault, accounts.source.aws.client("kms")
+    key = kms.create_key(Description="withdrawn")["KeyMetadata"]["Arn"]
+    [machine] = accounts.source.launch(disks={DEVICE: {**DISK, "KmsKeyId": key}})
+    accounts.save(machine)
+    kms.disable_key(KeyId=key)
+    [fresh] = vault.launch(disks={DEVICE: {"VolumeSize": 20, "VolumeType": "gp3"}})
+    launched = vault.instance(fresh.instance_id)["LaunchTime"]
+    begun = vault.restore(fresh, {"instance_id": f"{HOME_ACCOUNT}/{machine.instance_id}"})
+    ended = vault.until_closed(begun["restore_id"])
+    assert ended["status"] == "rolled_back", ended
+    assert f"from account {HOME_ACCOUNT} " in ended["failure"]
+    assert "not accessible" in ended["failure"]
+    assert (vault.power(fresh.instance_id), vault.instance(fresh.instance_id)["LaunchTime"]) == ("running", launched)
+    assert vault.disks(fresh.instance_id)[DEVICE][0] == fresh.volume_id
 
 
 def test_what_is_shared_without_a_story_is_kept_and_told(accounts):

@@ -18,6 +18,7 @@ from lifeboat.model import Snapshot
 from lifeboat.rules.copies import VANISHED_AFTER
 from lifeboat.rules.vault import MOST_SHARED
 from tests.functions.conftest import ACCOUNT
+from tests.functions.test_restore import ask, fresh_platform
 
 SWEEP = {"sweep": True}
 SOURCE, OTHER = "222233334444", "333344445555"
@@ -211,6 +212,82 @@ def test_a_source_that_cannot_be_looked_at_stops_no_other(world, offers, offered
     with pytest.raises(VaultIncomplete, match=f"account {OTHER}: {said}"):
         world.invoke("copy_snapshots", SWEEP)
     assert len(copies()) == 1
+
+
+# --- a restore that does not wait for the vault
+
+
+@pytest.fixture
+def locked(monkeypatch) -> list[str]:
+    """The copies that were locked, by a vault that locks; moto knows no locks."""
+    monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
+    monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
+    door.forget()
+    made: list[str] = []
+    monkeypatch.setattr(ec2, "ever_locked", lambda ids: frozenset(made) & frozenset(ids))
+    monkeypatch.setattr(ec2, "lock_snapshot", lambda snapshot_id, _: made.append(snapshot_id))
+    return made
+
+
+def named(offers: Offers, way: str) -> Any:
+    """What the source shares, as a person may name it in the vault."""
+    [told] = offers.told[SOURCE]
+    tags = told.tags
+    return {
+        "instance": {"instance_id": f"{SOURCE}/{tags['lifeboat:instance']}"},
+        "chain": {"chain": f"{SOURCE}/{told.volume_id}"},
+        "id": f"{tags['lifeboat:recovery-point']}-{SOURCE}",
+    }[way]
+
+
+def unheard(answer: dict[str, Any]) -> list[str]:
+    return [item["finding"] for item in answer["findings"] if item["code"] == "account-not-heard"]
+
+
+@pytest.mark.parametrize("way", ["instance", "chain", "id"])
+def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, offers, offered, locked, way):
+    target = fresh_platform(world)
+    offers.broken[OTHER] = AwsError("AccessDenied", "not asked", answered=True)
+    begun = world.invoke("restore_volume", ask(target, recovery_point=named(offers, way)))
+    assert begun["volumes"][0]["copied_from"] == f"account {SOURCE}", begun
+    assert unheard(begun) == [], "whose it cannot be is not asked"
+    [copy] = copies()
+    tags = {tag["Key"]: tag["Value"] for tag in copy["Tags"]}
+    assert (tags["lifeboat:restore"], tags["lifeboat:copy-of"]) == (begun["restore_id"], offered)
+    [made] = world.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["lifeboat:restore"]}])["Volumes"]
+    assert made["SnapshotId"] == copy["SnapshotId"]
+    del offers.broken[OTHER]
+    for _ in range(2):
+        assert look(world)["begun"] == [], "it is the vault's own already"
+    assert locked == [copy["SnapshotId"]], "though no record leads to it"
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [(AwsError("AccessDenied", "no", answered=True), "AccessDenied: no"), (ec2.TooMany(), "more than 10,000")],
+)
+def test_a_source_that_does_not_let_itself_be_read_is_named(world, offers, offered, problem, said):
+    look(world)
+    offers.broken[role(SOURCE)] = problem
+    found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=named(offers, "id"), dry_run=True))
+    assert found["possible"], "what the vault holds can be restored all the same"
+    assert unheard(found) == [], "it is here: nobody had to be asked"
+    found = world.invoke(
+        "restore_volume", ask(fresh_platform(world), recovery_point=named(offers, "instance"), dry_run=True)
+    )
+    assert found["possible"]
+    [finding] = unheard(found)
+    assert said in finding
+
+
+def test_a_shared_snapshot_by_its_own_id_is_copied_first(world, offers, offered, monkeypatch):
+    [told] = offers.told[SOURCE]
+    as_shared = Snapshot(**{**{name: getattr(told, name) for name in told.__slots__}, "owner_id": SOURCE, "tags": {}})
+    offers.shared[SOURCE] = {offered: as_shared}
+    monkeypatch.setattr(ec2, "snapshots", lambda _: {offered: as_shared})
+    found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=[offered], dry_run=True))
+    assert found["possible"], found
+    assert f"copy {offered} from account {SOURCE}" in found["plan"]
 
 
 # --- the source

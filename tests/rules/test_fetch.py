@@ -32,7 +32,7 @@ from lifeboat.model import (
 )
 from lifeboat.rules.catalogue import read_catalogue, tags_of_copy
 from lifeboat.rules.copies import set_id_for
-from lifeboat.rules.preflight import everywhere, may_be_elsewhere, preflight
+from lifeboat.rules.preflight import everywhere, may_be_elsewhere, may_be_shared_by, of_the_named, preflight
 from lifeboat.rules.restore import (
     Deadlines,
     after_copy_begun,
@@ -42,7 +42,8 @@ from lifeboat.rules.restore import (
     cancel,
     next_step,
 )
-from tests.rules.nouns import ACCOUNT, SLOT, point_tags, snapshot, volume
+from lifeboat.rules.vault import offered
+from tests.rules.nouns import ACCOUNT, DATA, PLATFORM, SLOT, point_tags, snapshot, volume
 from tests.rules.test_preflight import FRESH, SECOND, another, asked, codes, data_volume, fresh, known, planned, points
 from tests.rules.test_preflight import NOW as ASKED
 
@@ -211,6 +212,7 @@ def test_the_plan_begins_with_the_copy_and_says_so() -> None:
     assert call.tags[Tag.COPIED_FROM] == AWAY
     assert call.tags[Tag.SET] == "set-1"
     assert call.tags[Tag.STACK] == "lifeboat"
+    assert call.tags[Tag.RESTORE] == found.plan.id
     assert found.plan.id in call.description
 
 
@@ -473,3 +475,145 @@ def test_once_the_copies_have_come_nothing_is_asked_about_them() -> None:
     step = next_step(begun(), seen(copy_of(ONE)), NOW)
     assert isinstance(next_step(step.restore, seen(), NOW + timedelta(seconds=1)).action, Wait)
     assert isinstance(next_step(step.restore, seen(), NOW + timedelta(minutes=1)).action, CreateVolume)
+
+
+# --- in a vault: what other accounts share
+
+SOURCE, OTHER = "222233334444", "333344445555"
+VAULT_KEY = f"arn:aws:kms:{HERE}:{ACCOUNT}:key/33333333-2222-3333-4444-555555555555"
+
+
+def shared(*told: Snapshot, seen: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
+    """Recovery points of another account, all or none of which it shares; one more of the chain it does share."""
+    told = tuple(replace(item, owner_id=source) for item in told)
+    first = replace(another(0, SLOT - DAY), owner_id=source)
+    visible = {item.id: replace(item, tags={}) for item in ((first, *told) if seen else (first,))}
+    found = offered(read_catalogue((first, *told)).points, visible, source=source, stack="strongroom").points
+    return tuple(replace(point, region=HERE, account=source) for point in found)
+
+
+def in_the_vault(*elsewhere: RecoveryPoint, **facts: Any) -> PreflightFacts:
+    return known(**{"points": (), "stack": "strongroom", "elsewhere": elsewhere, "vault_key": VAULT_KEY, **facts})
+
+
+def kept(source: Snapshot, **facts: Any) -> Snapshot:
+    """The vault's copy of what another account shares."""
+    [*_, point] = shared(source)
+    tags = tags_of_copy(point.members[0], region=HERE, set_id=point.members[0].snapshot.tags[Tag.SET])
+    return copy_of(source, **{"tags": tags, "kms_key_id": VAULT_KEY, **facts})
+
+
+CHOICES = {
+    "latest": RecoveryPointChoice(),
+    "instance": RecoveryPointChoice(instance_id=f"{SOURCE}/{PLATFORM}"),
+    "chain": RecoveryPointChoice(chain=f"{SOURCE}/{DATA}"),
+    "id": RecoveryPointChoice(id=f"rp-1-{SOURCE}"),
+    "snapshots": RecoveryPointChoice(snapshot_ids=("snap-1",)),
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_what_is_shared_is_copied_under_the_vaults_key_and_name(choice: RecoveryPointChoice) -> None:
+    seen = {"snap-1": replace(ONE, owner_id=SOURCE, tags={})}
+    facts = in_the_vault(*shared(ONE), snapshots=seen if choice.snapshot_ids else {}, kms_key_id=KEY_HERE)
+    assert may_be_elsewhere(choice, facts)
+    assert may_be_shared_by(SOURCE, choice)
+    found = preflight(asked(recovery_point=choice), facts, NOW)
+    made = planned(found)
+    assert found.plan
+    [call] = beginnings(found.plan)
+    assert isinstance(call, CopySnapshot)
+    assert (call.region, call.account, call.snapshot_id, call.kms_key_id) == (HERE, SOURCE, "snap-1", VAULT_KEY)
+    assert (made.kms_key_id, made.encrypted, made.chain) == (VAULT_KEY, True, f"{SOURCE}/{DATA}")
+    [copy] = [Snapshot("snap-c", "", "completed", NOW, 100, ACCOUNT, tags=call.tags)]
+    [point] = read_catalogue([copy]).points
+    assert (point.id, point.instance_id, point.stack) == (f"rp-1-{SOURCE}", f"{SOURCE}/{PLATFORM}", "strongroom")
+    assert copy.tags[Tag.SET] == kept(ONE).tags[Tag.SET], "the vault takes it for its own"
+    assert copy.tags[Tag.RESTORE] == found.plan.id
+    assert copy.tags[Tag.SOURCE_ACCOUNT] == SOURCE
+    assert f"- copy snap-1 from account {SOURCE}, which takes its time" in found.text
+    assert f"account {SOURCE} to {ACCOUNT}" in found.plan.crossed
+
+
+def test_what_the_vault_has_is_not_copied_again() -> None:
+    facts = in_the_vault(*shared(ONE), points=points(kept(ONE)))
+    made = planned(preflight(asked(), facts, NOW))
+    assert (made.snapshot_id, made.fetch) == ("snap-copy-1", None)
+
+
+def test_what_the_vault_is_copying_is_waited_for() -> None:
+    pending = kept(ONE, state="pending")
+    plan = preflight(asked(), in_the_vault(*shared(ONE), points=points(pending)), NOW).plan
+    assert plan
+    step = next_step(begin(plan, NOW), Seen(fresh(), {}, copies={pending.id: pending}), NOW)
+    assert isinstance(step.action, Wait)
+    assert step.reason == f"EC2 is copying snap-1 from account {SOURCE}"
+
+
+def test_what_is_told_of_and_not_shared_yet_is_no_good() -> None:
+    found = preflight(asked(recovery_point=CHOICES["id"]), in_the_vault(*shared(ONE, seen=False)), NOW)
+    assert codes(found) == ["not-good", "not-completed"]
+
+
+@pytest.mark.parametrize(("encrypted", "refused"), [(None, []), (False, ["cannot-decrypt"])])
+def test_a_vault_encrypts_whatever_it_copies(encrypted: bool | None, refused: list[str]) -> None:
+    plain = another(1, volumes=(volume(encrypted=False, kms_key_id=None),), encrypted=False, kms_key_id=None)
+    facts = in_the_vault(*shared(plain), encrypt_restored=False)
+    found = preflight(asked(volume=VolumeOverrides(encrypted=encrypted), recovery_point=CHOICES["id"]), facts, NOW)
+    assert codes(found) == refused
+    assert found.draft
+    assert (found.draft.volumes[0].encrypted, found.draft.volumes[0].kms_key_id) == (
+        (True, VAULT_KEY) if not refused else (False, None)
+    )
+
+
+def test_another_key_may_be_asked_for() -> None:
+    found = preflight(asked(volume=VolumeOverrides(kms_key_id=KEY_HERE)), in_the_vault(*shared(ONE)), NOW)
+    made = planned(found)
+    assert made.fetch
+    assert (made.kms_key_id, made.fetch.call.kms_key_id) == (KEY_HERE, KEY_HERE)
+
+
+@pytest.mark.parametrize(
+    ("choice", "shares"),
+    [
+        (RecoveryPointChoice(), {SOURCE, OTHER}),
+        (RecoveryPointChoice(snapshot_ids=("snap-1",)), {SOURCE, OTHER}),
+        (RecoveryPointChoice(instance_id=PLATFORM), set()),
+        (RecoveryPointChoice(instance_id=f"{OTHER}/{PLATFORM}"), {OTHER}),
+        (RecoveryPointChoice(chain=DATA), set()),
+        (RecoveryPointChoice(chain=f"{SOURCE}/{OTHER}/{DATA}"), {SOURCE}),
+        (RecoveryPointChoice(id="rp-1"), set()),
+        (RecoveryPointChoice(id=f"rp-1-{OTHER}"), {OTHER}),
+        (RecoveryPointChoice(id=f"rp-1+2-{SOURCE}+2"), {SOURCE}),
+    ],
+)
+def test_only_whose_it_may_be_is_asked(choice: RecoveryPointChoice, shares: set[str]) -> None:
+    assert {account for account in (SOURCE, OTHER) if may_be_shared_by(account, choice)} == shares
+
+
+def test_of_named_snapshots_only_their_own_recovery_points_count() -> None:
+    found = shared(ONE, TWO)
+    assert [point.id for point in of_the_named(RecoveryPointChoice(snapshot_ids=("snap-2",)), found)] == [
+        f"rp-2-{SOURCE}"
+    ]
+    assert of_the_named(RecoveryPointChoice(), found) == found
+
+
+def test_snapshots_shared_and_here_do_not_go_together() -> None:
+    facts = in_the_vault(*shared(TWO), points=points(kept(ONE)), snapshots={"snap-copy-1": kept(ONE)})
+    found = preflight(asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-copy-1", "snap-2"))), facts, NOW)
+    assert f"rp-1-{SOURCE} in {HERE}, rp-2-{SOURCE} in account {SOURCE}" in found.text
+
+
+def test_an_account_that_could_not_be_heard_is_named() -> None:
+    found = preflight(asked(), in_the_vault(points=points(kept(ONE)), unheard={SOURCE: "AccessDenied: no"}), NOW)
+    assert codes(found, Severity.WARN) == ["account-not-heard"]
+    assert f"what account {SOURCE} shares and is not copied yet is not known: AccessDenied: no" in found.text
+    assert found.plan, "what the vault holds can be restored all the same"
+
+
+def test_what_a_stranger_shares_is_not_taken_for_a_sources() -> None:
+    foreign = replace(another(1), owner_id=OTHER)
+    facts = in_the_vault(*(replace(point, region=AWAY) for point in points(foreign)), stack="lifeboat")
+    assert "foreign-snapshot" in codes(preflight(asked(), facts, NOW))

@@ -463,8 +463,13 @@ _MAKE_VOLUMES = {
     # A restore of what a trusted owner shares: the key may be anybody's, and its policy decides.
     *(f"kms:{action} through EC2 with a {whose} key" for action in (*KMS_USES, "CreateGrant") for whose in ANYBODYS),
 }
+_KEEP = {
+    "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
+    "ec2:CopySnapshot a source's snapshot",
+}
 _FETCH = {
     "ec2:CopySnapshot a fetched copy here with our stack's tag and the fetched region's",
+    *_KEEP,
     *(
         f"ec2:CopySnapshot {name}"
         for name, (_, context) in RESOURCES["snapshot"].items()
@@ -531,8 +536,7 @@ MAY: Mapping[str, set[str]] = {
             for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
         ),
         "sts:AssumeRole of a source's reader",
-        "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
-        "ec2:CopySnapshot a source's snapshot",
+        *_KEEP,
         *(f"kms:{action} through EC2 with a source's key" for action in ("Decrypt", "DescribeKey", "ReEncryptFrom")),
         "kms:CreateGrant through EC2 with a source's key",
         *_here("DescribeLockedSnapshots"),
@@ -555,6 +559,7 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
         *_each(("GetImageAncestry",), "an image", "an own image"),
         "ec2:DescribeSnapshots in a destination",
+        "sts:AssumeRole of a source's reader",
         *_FETCH,
         *_MAKE_VOLUMES,
         *_STATE,

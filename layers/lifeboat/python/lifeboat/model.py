@@ -29,7 +29,7 @@ class Tag(StrEnum):
 
     # on volumes
     CHAIN = "lifeboat:chain"  # the line of data a volume carries on; also on snapshots of one-volume recovery points
-    RESTORE = "lifeboat:restore"  # the id of the restore that made the volume
+    RESTORE = "lifeboat:restore"  # the id of the restore that made the volume; also on copies that a restore made
     DISPLACED_BY = "lifeboat:displaced-by"  # the id of the restore that took the volume off
     DISPLACED_FROM = "lifeboat:displaced-from"  # "<instance> <device>" it was taken off
 
@@ -206,8 +206,8 @@ class RecoveryPoint:
     """What a backup run made of one instance: one snapshot for each data volume, crash-consistent as a set.
 
     `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time (or the time asked
-    for, by hand); `taken_at` is when EC2 began the snapshots. `region` is set where it is another
-    than the function's own.
+    for, by hand); `taken_at` is when EC2 began the snapshots. `region` is set where it would have to
+    be copied here from, and `account` where it is another account's, which shares it.
     """
 
     id: str
@@ -223,6 +223,7 @@ class RecoveryPoint:
     ami_owner: str = ""
     late: bool = False
     region: str = ""
+    account: str = ""
 
     @property
     def chains(self) -> tuple[str, ...]:
@@ -427,7 +428,7 @@ class Direction(StrEnum):
 class RestoreStep(StrEnum):
     """What a restore is busy with. The same words serve both directions."""
 
-    COPIES = "copies"  # what is only in another region is being copied; nothing has been touched
+    COPIES = "copies"  # what is only in another region or account is being copied; nothing has been touched
     VOLUMES = "volumes"  # the new volumes are being made; nothing else has been touched
     STOP = "stop"
     DETACH = "detach"
@@ -496,10 +497,11 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class CopySnapshot:
-    """Copy a snapshot of another region here. Nothing makes asking twice one copy.
+    """Copy a snapshot of another region, or another account, here. Nothing makes asking twice one copy.
 
-    `region` and `snapshot_id` name what is copied; the tags and the description are the copy's. `kms_key_id` None: the
-    default key here, or none if the source has none. `completion_minutes` 0: it takes as long as it takes.
+    `region` and `snapshot_id` name what is copied, `account` whose it is if not ours; the tags and the description are
+    the copy's. `kms_key_id` None: the default key here, or none if the source has none. `completion_minutes` 0: it
+    takes as long as it takes.
     """
 
     region: str
@@ -508,11 +510,22 @@ class CopySnapshot:
     tags: Tags
     kms_key_id: str | None = None
     completion_minutes: int = 0
+    account: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it is copied from, in words."""
+        return origin(self.region, self.account)
+
+
+def origin(region: str, account: str) -> str:
+    """Where something is that is not here, in words."""
+    return f"account {account}" if account else region
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The copy that a volume is to be made of, where its snapshot is only in another region: `call` is what begins it.
+    """The copy that a volume is to be made of, where its snapshot is only elsewhere: `call` is what begins it.
 
     `copy_id` is known once EC2 has told or shown the copy, which anybody may have begun; `asked_at` is when this
     restore last asked for it, `not_before` when it may again.
@@ -780,11 +793,12 @@ class PreflightFacts:
 
     `volumes` are those attached to the instance, by id. `points` are the recovery points of this region that may be
     meant, `snapshots` what EC2 shows of the snapshot ids that were asked for. `elsewhere` are those of this stack in
-    the regions that may be fetched from, `restore_from`, in the order of those; `unseen` the regions that could not be
-    looked at, each with the reason. `too_many`: a region has more snapshots that may be meant than that, so none was
-    looked at. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each call's DryRun
-    answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for volumes whose source
-    was not encrypted; None means the account's default key.
+    the regions that may be fetched from, `restore_from`, in the order of those, and, in a vault, those that its
+    sources share, under the names that they would have here; `unseen` the regions that could not be looked at and
+    `unheard` the accounts, each with the reason. `too_many`: a region has more snapshots that may be meant than that,
+    so none was looked at. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each
+    call's DryRun answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for volumes
+    whose source was not encrypted; None means the account's default key. `vault_key` is that of a vault's copies.
     """
 
     instance: Instance | None
@@ -807,6 +821,8 @@ class PreflightFacts:
     unseen: Mapping[str, str] = field(default_factory=dict)
     restore_from: tuple[str, ...] = ()
     completion_minutes: int = 0
+    unheard: Mapping[str, str] = field(default_factory=dict)
+    vault_key: str | None = None
 
 
 class Severity(StrEnum):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
 from lifeboat.aws.errors import AwsError, translated
+from lifeboat.chains import offers
 from lifeboat.chains.telling import tell_once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
@@ -39,12 +40,13 @@ from lifeboat.model import (
     Throttled,
     Trust,
     Unknown,
+    VaultSource,
     Wait,
 )
 from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.outcome import outcome
-from lifeboat.rules.preflight import may_be_elsewhere, preflight, sought
+from lifeboat.rules.preflight import may_be_elsewhere, may_be_shared_by, of_the_named, preflight, sought
 from lifeboat.rules.restore import (
     Deadlines,
     RestoreError,
@@ -193,6 +195,7 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
         kms_key_id=config.kms_key_id,
         completion_minutes=config.copy_completion_minutes,
         restore_from=config.restore_from,
+        vault_key=config.vault_key or None,
     )
     try:
         facts = replace(facts, points=_here(sought(choice, shown.values())))
@@ -206,9 +209,11 @@ def _here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoint, ...]
 
 
 def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: Config) -> PreflightFacts:
-    """With this stack's recovery points in the regions that may be fetched from, or why those were not looked at."""
+    """With this stack's recovery points in the regions that may be fetched from, and those that a vault's sources
+    share, or why some were not looked at.
+    """
     found: list[RecoveryPoint] = []
-    unseen = {}
+    unseen, unheard = {}, {}
     for region in config.restore_from:
         try:
             points = _elsewhere(region, choice, config)
@@ -216,17 +221,33 @@ def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: 
             unseen[region] = str(problem)
         else:
             found += (replace(point, region=region) for point in points)
+    for source in config.vault_sources:
+        try:
+            points = _offered(source, choice, config)
+        except AwsError as problem:
+            unheard[source.account] = str(problem)
+        except ec2.TooMany:
+            unheard[source.account] = f"it is more than {offers.AT_ONCE:,} snapshots"
+        else:
+            found += (replace(point, region=config.region, account=source.account) for point in points)
     if choice.snapshot_ids and found:
-        # Copies of theirs may be here, though their ids are of another region.
+        # Copies of theirs may be here, though their ids are of elsewhere.
         known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
         facts = replace(facts, points=_here(sought(choice, known)))
-    return replace(facts, elsewhere=tuple(found), unseen=unseen)
+    return replace(facts, elsewhere=tuple(found), unseen=unseen, unheard=unheard)
 
 
 def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
     look = partial(ec2.recovery_point_snapshots_elsewhere, region, config.stack, most=AT_ONCE)
     tags = sought(choice, look({}, ids=choice.snapshot_ids) if choice.snapshot_ids else ())
     return () if tags is None else read_catalogue(look(tags)).points
+
+
+def _offered(source: VaultSource, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+    """What a source shares, under the names that it would have here. Raises AwsError, and TooMany."""
+    if not may_be_shared_by(source.account, choice):
+        return ()
+    return of_the_named(choice, offers.told_by(source, offers.shared_by(source), config).points)
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -396,7 +417,7 @@ def _report(restore: Restore) -> dict[str, Any]:
             {
                 "device": volume.device,
                 "snapshot_id": volume.snapshot_id,
-                **({"copied_from": volume.fetch.call.region} if volume.fetch else {}),
+                **({"copied_from": volume.fetch.call.origin} if volume.fetch else {}),
                 "restored_volume_id": volume.restored_volume_id,
                 "displaced_volume_id": volume.displaced_volume_id,
             }

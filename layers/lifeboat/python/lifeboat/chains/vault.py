@@ -8,18 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
-from lifeboat.aws import clock, ec2, sharing
+from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay
 from lifeboat.chains import copies as regions
+from lifeboat.chains import offers
 from lifeboat.chains.copying import Copying, vanished
-from lifeboat.chains.locking import lock, lock_all
+from lifeboat.chains.locking import TRIED_FOR, lock, lock_all
 from lifeboat.chains.settled import others_are_open
 from lifeboat.chains.sharing import AT_ONCE, share_all
 from lifeboat.config import Config
 from lifeboat.model import CopyDestination, Snapshot, Tag, VaultSource
 from lifeboat.requests import CopyRequest
-from lifeboat.rules.catalogue import read_catalogue
 from lifeboat.rules.copies import IN_FLIGHT, Copied, StartCopy
 from lifeboat.rules.vault import Offered, in_turn, offered, tags_without_story, without_story
 
@@ -71,7 +71,7 @@ def _take_in(
         except AwsError as problem:
             yield f"account {source.account}: {problem}"
         except ec2.TooMany:
-            yield f"account {source.account}: more than {AT_ONCE} snapshots, expected fewer"
+            yield f"account {source.account}: more than {offers.AT_ONCE} snapshots, expected fewer"
 
 
 class _Run(Copying):
@@ -88,13 +88,14 @@ class _Run(Copying):
         self._source = source
 
     def carry_out(self, *, retry: bool) -> dict[str, Any]:
-        shared = sharing.shared_by(self._source.account, most=AT_ONCE)
+        shared = offers.shared_by(self._source)
         marks: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._config.stack}
         there = ec2.copies_in(self._config.region, marks)
         offer, silence = self._heard(shared)
         with_story = [copy for copy in there if Tag.RECOVERY_POINT in copy.tags]
         if not silence:
             self._decide(offer.points, with_story, self._records(retry=retry), forget=True)
+        self._lock_unrecorded(there)
         self._keep_untold(offer.untold, there)
         self._tell_missing(offer, silence)
         return self._answer
@@ -102,13 +103,10 @@ class _Run(Copying):
     def _heard(self, shared: Mapping[str, Snapshot]) -> tuple[Offered, str]:
         """What the source tells; or, with the reason, that it tells nothing."""
         try:
-            told = sharing.told_by(self._source.reader, most=AT_ONCE)
-            silence = ""
+            return offers.told_by(self._source, shared, self._config), ""
         except AwsError as problem:
-            told, silence = (), f"{self._source.reader} cannot be used: {problem}"
-        points = read_catalogue(told).points
-
-        return offered(points, shared, source=self._source.account, stack=self._config.stack), silence
+            silence = f"{self._source.reader} cannot be used: {problem}"
+        return offered((), shared, source=self._source.account, stack=self._config.stack), silence
 
     def _finish(self, done: Copied) -> bool:
         """Locked first, then told, then noted: what is not noted is seen again."""
@@ -134,11 +132,18 @@ class _Run(Copying):
         self._answer["begun"].append({"snapshot": snapshot_id, "copy": made["copy"]})
         return made
 
-    def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
-        """Silence keeps: what nobody tells of is copied as it is, once, and locked for as long as all else is."""
+    def _lock_unrecorded(self, there: Sequence[Snapshot]) -> None:
+        """Lock what no record leads to: copies without a story, and those that a restore has made.
+
+        A restore's copy may be whole before it is seen here, and then no record of it is opened.
+        """
         for copy in there:
-            if Tag.RECOVERY_POINT not in copy.tags and copy.state == "completed":
+            fetched = Tag.RESTORE in copy.tags and clock.now() - copy.started_at < TRIED_FOR
+            if (fetched or Tag.RECOVERY_POINT not in copy.tags) and copy.state == "completed":
                 lock_all([copy.id], copy.started_at, self._config)
+
+    def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
+        """Silence keeps: what nobody tells of is copied as it is, once."""
         waiting = without_story(untold, there, clock.now())
         free = max(0, IN_FLIGHT - len(ec2.pending_copies_in(self._config.region))) if waiting else 0
         for snapshot in waiting[:free]:

@@ -119,23 +119,28 @@ def write_tags(
     return tags
 
 
-def tags_of_copy(member: Member, *, region: str, set_id: str) -> dict[str, str]:
+def tags_of_copy(member: Member, *, region: str, set_id: str, restore_id: str = "") -> dict[str, str]:
     """The tags of a copy of one snapshot that is in `region`: CopySnapshot takes none along.
 
     Only the story of its own volume, so that `read_story` knows it although a copy's volume id is arbitrary. No key,
     because the source's is of the source's region: the copy's own is on the copy. Nothing that people wrote on the
-    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together.
+    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together; `restore_id` is the
+    restore that it is copied for, if one asked.
+
+    Raises StoryError when they are too many.
     """
     source, story = member.snapshot, member.story
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
     own = (_VOLUME + story.volume_id, _CHAIN + story.volume_id, f"{_TAGS}{story.volume_id}/")
     for key in list(tags):
-        if key in {Tag.HOLD, Tag.SHARED} or (key.startswith(_ABOUT_A_VOLUME) and not key.startswith(own)):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or (key.startswith(_ABOUT_A_VOLUME) and not key.startswith(own)):
             del tags[key]
     tags[Tag.SET.value] = set_id
     tags[Tag.COPY_OF.value] = source.id
     tags[Tag.COPIED_FROM.value] = region
     tags[Tag.TAKEN_AT.value] = tags.get(Tag.TAKEN_AT) or iso(source.started_at)
+    if restore_id:
+        tags[Tag.RESTORE.value] = restore_id
     pieces = sorted(key for key in tags if key.startswith(own[2]))
     while len(tags) > MAX_TAGS:
         if not pieces:

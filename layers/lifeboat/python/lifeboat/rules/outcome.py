@@ -78,7 +78,7 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
         "encrypted": volume.encrypted,
         "kms_key_id": volume.kms_key_id,
         "chain": volume.chain,
-        **({"copied_from": volume.fetch.call.region, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
+        **({"copied_from": volume.fetch.call.origin, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
     }
 
 
@@ -98,7 +98,7 @@ def _copies_stay(restore: Restore) -> tuple[str, ...]:
     copies = [volume.fetch.copy_id for volume in restore.volumes if volume.fetch and volume.fetch.copy_id]
     if not copies:
         return ()
-    return (f"Copied here from another region, for the next try to take, as far as it is there: {', '.join(copies)}.",)
+    return (f"Copied here from elsewhere, for the next try to take, as far as it is there: {', '.join(copies)}.",)
 
 
 def _after_completion(restore: Restore) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from lifeboat.model import (
     Volume,
     VolumeOverrides,
     VolumeStory,
+    origin,
 )
 from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, tags_of_copy, without_reserved
 from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
@@ -85,14 +86,15 @@ GP3_IOPS_PER_MIBPS = 4
 class _Source:
     """What is to be restored: the members, and how the choice is called.
 
-    `whole` is the recovery point that they are of, `point` the same if they are all of it. Of what is in another
-    region, `region` says which, and `set_id` what its copies carry.
+    `point` is the recovery point, if they are all of it. Of what is not here, `region` says where it is, `account`
+    whose it is if not ours, and `set_id` what its copies carry.
     """
 
     id: str
     members: tuple[Member, ...]
     point: RecoveryPoint | None = None
     region: str = ""
+    account: str = ""
     set_id: str = ""
 
 
@@ -288,10 +290,25 @@ def sought(choice: RecoveryPointChoice, shown: Iterable[Snapshot]) -> Mapping[st
 
 
 def may_be_elsewhere(choice: RecoveryPointChoice, facts: PreflightFacts) -> bool:
-    """Whether other regions have a say in what is meant: not if it is named, and is here."""
+    """Whether other regions and accounts have a say in what is meant: not if it is named, and is ours and here."""
     if choice.id:
         return not any(point.id == choice.id and point.condition is Condition.GOOD for point in facts.points)
-    return not choice.snapshot_ids or any(snapshot_id not in facts.snapshots for snapshot_id in choice.snapshot_ids)
+    here = {name for name, snapshot in facts.snapshots.items() if snapshot.owner_id == facts.account}
+    return not choice.snapshot_ids or not here.issuperset(choice.snapshot_ids)
+
+
+def may_be_shared_by(account: str, choice: RecoveryPointChoice) -> bool:
+    """Whether what is meant may be another account's: the names that those have in a vault carry its id."""
+    if choice.id:
+        return f"-{account}" in choice.id
+    named = choice.chain or choice.instance_id
+    return named is None or named.startswith(f"{account}/")
+
+
+def of_the_named(choice: RecoveryPointChoice, points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
+    """If snapshots are named by their ids, the recovery points that these are of, else all."""
+    named = set(choice.snapshot_ids)
+    return tuple(point for point in points if not named or named & {member.snapshot.id for member in point.members})
 
 
 def everywhere(facts: PreflightFacts) -> tuple[RecoveryPoint, ...]:
@@ -314,6 +331,12 @@ def _warn_of_unseen(facts: PreflightFacts, report: _Report) -> None:
             "region-not-seen",
             "recovery_point",
             f"what is only in {region} is not known, because {region} could not be looked at: {why}",
+        )
+    for account, why in facts.unheard.items():
+        report.warn(
+            "account-not-heard",
+            "recovery_point",
+            f"what account {account} shares and is not copied yet is not known: {why}",
         )
 
 
@@ -374,7 +397,9 @@ def _is_before(point: RecoveryPoint, before: datetime | None) -> bool:
 
 
 def _of(point: RecoveryPoint | None, facts: PreflightFacts) -> _Source | None:
-    return _Source(point.id, point.members, point, point.region, _set_id(point, facts)) if point else None
+    if point is None:
+        return None
+    return _Source(point.id, point.members, point, point.region, point.account, _set_id(point, facts))
 
 
 def _set_id(point: RecoveryPoint, facts: PreflightFacts) -> str:
@@ -439,7 +464,7 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
     for snapshot_id in dict.fromkeys(ids):
         if snapshot_id in known:
             point, member = known[snapshot_id]
-            points[point.id, point.region] = point
+            points[point.id, origin(point.region or facts.region, point.account)] = point
             members.append(member)
         elif snapshot_id in facts.snapshots:
             members.append(Member(facts.snapshots[snapshot_id], _story_of(facts.snapshots[snapshot_id], facts)))
@@ -450,7 +475,7 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
                 f"recovery_point names {snapshot_id}, expected a snapshot that this account sees in {facts.region}",
             )
     if len(points) > 1:
-        names = (f"{name} in {region or facts.region}" for name, region in sorted(points))
+        names = (f"{name} in {where}" for name, where in sorted(points))
         report.refuse(
             "several-recovery-points",
             "recovery_point",
@@ -464,8 +489,8 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
         report.refuse(
             "several-recovery-points",
             "recovery_point",
-            f"recovery_point names snapshots of {whole.id} in {whole.region} and others that are here, expected those "
-            "of one",
+            f"recovery_point names snapshots of {whole.id} in {origin(whole.region, whole.account)} and others that "
+            "are here, expected those of one",
         )
         return None
     if whole and len(members) < whole.expected:
@@ -478,7 +503,7 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
     if whole is None:
         return _Source("+".join(member.snapshot.id for member in members), tuple(members))
     all_of_it = whole if len(members) == len(whole.members) else None
-    return _Source(whole.id, tuple(members), all_of_it, whole.region, _set_id(whole, facts))
+    return _Source(whole.id, tuple(members), all_of_it, whole.region, whole.account, _set_id(whole, facts))
 
 
 def _story_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeStory:
@@ -516,7 +541,8 @@ def _check_source(source: _Source, facts: PreflightFacts, report: _Report) -> No
             f"{point.id} is {point.condition} ({len(point.members)} of {point.expected} snapshots), expected a good "
             "one",
         )
-    trusted = {facts.account, *facts.trusted_snapshot_owners}
+    # What a source shares is what the vault is there to copy; the copy is the vault's own.
+    trusted = {facts.account, *facts.trusted_snapshot_owners, source.account or facts.account}
     for member in source.members:
         snapshot = member.snapshot
         if snapshot.state != "completed":
@@ -789,21 +815,26 @@ def _restored(
 def _fetched(
     volume: RestoreVolume, member: Member, source: _Source, request: RestoreRequest, facts: PreflightFacts
 ) -> RestoreVolume:
-    """The same volume of a copy. A key of the source's region is of no use here: it has the one that is asked for or
+    """The same volume of a copy. A key of where the source is is of no use here: it has the one that is asked for or
     the stack's, or else the one that the copy gets or has.
 
     Raises StoryError when the copy would have too many tags.
     """
-    key = (request.volume.kms_key_id or facts.kms_key_id) if volume.encrypted else None
+    key = (request.volume.kms_key_id or _key_of_copies(source, facts)) if volume.encrypted else None
     call = CopySnapshot(
         region=source.region,
         snapshot_id=member.snapshot.id,
-        description=f"Lifeboat: {source.id}, copied from {source.region} for {_id_of(request)}",
-        tags=tags_of_copy(member, region=source.region, set_id=source.set_id),
+        description=f"Lifeboat: {source.id}, copied from {origin(source.region, source.account)} for {_id_of(request)}",
+        tags=tags_of_copy(member, region=source.region, set_id=source.set_id, restore_id=_id_of(request)),
         kms_key_id=key,
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
+        account=source.account,
     )
     return replace(volume, kms_key_id=key, fetch=Fetch(call))
+
+
+def _key_of_copies(source: _Source, facts: PreflightFacts) -> str | None:
+    return facts.vault_key if source.account else facts.kms_key_id
 
 
 def _first_tags(tags: Tags) -> dict[str, str]:
@@ -943,7 +974,7 @@ def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore 
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(
-                    f"- copy {volume.snapshot_id} from {volume.fetch.call.region}, which takes its time, unless a copy "
+                    f"- copy {volume.snapshot_id} from {volume.fetch.call.origin}, which takes its time, unless a copy "
                     f"is here or on its way; {plan.instance_id} is not touched meanwhile"
                 )
         for volume in plan.volumes:

@@ -20,8 +20,8 @@ refuse the second.
 A volume is ours to delete if it carries this restore's tag, was made of one of its snapshots, nothing ever ran on it,
 and nobody has attached it.
 
-A recovery point that is only in another region is copied here first. The copies are recovery points like all others: a
-restore that turns back leaves them, and the next one takes them.
+A recovery point that is only in another region, or that another account shares, is copied here first. The copies are
+recovery points like all others: a restore that turns back leaves them, and the next one takes them.
 """
 
 from __future__ import annotations
@@ -161,8 +161,8 @@ STEP_FACTS = (
     StepFact(
         RestoreStep.COPIES,
         "copies",
-        "Only for snapshots that are not in this region: CopySnapshot of each that nobody is copying yet, until all "
-        "copies are `completed`. Nothing is touched.",
+        "Only for snapshots that are not in this region and account: CopySnapshot of each that nobody is copying yet, "
+        "until all copies are `completed`. Nothing is touched.",
         "The copies stay.",
     ),
     StepFact(
@@ -583,7 +583,7 @@ def _fetch(s: _Situation) -> Step:
     coming = [fetch for _, fetch in fetches if not _has_come(s, fetch)]
     if not coming:
         return _make_volumes(s)
-    names = ", ".join(f"{fetch.call.snapshot_id} from {fetch.call.region}" for fetch in coming)
+    names = ", ".join(f"{fetch.call.snapshot_id} from {fetch.call.origin}" for fetch in coming)
     return _wait(s, _S.COPIES, f"EC2 is copying {names}")
 
 
@@ -595,7 +595,7 @@ def _has_come(s: _Situation, fetch: Fetch) -> bool:
 def _trouble_with_copy(s: _Situation, fetch: Fetch) -> str:
     if fetch.copy_id is None:
         return ""
-    name = f"the copy {fetch.copy_id} of {fetch.call.snapshot_id} from {fetch.call.region}"
+    name = f"the copy {fetch.copy_id} of {fetch.call.snapshot_id} from {fetch.call.origin}"
     found = s.seen.copies.get(fetch.copy_id)
     if found is None:
         if fetch.asked_at and s.now - fetch.asked_at < s.deadlines.settle:
@@ -622,7 +622,7 @@ def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
     # Nothing makes two of these calls one copy, so the next is not made before a lost answer's copy would be seen.
     asked = replace(fetch, asked_at=s.now, not_before=s.now + s.deadlines.settle)
     volumes = tuple(replace(item, fetch=asked) if item is volume else item for item in s.restore.volumes)
-    reason = f"{volume.size} GiB for {volume.device} that are not in this region"
+    reason = f"{volume.size} GiB for {volume.device} that are not here"
     return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, fetch.call, reason)
 
 
@@ -1056,8 +1056,8 @@ def _key(action: Action) -> str:
 
 def _verb(action: Change) -> str:
     match action:
-        case CopySnapshot(region, snapshot):
-            return f"CopySnapshot of {snapshot} from {region}"
+        case CopySnapshot(snapshot_id=snapshot):
+            return f"CopySnapshot of {snapshot} from {action.origin}"
         case CreateVolume(snapshot_id=snapshot):
             return f"CreateVolume of {snapshot}"
         case StopInstance(instance) | StartInstance(instance):

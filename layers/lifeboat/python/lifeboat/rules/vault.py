@@ -127,9 +127,9 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
 
 
 def _as_seen(told: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
-    """EC2's word on it; what is not shared with us yet is as good as not there yet."""
-    seen = shared.get(told.id)
-    return replace(seen, tags=tags) if seen else replace(told, tags=tags, state="pending")
+    """EC2's word on it; what is not shared with us yet is as good as not there yet. All that is kept is encrypted."""
+    seen = replace(shared.get(told.id, told), tags=tags, encrypted=True, kms_key_id=None)
+    return seen if told.id in shared else replace(seen, state="pending")
 
 
 def _set_of(point: RecoveryPoint, source: str) -> str:
