@@ -77,7 +77,10 @@ class Control:
         return dict(self._call("POST", "settings", {**(changes or {}), **more}))
 
     def set_delays(self, every: float | None = None, **delays: float) -> dict[str, Any]:
-        """Change how long EC2 takes, in seconds: all kinds to `every`, then single kinds by name."""
+        """Change how long EC2 takes, in seconds: all kinds to `every`, then single kinds by name.
+
+        What it takes `math.inf` for ends with `finish`.
+        """
         known = self.settings()["delays"]
         wanted = {name: every for name in known if every is not None and name != "event"}
         return self.configure({"delays": {**wanted, **delays}})
@@ -95,7 +98,7 @@ class Control:
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until nothing is under way: no timer, event, invocation, retry, request or polled queue.
 
-        What EC2 was told to keep stuck, and events that are held, are not under way.
+        What EC2 was told to keep stuck, or to take for ever for, and events that are held, are not under way.
 
         Raises:
             NotSettledError: something was when the time was up.
@@ -103,6 +106,15 @@ class Control:
         answer = self._call("POST", "settle", {"timeout": timeout}, timeout + ANSWERED_WITHIN)
         if not answer["settled"]:
             raise NotSettledError(timeout, answer["under_way"])
+
+    def finish(self, what: str = "", most: int | None = None) -> int:
+        """End at once what EC2 takes for ever for, by an infinite delay; returns how many there were.
+
+        Args:
+            what: only what begins so, as `copy` or `volume vol-...`.
+            most: only the first so many; all of them if not given.
+        """
+        return int(self._call("POST", "finish", {"what": what, "most": most})["finished"])
 
     def under_way(self) -> list[str]:
         """What is under way, in words."""

@@ -183,6 +183,7 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("POST", "settings"): _configure,
     ("POST", "reset"): _reset,
     ("POST", "settle"): _settle,
+    ("POST", "finish"): lambda body: {"finished": TIMERS.finish(body.get("what", ""), body.get("most"))},
     ("GET", "under-way"): lambda _body: under_way(),
     ("POST", "mark"): lambda _body: {"mark": sequence.mark()},
     ("GET", "calls"): _calls,

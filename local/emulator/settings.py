@@ -11,7 +11,7 @@ class SettingsError(ValueError):
 
 @dataclass
 class Delays:
-    """Seconds that EC2 takes for what it answers at once and finishes later.
+    """Seconds that EC2 takes for what it answers at once and finishes later; infinite until told to finish it.
 
     Attributes:
         snapshot: pending to completed.

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +30,7 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[_Timer] = []
+        self._endless: list[_Timer] = []
         self._numbers = itertools.count()
         self._wake = threading.Condition()
         self._running: _Timer | None = None
@@ -38,14 +40,31 @@ class Timers:
         """Call `work` in `seconds`.
 
         Args:
-            seconds: from now.
+            seconds: from now; infinite, and it is done when somebody says `finish`. Until then it is not under way.
             work: what to do; an exception is logged and forgotten.
             what: a few words for whoever asks what is under way.
             counted: whether `pending` shows it; a periodic sweep must not, or nothing would ever settle.
         """
         with self._wake:
-            heapq.heappush(self._heap, _Timer(time.monotonic() + seconds, next(self._numbers), work, what, counted))
+            timer = _Timer(time.monotonic() + seconds, next(self._numbers), work, what, counted)
+            if math.isinf(seconds):
+                self._endless.append(timer)
+                return
+            heapq.heappush(self._heap, timer)
             self._wake.notify()
+
+    def finish(self, beginning: str, most: int | None = None) -> int:
+        """Do at once, in its order, what was to take for ever and whose words begin so, the first `most` of it; how
+        many there were.
+        """
+        with self._wake:
+            ending = [timer for timer in self._endless if timer.what.startswith(beginning)][:most]
+            self._endless = [timer for timer in self._endless if timer not in ending]
+            for timer in ending:
+                timer.due = time.monotonic()
+                heapq.heappush(self._heap, timer)
+            self._wake.notify()
+        return len(ending)
 
     def pending(self) -> list[str]:
         """What is waiting or running, in words."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from local.session import REGION, LocalAws
 from tests.e2e.copy_cases import (
     AWAY,
     COPY,
+    COPY_SECONDS,
     all_there,
     at,
     at_most_at_a_time,
@@ -30,7 +32,6 @@ from tests.e2e.stage import DELAYS, SETTINGS, Stage, tags_of
 POINTS = 100
 FEW = 6
 FOREIGN = 5
-COPY_SECONDS = 0.6
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def stage(away_key_and_stage: tuple[str, Stage]) -> Iterator[Stage]:
     yield made
     made.control.settle()
     made.control.reset()
+    made.control.set_delays(copy=COPY_SECONDS)
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
 ):
     sources = [snapshot for number in range(POINTS) for snapshot in seed_point(stage, instance, number)]
     foreign = stage.control.seed_snapshot(size=1)
+    stage.control.set_delays(copy=math.inf)
     stage.control.event_fault("drop", count=0)
     stage.control.fail_creation("copy", resource=foreign, count=0, stuck=True)
     for _ in range(FOREIGN):  # somebody else's copies count, too, and these never end
@@ -68,6 +71,8 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
     while not all_there(stage, instance, POINTS):
         assert sweeps < POINTS
         stage.sweep(COPY)
+        stage.control.finish("copy")  # only now, so that all that a sweep begins is in flight at once
+        stage.control.settle()
         sweeps += 1
     stage.sweep(COPY)
 

@@ -5,6 +5,7 @@ Whether these events come, are lost or come twice, the same copies are made and 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from local.session import REGION, LocalAws
 from tests.e2e.copy_cases import (
     AWAY,
     COPY,
+    COPY_SECONDS,
     all_there,
     at_most_at_a_time,
     copies,
@@ -26,8 +28,9 @@ from tests.e2e.copy_cases import (
 )
 from tests.e2e.stage import DELAYS, SETTINGS, Regions, Stage, tags_of
 
-POINTS = 50
-COPY_SECONDS = 0.6
+POINTS = 100
+AT_ONCE = 5
+"""How many copies end, and wake the function, at the same moment."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,7 @@ def regions(deployed: Regions) -> Iterator[Regions]:
     yield deployed
     deployed.home.control.settle()
     deployed.home.control.reset()
+    deployed.home.control.set_delays(copy=COPY_SECONDS)
     for stage in (deployed.home, deployed.away):
         assert stage.failed_events() == []
         assert stage.denied() == []
@@ -67,7 +71,10 @@ def test_only_where_home_is_elsewhere_a_rule_sends_there(regions, region, rules)
 def test_events_alone_bring_a_backlog_over_under_the_cap_none_lost_none_doubled(regions, instance):
     home = regions.home
     sources = [snapshot for number in range(POINTS) for snapshot in seed_point(home, instance, number)]
+    home.control.set_delays(copy=math.inf)
     home.sweep(COPY)  # the only one: what ends wakes what follows
+    while home.control.finish("copy", most=AT_ONCE):
+        home.control.settle(60)
 
     assert all_there(home, instance, POINTS)
     found = copies(home, instance)

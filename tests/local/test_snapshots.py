@@ -1,5 +1,6 @@
 """Snapshots behave as EBS documents them."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +27,23 @@ def test_a_snapshot_is_pending_and_then_completed(ec2: Any, control: Control, vo
     assert (done["State"], done["Progress"]) == ("completed", "100%")
     assert done["CompletionTime"] > done["StartTime"]
     assert done["FullSnapshotSizeInBytes"] == 4 * 1024**3
+
+
+def test_what_takes_for_ever_ends_when_it_is_told_to(ec2: Any, control: Control, volume: str) -> None:
+    control.set_delays(snapshot=math.inf)
+    taken = [ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(3)]
+    control.settle()  # it is not waited for
+    assert {described(ec2, item)["State"] for item in taken} == {"pending"}
+    assert control.finish("volume") == 0
+    assert control.finish(f"snapshot {taken[0]}") == 1
+    control.settle()
+    assert [described(ec2, item)["State"] for item in taken] == ["completed", "pending", "pending"]
+    assert control.finish(most=1) == 1
+    control.settle()
+    assert [described(ec2, item)["State"] for item in taken] == ["completed", "completed", "pending"]
+    assert (control.finish(), control.finish()) == (1, 0)
+    control.settle()
+    assert described(ec2, taken[2])["State"] == "completed"
 
 
 def test_its_size_is_the_volumes_when_it_was_taken(aws: LocalAws, ec2: Any, volume: str) -> None:
