@@ -28,7 +28,9 @@ Answer = tuple[int, dict[str, str], Any]
 
 MOST_DESCRIPTORS = 4096
 
-_client_port: contextvars.ContextVar[int] = contextvars.ContextVar("client_port", default=0)
+_ports: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("ports", default=(0, 0))
+"""The client's port of this request, and ours."""
+
 _dispatch = ministack_app._dispatch_service_request
 
 
@@ -44,12 +46,12 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
     if scope["path"].startswith(control.PREFIX):
         await control.answer(scope, receive, send)
         return
-    _client_port.set((scope.get("client") or ("", 0))[1])
+    _ports.set(((scope.get("client") or ("", 0))[1], (scope.get("server") or ("", 0))[1]))
     REQUESTS.under_way += 1
     try:
         await ministack_app.app(scope, receive, send)
     except ConnectionCutError:
-        _cut(_client_port.get())
+        _cut(_ports.get()[0])
     finally:
         REQUESTS.under_way -= 1
 
@@ -107,7 +109,7 @@ async def _answer(
     if fault and fault.effect in ("fail", "throttle"):
         return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill_before":
-        workers.kill_by_port(_client_port.get())
+        workers.kill_caller(*_ports.get())
         raise ConnectionCutError
     if service == "ec2" and throttle.refuses(Scope.current(), action, body):
         message = "Request limit exceeded."
@@ -118,7 +120,7 @@ async def _answer(
     if fault and fault.effect == "answer_error":
         return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill":
-        workers.kill_by_port(_client_port.get())
+        workers.kill_caller(*_ports.get())
     if fault and fault.effect in ("drop", "kill"):
         raise ConnectionCutError
     return answer
