@@ -117,6 +117,8 @@ class LocalAws:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "SAM_CLI_TELEMETRY": "0",
+            # SAM CLI looks every five seconds how far CloudFormation is, which here is done within one.
+            "SAM_CLI_POLL_DELAY": "0.3",
             "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), str(SAM_BIN), os.environ.get("PATH", "")]),
         }
 

@@ -94,7 +94,7 @@ class Operator:
         saved = shlex.split(settings["deploy"]["parameters"].get("parameter_overrides", ""))
         told = _option(words, "--parameter-overrides") or saved
         parameters = dict(item.split("=", 1) for item in told)
-        self._stages[account, region] = Stage(self.aws, parameters, region, account)
+        self._stages[account, region] = Stage(self.aws, parameters, region, account, with_sam=True)
 
     @staticmethod
     def _call(stage: Stage, words: list[str]) -> None:

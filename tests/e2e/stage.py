@@ -59,10 +59,16 @@ class Machine:
 
 
 class Stage:
-    """A local AWS, the deployed stack, and an operator's clients and mailbox."""
+    """A local AWS, the deployed stack, and an operator's clients and mailbox. `with_sam`: as a person deploys it."""
 
     def __init__(
-        self, aws: LocalAws, parameters: Mapping[str, str], region: str = REGION, account: str = HOME_ACCOUNT
+        self,
+        aws: LocalAws,
+        parameters: Mapping[str, str],
+        region: str = REGION,
+        account: str = HOME_ACCOUNT,
+        *,
+        with_sam: bool = False,
     ) -> None:
         self.aws = aws
         self.region = region
@@ -71,7 +77,8 @@ class Stage:
         self.ec2 = aws.client("ec2", region, account)
         self.sqs = aws.client("sqs", region, account)
         stack.build()
-        self.outputs = stack.deploy(aws, parameters={**PARAMETERS, **parameters}, region=region, account=account)
+        make = stack.deploy if with_sam else stack.create
+        self.outputs = make(aws, parameters={**PARAMETERS, **parameters}, region=region, account=account)
         self.image = platform.vendor_image(aws, region=region)
         self._mailbox = self._subscribe()
         self._told: list[dict[str, Any]] = []

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ from lifeboat.aws import backups, clients, clock, ec2
 ROOT = Path(__file__).parents[2]
 TABLE = "lifeboat-state"
 ACCOUNT = "123456789012"  # moto's own
+
+
+client = cache(boto3.client)
+"""Made once: what is behind it is another world for each test."""
 
 
 @dataclass
@@ -42,10 +47,10 @@ class World:
     """An account with the stack's table and topic, a mailbox on the topic, and machines to save."""
 
     def __init__(self) -> None:
-        self.ec2 = boto3.client("ec2")
-        self.sns = boto3.client("sns")
-        self.sqs = boto3.client("sqs")
-        boto3.client("dynamodb").create_table(
+        self.ec2 = client("ec2")
+        self.sns = client("sns")
+        self.sqs = client("sqs")
+        client("dynamodb").create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
