@@ -1,10 +1,15 @@
-"""What drives SAM CLI leaves nothing behind."""
+"""What drives SAM CLI leaves nothing behind, and what does without it makes the same."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local import stack
+from local.session import REGION, LocalAws
+
+AWAY = "eu-central-1"
 
 
 def test_what_sam_leaves_in_its_temporary_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,3 +21,36 @@ def test_what_sam_leaves_in_its_temporary_folder_is_gone(tmp_path: Path, monkeyp
     assert left.is_absolute()
     assert not left.exists()
     assert not left.parent.exists()
+
+
+PARAMETERS = {"VaultAccount": "777788889999", "Fleet": "true", "Retention": "last=3 daily=14"}
+
+
+def test_what_is_created_without_sam_is_what_sam_deploys() -> None:
+    with LocalAws({"schedules_fire": False}) as aws:
+        stack.build()
+        deployed = stack.deploy(aws, parameters=PARAMETERS)
+        created = stack.create(aws, PARAMETERS, region=AWAY)
+        assert list(created) == list(deployed)
+        assert _described(aws, AWAY, created) == _described(aws, REGION, deployed)
+
+
+def _described(aws: LocalAws, region: str, outputs: Mapping[str, str]) -> tuple[Any, ...]:
+    """What was made there, but for its names."""
+    resources = aws.client("cloudformation", region).describe_stack_resources(StackName="lifeboat")["StackResources"]
+    functions = {
+        name: aws.client("lambda", region).get_function_configuration(FunctionName=made)
+        for name, made in outputs.items()
+        if name.endswith("Function")
+    }
+    return (
+        # SAM names a layer after where its content is, too.
+        sorted((item["LogicalResourceId"][:13], item["ResourceType"]) for item in resources if "Layer" in str(item)),
+        sorted((item["LogicalResourceId"], item["ResourceType"]) for item in resources if "Layer" not in str(item)),
+        {name: (made["CodeSha256"], made["Timeout"], made["MemorySize"]) for name, made in functions.items()},
+        {
+            name: made["Environment"]["Variables"]["LIFEBOAT_RETENTION"]
+            for name, made in functions.items()
+            if "Prune" in name
+        },
+    )
