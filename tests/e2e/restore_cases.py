@@ -17,7 +17,7 @@ from typing import Any
 from lifeboat.rules.restore import restore_id
 from local import stack
 from local.control import NotSettledError
-from tests.e2e.stage import DEVICE, PAUSE, Machine, Stage, both_attached, events_of, tags_of
+from tests.e2e.stage import DEVICE, Machine, Stage, both_attached, events_of, tags_of
 
 VOLUME_EVENT = "EBS Volume Notification"
 INSTANCE_EVENT = "EC2 Instance State-change Notification"
@@ -28,6 +28,8 @@ IN_FLIGHT = 26
 CONCURRENCY = 10
 """How many invocations of attach_volume there may be at once; further ones wait, as under load in AWS."""
 LOOK_EVERY = 1.0
+SWEPT_EVERY = 1.0
+"""Seconds between two sweeps: each looks at all that are under way."""
 SWEPT_AT_LEAST = 10.0
 """Seconds after which the sweep fires again though something is still under way."""
 DISK = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
@@ -144,7 +146,7 @@ class Matrix:
             self.stage.control.settle(LOOK_EVERY)
         except NotSettledError:
             return False
-        time.sleep(PAUSE)
+        time.sleep(SWEPT_EVERY)
         return True
 
     def _meanwhile(self) -> None:
