@@ -47,7 +47,8 @@ def _described(aws: LocalAws, region: str, outputs: Mapping[str, str]) -> tuple[
         # SAM names a layer after where its content is, too.
         sorted((item["LogicalResourceId"][:13], item["ResourceType"]) for item in resources if "Layer" in str(item)),
         sorted((item["LogicalResourceId"], item["ResourceType"]) for item in resources if "Layer" not in str(item)),
-        {name: (made["CodeSize"], made["Timeout"], made["MemorySize"]) for name, made in functions.items()},
+        # Not the zips: they hold what Python left in the build folder, and the time.
+        {name: (made["Handler"], made["Timeout"], made["MemorySize"]) for name, made in functions.items()},
         {
             name: made["Environment"]["Variables"]["LIFEBOAT_RETENTION"]
             for name, made in functions.items()
