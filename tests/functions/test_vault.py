@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -173,9 +174,11 @@ def test_a_lock_that_fails_is_told_and_tried_again(world, offered, monkeypatch):
 
 def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, offers, offered, monkeypatch):
     offers.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
+    noon = clock.now().replace(hour=12, minute=0)  # two hours later it is the same day: told once a day
+    offers.shared[SOURCE] = {name: replace(item, started_at=noon) for name, item in offers.shared[SOURCE].items()}
+    monkeypatch.setattr(clock, "now", lambda: noon)
     assert look(world)["begun"] == [], "it may still speak"
-    later = clock.now() + timedelta(hours=2)
-    monkeypatch.setattr(clock, "now", lambda: later)
+    monkeypatch.setattr(clock, "now", lambda: noon + timedelta(hours=2))
     assert [item["snapshot"] for item in look(world)["begun"]] == [offered]
     look(world)
     [copy] = copies()

@@ -19,6 +19,7 @@ from lifeboat.rules.vault import (
     offered,
     tags_without_story,
     to_share,
+    without_record,
     without_story,
 )
 from tests.rules.nouns import ACCOUNT, DATA, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
@@ -285,3 +286,16 @@ def test_a_story_that_does_not_fit_says_so():
     )
     with pytest.raises(StoryError, match="EC2 takes 50"):
         as_kept(crowd, {}, source=ACCOUNT, stack=VAULT_STACK)
+
+
+def test_no_record_leads_to_what_has_no_story_or_was_lately_copied_by_a_restore():
+    fetched = {**point_tags(), Tag.RESTORE.value: "restore-1"}
+    day = timedelta(days=1)
+    copies = {
+        "untold": snapshot(id="snap-1", tags={}),
+        "on its way": snapshot(id="snap-2", tags=fetched, started_at=NOW, state="pending"),
+        "fetched": snapshot(id="snap-3", tags=fetched, started_at=NOW - day / 2),
+        "fetched long ago": snapshot(id="snap-4", tags=fetched, started_at=NOW - day),
+        "copied by the vault": snapshot(id="snap-5", started_at=NOW),
+    }
+    assert without_record(copies.values(), NOW, day) == (copies["untold"], copies["fetched"])

@@ -21,7 +21,7 @@ from lifeboat.config import Config
 from lifeboat.model import CopyDestination, Snapshot, Tag, VaultSource
 from lifeboat.requests import CopyRequest
 from lifeboat.rules.copies import IN_FLIGHT, Copied, StartCopy
-from lifeboat.rules.vault import Offered, in_turn, offered, tags_without_story, without_story
+from lifeboat.rules.vault import Offered, in_turn, offered, tags_without_story, without_record, without_story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,10 +137,8 @@ class _Run(Copying):
 
         A restore's copy may be whole before it is seen here, and then no record of it is opened.
         """
-        for copy in there:
-            fetched = Tag.RESTORE in copy.tags and clock.now() - copy.started_at < TRIED_FOR
-            if (fetched or Tag.RECOVERY_POINT not in copy.tags) and copy.state == "completed":
-                lock_all([copy.id], copy.started_at, self._config)
+        for copy in without_record(there, clock.now(), TRIED_FOR):
+            lock_all([copy.id], copy.started_at, self._config)
 
     def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
         """Silence keeps: what nobody tells of is copied as it is, once."""

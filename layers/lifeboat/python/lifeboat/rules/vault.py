@@ -194,6 +194,16 @@ def without_story(untold: Sequence[Snapshot], copied: Iterable[Snapshot], now: d
     )
 
 
+def without_record(copies: Iterable[Snapshot], now: datetime, lately: timedelta) -> tuple[Snapshot, ...]:
+    """Of the vault's whole copies, those that no record leads to: without a story, or lately begun by a restore."""
+    return tuple(
+        copy
+        for copy in copies
+        if copy.state == "completed"
+        and (Tag.RECOVERY_POINT not in copy.tags or (Tag.RESTORE in copy.tags and now - copy.started_at < lately))
+    )
+
+
 def to_share(
     points: Iterable[RecoveryPoint], shared: frozenset[str], stack: str
 ) -> tuple[tuple[RecoveryPoint, tuple[str, ...]], ...]:
