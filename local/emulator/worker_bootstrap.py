@@ -1,9 +1,12 @@
 """What runs inside a Lambda worker process: Lambda's Python runtime, spoken over pipes.
 
 The parent sends one JSON object a line: first the initialisation, then an invocation each; the answers go back the same
-way. The path is Lambda's: the function's code, then the layers, then the runtime. Of the emulator's own packages a
-function sees only those that Lambda's runtime has, after everything of its own, so that a package missing from the
-layer is missing here as well.
+way. Before an answer, a mark goes to standard error: what the invocation wrote ends there. The process is a new one, or
+a fork of `fork_server`.
+
+The path is Lambda's: the function's code, then the layers, then the runtime. Of the emulator's own packages a function
+sees only those that Lambda's runtime has, after everything of its own, so that a package missing from the layer is
+missing here as well.
 """
 
 import importlib
@@ -66,14 +69,30 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
+def set_path(begin: dict[str, Any]) -> None:
+    """Lambda's path. A fork server has no `code` yet: it sets the path of all its children, and each sets its own."""
+    code = [begin["code"]] if "code" in begin else []
+    sys.path[:] = [*code, *begin["layers"], *begin["standard_library"]]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, RuntimePackages)]
+    sys.meta_path.append(RuntimePackages(begin["runtime"]))  # type: ignore[arg-type]
+
+
+def set_environment(begin: dict[str, Any]) -> None:
+    """The function's environment in place of whatever this process was started with, and its working directory."""
+    os.environ.clear()
+    os.environ.update(begin["environment"])
+    time.tzset()
+    os.chdir(begin["code"])
+
+
 def main() -> None:
     """Initialise once, then invoke for ever."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # print(), and C code, must not speak our protocol
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     begin = json.loads(sys.stdin.readline())
-    sys.path[:] = [begin["code"], *begin["layers"], *begin["standard_library"]]
-    sys.meta_path.append(RuntimePackages(begin["runtime"]))  # type: ignore[arg-type]
+    set_environment(begin)
+    set_path(begin)
     try:
         module, _, name = begin["handler"].rpartition(".")
         handler = getattr(importlib.import_module(module.replace("/", ".")), name)
@@ -92,6 +111,8 @@ def main() -> None:
             print(f"[ERROR] {type(error).__name__}: {error}\n{traceback.format_exc()}", file=sys.stderr)
             answer = {"error": describe(error)}  # type: ignore[dict-item]
         sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(2, begin["end_of_log"].encode() + b"\n")
         print(json.dumps(answer), file=answers)
 
 

@@ -2,13 +2,16 @@
 
 In place of ministack's Python worker, which unpacks the layer for every process (so nothing is ever compiled twice as
 fast), gives the function the emulator's environment and packages, and throws the process away after any error.
+Where a process comes from, a fork or a start of Python, is the concern of `fork_client`.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import queue
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,25 +29,36 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc
 
-from local.emulator import connections
+from local.emulator import connections, fork_client
 
 logger = logging.getLogger("local.workers")
 
-BOOTSTRAP = Path(__file__).with_name("worker_bootstrap.py")
 INITIALISED_WITHIN = 60.0
 """Seconds; Lambda allows ten, but not on a machine with two cores that starts six functions at once."""
-LOG_QUIET_SECONDS = 0.02
+PIPES_END_WITHIN = 5.0
+"""Seconds to wait for the end of the pipes of a process that has ended; only a child of it may hold them open."""
 CALLER_FOUND_WITHIN = 2.0
-PROTOCOL_VARIABLES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "en_US.UTF-8", "TZ": ":UTC"}
+COMMON_VARIABLES = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "LANG": "en_US.UTF-8",
+    "TZ": ":UTC",
+    "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+}
+"""What every function has, with the same values unless it sets them itself."""
 
 _unpacked: dict[str, Path] = {}
+_digests: dict[int, tuple[bytes, str]] = {}
+"""The digest of an archive by its id; the archive is kept with it, so that no other one gets the id."""
 _unpacking = threading.Lock()
 
 
 def _unpack_once(content: bytes, kind: str) -> Path:
     """A layer's or a function's folder, shared by every process that uses it, so that its bytecode is compiled once."""
-    digest = hashlib.sha256(content).hexdigest()
     with _unpacking:
+        if id(content) not in _digests:  # a layer's takes longer than a fork
+            _digests[id(content)] = content, hashlib.sha256(content).hexdigest()
+        _content, digest = _digests[id(content)]
         if digest not in _unpacked:
             folder = Path(tempfile.mkdtemp(prefix=f"ministack-lambda-{kind}-"))
             with zipfile.ZipFile(BytesIO(content)) as archive:
@@ -65,8 +79,9 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
 
     def __init__(self, func_name: str, config: dict[str, Any], code_zip: bytes) -> None:
         super().__init__(func_name, config, code_zip)
-        self._answers: queue.Queue[str] = queue.Queue()
-        self._log: queue.Queue[str] = queue.Queue()
+        self._answers: queue.Queue[str | None] = queue.Queue()
+        self._log: queue.Queue[str | None] = queue.Queue()
+        self._end_of_log = ""
 
     def invoke(  # type: ignore[no-untyped-def]
         self, event, request_id, *, trace_id=None, depth=None, durable=None, invoked_function_arn=None
@@ -87,31 +102,35 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
                 }
             )
             timeout = float(self.config.get("Timeout", 3))
+            process = self._proc
             answer = self._ask(line, timeout)
             if answer is None:
-                return self._lost(request_id, timeout)
+                return self._lost(process, request_id, timeout)
             return {**json.loads(answer), "log": self._drain()}
 
     def _ask(self, line: str, timeout: float) -> str | None:
         """Send a line and wait for the answer's; nothing if the process ended or took too long."""
         process = self._proc
-        try:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # then its answers are at their end, too
             process.stdin.write(line + "\n")
             process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return None
         deadline = time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             try:
-                return self._answers.get(timeout=min(left, 0.05))
+                answer = self._answers.get(timeout=min(left, 1.0))
             except queue.Empty:
-                if process.poll() is not None and self._answers.empty():
-                    return None
+                if process.poll() is None:
+                    continue
+                answer = _next(self._answers)  # the end of the pipe does not come: a child of the process has it open
+            if answer is None:  # all has been read, and in a moment the process is gone
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(PIPES_END_WITHIN)
+            return answer
         return None
 
-    def _lost(self, request_id: str, timeout: float) -> dict[str, Any]:
+    def _lost(self, process: fork_client.Process, request_id: str, timeout: float) -> dict[str, Any]:
         """The process ended by itself, was killed, or is too slow and is killed now."""
-        process, self._proc = self._proc, None
+        self._proc = None
         code = process.poll()
         if code is None:
             process.kill()
@@ -138,18 +157,8 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
                 raise RuntimeError(f"the layer {attachment} does not exist")
             layers += _layer_paths(_unpack_once(content, "layer"))
         self._answers, self._log = queue.Queue(), queue.Queue()
-        self._proc = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(BOOTSTRAP)],
-            cwd=code,
-            env=self._environment(code),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
-        for stream, lines in ((self._proc.stdout, self._answers), (self._proc.stderr, self._log)):
-            threading.Thread(target=_read, args=(stream, lines), daemon=True, name="worker-pipe").start()
+        self._end_of_log = f"\x1e{secrets.token_hex(16)}"
+        environment = self._environment(code)
         begin = {
             "code": str(code),
             "layers": layers,
@@ -157,9 +166,17 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
             "runtime": sysconfig.get_paths()["purelib"],
             "handler": self.config.get("Handler", "index.handler"),
             "timeout": float(self.config.get("Timeout", 3)),
+            "environment": environment,
+            "end_of_log": self._end_of_log,
         }
+        self._proc = fork_client.start(begin, environment, _common_variables())
+        for stream, lines in ((self._proc.stdout, self._answers), (self._proc.stderr, self._log)):
+            threading.Thread(target=_read, args=(stream, lines), daemon=True, name="worker-pipe").start()
         answer = self._ask(json.dumps(begin), INITIALISED_WITHIN)
         if answer is None:
+            self._proc.kill()
+            self._proc.wait()
+            self._proc = None
             return {"errorType": "Runtime.InitError", "errorMessage": "the runtime ended while initialising"}
         initialised = json.loads(answer)
         if initialised["initialised"]:
@@ -180,16 +197,14 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         runtime = self.config.get("Runtime", "python3.13")
         logging_config = self.config.get("LoggingConfig") or {}
         return {
-            **PROTOCOL_VARIABLES,
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
-            "TMPDIR": tempfile.gettempdir(),
+            **_common_variables(),
             **own,
             **lambda_runtime.execution_credentials(self.config),
             "_HANDLER": self.config.get("Handler", ""),
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime}",
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": COMMON_VARIABLES["AWS_LAMBDA_INITIALIZATION_TYPE"],
             "AWS_LAMBDA_FUNCTION_NAME": name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.config.get("MemorySize", 128)),
             "AWS_LAMBDA_FUNCTION_VERSION": self.config.get("Version", "$LATEST"),
@@ -200,18 +215,38 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         }
 
     def _drain(self) -> str:
-        """What the function wrote; waits a moment for what is still in the pipe."""
+        """What the function wrote, up to the mark that ends an invocation, or the end of the process."""
         lines = []
-        while True:
-            try:
-                lines.append(self._log.get(timeout=LOG_QUIET_SECONDS))
-            except queue.Empty:
-                return "\n".join(lines)
+        while (line := _next(self._log)) is not None:
+            text, mark, _ = line.partition(self._end_of_log)
+            if text or not mark:
+                lines.append(text)
+            if mark:
+                break
+        return "\n".join(lines)
 
 
-def _read(stream: Any, lines: "queue.Queue[str]") -> None:
+def _common_variables() -> dict[str, str]:
+    return {
+        **COMMON_VARIABLES,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
+        "TMPDIR": tempfile.gettempdir(),
+    }
+
+
+def _read(stream: Any, lines: "queue.Queue[str | None]") -> None:
+    """Queue a pipe's lines, and nothing when it ends."""
     for line in stream:
         lines.put(line.rstrip("\n"))
+    lines.put(None)
+
+
+def _next(lines: "queue.Queue[str | None]") -> str | None:
+    """The next line of a pipe that has one, or ends."""
+    try:
+        return lines.get(timeout=PIPES_END_WITHIN)
+    except queue.Empty:
+        return None
 
 
 def worker_class_for(config: dict[str, Any]) -> type[Worker]:
@@ -251,7 +286,7 @@ def execute(function: dict[str, Any], event: Any, request_id: str) -> dict[str, 
     return {"body": json.loads(answer["result"]), "log": answer["log"]}
 
 
-def processes() -> list[subprocess.Popen[str]]:
+def processes() -> list[fork_client.Process]:
     """The worker processes that are alive."""
     return [
         worker._proc
@@ -280,5 +315,6 @@ def remove() -> None:
     """Kill all workers and remove what was unpacked."""
     for process in processes():
         process.kill()
+    fork_client.stop()
     for folder in _unpacked.values():
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,13 +1,18 @@
 """A function runs as in Lambda: its path, its environment, its end, its log."""
 
 import json
+import os
+import select
+import shutil
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import stack
 from local.control import Control
-from local.session import LocalAws
+from local.session import ROOT, LocalAws
 from tests.local.conftest import Deploy, unique, zipped
 
 
@@ -86,6 +91,204 @@ def test_what_it_writes_is_in_the_log(aws: LocalAws, deploy: Deploy) -> None:
     assert {"out", "err"} <= set(messages)
     assert messages[0].startswith(f"START RequestId: {request_id}")
     assert messages[-1].startswith(f"REPORT RequestId: {request_id}")
+
+
+WAYS_OUT = {
+    "os._exit(3)": "exit status 3",
+    "sys.exit(4)": "exit status 4",
+    "os.kill(os.getpid(), 11)": "signal: SIGSEGV",
+    "os.kill(os.getpid(), 9)": "signal: SIGKILL",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_how_a_process_ended_is_said_and_the_next_one_is_new(aws: LocalAws, deploy: Deploy, way: str) -> None:
+    source = f"""
+import os, sys
+CALLS = []
+def handler(event, context):
+    CALLS.append(event)
+    if event: {way}
+    return len(CALLS)
+"""
+    function = deploy(source)
+    assert [stack.invoke(aws, function.name, {}).payload for _ in range(2)] == [1, 2]
+    lost = stack.invoke(aws, function.name, {"end": True})
+    assert (lost.error, lost.payload["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert lost.payload["errorMessage"].endswith(f"Runtime exited with error: {WAYS_OUT[way]}")
+    assert stack.invoke(aws, function.name, {}).payload == 1
+
+
+def test_the_log_of_an_invocation_is_all_that_it_wrote_and_no_more(
+    aws: LocalAws, control: Control, deploy: Deploy, mark: int
+) -> None:
+    source = """
+import os, subprocess, sys
+print("while initialising")
+def handler(event, context):
+    for line in range(2000):
+        print(event["n"], line)
+    subprocess.run([sys.executable, "-c", "print('of a child')"], stdout=2)
+    os.write(2, b"not UTF-8: \\xff\\n")
+    sys.stdout.write("out without an end ")
+    sys.stderr.write("err without an end")
+    if event["n"] == 2: sys.stdout.flush(), sys.stderr.flush(), os._exit(1)
+"""
+    function = deploy(source)
+    for n in range(3):
+        stack.invoke(aws, function.name, {"n": n})
+    told = control.invocations(mark, function=function.name)
+    lines = [invocation["log"].splitlines() for invocation in told]
+    assert lines[0].pop(0) == "while initialising"
+    assert "Runtime exited" in lines[2].pop()
+    for n, log in enumerate(lines):
+        assert log[:2000] == [f"{n} {line}" for line in range(2000)]
+        assert log[2000:2002] == ["of a child", "not UTF-8: \ufffd"]
+        assert log[2002] == "out without an end err without an end"
+        assert len(log) == 2003
+
+
+PARENT = "import os\ndef handler(e, c): return os.getppid()"
+
+
+def test_functions_of_one_layer_are_forks_of_one_process(aws: LocalAws, deploy: Deploy) -> None:
+    one, other = (layer(aws, {"python/own.py": f"N = {n}"}) for n in range(2))
+    parents = [run(aws, deploy, PARENT, layers=layers) for layers in ([one], [one], [other], [])]
+    assert parents[0] == parents[1]
+    assert len({*parents, aws.pid}) == 4
+
+
+def test_a_module_of_the_layer_reads_the_environment_of_each_function(aws: LocalAws, deploy: Deploy) -> None:
+    library = layer(
+        aws,
+        {
+            "python/lifeboat/__init__.py": "",
+            "python/lifeboat/reader.py": "import os\nMINE = os.environ.get('MINE')",
+            "python/lifeboat/user.py": "from lifeboat.reader import MINE",
+            "python/lifeboat/pure.py": "import os\nPID = os.getpid()",
+        },
+    )
+    source = """
+import os
+from lifeboat import pure, user
+def handler(event, context): return [user.MINE, pure.PID == os.getppid(), os.getppid()]
+"""
+    seen = [
+        run(aws, deploy, source, layers=[library], Environment={"Variables": {"MINE": mine}}) for mine in ("1", "2")
+    ]
+    assert [(mine, shared) for mine, shared, _ in seen] == [("1", True), ("2", True)]
+    # This one would have been given what was imported without HOME.
+    alone = run(aws, deploy, source, layers=[library], Environment={"Variables": {"HOME": "/nowhere", "MINE": "3"}})
+    assert alone == ["3", False, aws.pid]
+
+
+def test_a_functions_own_module_comes_before_one_that_is_imported_already(aws: LocalAws, deploy: Deploy) -> None:
+    function = deploy("import calendar\ndef handler(e, c): return calendar.WHOSE")
+    aws.client("lambda").update_function_code(
+        FunctionName=function.name,
+        ZipFile=zipped(
+            {"app.py": "import calendar\ndef handler(e, c): return calendar.WHOSE", "calendar.py": "WHOSE = 'mine'"}
+        ),
+    )
+    assert stack.invoke(aws, function.name, {}).payload == "mine"
+
+
+def test_a_layer_that_starts_a_thread_is_not_forked(aws: LocalAws, deploy: Deploy) -> None:
+    starts = "import threading, time\nthreading.Thread(target=time.sleep, args=[60]).start()"
+    threaded = layer(aws, {"python/lifeboat/__init__.py": starts})
+    assert run(aws, deploy, f"import lifeboat\n{PARENT}", layers=[threaded]) == aws.pid
+
+
+def test_the_time_zone_is_the_functions(aws: LocalAws, deploy: Deploy) -> None:
+    source = "import time\ndef handler(e, c): return time.localtime(0).tm_hour"
+    zones = [{}, {"Environment": {"Variables": {"TZ": "Asia/Tokyo"}}}]
+    assert [run(aws, deploy, source, **zone) for zone in zones] == [0, 9]
+
+
+def test_forks_differ_in_what_is_random(aws: LocalAws, deploy: Deploy) -> None:
+    source = "import random, uuid\ndef handler(e, c): return [random.random(), str(uuid.uuid4())]"
+    (one, its_id), (other, others_id) = (run(aws, deploy, source) for _ in range(2))
+    assert one != other
+    assert its_id != others_id
+
+
+def test_nearly_all_of_the_library_is_imported_before_the_fork(aws: LocalAws, deploy: Deploy, tmp_path: Path) -> None:
+    built = stack.build().parent / "LifeboatLayer"
+    archive = Path(shutil.make_archive(str(tmp_path / "layer"), "zip", built))
+    published = aws.client("lambda").publish_layer_version(
+        LayerName=unique("layer"), Content={"ZipFile": archive.read_bytes()}, CompatibleRuntimes=["python3.13"]
+    )
+    source = """
+import os, sys
+HAD = list(sys.modules)
+import lifeboat.door
+def handler(event, context): return {"parent": os.getppid(), "had": HAD}
+"""
+    seen = run(
+        aws,
+        deploy,
+        source,
+        layers=[published["LayerVersionArn"]],
+        Environment={"Variables": {"POWERTOOLS_SERVICE_NAME": "lifeboat", "POWERTOOLS_LOG_LEVEL": "INFO"}},
+    )
+    assert seen["parent"] != aws.pid
+    assert {"boto3", "pydantic", "aws_lambda_powertools"} <= set(seen["had"])
+    modules = {
+        ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
+        for path in (LIBRARY / "lifeboat").rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert len(modules) > 20
+    left = modules - set(seen["had"])
+    assert len(left) <= 3, "each cold start imports these anew, because they read the environment when imported"
+
+
+LIBRARY = Path(ROOT) / "layers" / "lifeboat" / "python"
+
+
+def test_a_function_survives_the_end_of_the_process_it_was_forked_from(aws: LocalAws, deploy: Deploy) -> None:
+    own = layer(aws, {"python/own.py": ""})
+    function = deploy(PARENT, layers=[own])
+    parent = stack.invoke(aws, function.name, {}).payload
+    os.kill(parent, signal.SIGKILL)
+    assert ended(parent)
+    assert stack.invoke(aws, function.name, {}).payload != parent
+    assert run(aws, deploy, PARENT, layers=[own]) not in (parent, aws.pid)
+
+
+def test_all_processes_end_when_the_emulator_is_killed() -> None:
+    # The thread keeps the process although its standard input has ended.
+    source = """
+import os, threading, time
+def handler(event, context):
+    threading.Thread(target=time.sleep, args=[600]).start()
+    return [os.getpid(), os.getppid()]
+"""
+    with LocalAws() as aws:
+        role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        aws.client("lambda").create_function(
+            FunctionName="f",
+            Runtime="python3.13",
+            Role=role,
+            Handler="app.handler",
+            Code={"ZipFile": zipped({"app.py": source})},
+        )
+        worker, parent = stack.invoke(aws, "f", {}).payload
+        os.kill(aws.pid, signal.SIGKILL)
+        assert ended(worker)
+        assert ended(parent)
+
+
+def ended(pid: int) -> bool:
+    """Wait for the end of a process that is not our child; false if it does not come for a minute."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], 60)[0])
+    finally:
+        os.close(process)
 
 
 def test_what_cannot_be_told_as_json_is_an_error(aws: LocalAws, deploy: Deploy) -> None:
