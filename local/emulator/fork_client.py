@@ -23,7 +23,9 @@ logger = logging.getLogger("local.workers")
 BOOTSTRAP = Path(__file__).with_name("worker_bootstrap.py")
 SERVER = Path(__file__).with_name("fork_server.py")
 IMPORTED_WITHIN = 60.0
+"""Seconds a fork server gets to import a layer. It needs less than one, but a module may wait for ever."""
 STOPPED_WITHIN = 2.0
+"""Seconds it gets to end; more than it needs, unless it is still importing."""
 
 
 class ForkedProcess:
@@ -52,10 +54,10 @@ class ForkedProcess:
         """The exit code, or minus the signal's number; nothing while it runs."""
         with self._lock:
             if self.returncode is None:
-                told = self._end.read(16)
-                if told:
-                    self.returncode = int(told)
-                elif told == b"":  # the server was killed, and with it goes who would tell how this one ends
+                status = self._end.read(16)
+                if status:
+                    self.returncode = int(status)
+                elif status == b"":  # the server was killed: nobody is left to report how this one ends
                     self._signal(signal.SIGKILL)
                     self.returncode = -signal.SIGKILL
             return self.returncode
@@ -109,12 +111,12 @@ class ForkServer:
         self._answers = ours.makefile("r", encoding="utf-8")
         try:
             ours.sendall(json.dumps({**begin, "varying": sorted(varying)}).encode() + b"\n")
-            told = json.loads(self._line())
+            imported = json.loads(self._line())
         except OSError:
             self.stop()
             raise
-        self._own, self._loaded = set(told["own"]), set(told["loaded"])
-        self._read: dict[str, str | None] = told["read"]
+        self._own, self._loaded = set(imported["own"]), set(imported["loaded"])
+        self._read: dict[str, str | None] = imported["read"]
 
     def suits(self, code: str, environment: Mapping[str, str]) -> bool:
         """Whether a fork is for this function what a cold start would be.

@@ -100,11 +100,11 @@ def loaded() -> list[str]:
 
 
 def import_what_is_shared(varying: Iterable[str]) -> dict[str, str | None]:
-    """Import all that depends on no variable of a function; tell which other variables were read."""
+    """Import all that depends on no variable of a function; return the other variables that were read."""
     with WatchedEnvironment(varying) as environment:
         for name in (*PACKAGES, *_modules_of(LIBRARY)):
             # The import system forgets a module that fails, and all that were importing it.
-            # Whatever is wrong with it, the function that imports it itself is told.
+            # Whatever is wrong with it, the function that imports it gets the error.
             with contextlib.suppress(Exception, Varies):
                 importlib.import_module(name)
     return environment.read
@@ -177,7 +177,7 @@ class ForkServer:
         gc.enable()
 
     def _report(self) -> None:
-        """Tell the emulator of each child that ended."""
+        """Report each child that ended to the emulator."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -192,7 +192,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Import, fork until told to end; in each child, be a worker."""
+    """Import, then fork until the emulator is gone; in each child, be a worker."""
     os.dup2(2, 1)  # what a module prints while it is imported is for the emulator's log
     control = socket.socket(fileno=0)
     bootstrap = load_bootstrap()

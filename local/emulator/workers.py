@@ -35,8 +35,8 @@ logger = logging.getLogger("local.workers")
 
 INITIALISED_WITHIN = 60.0
 """Seconds; Lambda allows ten, but not on a machine with two cores that starts six functions at once."""
-PIPES_END_WITHIN = 5.0
-"""Seconds to wait for the end of the pipes of a process that has ended; only a child of it may hold them open."""
+PIPES_END_WITHIN = 30.0
+"""Seconds to wait for the end of the pipes of a process that has ended; only a child of it can keep them open."""
 CALLER_FOUND_WITHIN = 2.0
 COMMON_VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",

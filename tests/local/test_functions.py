@@ -137,8 +137,8 @@ def handler(event, context):
     function = deploy(source)
     for n in range(3):
         stack.invoke(aws, function.name, {"n": n})
-    told = control.invocations(mark, function=function.name)
-    lines = [invocation["log"].splitlines() for invocation in told]
+    invocations = control.invocations(mark, function=function.name)
+    lines = [invocation["log"].splitlines() for invocation in invocations]
     assert lines[0].pop(0) == "while initialising"
     assert "Runtime exited" in lines[2].pop()
     for n, log in enumerate(lines):
