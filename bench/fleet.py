@@ -397,7 +397,7 @@ def back_up(stage: Any, instances: int, *, speed: float | None = 1.0) -> Figure:
         stage.control.set_throttling(speed=speed)
     mark, begin = stage.control.mark(), perf_counter()
     stage.control.fire_schedule("TakeSnapshotsFunctionSlot", SLOT)
-    stage.control.settle(2 * bound(instances) + 120)
+    stage.control.settle()
     seconds = perf_counter() - begin
     stage.control.reset()
     calls = stage.control.calls(mark, service="ec2", caller="TakeSnapshots")

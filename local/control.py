@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-ANSWERED_WITHIN = 15.0
+ANSWERED_WITHIN = 3600.0
+"""Seconds; a request to the control endpoint is answered however slow the machine is."""
 Tags = Mapping[str, str]
 
 
@@ -18,14 +19,14 @@ class ControlError(RuntimeError):
 
 
 class NotSettledError(RuntimeError):
-    """Something was still under way when the time was up.
+    """Nothing moves any more, and something is still under way.
 
     Attributes:
         under_way: what, in words.
     """
 
-    def __init__(self, timeout: float, under_way: Sequence[str]) -> None:
-        super().__init__(f"not settled after {timeout} s; still under way: {', '.join(under_way)}")
+    def __init__(self, under_way: Sequence[str]) -> None:
+        super().__init__(f"nothing moves any more; still under way: {', '.join(under_way)}")
         self.under_way = list(under_way)
 
 
@@ -95,17 +96,27 @@ class Control:
 
     # --- waiting and looking
 
-    def settle(self, timeout: float = 30.0) -> None:
+    def settle(self) -> None:
         """Wait until nothing is under way: no timer, event, invocation, retry, request or polled queue.
 
-        What EC2 was told to keep stuck, or to take for ever for, and events that are held, are not under way.
+        A simulated clock moves on meanwhile. What EC2 was told to keep stuck, or to take for ever for, and events that
+        are held, are not under way.
 
         Raises:
-            NotSettledError: something was when the time was up.
+            NotSettledError: nothing moves any more, although something is under way. However slow the machine is, and
+                however long it takes, is no reason.
         """
-        answer = self._call("POST", "settle", {"timeout": timeout}, timeout + ANSWERED_WITHIN)
+        answer = self._call("POST", "settle")
         if not answer["settled"]:
-            raise NotSettledError(timeout, answer["under_way"])
+            raise NotSettledError(answer["under_way"])
+
+    def now(self) -> datetime:
+        """The time on the clock of the local AWS, in UTC."""
+        return datetime.fromisoformat(self._call("GET", "clock")["now"])
+
+    def advance(self, seconds: float = 0.0, *, to: datetime | None = None) -> datetime:
+        """Move a simulated clock on, by seconds or to a time; all that is due by then has been done. The time then."""
+        return datetime.fromisoformat(self._call("POST", "advance", _given(seconds=seconds, to=to))["now"])
 
     def finish(self, what: str = "", most: int | None = None) -> int:
         """End at once what EC2 takes for ever for, by an infinite delay; returns how many there were.

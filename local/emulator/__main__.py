@@ -51,9 +51,12 @@ def main() -> None:
     """Install the glue and serve until SIGTERM, SIGINT or the end of the parent."""
     _configure()
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "WARNING"), format="%(asctime)s %(name)s %(message)s")
-    from local.emulator import gateway, hooks, install
+    from local.emulator import clock, gateway, hooks, install, settings
 
     hooks.require_hooks()
+    if os.environ.get("LOCAL_AWS_CLOCK") == clock.SIMULATED:
+        clock.CLOCK.simulate(os.environ.get("LOCAL_AWS_CLOCK_BEGINS") or clock.BEGINNING)
+        settings.SETTINGS.as_in_aws()
     install.install()
     if os.environ.get("LOCAL_AWS_WATCH_PARENT", "true") == "true":
         _stop_with_parent()
@@ -67,6 +70,7 @@ def main() -> None:
         asyncio.run(serve(gateway.app, config))  # type: ignore[arg-type]
     finally:
         install.remove_workers()
+        clock.CLOCK.remove()
         if _ORPHANED.is_set() and "LOCAL_AWS_FOLDER" in os.environ:  # a parent that was killed cannot remove it
             shutil.rmtree(os.environ["LOCAL_AWS_FOLDER"], ignore_errors=True)
         # Threads of ministack that are not daemons would keep the process for as long as a function runs.

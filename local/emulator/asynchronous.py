@@ -1,16 +1,13 @@
 """Asynchronous invocation as Lambda does it: queued, retried on a function's error, and then given up visibly.
 
-A function's error is retried MaximumRetryAttempts times, after a minute and then two (here `retry_seconds`). A throttle
+A function's error is retried MaximumRetryAttempts times, after a minute and then two (`retry_seconds`). A throttle
 (reserved concurrency) is retried until MaximumEventAgeInSeconds and is not an attempt. What fails for good goes to the
 on-failure destination as an invocation record, and to the function's dead-letter queue as the bare event with
 attributes, if there is one; both with the execution role's rights.
 """
 
-import itertools
 import json
 import logging
-import threading
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,15 +15,18 @@ from typing import Any
 from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc, sns
 
-from local.emulator import permissions, queues
+from local.emulator import activity, permissions, queues
+from local.emulator.clock import CLOCK
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
+from local.emulator.timers import TIMERS
 
 logger = logging.getLogger("local.asynchronous")
 
 DEFAULT_RETRIES = 2
 DEFAULT_AGE_SECONDS = 21_600
-THROTTLE_BACKOFF_SECONDS = 0.2
+THROTTLE_BACKOFF_SECONDS = (1.0, 300.0)
+"""Lambda waits a second after the first throttle, up to five minutes after many (Lambda Developer Guide)."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +40,9 @@ class _Terms:
     dead_letter: str
 
 
-class Queue:
-    """The asynchronous invocations that are not over, waits between retries included."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._open: dict[int, str] = {}
-        self._numbers = itertools.count()
-
-    def under_way(self) -> list[str]:
-        """What is not over, in words."""
-        with self._lock:
-            return list(self._open.values())
-
-    def start(self, record: dict[str, Any], event: Any) -> None:
-        """Invoke, on a thread of its own; whoever hands an event over does not wait."""
-        config = record.get("config") or record
-        number = next(self._numbers)
-        with self._lock:
-            self._open[number] = f"an event for {config.get('FunctionName')}"
-        arn = config["FunctionArn"].split(":")
-        scope = Scope(arn[4], arn[3])
-
-        def run() -> None:
-            try:
-                scope.run(lambda: _run(record, event))
-            except Exception:
-                logger.exception("an asynchronous invocation of %s failed", config.get("FunctionName"))
-            finally:
-                with self._lock:
-                    self._open.pop(number, None)
-
-        threading.Thread(target=run, daemon=True, name="asynchronous").start()
-
-
-QUEUE = Queue()
-"""The queue of this process."""
-
-
 def invoke(record: dict[str, Any], event: Any) -> None:
-    """In place of ministack's `invoke_async_with_retry`."""
-    QUEUE.start(record, event)
+    """In place of ministack's `invoke_async_with_retry`: whoever hands an event over does not wait."""
+    _Handed(record, event).attempt()
 
 
 def _terms(record: dict[str, Any]) -> _Terms:
@@ -100,32 +62,60 @@ def _terms(record: dict[str, Any]) -> _Terms:
     )
 
 
-def _run(record: dict[str, Any], event: Any) -> None:
-    terms = _terms(record)
-    deadline = time.monotonic() + terms.age_seconds
-    condition = "RetriesExhausted"
-    attempt = 1
-    while True:
-        outcome = lambda_svc._execute_function(record, event)
+class _Handed:
+    """One event that was handed over, until its function has dealt with it or it is given up."""
+
+    def __init__(self, record: dict[str, Any], event: Any) -> None:
+        self._record = record
+        self._event = event
+        config = record.get("config") or record
+        arn = config["FunctionArn"].split(":")
+        self._scope = Scope(arn[4], arn[3])
+        self._what = f"an event for {config.get('FunctionName')}"
+        self._terms = self._scope.run(lambda: _terms(record))
+        self._deadline = CLOCK.monotonic() + self._terms.age_seconds
+        self._attempts = 0
+        self._throttles = 0
+
+    def attempt(self) -> None:
+        """Invoke, on a thread of its own."""
+        activity.spawn(lambda: self._scope.run(self._run), self._what)
+
+    def _run(self) -> None:
+        try:
+            self._attempt()
+        except Exception:
+            logger.exception("%s failed", self._what)
+
+    def _attempt(self) -> None:
+        outcome = lambda_svc._execute_function(self._record, self._event)
         if outcome.get("throttle"):
-            wait = THROTTLE_BACKOFF_SECONDS
-        elif not outcome.get("error"):
-            if terms.on_success:
-                _deliver(record, terms.on_success, _record(record, event, outcome, "Success", attempt))
+            shortest, longest = THROTTLE_BACKOFF_SECONDS
+            self._later(outcome, min(shortest * 2**self._throttles, longest))
+            self._throttles += 1
             return
-        elif attempt > terms.retries:
-            break
+        self._attempts += 1
+        if not outcome.get("error"):
+            if self._terms.on_success:
+                succeeded = _record(self._record, self._event, outcome, "Success", self._attempts)
+                _deliver(self._record, self._terms.on_success, succeeded)
+        elif self._attempts > self._terms.retries:
+            self._give_up(outcome, "RetriesExhausted")
         else:
-            wait = SETTINGS.retry_seconds * attempt
-            attempt += 1
-        if time.monotonic() + wait > deadline:
-            condition = "EventAgeExceeded"
-            break
-        time.sleep(wait)
-    if terms.on_failure:
-        _deliver(record, terms.on_failure, _record(record, event, outcome, condition, attempt))
-    if terms.dead_letter:
-        _dead_letter(record, terms.dead_letter, event, outcome)
+            self._later(outcome, SETTINGS.retry_seconds * self._attempts)
+
+    def _later(self, outcome: dict[str, Any], seconds: float) -> None:
+        if CLOCK.monotonic() + seconds > self._deadline:
+            self._give_up(outcome, "EventAgeExceeded")
+        else:
+            TIMERS.after(seconds, self.attempt, self._what)
+
+    def _give_up(self, outcome: dict[str, Any], condition: str) -> None:
+        if self._terms.on_failure:
+            failed = _record(self._record, self._event, outcome, condition, self._attempts)
+            _deliver(self._record, self._terms.on_failure, failed)
+        if self._terms.dead_letter:
+            _dead_letter(self._record, self._terms.dead_letter, self._event, outcome)
 
 
 def _record(

@@ -1,7 +1,6 @@
 """The log of AWS API calls, so that a test can say how many a function made, and as whom."""
 
 import re
-import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,7 +27,7 @@ class Call:
         status: the HTTP status answered.
         error: the error code answered, or nothing.
         request: the beginning of the body.
-        milliseconds: how long it took here.
+        milliseconds: how long it took here, by the machine's clock.
     """
 
     number: int
@@ -61,13 +60,14 @@ class CallLog:
         status: int,
         body: bytes,
         answer: object,
+        at: float,
         took: float,
     ) -> None:
         """Record a call that was answered."""
         self._calls.append(
             Call(
                 number=next_number(),
-                at=time.time() - took,
+                at=at,
                 service=service,
                 action=action,
                 account=account,
@@ -104,14 +104,3 @@ def error_code(answer: object) -> str | None:
 
 CALLS = CallLog()
 """The log of this process."""
-
-
-@dataclass
-class Requests:
-    """How many requests to AWS are under way."""
-
-    under_way: int = 0
-
-
-REQUESTS = Requests()
-"""The count of this process."""

@@ -6,13 +6,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ministack.services import lambda_svc, sqs
-
-from local.emulator import asynchronous, cloudformation, lost, mail, queues, scheduler, sequence, throttle
-from local.emulator.calls import CALLS, REQUESTS
+from local.emulator import cloudformation, lost, mail, processes, queues, scheduler, sequence, throttle
+from local.emulator.activity import ACTIVITY, CHANGED
+from local.emulator.calls import CALLS
+from local.emulator.clock import CLOCK
 from local.emulator.ec2 import seeds
 from local.emulator.ec2.errors import Ec2Error
 from local.emulator.events import BUS, Event, EventFaultError
@@ -23,8 +24,6 @@ from local.emulator.settings import SETTINGS, SettingsError
 from local.emulator.timers import TIMERS
 
 PREFIX = "/_local/"
-SETTLED_AFTER = 0.06
-"""Seconds of nothing under way that count as settled: longer than any thread needs to start."""
 POLL_SECONDS = 0.01
 
 logger = logging.getLogger("local.control")
@@ -72,6 +71,8 @@ async def answer(scope: MutableMapping[str, Any], receive: Receive, send: Send) 
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": payload})
+    if name == "sleep" and _waking:
+        ACTIVITY.end(_waking.pop())
 
 
 def _plain(value: Any) -> Any:
@@ -135,46 +136,71 @@ def _lose_region(body: Body) -> Any:
 
 def under_way() -> list[str]:
     """What is under way, in words."""
-    requests = REQUESTS.under_way
-    return [
-        *TIMERS.pending(),
-        *asynchronous.QUEUE.under_way(),
-        *INVOCATIONS.under_way(),
-        *(["a request"] * requests),
-        *_unpolled_queues(),
-    ]
+    return [*TIMERS.pending(), *INVOCATIONS.under_way(), *ACTIVITY.words(), *queues.under_way()]
 
 
-def _unpolled_queues() -> list[str]:
-    """Queues with messages that an event source mapping will take."""
-    now = time.time()
-    waiting = []
-    for mapping in lambda_svc._iter_all_esms():
-        record = mapping[-1] if isinstance(mapping, tuple) else mapping
-        arn = record.get("EventSourceArn", "")
-        if record.get("State") in ("Disabled", "Disabling") or ":sqs:" not in arn:
-            continue
-        queue = sqs._queue_by_arn(arn)
-        if queue and any(message.get("visible_at", 0) <= now for message in queue["messages"]):
-            waiting.append(f"messages on {arn}")
-    return waiting
+async def _settle(_body: Body) -> Any:
+    """Wait until nothing is under way; or until nothing moves any more, although something is."""
+    settling = asyncio.ensure_future(_until_settled())
+    seen, since = _movement(), time.monotonic()
+    while not settling.done():
+        await asyncio.wait([settling], timeout=1.0)
+        now = _movement()
+        if now != seen or (TIMERS.pending() and not CLOCK.simulated):
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > SETTINGS.stuck_seconds:
+            settling.cancel()
+            return {"settled": False, "under_way": under_way()}
+    return {"settled": True, "under_way": []}
 
 
-async def _settle(body: Body) -> Any:
-    """Wait until nothing has been under way for a moment; whether that came about in time."""
-    deadline = time.monotonic() + float(body.get("timeout", 30))
-    quiet_since: float | None = None
-    while True:
-        now, busy = time.monotonic(), under_way()
-        if busy:
-            quiet_since = None
-        else:
-            quiet_since = quiet_since or now
-            if now - quiet_since >= SETTLED_AFTER:
-                return {"settled": True, "under_way": []}
-        if now > deadline:
-            return {"settled": False, "under_way": busy}
+async def _until_settled() -> None:
+    if CLOCK.simulated:
+        await TIMERS.wait()
+        return
+    while under_way():
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _movement() -> tuple[object, ...]:
+    """Something that changes for as long as anything moves, however slowly."""
+    return (TIMERS.moves, ACTIVITY.ended, sequence.mark(), processes.movement(INVOCATIONS.pids()))
+
+
+async def _advance(body: Body) -> Any:
+    """Move the simulated clock by seconds or to a time, with all that is due by then."""
+    if not CLOCK.simulated:
+        raise ValueError("this local AWS runs on the machine's clock, which cannot be moved; start it with --simulated")
+    to = datetime.fromisoformat(body["to"]).timestamp() if "to" in body else CLOCK.now() + float(body["seconds"])
+    await TIMERS.wait(to)
+    return _clock(body)
+
+
+def _clock(_body: Body) -> Any:
+    return {"now": datetime.fromtimestamp(CLOCK.now(), UTC).isoformat(), "simulated": CLOCK.simulated}
+
+
+async def _sleep(body: Body) -> Any:
+    """A thread of a function sleeps on the simulated clock."""
+    running = INVOCATIONS.of_process(int(body["pid"]))
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+
+    def wake() -> None:
+        with CHANGED:
+            running.sleepers -= 1
+            _waking.append(ACTIVITY.begin(f"{running.function} goes on")[0])
+        loop.call_soon_threadsafe(over.set)
+
+    with CHANGED:
+        running.sleepers += 1
+        TIMERS.after(float(body["seconds"]), wake, f"{running.function} waits")
+    await over.wait()
+    return {}
+
+
+_waking: list[int] = []
+"""Sleepers whose time has come, until the answer is on its way to them."""
 
 
 ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
@@ -183,6 +209,9 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("POST", "settings"): _configure,
     ("POST", "reset"): _reset,
     ("POST", "settle"): _settle,
+    ("POST", "advance"): _advance,
+    ("POST", "sleep"): _sleep,
+    ("GET", "clock"): _clock,
     ("POST", "finish"): lambda body: {"finished": TIMERS.finish(body.get("what", ""), body.get("most"))},
     ("GET", "under-way"): lambda _body: under_way(),
     ("POST", "mark"): lambda _body: {"mark": sequence.mark()},

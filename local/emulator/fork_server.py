@@ -201,6 +201,7 @@ def main() -> None:
     gc.disable()
     bootstrap.set_path(begin)
     read = import_what_is_shared(begin["varying"])
+    bootstrap.import_time_machine(begin["runtime"])
     if threading.active_count() > 1:
         print("a module of the layer starts a thread when it is imported: its functions start without a fork")
         sys.stdout.flush()

@@ -3,9 +3,9 @@
 What belongs to calls and not to a service is done here once, for all services: the log, faults, throttling.
 """
 
-import asyncio
 import contextvars
 import os
+import re
 import socket
 import stat
 import time
@@ -16,10 +16,13 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 from ministack.services import sts
 
-from local.emulator import control, lost, throttle, workers
-from local.emulator.calls import CALLS, REQUESTS
+from local.emulator import activity, control, lost, throttle, workers
+from local.emulator.activity import ACTIVITY
+from local.emulator.calls import CALLS
+from local.emulator.clock import CLOCK
 from local.emulator.faults import FAULTS, Fault
 from local.emulator.scope import Scope
+from local.emulator.timers import TIMERS
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -47,13 +50,12 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
         await control.answer(scope, receive, send)
         return
     _ports.set(((scope.get("client") or ("", 0))[1], (scope.get("server") or ("", 0))[1]))
-    REQUESTS.under_way += 1
-    try:
-        await ministack_app.app(scope, receive, send)
-    except ConnectionCutError:
-        _cut(_ports.get()[0])
-    finally:
-        REQUESTS.under_way -= 1
+    with ACTIVITY.under_way("a request") as work:
+        activity.request.set(work)
+        try:
+            await ministack_app.app(scope, receive, send)
+        except ConnectionCutError:
+            _cut(_ports.get()[0])
 
 
 def _cut(port: int) -> None:
@@ -74,6 +76,7 @@ async def dispatch(  # noqa: PLR0917 ministack calls it so
 ) -> Answer:
     """In place of ministack's: the same, with log, throttling and faults around it."""
     begun = time.monotonic()
+    at = CLOCK.now()
     service, action = _operation(method, path, headers, body, query)
     scope = Scope.current()
     caller = _caller(headers, query, scope)
@@ -93,6 +96,7 @@ async def dispatch(  # noqa: PLR0917 ministack calls it so
             status=answer[0] if answer else 0,
             body=body,
             answer=answer[2] if answer else b"",
+            at=at,
             took=time.monotonic() - begun,
         )
 
@@ -115,8 +119,11 @@ async def _answer(
         message = "Request limit exceeded."
         return _refusal(service, action, headers, request_id, ("RequestLimitExceeded", message, 503))
     if fault and fault.effect == "delay":
-        await asyncio.sleep(fault.seconds)
-    answer: Answer = await _dispatch(*request)
+        await TIMERS.pause(fault.seconds, f"a slow {action}", workers.running_caller(*_ports.get()))
+    if action == "ReceiveMessage" and CLOCK.simulated:
+        answer: Answer = await _receive_messages(request)
+    else:
+        answer = await _dispatch(*request)
     if fault and fault.effect == "answer_error":
         return _refusal(service, action, headers, request_id, (fault.code, fault.message, fault.status))
     if fault and fault.effect == "kill":
@@ -124,6 +131,21 @@ async def _answer(
     if fault and fault.effect in ("drop", "kill"):
         raise ConnectionCutError
     return answer
+
+
+async def _receive_messages(request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str]) -> Answer:
+    """Whoever waits for a message waits for the clock; ministack looks again and again until the time is up."""
+    found = re.search(rb"WaitTimeSeconds\D{1,3}(\d+)", request[3])
+    seconds = int(found[1]) if found else 0
+    if not seconds:
+        answer: Answer = await _dispatch(*request)
+        return answer
+    timer = TIMERS.after(seconds, lambda: None, "waiting for a message", counted=False)
+    try:
+        with ACTIVITY.parked(activity.request.get()):
+            return await _dispatch(*request)
+    finally:
+        TIMERS.cancel(timer)
 
 
 def _operation(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> tuple[str, str]:

@@ -1,13 +1,14 @@
 """Put the glue in the places of ministack's parts. Which they are, and that they exist, is checked in `hooks.py`."""
 
 from ministack import app as ministack_app
-from ministack.core import iam_actions, iam_evaluator, lambda_runtime
+from ministack.core import concurrency, iam_actions, iam_evaluator, lambda_runtime, sigv4
 from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns
 from ministack.services import ec2 as ministack_ec2
 from ministack.services.cloudformation import changesets, engine, provisioners, stacks
 from ministack.services.cloudformation import handlers as stack_calls
 
 from local.emulator import (
+    activity,
     alarms,
     asynchronous,
     cloudformation,
@@ -16,10 +17,14 @@ from local.emulator import (
     iam,
     invocations,
     mail,
+    queues,
     workers,
 )
 from local.emulator import scheduler as our_scheduler
+from local.emulator.clock import CLOCK
 from local.emulator.ec2 import endpoint
+from local.emulator.invocations import INVOCATIONS
+from local.emulator.timers import TIMERS
 
 
 def install() -> None:
@@ -44,6 +49,16 @@ def install() -> None:
     sns._fanout = mail.fan_out
 
     scheduler.start_scheduler = our_scheduler.start
+    sns._threading = concurrency.threading = activity.CountedThreading()
+    lambda_svc._poll_sqs = queues.poll_counted
+    lambda_svc._ESM_IDLE_WAKE_GAP_SECONDS = 0.0
+    for calls in (changesets, stack_calls, stacks):  # each has the name for itself
+        calls._create_stack_task_in_region = cloudformation.counted(calls._create_stack_task_in_region)
+    if CLOCK.simulated:  # who asks from outside signs by the machine's clock, and is neither late nor early
+        sigv4.request_time_failure = lambda *_, **__: None
+    TIMERS.busy += [INVOCATIONS.awake, queues.under_way]
+    queues.start()
+    TIMERS.start()
     cloudwatch._evaluate_alarm = alarms.evaluate
     cloudwatch._evaluate_all_alarms = alarms.evaluate_all
     cloudwatch._dispatch_alarm_actions = alarms.dispatch_actions

@@ -3,11 +3,15 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ministack.services import cloudwatch, lambda_svc
 
+from local.emulator import activity, processes
+from local.emulator.activity import ACTIVITY, CHANGED
 from local.emulator.sequence import next_number
 
 KEPT = 20_000
@@ -40,18 +44,66 @@ class Invocation:
     log: str
 
 
+@dataclass(eq=False)
+class Running:
+    """An execution that is under way.
+
+    Attributes:
+        function: the function's name.
+        pid: of its worker, once that has been asked.
+        sleepers: how many of its threads sleep on the simulated clock.
+    """
+
+    function: str
+    pid: int = 0
+    sleepers: int = 0
+
+    def is_asleep(self) -> bool:
+        """Whether nothing in it moves before the clock does."""
+        return self.sleepers > 0 and processes.is_blocked(self.pid, self.sleepers)
+
+
+_of_thread = threading.local()
+
+
+def running_here() -> Running | None:
+    """The execution that the current thread waits for."""
+    return getattr(_of_thread, "running", None)
+
+
 class InvocationLog:
-    """The last executions, and how many are under way."""
+    """The last executions, and those that are under way."""
 
     def __init__(self) -> None:
         self._log: deque[Invocation] = deque(maxlen=KEPT)
-        self._lock = threading.Lock()
-        self._under_way: dict[str, str] = {}
+        self._running: list[Running] = []
 
     def under_way(self) -> list[str]:
         """What runs now, in words."""
-        with self._lock:
-            return [f"{function} runs" for function in self._under_way.values()]
+        with CHANGED:
+            return [f"{running.function} runs" for running in self._running]
+
+    def pids(self) -> list[int]:
+        """The workers that run now."""
+        with CHANGED:
+            return [running.pid for running in self._running if running.pid]
+
+    def awake(self) -> list[str]:
+        """What runs now and does not wait for the simulated clock, in words."""
+        with CHANGED:
+            return [f"{running.function} runs" for running in self._running if not running.is_asleep()]
+
+    def of_process(self, pid: int) -> Running:
+        """The execution in a worker.
+
+        Raises:
+            LookupError: there is none.
+        """
+        with CHANGED:
+            for running in self._running:
+                if running.pid == pid:
+                    return running
+        raise LookupError(f"no function runs in process {pid}")
 
     def since(self, mark: int = 0, function: str | None = None) -> list[dict[str, Any]]:
         """The executions that ended after a mark; `function` matches any part of the name."""
@@ -61,12 +113,23 @@ class InvocationLog:
             if entry.number > mark and (function is None or function in entry.function)
         ]
 
-    def begin(self, request_id: str, function: str) -> None:
-        """An execution starts."""
-        with self._lock:
-            self._under_way[request_id] = function
+    @contextmanager
+    def running(self, function: str) -> Iterator[Running]:
+        """An execution is under way in this block; who waits for it counts as waiting for the clock, no more."""
+        running = Running(function)
+        with CHANGED:
+            self._running.append(running)
+        _of_thread.running = running
+        try:
+            with ACTIVITY.parked(activity.request.get(), activity.of_thread()):
+                yield running
+        finally:
+            _of_thread.running = None
+            with CHANGED:
+                self._running.remove(running)
+                CHANGED.notify_all()
 
-    def end(self, request_id: str, function: str, event: Any, outcome: dict[str, Any], started: float) -> None:
+    def add(self, request_id: str, function: str, event: Any, outcome: dict[str, Any], started: float) -> None:
         """An execution ended, one way or the other."""
         took = (time.time() - started) * 1000
         self._log.append(
@@ -82,8 +145,6 @@ class InvocationLog:
                 log=str(outcome.get("log", "")),
             )
         )
-        with self._lock:
-            self._under_way.pop(request_id, None)
 
 
 INVOCATIONS = InvocationLog()
@@ -100,13 +161,13 @@ def dispatch(
     ministack measures synchronous invocations only, so that an alarm on Errors would never see a failed event.
     """
     name = config.get("FunctionName", "unknown")
-    INVOCATIONS.begin(request_id, name)
     outcome: dict[str, Any] = {"error": True}
     try:
-        outcome = _dispatch(function, config, event, request_id, started)
+        with INVOCATIONS.running(name):
+            outcome = _dispatch(function, config, event, request_id, started)
         return outcome
     finally:
-        INVOCATIONS.end(request_id, name, event, outcome, started)
+        INVOCATIONS.add(request_id, name, event, outcome, started)
         _measure(name, (time.time() - started) * 1000, failed=bool(outcome.get("error")))
 
 

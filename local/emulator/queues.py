@@ -1,12 +1,19 @@
 """Putting a message on an SQS queue as an AWS service does, past the API."""
 
 import hashlib
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ministack.core.concurrency import esm_wake
 from ministack.core.responses import get_account_id, new_uuid
-from ministack.services import sqs
+from ministack.services import lambda_svc, sqs
+
+from local.emulator.activity import ACTIVITY
+from local.emulator.clock import CLOCK
+from local.emulator.scope import Scope
+from local.emulator.timers import TIMERS
+
+_poll_sqs = lambda_svc._poll_sqs
 
 
 class QueueMissingError(LookupError):
@@ -23,7 +30,7 @@ def send(queue_arn: str, body: str, attributes: Mapping[str, str] | None = None)
     if queue is None:
         raise QueueMissingError(queue_arn)
     typed = {name: {"DataType": "String", "StringValue": value} for name, value in (attributes or {}).items()}
-    now = time.time()
+    now = CLOCK.now()
     message = {
         "id": new_uuid(),
         "body": body,
@@ -43,6 +50,79 @@ def send(queue_arn: str, body: str, attributes: Mapping[str, str] | None = None)
     }
     sqs._ensure_msg_fields(message)
     queue["messages"].append(message)
+    esm_wake.set()
+
+
+def _polled() -> Iterator[tuple[Scope, dict[str, Any], dict[str, Any]]]:
+    """The mappings that take messages off a queue, where they are, and their queues."""
+    for account, region, mapping in lambda_svc._iter_all_esms():
+        arn = mapping.get("EventSourceArn", "")
+        if mapping.get("State") not in ("Disabled", "Disabling") and ":sqs:" in arn:
+            scope = Scope(account, region)
+            queue = scope.run(lambda arn=arn: sqs._queue_by_arn(arn))  # type: ignore[misc]
+            if queue:
+                yield scope, mapping, queue
+
+
+def _visible(queue: dict[str, Any], now: float) -> bool:
+    return any(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
+
+
+def under_way() -> list[str]:
+    """Queues with messages that Lambda takes off them at this moment, in words."""
+    now = CLOCK.now()
+    found = [
+        f"messages on {mapping['EventSourceArn']}"
+        for scope, mapping, queue in _polled()
+        if _visible(queue, now) and not _full(scope, mapping, queue) and _rests_until(mapping) <= now
+    ]
+    if found:
+        esm_wake.set()
+    return found
+
+
+def _full(scope: Scope, mapping: dict[str, Any], queue: dict[str, Any]) -> bool:
+    """Whether as many of its batches run as may; then Lambda takes the next when one of them ends."""
+    running = lambda_svc._esm_inflight.get(mapping["UUID"], 0)
+    if not running:
+        return False
+    name, qualifier = mapping["FunctionName"], mapping.get("Qualifier")
+    function, config = scope.run(lambda: lambda_svc._get_func_record_for_qualifier(name, qualifier))
+    return function is None or running >= lambda_svc._sqs_esm_concurrency(mapping, function, config, queue)
+
+
+def _rests_until(mapping: dict[str, Any]) -> float:
+    """After a batch that failed."""
+    return float(lambda_svc._esm_backoff_until.get(mapping["UUID"], 0))
+
+
+class Polls:
+    """When messages on polled queues become visible."""
+
+    def due(self) -> float | None:
+        """When Lambda will find a message next, in seconds since 1970."""
+        now = CLOCK.now()
+        times = [
+            max(message.get("visible_at", 0), _rests_until(mapping))
+            for _scope, mapping, queue in _polled()
+            for message in list(queue["messages"])
+        ]
+        return min((at for at in times if at > now), default=None)
+
+    def run(self) -> None:
+        """Nothing is done at that time: `under_way` shows it then, until Lambda has taken it."""
+
+
+def start() -> None:
+    """Let the simulated clock stop where a message becomes visible."""
+    if CLOCK.simulated:
+        TIMERS.sources.append(Polls())
+
+
+def poll_counted() -> bool:
+    """In place of ministack's `_poll_sqs`: between taking a message and working on it something is under way."""
+    with ACTIVITY.under_way("the poller of queues"):
+        return bool(_poll_sqs())
 
 
 def release(url_part: str) -> int:
@@ -50,7 +130,7 @@ def release(url_part: str) -> int:
 
     The last are so delivered twice. Only of queues whose URL has this in it.
     """
-    now = time.time()
+    now = CLOCK.now()
     held = [
         message
         for url, queue in list(sqs._queues.items())

@@ -6,7 +6,6 @@ In place of ministack's sweep, which fires in UTC, up to ten seconds late, with 
 import json
 import logging
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from ministack.services import eventbridge, sns
 from ministack.services import scheduler as schedules
 
 from local.emulator import asynchronous, lost, permissions, queues
+from local.emulator.clock import CLOCK
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
@@ -92,20 +92,49 @@ def _exists(local: datetime) -> bool:
 
 
 class Sweep:
-    """Looks for due slots now and then, for as long as the process runs."""
+    """Fires due slots for as long as the process runs: looks for them now and then, or tells the simulated clock when
+    the next one is due.
+    """
 
     def __init__(self) -> None:
         self._looked_at: dict[tuple[str, str, str, str], datetime] = {}
+        self._next: dict[tuple[str, str, str, str], tuple[datetime, float | None]] = {}
 
     def start(self) -> None:
         """Look for the first time."""
-        TIMERS.after(SETTINGS.schedule_sweep_seconds, self._run, "the schedule sweep", counted=False)
+        if CLOCK.simulated:
+            TIMERS.sources.append(self)
+        else:
+            TIMERS.after(SETTINGS.schedule_sweep_seconds, self._look, "the schedule sweep", counted=False)
 
-    def _run(self) -> None:
+    def _look(self) -> None:
         try:
-            self._fire_due(datetime.now(UTC))
+            self.run()
         finally:
             self.start()
+
+    def run(self) -> None:
+        """Fire what is due."""
+        self._fire_due(datetime.now(UTC))
+
+    def due(self) -> float | None:
+        """When the next slot of all schedules is due, in seconds since 1970."""
+        if not SETTINGS.schedules_fire:
+            return None
+        now = datetime.now(UTC)
+        times = [self._due(key, schedule, now) for key, schedule in list(schedules._schedules._data.items())]
+        return min((due for due in times if due is not None), default=None)
+
+    def _due(self, scope: tuple[str, str, str], schedule: dict[str, Any], now: datetime) -> float | None:
+        if schedule.get("State") != "ENABLED" or lost.is_lost(Scope(*scope[:2])):
+            return None
+        key = (*scope, str(schedule["LastModificationDate"]))
+        since = self._looked_at.setdefault(key, now)
+        known = self._next.get(key)
+        if known is None or known[0] != since:
+            due = next_due(schedule, since)
+            known = self._next[key] = (since, due.timestamp() if due else None)
+        return known[1]
 
     def _fire_due(self, now: datetime) -> None:
         for (account, region, name), schedule in list(schedules._schedules._data.items()):
@@ -191,10 +220,10 @@ def fire_now(wanted: str, scheduled_time: str | None, region: str | None = None)
 
 def fire(slot: Slot) -> None:
     """Hand a slot's event to the schedule's target; the first attempt now, retries soon."""
-    _attempt(slot, new_uuid().replace("-", "")[:16], 1, time.time())
+    _attempt(slot, new_uuid().replace("-", "")[:16], 1)
 
 
-def _attempt(slot: Slot, execution: str, number: int, begun: float) -> None:
+def _attempt(slot: Slot, execution: str, number: int) -> None:
     target = slot.schedule["Target"]
     policy = target.get("RetryPolicy") or {}
     body = _input(slot, execution, number)
@@ -206,7 +235,7 @@ def _attempt(slot: Slot, execution: str, number: int, begun: float) -> None:
             scope = Scope.current()
             TIMERS.after(
                 SETTINGS.retry_seconds * number,
-                lambda: scope.run(lambda: _attempt(slot, execution, number + 1, begun)),
+                lambda: scope.run(lambda: _attempt(slot, execution, number + 1)),
                 f"a retry of schedule {slot.schedule['Name']}",
             )
         else:

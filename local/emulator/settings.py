@@ -1,4 +1,8 @@
-"""What can be tuned while the emulator runs: how long EC2 takes, and what it says beside the documented minimum."""
+"""What can be tuned while the emulator runs: how long EC2 takes, and what it says beside the documented minimum.
+
+The defaults are for a person who waits: quick. On a simulated clock waiting costs nothing, so everything takes as long
+as in AWS (`as_in_aws`).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -54,9 +58,11 @@ class Settings:
         retry_seconds: the seconds between an asynchronous invocation and its first retry; the second waits twice as
             long. AWS: 60.
         schedules_fire: whether due schedules fire by themselves; off, only `schedules/fire` fires them.
-        schedule_sweep_seconds: how often due schedules are looked for.
+        schedule_sweep_seconds: how often due schedules are looked for; a simulated clock stops at each by itself.
         alarm_seconds: how often alarms are evaluated.
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
+        stuck_seconds: seconds of the machine's clock in which nothing runs and nothing could run, and after which what
+            is under way all the same is said to be stuck.
         throttling: whether EC2's API token buckets apply.
         throttle_speed: how many times faster than in AWS the buckets refill.
     """
@@ -70,8 +76,13 @@ class Settings:
     schedule_sweep_seconds: float = 0.5
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False
+    stuck_seconds: float = 20.0
     throttling: bool = False
     throttle_speed: float = 1.0
+
+    def as_in_aws(self) -> None:
+        """Let everything take as long as in AWS."""
+        self.update(AS_IN_AWS)
 
     def update(self, changes: Mapping[str, Any]) -> None:
         """Apply changes, all or none.
@@ -98,6 +109,24 @@ def _check(target: object, changes: Mapping[str, Any]) -> None:
         if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
             raise SettingsError(f"{name} cannot be {value!r}")
 
+
+AS_IN_AWS: Mapping[str, Any] = {
+    "delays": {
+        "snapshot": 90,
+        "copy": 180,
+        "volume": 8,
+        "attach": 3,
+        "detach": 5,
+        "start": 15,
+        "stop": 30,
+        "terminate": 30,
+        "status": 120,
+        "image": 120,
+        "event": 1,
+    },
+    "retry_seconds": 60,
+    "alarm_seconds": 60,
+}
 
 SETTINGS = Settings()
 """The settings of this process."""

@@ -1,10 +1,10 @@
 """EC2's API throttling: token buckets for each account and region, as the Amazon EC2 Developer Guide lists them."""
 
 import threading
-import time
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from local.emulator.clock import CLOCK
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 
@@ -70,7 +70,7 @@ def refuses(scope: Scope, action: str, body: bytes) -> bool:
     if not SETTINGS.throttling:
         return False
     name, limit = bucket_of(action, body)
-    now = time.monotonic()
+    now = CLOCK.monotonic()
     with _lock:
         bucket = _buckets.setdefault((scope, name), _Bucket(limit.capacity, now))
         refill = (now - bucket.filled_at) * limit.refill * SETTINGS.throttle_speed

@@ -12,7 +12,9 @@ missing here as well.
 import importlib
 import importlib.machinery
 import json
+import mmap
 import os
+import struct
 import sys
 import time
 import traceback
@@ -69,6 +71,61 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
+def import_time_machine(packages: str) -> Any:
+    """Import time-machine from the emulator's packages, which the function does not see.
+
+    What it imports itself is forgotten again: a function may have a module of the same name.
+    """
+    before = set(sys.modules)
+    sys.path.append(packages)
+    import time_machine
+
+    sys.path.remove(packages)
+    for name in set(sys.modules) - before - {"time_machine", "_time_machine"}:
+        del sys.modules[name]
+    return time_machine
+
+
+def install_clock(path: str, packages: str) -> None:
+    """Let the function read the simulated clock, and wait for it.
+
+    `time.time`, `datetime.now` and their like come from time-machine, `time.monotonic` and `time.sleep` from here.
+
+    Args:
+        path: the file that holds the time; see `local/emulator/clock.py`.
+        packages: the folder that has time-machine.
+    """
+    time_machine = import_time_machine(packages)
+    form = struct.Struct("q")
+    with open(path, "rb") as file:  # noqa: PTH123 pathlib is the function's to import
+        mapped = mmap.mmap(file.fileno(), form.size, access=mmap.ACCESS_READ)
+
+    def nanoseconds() -> int:
+        return int(form.unpack_from(mapped, 0)[0])
+
+    traveller = time_machine.travel(0, tick=False).start()
+    traveller.time_ns = nanoseconds  # type: ignore[method-assign]
+    sleep = time.sleep
+
+    def wait(seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        if seconds == 0:
+            sleep(0)
+            return
+        from http.client import HTTPConnection  # not before the function, which may have a module of one of its names
+
+        connection = HTTPConnection(os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"))
+        body = json.dumps({"pid": os.getpid(), "seconds": seconds})
+        connection.request("POST", "/_local/sleep", body, {"Content-Type": "application/json"})
+        connection.getresponse().read()
+        connection.close()
+
+    time.monotonic = lambda: nanoseconds() / 1_000_000_000
+    time.monotonic_ns = nanoseconds
+    time.sleep = wait
+
+
 def set_path(begin: dict[str, Any]) -> None:
     """Lambda's path. A fork server has no `code` yet: it sets the path of all its children, and each sets its own."""
     code = [begin["code"]] if "code" in begin else []
@@ -91,6 +148,8 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # print(), and C code, must not speak our protocol
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     begin = json.loads(sys.stdin.readline())
+    if "clock" in begin:
+        install_clock(begin["clock"], begin["runtime"])
     set_environment(begin)
     set_path(begin)
     try:

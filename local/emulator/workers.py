@@ -30,14 +30,22 @@ from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc
 
 from local.emulator import connections, fork_client
+from local.emulator.activity import ACTIVITY
+from local.emulator.clock import CLOCK
+from local.emulator.invocations import INVOCATIONS, Running, running_here
+from local.emulator.timers import TIMERS
 
 logger = logging.getLogger("local.workers")
 
 INITIALISED_WITHIN = 60.0
 """Seconds; Lambda allows ten, but not on a machine with two cores that starts six functions at once."""
+HUNG_AFTER = 900.0
+"""Seconds of the machine, Lambda's longest timeout: on a simulated clock a function runs for no time at all unless it
+waits, so this ends only what would never end."""
+TIMED_OUT = ""
 PIPES_END_WITHIN = 30.0
 """Seconds to wait for the end of the pipes of a process that has ended; only a child of it can keep them open."""
-CALLER_FOUND_WITHIN = 2.0
+CALLER_FOUND_WITHIN = 60.0
 COMMON_VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "en_US.UTF-8",
@@ -82,6 +90,7 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._log: queue.Queue[str | None] = queue.Queue()
         self._end_of_log = ""
+        self._timing_out: int | None = None
 
     def invoke(  # type: ignore[no-untyped-def]
         self, event, request_id, *, trace_id=None, depth=None, durable=None, invoked_function_arn=None
@@ -103,18 +112,40 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
             )
             timeout = float(self.config.get("Timeout", 3))
             process = self._proc
-            answer = self._ask(line, timeout)
-            if answer is None:
-                return self._lost(process, request_id, timeout)
-            return {**json.loads(answer), "log": self._drain()}
+            try:
+                answer = self._ask(line, timeout)
+                if answer is None:
+                    return self._lost(process, request_id, timeout)
+                return {**json.loads(answer), "log": self._drain()}
+            finally:
+                if self._timing_out is not None:
+                    ACTIVITY.end(self._timing_out)
+                    self._timing_out = None
 
     def _ask(self, line: str, timeout: float) -> str | None:
         """Send a line and wait for the answer's; nothing if the process ended or took too long."""
         process = self._proc
+        if running := running_here():
+            running.pid = process.pid
         with contextlib.suppress(BrokenPipeError, ValueError):  # then its answers are at their end, too
             process.stdin.write(line + "\n")
             process.stdin.flush()
-        deadline = time.monotonic() + timeout
+        if not CLOCK.simulated:
+            return self._answer_within(process, timeout)
+        # A simulated clock reaches the timeout only while the function waits for it.
+        timer = TIMERS.after(timeout, self._time_out, "a timeout", counted=False)
+        try:
+            return self._answer_within(process, HUNG_AFTER) or None
+        finally:
+            TIMERS.cancel(timer)
+
+    def _time_out(self) -> None:
+        """Hold the clock until the process has been ended."""
+        self._timing_out, _work = ACTIVITY.begin("a function that takes too long is ended")
+        self._answers.put(TIMED_OUT)
+
+    def _answer_within(self, process: fork_client.Process, seconds: float) -> str | None:
+        deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
                 answer = self._answers.get(timeout=min(left, 1.0))
@@ -166,6 +197,7 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
             "runtime": sysconfig.get_paths()["purelib"],
             "handler": self.config.get("Handler", "index.handler"),
             "timeout": float(self.config.get("Timeout", 3)),
+            **({"clock": CLOCK.path} if CLOCK.simulated else {}),
             "environment": environment,
             "end_of_log": self._end_of_log,
         }
@@ -294,6 +326,14 @@ def processes() -> list[fork_client.Process]:
         for worker in list(pool)
         if worker._proc is not None and worker._proc.poll() is None
     ]
+
+
+def running_caller(port: int, server_port: int) -> Running | None:
+    """The execution that has the client's end of this connection, if one has."""
+    for pid in INVOCATIONS.pids():
+        if connections.holds(pid, port, server_port):
+            return INVOCATIONS.of_process(pid)
+    return None
 
 
 def kill_caller(port: int, server_port: int) -> None:

@@ -11,7 +11,7 @@ from tests.e2e.stage import Stage
 
 AWAY = "eu-central-1"
 COPY = "CopySnapshotsFunction"
-COPY_SECONDS = 0.6
+COPY_SECONDS = 180
 FIRST = datetime(2026, 8, 1, 2, tzinfo=UTC)
 _instances = count(1)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from lifeboat.rules.restore import restore_id
@@ -16,24 +16,9 @@ from local.session import HOME_ACCOUNT, REGION, LocalAws
 ZONE = f"{REGION}a"
 DEVICE = "/dev/sdh"
 CONSENT = {"lifeboat:restore-target": "true"}
-PARAMETERS = {
-    "Schedule": "cron(0 0 1 1 ? 2099)",  # fired by the tests alone
-    "RunningWindowSeconds": "5",
-}
-SETTINGS = {"schedules_fire": False, "retry_seconds": 0.2}
-DELAYS = {
-    "snapshot": 0.1,
-    "volume": 0.2,
-    "attach": 0.1,
-    "detach": 0.1,
-    "start": 0.2,
-    "stop": 0.2,
-    "terminate": 0.05,
-    "status": 0.5,
-    "image": 0.05,
-}
-PAUSE = 0.5
-"""Seconds between two sweeps, in place of a minute."""
+PARAMETERS = {"Schedule": "cron(0 0 1 1 ? 2099)"}  # fired by the tests alone
+SETTINGS: Mapping[str, Any] = {"schedules_fire": False}
+"""The tests fire the schedules they are about, each minute of the simulated clock where that matters."""
 
 type Tags = Mapping[str, str]
 
@@ -190,24 +175,27 @@ class Stage:
 
     # --- what time does
 
-    def sweep(self, function: str = "AttachVolumeFunction", *, timeout: float = 60.0) -> None:
+    def now(self) -> datetime:
+        """The time on the clock of the local AWS."""
+        return self.control.now()
+
+    def sweep(self, function: str = "AttachVolumeFunction") -> None:
         """The sweep's schedule fires, and what comes of it comes."""
         self.control.fire_schedule(self.outputs[function], region=self.region)
-        self.control.settle(timeout)
+        self.control.settle()
 
-    def sweep_until(self, done: Callable[[], Any], within: float, what: str = "it") -> Any:
-        """Sweep again and again until `done` gives something; what it is. Fails when the time is up."""
-        end = time.monotonic() + within
-        while True:
+    def sweep_until(self, done: Callable[[], Any], minutes: int = 240, what: str = "it") -> Any:
+        """Sweep each minute until `done` gives something; what it is. Fails after so many minutes of simulated time."""
+        for _minute in range(minutes):
             if found := done():
                 return found
-            assert time.monotonic() < end, f"{what} did not come about within {within:.0f} s"
-            time.sleep(PAUSE)
+            self.control.advance(60)
             self.sweep()
+        raise AssertionError(f"{what} did not come about within {minutes} minutes")
 
-    def until_closed(self, restore: str, within: float = 60.0) -> dict[str, Any]:
+    def until_closed(self, restore: str, minutes: int = 240) -> dict[str, Any]:
         """Sweep until a restore has ended; its record."""
-        self.sweep_until(lambda: restore not in self.open_restores(), within, f"the end of {restore}")
+        self.sweep_until(lambda: restore not in self.open_restores(), minutes, f"the end of {restore}")
         self.control.settle()
         return self.status(restore)
 
@@ -321,7 +309,7 @@ class Regions:
 @contextmanager
 def staged(parameters: Mapping[str, str] | None = None, **delays: float) -> Iterator[Stage]:
     """A stage of its own, gone afterwards."""
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, **delays}}) as aws:
+    with LocalAws({**SETTINGS, "delays": delays}) as aws:
         yield Stage(aws, parameters or {})
 
 

@@ -14,7 +14,6 @@ import pytest
 from tests.e2e.stage import (
     CONSENT,
     DEVICE,
-    PARAMETERS,
     ZONE,
     Machine,
     Stage,
@@ -24,7 +23,8 @@ from tests.e2e.stage import (
     tags_of,
 )
 
-WINDOW = int(PARAMETERS["RunningWindowSeconds"])
+WINDOW = 120
+"""Seconds: the default of the parameter RunningWindowSeconds."""
 SLOT_SCHEDULE = "TakeSnapshotsFunctionSlot"
 """A part of the name of the schedule whose slots are due; the function's other one looks for what was missed."""
 
@@ -162,7 +162,7 @@ def brought_back(stage: Stage) -> dict[str, tuple[Machine, dict[str, Any]]]:
         answer = stage.restore(machine, tags_of(snapshots[machine.volume_id])["lifeboat:recovery-point"])
         assert answer.get("restore_id") == id_of(machine), answer
     ours = {id_of(machine) for machine, _ in machines.values()}
-    stage.sweep_until(lambda: not ours & stage.open_restores(), 90, "the end of all restores")
+    stage.sweep_until(lambda: not ours & stage.open_restores(), what="the end of all restores")
     return machines
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Iterator
 from math import ceil
@@ -27,7 +26,7 @@ from tests.e2e.copy_cases import (
     seed_point,
     told,
 )
-from tests.e2e.stage import DELAYS, SETTINGS, Stage, tags_of
+from tests.e2e.stage import SETTINGS, Stage, tags_of
 
 POINTS = 100
 FEW = 6
@@ -36,7 +35,7 @@ FOREIGN = 5
 
 @pytest.fixture(scope="module")
 def away_key_and_stage() -> Iterator[tuple[str, Stage]]:
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": COPY_SECONDS}}) as aws:
+    with LocalAws({**SETTINGS, "delays": {"copy": COPY_SECONDS}}) as aws:
         key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
         yield key, Stage(aws, {"CopyToRegions": AWAY, "CopyKmsKeyArns": key, "CopyExisting": "true"})
 
@@ -71,6 +70,7 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
     while not all_there(stage, instance, POINTS):
         assert sweeps < POINTS
         stage.sweep(COPY)
+        stage.control.advance(COPY_SECONDS)
         stage.control.finish("copy")  # only now, so that all that a sweep begins is in flight at once
         stage.control.settle()
         sweeps += 1
@@ -99,7 +99,7 @@ def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_cop
             break
         stage.control.fire_schedule(stage.outputs[COPY])
         stage.control.fire_schedule(stage.outputs[COPY])
-        time.sleep(COPY_SECONDS / 2)
+        stage.control.advance(COPY_SECONDS / 2)
     stage.control.settle()
     stage.sweep(COPY)
 

@@ -26,7 +26,7 @@ from tests.e2e.copy_cases import (
     seed_point,
     told,
 )
-from tests.e2e.stage import DELAYS, SETTINGS, Regions, Stage, tags_of
+from tests.e2e.stage import SETTINGS, Regions, Stage, tags_of
 
 POINTS = 100
 AT_ONCE = 5
@@ -35,7 +35,7 @@ AT_ONCE = 5
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Regions]:
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": COPY_SECONDS}}) as aws:
+    with LocalAws({**SETTINGS, "delays": {"copy": COPY_SECONDS}}) as aws:
         # The same parameters may be given everywhere: a region sends nothing to itself.
         home = Stage(aws, {"CopyToRegions": AWAY, "CopyExisting": "true", "HomeRegion": REGION})
         yield Regions(home, Stage(aws, {"HomeRegion": REGION}, region=AWAY))
@@ -73,8 +73,10 @@ def test_events_alone_bring_a_backlog_over_under_the_cap_none_lost_none_doubled(
     sources = [snapshot for number in range(POINTS) for snapshot in seed_point(home, instance, number)]
     home.control.set_delays(copy=math.inf)
     home.sweep(COPY)  # the only one: what ends wakes what follows
+    home.control.advance(COPY_SECONDS)
     while home.control.finish("copy", most=AT_ONCE):
-        home.control.settle(60)
+        home.control.settle()
+        home.control.advance(COPY_SECONDS)
 
     assert all_there(home, instance, POINTS)
     found = copies(home, instance)

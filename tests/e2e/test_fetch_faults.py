@@ -14,7 +14,7 @@ from lifeboat.rules.restore import restore_id
 from local import stack
 from local.session import REGION, LocalAws
 from tests.e2e.restore_cases import EFFECTS
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tags_of
+from tests.e2e.stage import DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tags_of
 from tests.e2e.test_fetch import COPY_SECONDS, copies
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, SMALL
 
@@ -25,7 +25,7 @@ WITHIN = 200.0
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Regions]:
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": COPY_SECONDS}}) as aws:
+    with LocalAws({**SETTINGS, "delays": {"copy": COPY_SECONDS}}) as aws:
         yield Regions(Stage(aws, {}), Stage(aws, {"RestoreFromRegions": REGION}, region=AWAY))
 
 
@@ -118,7 +118,7 @@ def played(deployed: Regions) -> dict[str, Played]:
     with ThreadPoolExecutor(2) as together:
         list(together.map(begin, CASES, targets, points))
     ours = {restore_id(target.instance_id): case for case, target in zip(CASES, targets, strict=True)}
-    away.sweep_until(lambda: not ours.keys() & away.open_restores(), WITHIN, "the end of all cases")
+    away.sweep_until(lambda: not ours.keys() & away.open_restores(), what="the end of all cases")
     away.control.settle()
     hit = {fault["number"]: fault["hits"] for fault in [*away.control.faults(), *away.control.event_faults()]}
     assert all(hit.values()), "every fault was met"

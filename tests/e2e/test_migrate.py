@@ -10,7 +10,7 @@ import pytest
 
 from local.session import REGION, LocalAws
 from tests.e2e.migrate_page import Operator
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage, events_of, tag_list, tags_of
+from tests.e2e.stage import DEVICE, SETTINGS, Machine, Stage, events_of, tag_list, tags_of
 
 OTHER_ZONE = f"{REGION}b"
 DISK = {"VolumeSize": 40, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Encrypted": True}
@@ -33,7 +33,7 @@ class Regions:
 
 @pytest.fixture(scope="module")
 def regions() -> Iterator[Regions]:
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+    with LocalAws(SETTINGS) as aws:
         key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
         copying = {"CopyKmsKeyArns": key, "CopyExisting": "true", "CopyCompletionMinutes": "30"}
         home = Stage(aws, {"CopyToRegions": AWAY, **copying})
@@ -129,7 +129,7 @@ def copied_after_a_few_sweeps(home, instance_id):
 
 
 def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_gone():
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+    with LocalAws(SETTINGS) as aws:
         operator = Operator(aws, "To another region")
         key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
         operator.names[f"arn:aws:kms:{AWAY}:111122223333:key/..."] = key

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from tests.e2e.migrate_page import Operator
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Stage, tag_list, tags_of
+from tests.e2e.stage import DEVICE, SETTINGS, Stage, tag_list, tags_of
 from tests.e2e.test_migrate import DISK, OTHER_ZONE, OWN_TAGS, expect_running_on_the_restored, fresh_platform, wipe_out
 from tests.e2e.vault_cases import VAULT
 
 
 def test_to_another_account_by_the_commands_of_the_page():
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+    with LocalAws(SETTINGS) as aws:
         operator = Operator(aws, "To another account")
         operator.next(f"sam deploy --parameter-overrides VaultAccount={VAULT}")
         source = operator.stage()

@@ -27,12 +27,6 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
-WITHIN = 300.0
-"""Seconds in which all cases must have ended: two deadlines of a minute, what goes before, and a slow machine."""
-DEADLINES = {
-    f"{step}DeadlineMinutes": "1"  # the least that the template takes
-    for step in ("Volumes", "Stop", "Swap", "Start", "Verify")
-}
 BACK = ("RestoreRolledBack",)
 FAILED_FIRST = ("RestoreFailed", "RestoreRolledBack")
 
@@ -128,9 +122,9 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def matrix() -> Iterator[Matrix]:
-    with staged(DEADLINES, volume=3.0) as stage:
+    with staged() as stage:
         made = Matrix(stage, CASES)
-        made.play(WITHIN)
+        made.play()
         yield made
 
 

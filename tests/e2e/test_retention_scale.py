@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from math import ceil
 
 import pytest
@@ -57,7 +57,7 @@ def _clean(stage: Stage) -> Iterator[None]:
 
 def seeded(stage: Stage, count: int, *, chain: int = 1, disks: int = 1) -> list[str]:
     """So many recovery points, one an hour, of volumes long gone; their ids, newest first."""
-    now = datetime.now(UTC).replace(microsecond=0) - timedelta(days=8)  # so that incomplete ones may go, too
+    now = stage.now().replace(microsecond=0) - timedelta(days=8)  # so that incomplete ones may go, too
     volumes = [f"vol-{chain:09x}{disk:08x}" for disk in range(disks)]
     stories = [
         volume_story(volume(id=name, tags={}), attachment(name, f"/dev/sd{chr(ord('f') + number)}"))
@@ -148,7 +148,7 @@ def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
     stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
     for _ in range(2):
         local_stack.invoke(stage.aws, stage.outputs[PRUNE], {}, asynchronous=True)
-    stage.control.settle(timeout=60)
+    stage.control.settle()
     assert left(stage) == all_of(points[:KEPT])
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) > len(set(asked)), "both have asked for some"
@@ -294,7 +294,7 @@ def as_the_function(stage: Stage, calls: Mapping[str, tuple[str, Mapping[str, ob
 
 def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     machine = stage.launch()[0]
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = stage.now().replace(microsecond=0)
     ids = [
         stage.control.seed_snapshot(
             start_time=now - timedelta(hours=hours), volume_id=machine.volume_id, size=20, tags={"Name": "nightly"}

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 
 from local.session import HOME_ACCOUNT, REGION, LocalAws
-from tests.e2e.stage import DELAYS, DEVICE, SETTINGS, Machine, Stage
+from tests.e2e.stage import DEVICE, SETTINGS, Machine, Stage
 
 VAULT = "777788889999"
 DISK = {"VolumeSize": 40, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Encrypted": True}
@@ -54,7 +54,7 @@ class Accounts:
 @contextmanager
 def two_accounts(**vault: str) -> Iterator[Accounts]:
     """Both stacks, deployed in the order that the documentation says."""
-    with LocalAws({**SETTINGS, "delays": {**DELAYS, "copy": 0.2}}) as aws:
+    with LocalAws(SETTINGS) as aws:
         source_key = aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
         vault_key = aws.client("kms", REGION, VAULT).create_key(Description="vault")["KeyMetadata"]["Arn"]
         source = Stage(aws, {"VaultAccount": VAULT})

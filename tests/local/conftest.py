@@ -1,4 +1,4 @@
-"""One local AWS for all fidelity tests of a test process, quick and well-behaved at the start of each."""
+"""One local AWS for all fidelity tests of a test process, on a simulated clock, well-behaved at the start of each."""
 
 import io
 import json
@@ -14,7 +14,6 @@ from botocore.exceptions import ClientError
 from local.control import Control
 from local.session import HOME_ACCOUNT, LocalAws
 
-QUICK = 0.05
 ZONE = "eu-west-1a"
 _numbers = count(1)
 
@@ -25,21 +24,17 @@ def running_aws() -> Iterator[LocalAws]:
         yield aws
 
 
+@pytest.fixture(scope="session")
+def as_it_begins(running_aws: LocalAws) -> dict[str, Any]:
+    """The settings that it starts with: everything takes as long as in AWS."""
+    return running_aws.control.settings()
+
+
 @pytest.fixture
-def aws(running_aws: LocalAws) -> LocalAws:
-    """The local AWS with quick delays, no faults, and nothing of an earlier test under way."""
+def aws(running_aws: LocalAws, as_it_begins: dict[str, Any]) -> LocalAws:
+    """The local AWS with its settings as it begins, no faults, and nothing of an earlier test under way."""
     running_aws.control.reset()
-    running_aws.control.configure(
-        per_volume_events=True,
-        multi_volume_events=True,
-        busy_detach=False,
-        snapshot_limits=False,
-        retry_seconds=QUICK,
-        schedules_fire=True,
-        schedule_sweep_seconds=0.2,
-        alarm_seconds=0.2,
-    )
-    running_aws.control.set_delays(QUICK, status=0.0, event=0.0)
+    running_aws.control.configure(as_it_begins)
     running_aws.control.settle()
     return running_aws
 

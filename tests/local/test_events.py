@@ -207,7 +207,7 @@ def test_a_doubled_event_keeps_its_id(ec2: Any, control: Control, machine: Machi
 
 def test_a_late_event(ec2: Any, control: Control, machine: Machine, listener: str) -> None:
     mark = control.mark()
-    control.event_fault("delay", containing='"state": "stopping"', seconds=0.5)
+    control.event_fault("delay", containing='"state": "stopping"', seconds=600)
     ec2.stop_instances(InstanceIds=[machine.instance_id])
     control.settle()
     assert states(control, mark, listener) == ["stopped", "stopping"]

@@ -1,6 +1,9 @@
 """Every fault does what it says, and the logs tell the truth."""
 
 import json
+import os
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -89,9 +92,11 @@ def test_a_lost_answer(once: Any, ec2: Any, control: Control, volume: str) -> No
 
 
 def test_a_slow_call(once: Any, control: Control, mark: int) -> None:
-    control.fault("DescribeVolumes", "delay", seconds=0.3)
+    before = control.now()
+    control.fault("DescribeVolumes", "delay", seconds=40)
     once.describe_volumes()
-    assert control.calls(mark, action="DescribeVolumes")[0]["milliseconds"] >= 300
+    assert [call["status"] for call in control.calls(mark, action="DescribeVolumes")] == [200]
+    assert control.now() - before == timedelta(seconds=40)
 
 
 SNAPSHOT_AND_GO_ON = """
@@ -136,11 +141,23 @@ def test_calls_are_counted_by_action_and_caller(aws: LocalAws, control: Control,
     assert volume in call["request"]
 
 
-def test_settling_tells_what_is_under_way(ec2: Any, control: Control, volume: str) -> None:
-    control.set_delays(snapshot=5)
+def test_settling_ends_when_nothing_moves_any_more_and_tells_what_is_under_way(
+    aws: LocalAws, control: Control, deploy: Deploy, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    function = deploy("def handler(event, context):\n    open(event['gate']).read()\n")
+    control.configure(stuck_seconds=0.5)
+    stack.invoke(aws, function.name, {"gate": str(gate)}, asynchronous=True)
+    with pytest.raises(NotSettledError, match=f"{function.name} runs"):
+        control.settle()
+    assert control.under_way() == [f"{function.name} runs"]
+    gate.write_text("")  # now somebody has opened the other end
+    control.settle()
+
+
+def test_what_is_under_way_is_told(ec2: Any, control: Control, volume: str) -> None:
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    with pytest.raises(NotSettledError, match=snapshot):
-        control.settle(timeout=0.2)
     assert control.under_way() == [f"snapshot {snapshot}"]
 
 
@@ -167,7 +184,10 @@ def test_token_buckets(once: Any, control: Control) -> None:
     assert codes == ["InvalidInstanceID.NotFound"] * 5 + ["RequestLimitExceeded"] * 2
     once.describe_volumes(MaxResults=5)  # another bucket
     control.set_throttling(speed=1000.0)
-    codes = [refusal(lambda: once.start_instances(InstanceIds=["i-0aaaaaaaaaaaaaaaa"])) for _ in range(12)]
+    codes = []
+    for _ in range(12):
+        codes.append(refusal(lambda: once.start_instances(InstanceIds=["i-0aaaaaaaaaaaaaaaa"])))
+        control.advance(0.01)
     assert "RequestLimitExceeded" not in codes
 
 

@@ -181,6 +181,8 @@ def test_tags_of_aws_are_refused_from_callers(ec2: Any, machine: Machine) -> Non
 
 def test_waiters_of_boto3_work(aws: LocalAws, ec2: Any) -> None:
     machine = launch(aws, ec2)
+    aws.control.settle()
+    aws.control.advance(120)
     quick = {"Delay": 1, "MaxAttempts": 3}
     ec2.get_waiter("instance_status_ok").wait(InstanceIds=[machine.instance_id], WaiterConfig=quick)
     ec2.stop_instances(InstanceIds=[machine.instance_id])

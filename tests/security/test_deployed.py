@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws.errors import NOT_ALLOWED
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
-from tests.e2e.stage import CONSENT, DELAYS, SETTINGS, Stage
+from tests.e2e.stage import CONSENT, SETTINGS, Stage
 from tests.security.battery import FUNCTIONS, differences
 from tools.policy_roles import AWAY, READER, SOURCE, TRUSTED, VAULT, Asked
 
@@ -34,7 +34,7 @@ THIEF = "thief"
 
 @pytest.fixture(scope="module")
 def stage():
-    with LocalAws({**SETTINGS, "delays": DELAYS}) as aws:
+    with LocalAws(SETTINGS) as aws:
         key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
         let_the_vault_read(aws)
         yield Stage(aws, {**PARAMETERS, "KmsKeyArn": key, "VaultKmsKeyArn": key})
