@@ -72,8 +72,13 @@ class Clock:
         never goes back.
 
         Floating point cannot hold every nanosecond, and a clock that stops just before what is due would stop for ever.
+        A thousand times the moment is rounded, too, and may be a whole millisecond that the moment is later than.
         """
-        self._set(max(self._nanoseconds, math.ceil(moment * 1000) * (NANOSECONDS // 1000)))
+        millisecond = NANOSECONDS // 1000
+        nanoseconds = math.ceil(moment * 1000) * millisecond
+        if nanoseconds / NANOSECONDS < moment:
+            nanoseconds += millisecond
+        self._set(max(self._nanoseconds, nanoseconds))
 
     def remove(self) -> None:
         """Remove the file."""
