@@ -15,9 +15,9 @@ demo:  ## the main job, end to end, on the local AWS
 	@tools/setup dev sam local
 	@python -m local.demo
 
-local:  ## a local AWS with the stack deployed, until interrupted
+local:  ## a local AWS with the stack deployed, until interrupted; CLOCK=simulated: its time moves when you ask
 	@tools/setup dev sam local
-	@python -m local
+	@python -m local $(if $(filter simulated,$(CLOCK)),--simulated)
 
 test:  ## all tests, with branch coverage of layers/ and functions/
 	@tools/setup dev sam local

@@ -1,16 +1,23 @@
-"""`make local`: a local AWS with the stack deployed and a platform to protect, until interrupted."""
+"""`make local`: a local AWS with the stack deployed and a platform to protect, until interrupted.
 
+Its clock is the machine's. With `--simulated` (`make local CLOCK=simulated`) it moves only when it is told to, and
+EC2 takes as long as in AWS.
+"""
+
+import argparse
 import json
 import shlex
 import signal
 import sys
 import threading
+from datetime import timedelta
 
 from local import platform, stack
 from local.session import ROOT, LocalAws
 
 FOLDER = ROOT / ".local"
 ENVIRONMENT = FOLDER / "env"
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 SOURCED = (
     "AWS_ENDPOINT_URL",
     "AWS_ACCESS_KEY_ID",
@@ -33,7 +40,23 @@ def _write_environment(aws: LocalAws) -> None:
     ENVIRONMENT.write_text("\n".join(lines) + "\n")
 
 
-def _next_steps(aws: LocalAws, machine: platform.Platform) -> str:
+def _clock(aws: LocalAws) -> str:
+    now = aws.control.now()
+    advance = f"curl -X POST {aws.endpoint}/_local/advance"
+    return f"""Its clock is simulated. It stands still at {now:{ISO}} and moves only when you ask. Schedules, EC2
+and alarms wait for it, so advance the clock after each request.
+
+  curl {aws.endpoint}/_local/clock
+  {advance} -d '{{"seconds": 60}}'
+  {advance} -d '{{"to": "{now + timedelta(hours=3):{ISO}}"}}'
+  curl -X POST {aws.endpoint}/_local/settle
+
+The last one moves it until nothing is under way any more; it does not wait for schedules.
+
+"""
+
+
+def _next_steps(aws: LocalAws, machine: platform.Platform, *, simulated: bool) -> str:
     restore = json.dumps({"instance_id": machine.instance_id, "recovery_point": "latest", "reason": "trying it out"})
     return f"""
 A local AWS is up at {aws.endpoint} with the stack "{stack.STACK_NAME}" and a platform to protect,
@@ -49,7 +72,7 @@ In another shell:
   sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{restore}'
   sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{{"status": "restore-..."}}'
 
-Make it misbehave (local/README.md lists all of it):
+{_clock(aws) if simulated else ""}Make it misbehave (local/README.md lists all of it):
 
   curl -X POST {aws.endpoint}/_local/events/faults -d '{{"effect": "drop", "count": 0}}'
   curl {aws.endpoint}/_local/calls/counts
@@ -65,9 +88,14 @@ def _until_interrupted() -> None:
     interrupted.wait()
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Start, build, deploy, explain, wait."""
-    with LocalAws() as aws:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument(
+        "--simulated", action="store_true", help="its clock moves only when it is told to; EC2 is as slow as in AWS"
+    )
+    simulated = parser.parse_args(arguments).simulated
+    with LocalAws(simulated=simulated) as aws:
         print(f"a local AWS is up ({aws.started_in:.1f} s); sam build ...", flush=True)
         stack.build()
         print("sam deploy ...", flush=True)
@@ -77,7 +105,7 @@ def main() -> int:
             Resources=[machine.instance_id, machine.data_id], Tags=[{"Key": "lifeboat:restore-target", "Value": "true"}]
         )
         _write_environment(aws)
-        print(_next_steps(aws, machine), flush=True)
+        print(_next_steps(aws, machine, simulated=simulated), flush=True)
         _until_interrupted()
     ENVIRONMENT.unlink(missing_ok=True)
     return 0

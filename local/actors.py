@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from local import stack
@@ -13,6 +13,8 @@ from local.story import Story, shorten
 
 EVENTS = ROOT / "events"
 VENDOR = "055430919509"
+STARTED_WITHIN = timedelta(minutes=10)
+MINUTE = timedelta(minutes=1)
 
 
 class Demo:
@@ -27,6 +29,8 @@ class Demo:
         self.outputs: dict[str, str] = {}
         self.mailbox = ""
         self.told: list[dict[str, Any]] = []
+        self.others: tuple[Demo, ...] = ()
+        """The story's other regions, whose messages go on the timeline together with this one's."""
         self._here = "" if region == REGION else f"{region}: "
 
     # --- what a person does
@@ -76,9 +80,8 @@ class Demo:
             ],
         )
         instance_id: str = answer["Instances"][0]["InstanceId"]
-        self.ec2.get_waiter("instance_running").wait(
-            InstanceIds=[instance_id], WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-        )
+        if not self.wait_for(f"{name} starts", lambda: self.state(instance_id) == "running", STARTED_WITHIN):
+            raise RuntimeError(f"{instance_id} does not start: it is {self.state(instance_id)}")
         return instance_id
 
     def invoke(self, function: str, file: str, replace: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -98,6 +101,16 @@ class Demo:
         ]
         return found
 
+    def state(self, instance_id: str) -> str:
+        """Of an instance, such as `running`."""
+        state: str = self.instance(instance_id)["State"]["Name"]
+        return state
+
+    def image_state(self, image_id: str) -> str:
+        """Of an image, such as `available`."""
+        state: str = self.ec2.describe_images(ImageIds=[image_id])["Images"][0]["State"]
+        return state
+
     def disk(self, instance_id: str, device: str) -> dict[str, Any]:
         """The volume at a device, with the attachment's DeleteOnTermination."""
         for mapping in self.instance(instance_id)["BlockDeviceMappings"]:
@@ -107,28 +120,42 @@ class Demo:
         return {}
 
     def news(self) -> list[dict[str, Any]]:
-        """All messages so far, oldest first; new ones go on the timeline."""
+        """All messages so far, oldest first; new ones go on the timeline, at the times that they name."""
+        new = [moment for demo in (self, *self.others) for moment in demo._receive()]
+        for at, who, what in sorted(new, key=lambda moment: moment[0]):
+            self.story.tell(who, what, at)
+        return self.told
+
+    def _receive(self) -> Iterator[tuple[datetime, str, str]]:
+        """Take what is new out of the mailbox; of each message when it was sent, by whom, and its words."""
         while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 found = json.loads(message["Body"])
                 if "AlarmName" in found:
-                    self.story.tell("aws", f"{self._here}alarm {found['AlarmName']} is {found['NewStateValue']}")
+                    words = f"alarm {found['AlarmName']} is {found['NewStateValue']}"
+                    yield datetime.fromisoformat(found["StateChangeTime"]), "aws", self._here + words
                 else:
                     self.told.append(found)
-                    self.story.tell("lifeboat", f"{self._here}{found['event']}: {shorten(found['summary'])}")
+                    words = f"{found['event']}: {shorten(found['summary'])}"
+                    yield datetime.fromisoformat(found["at"]), "lifeboat", self._here + words
                 self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
-        return self.told
 
-    def wait_for(self, what: str, seen: Callable[[], Any], within: float) -> Any:
-        """Wait until `seen` gives something; what it is, or None when the time is up."""
+    def wait_for(self, what: str, seen: Callable[[], Any], within: timedelta) -> Any:
+        """Let the clock of the local AWS move on, minute by minute, until `seen` gives something.
+
+        Returns:
+            What it is, or None if it has not come about within so much time of that clock.
+        """
         self.story.waiting(what)
-        end = time.monotonic() + within
-        while time.monotonic() < end:
-            if found := seen():
-                return found
-            time.sleep(0.2)
-        self.story.tell("demo", f"waited {within:.0f} s in vain for: {what}")
-        return None
+        control = self.aws.control
+        end = control.now() + within
+        while not (found := seen()):
+            if control.now() >= end:
+                self.story.tell("demo", f"waited {within} in vain for: {what}")
+                return None
+            control.advance(MINUTE.total_seconds())
+            self.news()
+        return found
 
     def heard(self, event: str, **subject: str) -> dict[str, Any] | None:
         for message in self.news():

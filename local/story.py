@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,19 @@ COLOURS = {"person": "cyan", "aws": "yellow", "lifeboat": "green", "demo": "dim"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, `at` seconds after the demo began. `who`: person, aws, lifeboat or demo."""
+    """Something that happened, `at` a time of the local AWS. `who`: person, aws, lifeboat or demo."""
 
-    at: float
+    at: datetime
     who: str
     what: str
+
+    @property
+    def time(self) -> str:
+        """Weekday and time of day, in UTC."""
+        return f"{self.at:%a %H:%M:%S}"
+
+    def as_json(self) -> dict[str, str]:
+        return {"at": self.at.isoformat(timespec="seconds"), "who": self.who, "what": self.what}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +55,16 @@ class Check:
 
 
 class Story:
-    """The timeline, live on the terminal, and the checks."""
+    """The timeline, live on the terminal, and the checks.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where it is shown.
+        clock: the time of the local AWS; the story does not ask for the machine's, except for how long it took.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], datetime]) -> None:
         self.console = console
+        self._clock = clock
         self.moments: list[Moment] = []
         self.checks: list[Check] = []
         self._began = time.monotonic()
@@ -64,10 +80,16 @@ class Story:
 
     @property
     def seconds(self) -> float:
+        """Seconds of the machine since the story began."""
         return time.monotonic() - self._began
 
-    def tell(self, who: str, what: str) -> None:
-        moment = Moment(round(self.seconds, 1), who, what)
+    def tell(self, who: str, what: str, at: datetime | None = None) -> None:
+        """Put a moment on the timeline.
+
+        Args:
+            at: when it happened; now if not given.
+        """
+        moment = Moment(at or self._clock(), who, what)
         self.moments.append(moment)
         self._live.console.print(_line(moment), soft_wrap=True)
 
@@ -104,7 +126,7 @@ class Story:
         table = Table.grid(padding=(0, 2, 0, 0))
         for moment in self.moments:
             table.add_row(
-                Text(f"{moment.at:6.1f}s", "dim"),
+                Text(moment.time, "dim"),
                 Text(moment.who, COLOURS.get(moment.who, "")),
                 Text(moment.what, overflow="fold"),
             )
@@ -115,7 +137,7 @@ class Story:
             {
                 "seconds": round(self.seconds, 1),
                 "checks": [asdict(check) for check in self.checks],
-                "timeline": [asdict(moment) for moment in self.moments],
+                "timeline": [moment.as_json() for moment in self.moments],
             },
             indent=1,
         )
@@ -130,7 +152,7 @@ class Story:
         console.save_svg(str(path), title="make demo", code_format=PICTURE_FORMAT, unique_id="demo")
 
     def _last_moments(self) -> Text:
-        return Text(f"{self.seconds:6.1f}s  ... {self._waiting}", "dim")
+        return Text(f"{self.moments[-1].time if self.moments else '':12}  ... {self._waiting}", "dim")
 
 
 class _Nowhere:
@@ -144,7 +166,7 @@ class _Nowhere:
 
 
 def _line(moment: Moment) -> Text:
-    line = Text(f"{moment.at:6.1f}s  ", "dim")
+    line = Text(f"{moment.time}  ", "dim")
     line.append(f"{moment.who:<9}", COLOURS.get(moment.who, ""))
     line.append(moment.what)
     return line
