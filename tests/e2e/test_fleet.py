@@ -129,8 +129,3 @@ def test_ten_thousand_instances_are_handed_out_within_the_functions_memory_and_t
     figure = fleet_memory.measure_alone("slot")
     assert fleet_memory.problems_of(figure) == []
     assert figure.handed_out == 10_000
-
-
-@pytest.mark.parametrize(("instances", "share"), [(1_000, 100), (1_000, 50), (10_000, 100)])
-def test_a_run_takes_what_the_buckets_allow(instances: int, share: int) -> None:
-    assert bench.problems_of(bench.simulate(instances, share)) == []
