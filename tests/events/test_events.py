@@ -251,6 +251,24 @@ def test_what_a_door_makes_of_its_event(door, event, request_):
             {"Records": [{"Sns": {"Message": '{"event": "RestoreStarted"}'}}]},
             "event is 'RestoreStarted', expected BackupCompleted",
         ),
+        (
+            "prune_snapshots",
+            {"adopt": {"volume_id": VOL}, "volume": {"device": "/dev/nvme1n1"}},
+            "volume.device is '/dev/nvme1n1', expected the name that EC2 has for the device, such as /dev/sdh",
+        ),
+        (
+            "restore_volume",
+            {"instance_id": INSTANCE, "recovery_point": "latest", "device": "/dev/nvme1n1"},
+            "device is '/dev/nvme1n1', expected the name that EC2 has for the device, such as /dev/sdh, /dev/xvdh or "
+            "xvdh, because nvme1n1 is a name inside the machine that may change with every start: `lsblk -no SERIAL "
+            "/dev/nvme1n1` there prints the volume's id without its hyphen, and `aws ec2 describe-volumes --volume-ids "
+            "vol-... --query 'Volumes[].Attachments[].Device'` prints the name",
+        ),
+        (
+            "restore_volume",
+            {"instance_id": INSTANCE, "recovery_point": "latest", "device": "D:"},
+            "device is 'D:', expected the name that EC2 has for the device",
+        ),
         ("prune_snapshots", {"adopt": {}}, "adopt has neither of volume_id and tag, expected one of them"),
         (
             "prune_snapshots",

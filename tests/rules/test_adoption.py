@@ -92,6 +92,15 @@ class TestOfALivingVolume:
         told = reason(legacy(volume_id=ROOT), volumes=[root], instances=[instance()])
         assert told == f"{ROOT} is the root volume of {PLATFORM}, expected a data volume"
 
+    def test_a_volume_that_may_be_the_root_is_refused(self):
+        rescued = instance(root_device="/dev/sda1")
+        told = reason(legacy(), volumes=[volume()], instances=[rescued])
+        assert told.startswith(f"{PLATFORM} has no volume at its root device /dev/sda1 and {DATA} (/dev/sdh)")
+
+    def test_a_device_may_be_told_by_any_name_of_it(self):
+        item = adopted(legacy(), **LIVING, facts=VolumeFacts(device="/dev/xvdh"))
+        assert item.story.device == "/dev/sdh"
+
     def test_what_a_person_tells_must_not_contradict_it(self):
         told = reason(legacy(), facts=VolumeFacts(type="gp2"), **LIVING)
         assert told == f"volume.type is 'gp2', but {DATA} exists and has 'gp3'"

@@ -185,6 +185,9 @@ def saved_of(*volumes: Volume, **facts: Any) -> tuple[RecoveryPoint, ...]:
     )
 
 
+BARE = fresh(attachments=(attached("vol-0bbbbbbbbbbbbbb10", "/dev/xvda"),))
+"""A fresh platform without a data volume."""
+
 FIRST_OF_TWO = volume(tags={})
 OTHER_OF_TWO = volume(id=SECOND, tags={}, attachments=(attachment(SECOND, "/dev/sdi"),))
 
@@ -301,9 +304,28 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     ),
     "nothing to displace": (
         {},
-        {"instance": fresh(attached(ROOT, "/dev/xvda")), "volumes": {}},
+        {"instance": BARE, "volumes": {}},
         "no-match",
-        "no data volume",
+        'name a free device with "device", /dev/sdf to /dev/sdp',
+    ),
+    "a root at another name": (
+        {},
+        {"instance": fresh(root_device="/dev/sda1")},
+        "root-unclear",
+        f"{FRESH} has no volume at its root device /dev/sda1 and {FRESH_DATA} (/dev/sdh), vol-0bbbbbbbbbbbbbb10 "
+        "(/dev/xvda), expected its root volume, and no other, there",
+    ),
+    "two at the root device": (
+        {"device": "/dev/sdh"},
+        {"instance": fresh(attached(), attached(ROOT, "/dev/sda"))},
+        "root-unclear",
+        f"has {ROOT} (/dev/sda), vol-0bbbbbbbbbbbbbb10 (/dev/xvda) at its root device /dev/xvda and {FRESH_DATA}",
+    ),
+    "nothing is named beside a root that is unclear": (
+        {"device": "/dev/sdf"},
+        {"instance": fresh(attachments=()), "volumes": {}},
+        "root-unclear",
+        "has no volume at its root device /dev/xvda, expected its root volume, and no other, there",
     ),
     "two could be displaced": (
         {},
@@ -349,7 +371,36 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "of 2 volumes",
     ),
     "the root": ({"device": "/dev/xvda"}, {}, "root-device", "the root device, expected /dev/sdh"),
-    "no device name": ({"device": "sdh"}, {}, "no-device", "device is sdh"),
+    "the root by its other name": (
+        {"device": "/dev/sda1"},
+        {},
+        "root-device",
+        "device is /dev/sda1, which is kept for the root, here /dev/xvda; expected /dev/sdh",
+    ),
+    "a name of the root where nothing is": (
+        {"device": "/dev/sda"},
+        {"instance": BARE, "volumes": {}},
+        "root-device",
+        "which is kept for the root, here /dev/xvda; expected a free device, /dev/sdf to /dev/sdp",
+    ),
+    "a device that EC2 does not have": (
+        {"device": "/dev/sdzz"},
+        {"instance": BARE, "volumes": {}},
+        "no-device",
+        "device is /dev/sdzz, where EC2 attaches nothing; expected the name that EC2 has for the device",
+    ),
+    "a device that may be either": (
+        {"device": "xvdf"},
+        {
+            "instance": fresh(attached(device="/dev/sdf"), attached(SECOND, "/dev/xvdf")),
+            "volumes": {
+                FRESH_DATA: data_volume(device="/dev/sdf"),
+                SECOND: data_volume(SECOND, "/dev/xvdf"),
+            },
+        },
+        "no-match",
+        f"device is xvdf, which may be either of these; expected one of their names: /dev/sdf ({FRESH_DATA}",
+    ),
     "a free device beside data": ({"device": "/dev/sdz"}, {}, "free-device", "which is free; expected the volume"),
     "a volume not described": ({"device": "/dev/sdh"}, {"volumes": {}}, "unknown-volume", "does not describe"),
     "still attaching": (
@@ -800,11 +851,40 @@ def test_of_two_volumes_the_tags_decide(tags: dict[str, str]) -> None:
     assert codes(found, Severity.WARN) == ["volumes-left"]
 
 
-def test_a_free_device_needs_nothing_displaced() -> None:
-    facts = known(instance=fresh(attached("vol-0bbbbbbbbbbbbbb10", "/dev/xvda")), volumes={})
-    found = preflight(asked(device="/dev/sdh"), facts, NOW)
-    assert (planned(found).device, planned(found).displaced_volume_id) == ("/dev/sdh", None)
-    assert "- attach the new volume at /dev/sdh" in found.text
+@pytest.mark.parametrize("device", ["/dev/sdh", "/dev/xvdbb", "xvdf"])
+def test_a_free_device_needs_nothing_displaced(device: str) -> None:
+    found = preflight(asked(device=device), known(instance=BARE, volumes={}), NOW)
+    assert (planned(found).device, planned(found).displaced_volume_id) == (device, None)
+    assert f"- attach the new volume at {device}" in found.text
+
+
+@pytest.mark.parametrize("there", ["/dev/sdh", "/dev/xvdh", "xvdh", "sdh"])
+@pytest.mark.parametrize("asked_for", ["/dev/sdh", "/dev/xvdh", "xvdh", "sdh", None])
+def test_every_name_of_a_device_means_the_volume_that_is_there(there: str, asked_for: str | None) -> None:
+    """Asked for by another name, and recorded as /dev/sdh: it goes to the very name that EC2 has."""
+    second = "vol-0bbbbbbbbbbbbbb12"
+    facts = known(
+        instance=fresh(attached(device=there), attached(second, "/dev/sdg")),
+        volumes={FRESH_DATA: data_volume(device=there), second: data_volume(second, "/dev/sdg")},
+    )
+    made = planned(preflight(asked(device=asked_for), facts, NOW))
+    assert (made.device, made.displaced_volume_id) == (there, FRESH_DATA)
+
+
+@pytest.mark.parametrize("device", ["/dev/sdh", "/dev/xvdh", "xvdh", "sdh", "/dev/sdf1", "/dev/xvdzz", "/dev/hdb"])
+def test_a_device_that_a_finding_names_is_taken_by_the_request(device: str) -> None:
+    facts = known(
+        instance=fresh(attached(device=device), attached(SECOND, "/dev/sdg")),
+        volumes={FRESH_DATA: data_volume(device=device, tags={}), SECOND: data_volume(SECOND, "/dev/sdg", tags={})},
+        points=saved_of(volume(tags={}, attachments=(attachment(device="/dev/sdz"),))),
+    )
+    [found] = [item.sentence for item in preflight(asked(), facts, NOW).findings if item.code == "no-match"]
+    assert f"{device} ({FRESH_DATA}" in found
+    heard = events.restore_request({"instance_id": FRESH, "recovery_point": "latest", "device": device})
+    assert isinstance(heard, RestoreRequest)
+    draft = preflight(replace(heard, request_id="q-1"), facts, NOW).draft
+    assert draft
+    assert [(item.device, item.displaced_volume_id) for item in draft.volumes] == [(device, FRESH_DATA)]
 
 
 def test_cloudformation_is_recognised() -> None:

@@ -135,8 +135,14 @@ def _mappings(image: Image, given: list[Mapping[str, Any]]) -> dict[str, dict[st
         if "NoDevice" in mapping:
             wanted.pop(device, None)
         elif "Ebs" in mapping:
-            if not volumes.DEVICE.match(device):
+            if not volumes.DEVICE.fullmatch(device):
                 raise Ec2Error("InvalidBlockDeviceMapping", f"Invalid device name {device}")
+            if any(volumes.same_device(device, other) and device != other for other in wanted):
+                # EC2 names the device without its folder.
+                bare = device.removeprefix("/dev/")
+                raise Ec2Error(
+                    "InvalidBlockDeviceMapping", f"The device '{bare}' is used in more than one block-device mapping"
+                )
             wanted[device] = {**wanted.get(device, {}), **mapping["Ebs"]}
     wanted.setdefault(image.root_device_name, {"VolumeSize": 8})
     return wanted

@@ -13,7 +13,11 @@ from local.emulator.ec2.select import filtered, page
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
 
-DEVICE = re.compile(r"^(/dev/)?(sd[a-z][1-9]?[0-9]?|xvd[a-z]|xvd[b-d][a-z]|hd[a-z])$")
+DEVICE = re.compile(r"/dev/sda1|(?:/dev/)?(?:sd[a-z]|xvd[a-z]|xvd[a-d][a-z])")
+"""What AWS lists for Linux and Windows on HVM
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html), and what EC2 is known to take beside it:
+`/dev/xvdb` to `/dev/xvdd`, and names without their folder. `/dev/sdk1` and `/dev/nvme1n1` are known to be refused
+(https://github.com/base2genomics/batchit/issues/15)."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,18 @@ LIMITS = {
     "sc1": Limits(size=(125, 16_384)),
     "standard": Limits(size=(1, 1_024)),
 }
+
+
+def same_device(one: str, other: str) -> bool:
+    """Whether two names are one device: `/dev/sdb` and `/dev/xvdb` are
+    (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/pull/1674), `/dev/sda1` and `/dev/xvda` are two
+    (https://github.com/hashicorp/packer-plugin-amazon/issues/443).
+    """
+    return _bare(one) == _bare(other)
+
+
+def _bare(device: str) -> str:
+    return re.sub("^xvd", "sd", device.removeprefix("/dev/"))
 
 
 def describe(volume: Volume) -> dict[str, Any]:
@@ -237,7 +253,7 @@ def attach_volume(request: Request) -> dict[str, Any]:
     volume = request.region.volume(request.parameters["VolumeId"], request.account)
     instance = request.region.instance(request.parameters["InstanceId"], request.account)
     device = request.parameters["Device"]
-    if not DEVICE.match(device):
+    if not DEVICE.fullmatch(device):
         raise invalid_value(
             f"Value ({device}) for parameter device is invalid. {device} is not a valid EBS device name."
         )
@@ -253,7 +269,7 @@ def attach_volume(request: Request) -> dict[str, Any]:
         )
     if instance.state not in ("running", "stopped"):
         raise Ec2Error("IncorrectState", f"Instance '{instance.instance_id}' is not 'running'.")
-    if device in instance.devices:
+    if any(same_device(device, other) for other in instance.devices):
         raise invalid_value(f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use")
     if volume.product_codes and instance.state != "stopped":
         raise Ec2Error("IncorrectState", "A volume with a Marketplace code can be attached to a stopped instance only.")

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
 from lifeboat.model import Portion, RecoveryPointChoice, RestoreRequest, VolumeFacts, VolumeOverrides
 from lifeboat.requests import (
@@ -31,6 +32,7 @@ from lifeboat.requests import (
     RestoreStatus,
     Trigger,
 )
+from lifeboat.rules.devices import naming_problem
 
 SHOWN = 80
 """How many characters of a wrong value an answer repeats."""
@@ -143,13 +145,24 @@ def _object(text: Any, field: str) -> Mapping[str, Any]:
 
 # --- what people, and our own schedules, say
 
+_EXPECTED = "expected"
+"""The type of our own errors, whose message says what is expected in a person's words."""
+
+
+def _device(name: str) -> str:
+    problem = naming_problem(name)
+    if problem:
+        raise PydanticCustomError(_EXPECTED, "{problem}", {"problem": problem})
+    return name
+
+
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 SavedInstanceId = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 """An instance that was backed up; in a vault it has its account before it."""
 SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$")]
 VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
-Device = Annotated[str, StringConstraints(pattern=r"^/dev/(sd|xvd)[a-z]{1,2}$")]
+Device = Annotated[str, AfterValidator(_device)]
 Iops = Annotated[int, Field(ge=100, le=256_000)]
 Throughput = Annotated[int, Field(ge=125, le=2_000)]
 # A key's id, its alias, or the ARN of either: what CreateVolume takes.
@@ -468,6 +481,8 @@ def _sentence(problem: ValidationError) -> str:
         return f"{field} is {_shown(first['input'])}, expected no such field"
     if first["type"] == "missing":
         return f"{field} is missing, expected a value"
+    if first["type"] == _EXPECTED:
+        return f"{field} is {_shown(first['input'])}, expected {first['msg']}"
     return f"{field} is {_shown(first['input'])}, expected: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 

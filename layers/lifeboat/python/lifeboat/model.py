@@ -96,6 +96,7 @@ class Instance:
     """An EC2 instance as DescribeInstances shows it.
 
     `state`: pending, running, stopping, stopped, shutting-down, terminated. `lifecycle` is "spot" or None (on demand).
+    `root_type`: ebs or instance-store. `attachments` are those of EBS volumes only: EC2 shows no others.
     """
 
     id: str
@@ -109,10 +110,16 @@ class Instance:
     type: str = ""
     product_codes: tuple[str, ...] = ()
     launched_at: datetime | None = None
+    root_type: str = "ebs"
 
     @property
     def name(self) -> str:
         return self.tags.get("Name", "")
+
+    @property
+    def has_instance_store_root(self) -> bool:
+        """Whether it boots from a disk of its host: it cannot be stopped, and all its EBS volumes are data."""
+        return self.root_type == "instance-store"
 
     @property
     def auto_scaling_group(self) -> str | None:

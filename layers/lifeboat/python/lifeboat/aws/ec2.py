@@ -502,6 +502,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         type=item.get("InstanceType", ""),
         product_codes=tuple(code["ProductCodeId"] for code in item.get("ProductCodes", [])),
         launched_at=item.get("LaunchTime"),
+        root_type=item.get("RootDeviceType", "ebs"),
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from lifeboat.model import TAG_PREFIX, Attachment, Instance, Snapshot, Tag, Tags, Volume, VolumeFacts, VolumeStory
 from lifeboat.rules.catalogue import MAX_TAGS, StoryError, write_tags
+from lifeboat.rules.devices import same_device
+from lifeboat.rules.selection import root_attachments, root_problem
 
 COPIED_VOLUME = "vol-ffffffff"
 """What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
@@ -102,8 +104,9 @@ def _decide(
         return Leave(snapshot, reason)
     attachment = _attachment(volume)
     instance = instances.get(attachment.instance_id) if attachment else None
-    if attachment and instance and attachment.device == instance.root_device:
-        return Leave(snapshot, f"{snapshot.volume_id} is the root volume of {instance.id}, expected a data volume")
+    reason = _of_the_root(attachment, instance) if attachment and instance else ""
+    if reason:
+        return Leave(snapshot, reason)
     told = _told(volume, attachment, instance)
     given = {name: value for name, value in asdict(facts).items() if value is not None}
     known = {**given, **told}
@@ -148,6 +151,15 @@ def _attachment(volume: Volume | None) -> Attachment | None:
     return volume.attachments[0] if volume and len(volume.attachments) == 1 else None
 
 
+def _of_the_root(attachment: Attachment, instance: Instance) -> str:
+    """Why the volume is, or may be, the root: the instance's view may be older than the volume's."""
+    problem = root_problem(instance)
+    roots = {item.volume_id for item in root_attachments(instance)}
+    if not problem and (attachment.volume_id in roots or attachment.device == instance.root_device):
+        return f"{attachment.volume_id} is the root volume of {instance.id}, expected a data volume"
+    return problem
+
+
 def _told(volume: Volume | None, attachment: Attachment | None, instance: Instance | None) -> dict[str, Any]:
     """What EC2 tells of the volume today."""
     told: dict[str, Any] = {}
@@ -171,7 +183,8 @@ def _told(volume: Volume | None, attachment: Attachment | None, instance: Instan
 
 def _contradiction(snapshot: Snapshot, given: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     for name, value in given.items():
-        if name in told and told[name] != value:
+        alike = name == "device" and name in told and same_device(told[name], value)
+        if name in told and told[name] != value and not alike:
             return f"volume.{name} is {value!r}, but {snapshot.volume_id} exists and has {told[name]!r}"
     return ""
 

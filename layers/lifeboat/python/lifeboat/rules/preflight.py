@@ -39,8 +39,9 @@ from lifeboat.model import (
 )
 from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, tags_of_copy, without_reserved
 from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
+from lifeboat.rules.devices import EXPECTED, FREE_EXAMPLES, is_reserved_for_root, is_taken_by_ec2, same_device
 from lifeboat.rules.restore import RestoreError, restore_id
-from lifeboat.rules.selection import data_attachments
+from lifeboat.rules.selection import data_attachments, root_attachments, root_problem
 
 FIRST_BOOT = timedelta(minutes=10)
 """How long the protected platform's first boot takes; a restore before its end meets a half-made installation."""
@@ -128,7 +129,7 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
     if source:
         _check_source(source, facts, report)
     draft = None
-    if facts.instance is not None and source is not None:
+    if facts.instance is not None and source is not None and not root_problem(facts.instance):
         draft = _draft(request, facts, facts.instance, source, now, report)
     for action, said in sorted(facts.dry_runs.items()):
         if said:
@@ -199,10 +200,9 @@ def _check_instance(
             f"{instance.id} is protected from being stopped: aws ec2 modify-instance-attribute --region {facts.region} "
             f"--instance-id {instance.id} --no-disable-api-stop",
         )
-    if not instance.root_device:
-        report.refuse(
-            "no-root-device", field, f"{instance.id} shows no root device: root and data cannot be told apart"
-        )
+    unclear = root_problem(instance)
+    if unclear and instance.state not in {"shutting-down", "terminated"}:
+        report.refuse("root-unclear" if instance.root_device else "no-root-device", field, unclear)
     if facts.open_restore and facts.open_restore != _id_of(request):
         report.refuse(
             "restore-open",
@@ -665,32 +665,52 @@ def _matched_by_request(
             f"device is {device}, expected no device for a recovery point of {len(source.members)} volumes",
         )
         return []
-    if device == instance.root_device:
-        report.refuse("root-device", "device", f"device is {device}, the root device, expected {_listed(candidates)}")
-        return []
-    if not device.startswith("/dev/"):
-        report.refuse("no-device", "device", f"device is {device}, expected a name such as /dev/sdh")
-        return []
-    here = next((item for item in candidates if item[0].device == device), None)
-    if here is None and any(item.device == device for item in instance.attachments):
-        report.refuse("unknown-volume", "device", f"device is {device}, where EC2 shows a volume it does not describe")
-        return []
-    if here is None and candidates:
-        # A restored volume beside the one it is a copy of is what XFS refuses to mount.
+    at_device = _at_device(device, candidates)
+    if len(at_device) > 1:
         report.refuse(
-            "free-device",
+            "no-match",
             "device",
-            f"device is {device}, which is free; expected the volume that gives way: {_listed(candidates)}",
+            f"device is {device}, which may be either of these; expected one of their names: {_listed(at_device)}",
         )
         return []
-    return [(source.members[0], device, here)]
+    if at_device:
+        return [(source.members[0], at_device[0][0].device, at_device[0])]
+    problem = _not_free(device, instance, candidates)
+    if problem:
+        report.refuse(problem[0], "device", f"device is {device}, {problem[1]}")
+        return []
+    return [(source.members[0], device, None)]
+
+
+def _not_free(device: str, instance: Instance, candidates: list[tuple[Attachment, Volume]]) -> tuple[str, str] | None:
+    """Why no volume may come to a device where no data volume is: a finding's code, and how its sentence goes on."""
+    roots = root_attachments(instance)
+    root = roots[0].device if roots else instance.root_device or ""
+    if device == root:
+        return "root-device", f"the root device, expected {_listed(candidates)}"
+    if any(same_device(item.device, device) for item in instance.attachments if item not in roots):
+        return "unknown-volume", "where EC2 shows a volume it does not describe"
+    if is_reserved_for_root(device, root):
+        return "root-device", f"which is kept for the root, here {root}; expected {_listed(candidates)}"
+    if candidates:
+        # A restored volume beside the one it is a copy of is what XFS refuses to mount.
+        return "free-device", f"which is free; expected the volume that gives way: {_listed(candidates)}"
+    if not is_taken_by_ec2(device):
+        return "no-device", f"where EC2 attaches nothing; expected {EXPECTED} that is free: {FREE_EXAMPLES}"
+    return None
+
+
+def _at_device(device: str, candidates: list[tuple[Attachment, Volume]]) -> list[tuple[Attachment, Volume]]:
+    """What is at this very device, else what is there under another name of it."""
+    exact = [item for item in candidates if item[0].device == device]
+    return exact or [item for item in candidates if same_device(item[0].device, device)]
 
 
 def _match(
     member: Member, candidates: list[tuple[Attachment, Volume]], members: int
 ) -> list[tuple[Attachment, Volume]]:
     """The volume that gives way: at the recorded device, else the only one, else by its tags; never by size."""
-    at_device = [item for item in candidates if item[0].device == member.story.device]
+    at_device = _at_device(member.story.device, candidates)
     if at_device:
         return at_device
     if len(candidates) == 1 and members == 1:
@@ -708,7 +728,7 @@ def _no_match(
     if not candidates:
         return (
             f"the instance has no data volume that {member.snapshot.id}{was} could displace; name a free device with "
-            '"device"'
+            f'"device", {FREE_EXAMPLES}'
         )
     return (
         f'{how_many} matches {member.snapshot.id}{was} by device or by tags; say which with "device": '
@@ -718,7 +738,7 @@ def _no_match(
 
 def _listed(candidates: list[tuple[Attachment, Volume]]) -> str:
     if not candidates:
-        return "a free device"
+        return f"a free device, {FREE_EXAMPLES}"
     return ", ".join(
         f"{attachment.device} ({volume.id}, {volume.size} GiB {volume.type}"
         + (f", Name={volume.tags['Name']})" if "Name" in volume.tags else ")")

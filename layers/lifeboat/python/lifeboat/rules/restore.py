@@ -68,6 +68,7 @@ from lifeboat.model import (
     Wait,
 )
 from lifeboat.rules.copies import TOO_MANY
+from lifeboat.rules.devices import same_device
 
 MAX_STARTS = 3
 """A start that EC2 accepted and that ended `stopped` again (a key it may not use, for one) is asked this many times."""
@@ -729,8 +730,8 @@ def _place_restored(s: _Situation) -> Step:
 def _stranger(s: _Situation, volume: RestoreVolume) -> str | None:
     ours = {volume.displaced_volume_id, volume.restored_volume_id}
     attachments = s.seen.instance.attachments if s.seen.instance else ()
-    at_device = (item.volume_id for item in attachments if item.device == volume.device and item.state != "detached")
-    return next((volume_id for volume_id in at_device if volume_id not in ours), None)
+    here = (item for item in attachments if same_device(item.device, volume.device) and item.state != "detached")
+    return next((item.volume_id for item in here if item.volume_id not in ours), None)
 
 
 def _finish_forward(s: _Situation) -> Step:
