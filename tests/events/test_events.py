@@ -226,6 +226,33 @@ def test_what_a_door_makes_of_its_event(door, event, request_):
     assert DOORS[door](event) == request_
 
 
+BLANKS = ["", " ", "\t\n", "\u00a0", "\u200b\u200d", "\ufeff", "\u2800", "\u3164", "\x00", "\u0301"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_blank_reason_overrides_nothing(blank):
+    asked = {"instance_id": INSTANCE, "recovery_point": "latest", "ami_override": {"reason": blank}}
+    with pytest.raises(BadRequest, match=r"^ami_override\.reason is .*, expected a reason in words"):
+        events.restore_request(asked)
+
+
+@pytest.mark.parametrize("blank", BLANKS[1:])
+@pytest.mark.parametrize("field", ["requested_by", "reason", "request_id"])
+@pytest.mark.parametrize(
+    "asked", [{"instance_id": INSTANCE, "recovery_point": "latest"}, {"cancel": "restore-0123456789abcdef"}]
+)
+def test_blanks_are_no_words_of_a_person(asked, field, blank):
+    with pytest.raises(BadRequest, match=rf"^{field} is .*, expected (words, or )?no such field$"):
+        events.restore_request({**asked, field: blank})
+
+
+@pytest.mark.parametrize("text", ["x", "?", " because ", "\u65e5\u672c", "\U0001f525", "42", "\u0644\u0623\u0646"])
+def test_anything_that_can_be_seen_is_a_reason(text):
+    asked = {"instance_id": INSTANCE, "recovery_point": "latest", "ami_override": {"reason": text}, "reason": text}
+    heard = events.restore_request(asked)
+    assert (heard.ami_override_reason, heard.reason) == (text, text)
+
+
 @pytest.mark.parametrize(
     ("door", "event", "sentence"),
     [

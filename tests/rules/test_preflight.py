@@ -194,6 +194,7 @@ OTHER_OF_TWO = volume(id=SECOND, tags={}, attachments=(attachment(SECOND, "/dev/
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     # request, facts, code, part of the sentence
     "no request id": ({"request_id": ""}, {}, "no-request-id", "expected any text"),
+    "a blank request id": ({"request_id": " \u00a0"}, {}, "no-request-id", "request_id is blank"),
     "a rate too low": ({"volume": VolumeOverrides(initialization_rate=99)}, {}, "rate-out-of-range", "100 to 300"),
     "a rate too high": ({"volume": VolumeOverrides(initialization_rate=301)}, {}, "rate-out-of-range", "is 301"),
     "no size": ({"volume": VolumeOverrides(size=0)}, {}, "not-positive", "volume.size is 0"),
@@ -232,6 +233,12 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
         "ami-untrusted",
         'it is a clone; to restore all the same, ask with "ami_override"',
+    ),
+    "a blank word for an untrusted image": (
+        {"ami_override_reason": " \t\u200b\u3164"},
+        {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
+        "ami-untrusted",
+        'ask with "ami_override": {"reason": "..."}',
     ),
     "an unknown image": ({}, {"ami": AmiVerdict(Trust.UNKNOWN, "no-record", "nobody knows")}, "ami-unknown", "nobody"),
     "unknown recovery point": (

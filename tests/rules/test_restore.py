@@ -428,7 +428,7 @@ def test_begin_tells_who_asked_and_why() -> None:
 
 def test_restore_ids_follow_the_request() -> None:
     assert restore_id("a") == restore_id("a") != restore_id("b")
-    with pytest.raises(RestoreError, match="request_id is empty"):
+    with pytest.raises(RestoreError, match="request_id is blank"):
         restore_id("")
 
 

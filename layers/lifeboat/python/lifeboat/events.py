@@ -33,6 +33,7 @@ from lifeboat.requests import (
     Trigger,
 )
 from lifeboat.rules.devices import naming_problem
+from lifeboat.rules.words import is_blank
 
 SHOWN = 80
 """How many characters of a wrong value an answer repeats."""
@@ -156,6 +157,18 @@ def _device(name: str) -> str:
     return name
 
 
+def _words(text: str) -> str:
+    if text and is_blank(text):
+        raise PydanticCustomError(_EXPECTED, "words, or no such field")
+    return text
+
+
+def _reason(text: str) -> str:
+    if is_blank(text):
+        raise PydanticCustomError(_EXPECTED, "a reason in words, for whoever asks later why")
+    return text
+
+
 InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 SavedInstanceId = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$")]
 """An instance that was backed up; in a vault it has its account before it."""
@@ -177,7 +190,10 @@ RecoveryPointName = Annotated[
     str, StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$")
 ]
 RestoreId = Annotated[str, StringConstraints(pattern=r"^restore-[0-9a-f]{16}$")]
-Words = Annotated[str, StringConstraints(max_length=1000)]
+Words = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_words)]
+"""What a person says, or nothing; blanks are neither."""
+Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_reason)]
+RequestId = Annotated[str, StringConstraints(max_length=128), AfterValidator(_words)]
 Moment = Annotated[
     str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$")
 ]
@@ -262,7 +278,7 @@ class _Choice(_Ask):
 
 
 class _Override(_Ask):
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    reason: Reason
 
 
 class _Volume(_Ask):
@@ -278,7 +294,7 @@ class _Volume(_Ask):
 class _Restore(_Ask):
     instance_id: InstanceId
     recovery_point: RecoveryPointName | Annotated[list[SnapshotId], Field(min_length=1, max_length=40)] | _Choice
-    request_id: Annotated[str, StringConstraints(max_length=128)] = ""
+    request_id: RequestId = ""
     dry_run: bool = False
     device: Device | None = None
     ami_override: _Override | None = None

@@ -42,6 +42,7 @@ from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
 from lifeboat.rules.devices import EXPECTED, FREE_EXAMPLES, is_reserved_for_root, is_taken_by_ec2, same_device
 from lifeboat.rules.restore import RestoreError, restore_id
 from lifeboat.rules.selection import data_attachments, root_attachments, root_problem
+from lifeboat.rules.words import is_blank
 
 FIRST_BOOT = timedelta(minutes=10)
 """How long the protected platform's first boot takes; a restore before its end meets a half-made installation."""
@@ -143,8 +144,8 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
 
 
 def _check_request(request: RestoreRequest, report: _Report) -> None:
-    if not request.request_id:
-        report.refuse("no-request-id", "request_id", "request_id is empty, expected any text that names this request")
+    if is_blank(request.request_id):
+        report.refuse("no-request-id", "request_id", "request_id is blank, expected any text that names this request")
     rate = request.volume.initialization_rate
     if rate is not None and not RATE[0] <= rate <= RATE[1]:
         report.refuse(
@@ -224,7 +225,7 @@ def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Insta
     if facts.ami.verdict is Trust.TRUSTED:
         return
     said = f"the image {instance.ami_id} of {instance.id} is {facts.ami.verdict}: {facts.ami.reason}"
-    if request.ami_override_reason:
+    if request.ami_override_reason and not is_blank(request.ami_override_reason):
         report.warn("ami-overridden", "ami_override", f"{said}; overridden: {request.ami_override_reason}")
     else:
         report.refuse(

@@ -69,6 +69,7 @@ from lifeboat.model import (
 )
 from lifeboat.rules.copies import TOO_MANY
 from lifeboat.rules.devices import same_device
+from lifeboat.rules.words import is_blank
 
 MAX_STARTS = 3
 """A start that EC2 accepted and that ended `stopped` again (a key it may not use, for one) is asked this many times."""
@@ -332,8 +333,8 @@ _ON = {_Place.HERE, _Place.ASTRAY, _Place.ARRIVING, _Place.LEAVING}
 
 def restore_id(request_id: str) -> str:
     """The id of the restore that a request makes: asking twice makes one. Raises RestoreError without a request id."""
-    if not request_id:
-        raise RestoreError("request_id is empty, expected any text that is the same when the same thing is asked twice")
+    if is_blank(request_id):
+        raise RestoreError("request_id is blank, expected any text that is the same when the same thing is asked twice")
     return f"restore-{hashlib.sha256(request_id.encode()).hexdigest()[:16]}"
 
 
