@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws import clients, ec2
 from lifeboat.aws.errors import AwsError, code_of, message_of, was_answered
 from lifeboat.model import (
+    Attachment,
     AttachVolume,
     CopySnapshot,
     CreateVolume,
@@ -182,6 +184,73 @@ def test_an_instance_without_status_is_unknown(ec2_reads):
 def test_stop_protection(ec2_reads):
     ec2_reads.add_response("describe_instance_attribute", {"DisableApiStop": {"Value": True}})
     assert ec2.stop_protected("i-1")
+
+
+def described(**more: Any) -> dict[str, Any]:
+    """What DescribeInstances answers of one instance."""
+    known = {
+        "InstanceId": "i-1",
+        "State": {"Code": 80, "Name": "stopped"},
+        "Placement": {"AvailabilityZone": "eu-west-1a"},
+        "ImageId": "ami-1",
+    }
+    return {"Reservations": [{"Instances": [{**known, **more}]}]}
+
+
+def test_what_an_instance_loses_when_it_stops_is_seen(ec2_reads):
+    elastic = {"PublicIp": "203.0.113.1", "IpOwnerId": "111122223333"}
+    given = [{"PublicIp": f"203.0.113.{number}", "IpOwnerId": "amazon"} for number in (7, 8)]
+    interfaces = [
+        {"Association": elastic, "PrivateIpAddresses": [{"Association": elastic}, {"PrivateIpAddress": "10.0.0.4"}]},
+        {"Association": given[0], "PrivateIpAddresses": [{"Association": given[0]}, {"Association": given[1]}]},
+        {},
+    ]
+    ec2_reads.add_response(
+        "describe_instances",
+        described(
+            NetworkInterfaces=interfaces,
+            RootDeviceType="instance-store",
+            StateReason={"Code": "Client.UserInitiatedHibernate", "Message": "User initiated hibernate"},
+            OutpostArn="arn:aws:outposts:eu-west-1:111122223333:outpost/op-1",
+        ),
+    )
+    [found] = ec2.instances(["i-1"]).values()
+    assert found.given_addresses == ("203.0.113.7", "203.0.113.8")
+    assert found.hibernated
+    assert found.has_instance_store_root
+    assert found.outpost.endswith("outpost/op-1")
+
+
+def test_of_an_ordinary_instance_nothing_of_that_is_so(ec2_reads):
+    ec2_reads.add_response("describe_instances", described(RootDeviceType="ebs"))
+    [found] = ec2.instances(["i-1"]).values()
+    assert (found.given_addresses, found.hibernated, found.has_instance_store_root) == ((), False, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "size"),
+    [({"InstanceStorageInfo": {"TotalSizeInGB": 900}}, 900), ({"InstanceStorageSupported": False}, 0)],
+)
+def test_an_instance_type_has_so_many_gb_of_its_host(ec2_reads, answer, size):
+    ec2_reads.add_response("describe_instance_types", {"InstanceTypes": [answer]}, {"InstanceTypes": ["m5d.large"]})
+    assert ec2.instance_store("m5d.large") == size
+
+
+@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidInstanceType"])
+def test_an_instance_type_that_ec2_does_not_tell_of_is_not_known(ec2_reads, code):
+    ec2_reads.add_client_error("describe_instance_types", code)
+    assert ec2.instance_store("x9.large") is None
+
+
+def test_product_codes_are_looked_up_where_the_instance_has_any(ec2_reads):
+    places = [Attachment(f"vol-{number}", "i-1", f"/dev/sd{number}", "attached", False) for number in "ab"]
+    machine = Instance("i-1", "running", "eu-west-1a", "ami-1", "/dev/sda", tuple(places))
+    assert ec2.product_codes(machine) == {}
+    for volume_id, codes in (("vol-a", ["code-1"]), ("vol-b", [])):
+        answer = {"VolumeId": volume_id, "ProductCodes": [{"ProductCodeId": code} for code in codes]}
+        asked = {"VolumeId": volume_id, "Attribute": "productCodes"}
+        ec2_reads.add_response("describe_volume_attribute", answer, asked)
+    assert ec2.product_codes(replace(machine, product_codes=("code-1",))) == {"vol-a": ("code-1",)}
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -412,9 +481,10 @@ def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change
         ("UnauthorizedOperation", "UnauthorizedOperation: no"),
         ("IncorrectInstanceState", ""),
         ("RequestLimitExceeded", ""),
+        ("OptInRequired", "OptInRequired: no"),
     ],
 )
-def test_a_rehearsal_tells_of_rights_alone(ec2_writes, code, said):
+def test_a_rehearsal_tells_of_rights_and_subscriptions_alone(ec2_writes, code, said):
     ec2_writes.add_client_error("stop_instances", code, "no")
     assert ec2.rehearse(StopInstance(MACHINE)) == said
 

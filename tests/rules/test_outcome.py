@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lifeboat import news
 from lifeboat.model import (
     CopySnapshot,
     Direction,
@@ -193,3 +194,39 @@ class TestFetched:
         volume = replace(self.FETCHED, fetch=replace(self.FETCHED.fetch, copy_id=copy_id))
         told = steps(status=RestoreState.ROLLED_BACK, failure="no", volumes=(volume,))
         assert any("for the next try to take" in step and "snap-0" in step for step in told) is named
+
+
+TOOK = {
+    "stop_takes": ("what is on its 900 GB of instance store volumes", "its public address 203.0.113.7"),
+    "stopped": True,
+}
+
+
+@pytest.mark.parametrize("status", [RestoreState.COMPLETED, RestoreState.ROLLED_BACK, RestoreState.FAILED])
+def test_what_the_stop_took_is_told_whatever_became_of_it(status):
+    told = steps(status=status, failure="no room", blocked="no room", **TOOK)
+    assert (
+        "The stop took for good: what is on its 900 GB of instance store volumes; its public address 203.0.113.7. What "
+        f"it has now: aws ec2 describe-instances --region {REGION} --instance-ids {TARGET}"
+    ) in told
+    assert not any("Nothing has changed" in step for step in told)
+
+
+def test_a_roll_back_after_a_stop_does_not_claim_that_all_is_as_it_was():
+    told = steps(status=RestoreState.ROLLED_BACK, failure="no room", **TOOK)
+    assert told[0].startswith(f"{TARGET} is as it was, except for what its stop took for good (what is on its 900 GB")
+    message = news.restore_ended(
+        stack="s",
+        at=BEGAN,
+        restore=replace(RESTORE, status=RestoreState.ROLLED_BACK, failure="no room", **TOOK),
+        outcome=outcome(replace(RESTORE, **TOOK), BEGAN, REGION, ACCOUNT),
+    )
+    assert "the instance is as it was, except for what its stop took for good: what is on its 900 GB" in message.summary
+    assert message.details["stop_took"] == list(TOOK["stop_takes"])
+
+
+def test_without_a_stop_nothing_was_taken():
+    restore = replace(RESTORE, status=RestoreState.ROLLED_BACK, failure="no room", **{**TOOK, "stopped": False})
+    told = outcome(restore, BEGAN, REGION, ACCOUNT)
+    assert told.next_steps == (f"Nothing has changed on {TARGET}. Mend this, and ask again: no room",)
+    assert told.details["stop_took"] == []

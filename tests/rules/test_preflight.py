@@ -13,6 +13,7 @@ import pytest
 
 from lifeboat import events
 from lifeboat.model import (
+    HIBERNATED,
     AmiVerdict,
     Member,
     Preflight,
@@ -226,6 +227,25 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     ),
     "spot": ({}, {"instance": fresh(lifecycle="spot")}, "spot", "spot instance"),
     "stop protection": ({}, {"stop_protected": True}, "stop-protected", f"--instance-id {FRESH} --no-disable-api-stop"),
+    "hibernated": (
+        {},
+        {"instance": fresh(state="stopped", state_reason=HIBERNATED)},
+        "hibernated",
+        f"{FRESH} is hibernated: its memory still has the file systems of the volumes that are attached now, and would "
+        "write to whatever takes their place; start it, shut it down without hibernation, and ask again",
+    ),
+    "on an Outpost": (
+        {},
+        {"instance": fresh(outpost="arn:aws:outposts:eu-west-1:111122223333:outpost/op-1")},
+        "outpost",
+        "outpost/op-1, expected an instance in a zone of eu-west-1",
+    ),
+    "a root on an instance store volume": (
+        {},
+        {"instance": fresh(attachments=(attached(),), root_type="instance-store")},
+        "instance-store-root",
+        "EC2 cannot stop it",
+    ),
     "no root device": ({}, {"instance": fresh(root_device=None)}, "no-root-device", "cannot be told apart"),
     "another restore": ({}, {"open_restore": "restore-1"}, "restore-open", "restore-1 is open"),
     "an untrusted image": (
@@ -541,6 +561,30 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 
 WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "instance store": (
+        {},
+        {"instance_store": 900},
+        "instance-store",
+        f"stopping {FRESH} takes what is on its 900 GB of instance store volumes for good, whatever comes of",
+    ),
+    "instance store that EC2 does not tell of": (
+        {},
+        {"instance": fresh(type="x9.large"), "instance_store": None},
+        "instance-store",
+        "takes what is on its instance store volumes, if x9.large has any (EC2 did not tell), for good",
+    ),
+    "a public address": (
+        {},
+        {"instance": fresh(given_addresses=("203.0.113.7",))},
+        "public-address",
+        f"stopping {FRESH} takes its public address 203.0.113.7, which is no Elastic IP address, for good",
+    ),
+    "a Marketplace volume": (
+        {},
+        {"product_codes": {FRESH_DATA: ("code-1",), "vol-0bbbbbbbbbbbbbb10": ("code-2",)}},
+        "product-codes",
+        f"{FRESH_DATA} at /dev/sdh carries the Marketplace product code code-1: EC2 attaches it again only while",
+    ),
     "the first boot": (
         {},
         {"instance": fresh(launched_at=NOW - timedelta(minutes=9))},
@@ -596,8 +640,10 @@ def test_warned(name: str) -> None:
         {"instance": fresh(launched_at=NOW - timedelta(minutes=10))},
         {"instance": fresh(launched_at=NOW, state="stopped")},
         {"open_restore": restore_id("q-1")},
+        {"instance": fresh(state="stopped"), "instance_store": 900},
+        {"instance": fresh(state="stopped", state_reason="Client.UserInitiatedShutdown")},
     ],
-    ids=["booted", "stopped", "the same restore asked for twice"],
+    ids=["booted", "stopped", "the same restore asked for twice", "nothing left on its host", "shut down"],
 )
 def test_nothing_to_say(facts: dict[str, Any]) -> None:
     assert preflight(asked(), known(**facts), NOW).findings == ()
@@ -612,6 +658,20 @@ def test_tags_that_do_not_fit_are_left_out_and_counted() -> None:
     found = preflight(asked(), known(points=saved_of(volume(tags=many))), NOW)
     assert codes(found, Severity.WARN) == ["tags-left-out"]
     assert len(planned(found).tags) == 48
+
+
+def test_what_a_stop_takes_is_in_the_plan_and_in_the_record() -> None:
+    facts = known(instance=fresh(given_addresses=("203.0.113.7", "203.0.113.8")), instance_store=900)
+    found = preflight(asked(), facts, NOW)
+    assert found.plan
+    assert found.plan.stop_takes == (
+        "what is on its 900 GB of instance store volumes",
+        "its public address 203.0.113.7, which is no Elastic IP address",
+        "its public address 203.0.113.8, which is no Elastic IP address",
+    )
+    assert "put back as it was, except for what the stop takes for good: what is on its 900 GB" in found.text
+    stopped = preflight(asked(), replace(facts, instance=fresh(state="stopped")), NOW)
+    assert "put back as it was.\n" in f"{stopped.text}\n"
 
 
 # --- which recovery point

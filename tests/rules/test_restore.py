@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lifeboat.model import (
+    HIBERNATED,
     Action,
     Attachment,
     AttachVolume,
@@ -197,6 +198,91 @@ def test_a_stranger_at_the_device_turns_it_back() -> None:
     step = next_step(record(**TOUCHED), things, NOW)
     assert step.restore.failure == "somebody attached vol-stranger at /dev/sdh"
     assert step.action == AttachVolume(D, TARGET, "/dev/sdh")
+
+
+def test_a_stranger_at_the_device_under_another_name_turns_it_back() -> None:
+    things = look(displaced="free", tagged=True)
+    assert things.instance
+    stranger = Attachment("vol-stranger", TARGET, "/dev/xvdh", "attached", delete_on_termination=False)
+    things = replace(things, instance=replace(things.instance, attachments=(stranger,)))
+    assert next_step(record(**TOUCHED), things, NOW).restore.failure == "somebody attached vol-stranger at /dev/sdh"
+
+
+# --- a hibernated instance goes on with the file systems that it had
+
+
+def asleep(things: Seen) -> Seen:
+    assert things.instance
+    return replace(things, instance=replace(things.instance, state_reason=HIBERNATED))
+
+
+def test_what_was_hibernated_meanwhile_is_not_touched() -> None:
+    step = next_step(record(restored=R), asleep(look("stopped")), NOW)
+    assert not step.restore.touched
+    assert step.restore.direction is Direction.ROLLBACK
+    assert "is hibernated: its memory still has the file systems" in (step.restore.failure or "")
+    assert step.action == DeleteVolume(R)
+
+
+def test_a_stop_that_became_a_hibernation_is_turned_back_by_waking_it() -> None:
+    step = next_step(record(restored=R, **TOUCHED, step=S.STOP), asleep(look("stopped", displaced_flag=True)), NOW)
+    assert step.restore.direction is Direction.ROLLBACK
+    assert step.action == START
+
+
+@pytest.mark.parametrize("displaced", ["free", "here", "gone", "leaving"])
+@pytest.mark.parametrize("restored", ["free", "here", "arriving"])
+@pytest.mark.parametrize("back", [{}, BACK], ids=["forward", "back"])
+@pytest.mark.parametrize("step", [S.STOP, S.DETACH, S.ATTACH, S.START, S.VERIFY])
+def test_no_volume_is_swapped_while_it_is_hibernated(
+    displaced: str, restored: str, back: dict[str, Any], step: RestoreStep
+) -> None:
+    things = asleep(look("stopped", displaced=displaced, restored=restored, tagged=True))
+    action = next_step(record(restored=R, **TOUCHED, **back, step=step), things, NOW).action
+    assert not isinstance(action, AttachVolume | DetachVolume)
+
+
+def test_a_roll_back_onto_a_hibernated_instance_waits_for_a_person_who_wakes_it() -> None:
+    """Its memory has the restored volume's file system: it would write that onto the displaced one."""
+    restore = record(restored=R, **TOUCHED, **BACK, step=S.STOP, started_on_restored=True)
+    told = next_step(restore, asleep(look("stopped", displaced="free", restored="here", tagged=True)), NOW)
+    assert told.action == STUCK
+    assert "start it, shut it down without hibernation" in (told.restore.blocked or "")
+    awake = next_step(told.restore, look("running", displaced="free", restored="here", tagged=True), LATER)
+    assert awake.action == STOP
+    down = next_step(awake.restore, look("stopped", displaced="free", restored="here", tagged=True), LATER)
+    assert down.action == DetachVolume(R, TARGET, "/dev/sdh")
+
+
+# --- what a stop takes
+
+TAKES = ("its public address 203.0.113.7, which is no Elastic IP address",)
+
+
+@pytest.mark.parametrize("power", ["stopping", "stopped"])
+def test_a_stop_that_was_seen_has_taken_what_it_takes(power: str) -> None:
+    restore = record(restored=R, **TOUCHED, step=S.STOP, stop_takes=TAKES)
+    assert restore.taken == ()
+    assert next_step(restore, look(power), NOW).restore.taken == TAKES
+
+
+def test_a_stop_that_nobody_saw_is_known_by_the_start_after_it() -> None:
+    restore = record(restored=R, **TOUCHED, step=S.STOP, stop_takes=TAKES)
+    assert next_step(restore, look("running", launched=True), NOW).restore.taken == TAKES
+    assert next_step(restore, look("running"), NOW).restore.taken == ()
+
+
+def test_what_was_stopped_already_loses_nothing_more() -> None:
+    assert next_step(record(restored=R, touched=True, stop_takes=TAKES), look("stopped"), NOW).restore.taken == ()
+
+
+def test_a_roll_back_does_not_claim_what_the_stop_took() -> None:
+    facts = {**TOUCHED, **BACK, "step": S.CLEAN_UP, "stop_takes": TAKES}
+    kept = look("running", displaced_flag=True, restored="gone")
+    [entry] = next_step(record(**facts, restored=R, stopped=True), kept, NOW).restore.timeline
+    assert entry.text == f"{TARGET} is as it was, except for what its stop took for good ({TAKES[0]}): why"
+    [entry] = next_step(record(**facts, restored=R), kept, NOW).restore.timeline
+    assert entry.text == f"{TARGET} is as it was: why"
 
 
 ROLLBACK: dict[str, tuple[dict[str, Any], Seen, Any, Action | type[Wait]]] = {
@@ -404,7 +490,7 @@ def test_an_ended_restore_has_nothing_to_do() -> None:
 
 
 def test_nothing_to_save_is_the_very_record() -> None:
-    restore = record(restored=R, **TOUCHED, step=S.STOP)
+    restore = record(restored=R, **TOUCHED, step=S.STOP, stopped=True)
     assert next_step(restore, look("stopping"), NOW).restore is restore
 
 

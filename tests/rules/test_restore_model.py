@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from lifeboat.model import (
+    HIBERNATED,
     Attachment,
     AttachVolume,
     Change,
@@ -95,6 +96,7 @@ class World(NamedTuple):
     meddled: bool = False
     faults: int = 0
     launched: bool = False  # since the restore began
+    asleep: bool = False  # hibernated: its memory has the file systems of what is attached
 
 
 class State(NamedTuple):
@@ -170,7 +172,12 @@ def seen(world: World) -> Seen:
     instance = None
     if world.power != "terminated":
         instance = Instance(
-            id=TARGET, state=world.power, zone="a", ami_id="ami", launched_at=AGES[0 if world.launched else 2]
+            id=TARGET,
+            state=world.power,
+            zone="a",
+            ami_id="ami",
+            launched_at=AGES[0 if world.launched else 2],
+            state_reason=HIBERNATED if world.asleep else "",
         )
     copies = {
         f"copy-{number}": Snapshot(
@@ -234,9 +241,10 @@ def carried_out(world: World, action: Change) -> World:  # noqa: C901, PLR0912 -
             assert not any(both_attached(pair) for pair in world.pairs), "started with both volumes attached"
             if world.power != "stopped":
                 return world
-            return ran(world._replace(power="pending", checks="initializing", launched=True))
+            return started(world)
         case DetachVolume(volume_id):
             number, which = named(volume_id)
+            assert not world.asleep, f"detached {volume_id} while its file system is in a memory"
             assert world.power == "stopped", f"detached {volume_id} while {world.power}"
             if place(world, number, which) not in {"here", "astray"}:
                 raise Impossible
@@ -245,6 +253,7 @@ def carried_out(world: World, action: Change) -> World:  # noqa: C901, PLR0912 -
             number, which = named(volume_id)
             other = "restored" if which == "displaced" else "displaced"
             assert device == DEVICES[number]
+            assert not world.asleep, f"attached {volume_id} under a memory that has another file system"
             assert world.power == "stopped", f"attached {volume_id} while {world.power}"
             assert place(world, number, other) not in ATTACHED.keys() - {"away"}, f"{volume_id} beside the other"
             if place(world, number, which) != "free":
@@ -280,6 +289,10 @@ def put(world: World, number: int, **changes: str | bool) -> World:
     pairs = list(world.pairs)
     pairs[number] = pairs[number]._replace(**changes)
     return world._replace(pairs=tuple(pairs))
+
+
+def started(world: World) -> World:
+    return ran(world._replace(power="pending", checks="initializing", launched=True, asleep=False))
 
 
 def ran(world: World) -> World:
@@ -343,9 +356,10 @@ def meddling(state: State) -> Iterator[World]:  # noqa: C901 - one case for each
     world = state.world
     if world.power == "running":
         yield world._replace(power="shutting-down")
+        yield world._replace(power="stopping", asleep=True)
     if world.power == "stopped":
         yield world._replace(power="shutting-down")
-        yield ran(world._replace(power="pending", checks="initializing", launched=True))
+        yield started(world)
     for number, pair in enumerate(world.pairs):
         for which in ("restored", "displaced"):
             now = pair._asdict()[which]
@@ -483,6 +497,8 @@ def benign(state: State, step: Step) -> State:
         return State(step.restore, state.world)
     for world in progress(state.world):
         return State(state.restore, world)
+    if state.world.asleep and state.restore.status is RestoreState.FAILED:  # the person does what the message says
+        return State(state.restore, started(state.world))
     later = pass_time(state, 1)
     return later if later != state else pass_time(state, 2)
 

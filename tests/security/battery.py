@@ -185,6 +185,7 @@ CREATIONS: Mapping[str, Context] = {
 }
 READS = (
     *("DescribeInstances", "DescribeInstanceAttribute", "DescribeInstanceStatus", "DescribeVolumes"),
+    *("DescribeInstanceTypes", "DescribeVolumeAttribute"),
     *("DescribeSnapshots", "DescribeLockedSnapshots", "DescribeImages", "DescribeInstanceImageMetadata"),
     *("GetEbsEncryptionByDefault", "DescribeSnapshotAttribute", "GetPasswordData", "GetConsoleOutput"),
     "DescribeInstanceUserData",
@@ -556,6 +557,7 @@ MAY: Mapping[str, set[str]] = {
     "CopyEnded": {"events:PutEvents on the default bus at home"},
     "RestoreVolume": {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
+        *_here("DescribeInstanceTypes", "DescribeVolumeAttribute"),
         *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
         *_each(("GetImageAncestry",), "an image", "an own image"),
         "ec2:DescribeSnapshots in a destination",

@@ -1,5 +1,7 @@
 """Instances: run, stopped, started, terminated, described; and their block devices."""
 
+import itertools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,11 @@ from local.emulator.timers import TIMERS
 
 STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 MOST_INSTANCES = 200
+
+DISKS = {"m5d.large": (75, 1), "c5d.large": (50, 1), "i3.large": (475, 1), "m5d.4xlarge": (300, 2)}
+"""Instance types with instance store volumes: GB of one, and how many."""
+_TYPE = re.compile(r"[a-z][a-z0-9-]*[0-9][a-z0-9-]*\.[a-z0-9-]+")
+_addresses = itertools.count(1)
 
 
 def _state(name: str) -> dict[str, Any]:
@@ -73,16 +80,33 @@ def describe(request: Request, instance: Instance) -> dict[str, Any]:
             "HttpPutResponseHopLimit": 2,
             "HttpEndpoint": "enabled",
         },
-        "ProductCodes": [{"ProductCodeId": code, "ProductCodeType": "marketplace"} for code in instance.product_codes],
+        "ProductCodes": [
+            {"ProductCodeId": code, "ProductCodeType": "marketplace"} for code in _product_codes(request, instance)
+        ],
+        "HibernationOptions": {"Configured": instance.hibernation_configured},
+        "OutpostArn": instance.outpost_arn,
         "AmiLaunchIndex": 0,
         "Tags": tags.as_list(instance.tags),
     }
+    if instance.public_ip:
+        association = {"PublicIp": instance.public_ip, "IpOwnerId": instance.owner if instance.elastic_ip else "amazon"}
+        address = {"Primary": True, "PrivateIpAddress": instance.private_ip, "Association": association}
+        shown |= {
+            "PublicIpAddress": instance.public_ip,
+            "NetworkInterfaces": [{"Association": association, "PrivateIpAddresses": [address]}],
+        }
     if instance.profile_arn:
         shown["IamInstanceProfile"] = {"Arn": instance.profile_arn, "Id": "AIPA0000000000000000"}
     if instance.state_reason:
         code, message = instance.state_reason
         shown |= {"StateReason": {"Code": code, "Message": message}, "StateTransitionReason": message}
     return shown
+
+
+def _product_codes(request: Request, instance: Instance) -> list[str]:
+    """The image's, and those of the attached volumes."""
+    of_volumes = [request.region.volumes[volume_id].product_codes for volume_id in instance.devices.values()]
+    return list(dict.fromkeys([*instance.product_codes, *itertools.chain.from_iterable(of_volumes)]))
 
 
 # --- running
@@ -111,6 +135,7 @@ def run_instances(request: Request) -> dict[str, Any]:
         request.region.instances[instance.instance_id] = instance
         for device, ebs in wanted.items():
             _new_device(request, instance, device, ebs, tagged["volume"])
+        _give_address(instance)
         made.append(instance)
         notices.instance_changed(request.scope, instance)
         _run_soon(request, instance)
@@ -185,6 +210,8 @@ def _new_instance(request: Request, image: Image, reservation: str, tagged: dict
         shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior", "stop"),
         product_codes=list(image.product_codes),
         client_token=request.get("ClientToken", ""),
+        hibernation_configured=bool(request.get("HibernationOptions", {}).get("Configured")),
+        wants_public_ip=any(interface.get("AssociatePublicIpAddress") for interface in interfaces),
     )
 
 
@@ -235,6 +262,12 @@ def _new_device(
     )
     request.region.volumes[volume.volume_id] = volume
     volumes.attach(request, volume, instance, device, delete_on_termination=bool(ebs.get("DeleteOnTermination", True)))
+
+
+def _give_address(instance: Instance) -> None:
+    """Another one at each start, as long as it runs; an Elastic IP address stays."""
+    if instance.wants_public_ip and not instance.elastic_ip:
+        instance.public_ip = f"203.0.113.{next(_addresses) % 254 + 1}"
 
 
 # --- changing state
@@ -311,6 +344,7 @@ def _check_start(request: Request, instance: Instance) -> None:
 def _start(request: Request, instance: Instance) -> None:
     """Pending, then running; or back to stopped, if told so or if a volume's key cannot be used."""
     instance.launch_time = now()
+    _give_address(instance)
     wrong = instance.misbehaviour
     attached = [request.region.volumes[volume_id] for volume_id in instance.devices.values()]
     unusable = [
@@ -355,6 +389,11 @@ def stop_instances(request: Request) -> dict[str, Any]:
                 "IncorrectInstanceState",
                 f"This instance '{instance.instance_id}' is not in a state from which it can be stopped.",
             )
+        if request.get("Hibernate") and not instance.hibernation_configured:
+            raise Ec2Error(
+                "UnsupportedHibernationConfiguration",
+                f"The instance '{instance.instance_id}' was not enabled for hibernation when it was launched.",
+            )
     changes = []
     for instance in instances:
         before = instance.state
@@ -365,8 +404,12 @@ def stop_instances(request: Request) -> dict[str, Any]:
 
 
 def _stop(request: Request, instance: Instance, *, force: bool) -> None:
-    instance.state_reason = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
+    how = "Hibernate" if request.get("Hibernate") else "Shutdown"
+    code = f"Client.UserInitiated{how}"
+    instance.state_reason = (code, f"{code}: User initiated {how.lower()}")
     instance.running_since = None
+    if not instance.elastic_ip:
+        instance.public_ip = None
     if instance.state != "stopping":
         _enter(request, instance, "stopping")
     if instance.misbehaviour.stuck_stopping and not force:
@@ -542,6 +585,31 @@ def describe_instance_status(request: Request) -> dict[str, Any]:
             }
         )
     return {"InstanceStatuses": statuses, **more}
+
+
+@handles("DescribeInstanceTypes")
+def describe_instance_types(request: Request) -> dict[str, Any]:
+    """What is asked of the named types: whether they have instance store volumes, and of which size."""
+    names = request.get("InstanceTypes", []) or list(DISKS)
+    unknown = [name for name in names if not _TYPE.fullmatch(name)]
+    if unknown:
+        raise Ec2Error(
+            "InvalidInstanceType", f"The following supplied instance types do not exist: [{', '.join(unknown)}]"
+        )
+    return {"InstanceTypes": [_described_type(name) for name in names]}
+
+
+def _described_type(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"InstanceType": name, "InstanceStorageSupported": name in DISKS, "Hypervisor": "nitro"}
+    if name in DISKS:
+        size, count = DISKS[name]
+        found["InstanceStorageInfo"] = {
+            "TotalSizeInGB": size * count,
+            "Disks": [{"SizeInGB": size, "Count": count, "Type": "ssd"}],
+            "NvmeSupport": "required",
+            "EncryptionSupport": "required",
+        }
+    return found
 
 
 # --- attributes

@@ -194,7 +194,12 @@ class Misbehaviour:
 
 @dataclass
 class Instance(Resource):
-    """An EC2 instance."""
+    """An EC2 instance.
+
+    Attributes:
+        public_ip: while it runs, or for good if `elastic_ip`; `wants_public_ip` gives it one at each start.
+        ended_subscriptions: the product codes of volumes that may not be attached to it.
+    """
 
     instance_id: str = field(default_factory=lambda: new_id("i"))
     reservation_id: str = ""
@@ -221,6 +226,12 @@ class Instance(Resource):
     shutdown_behavior: str = "stop"
     product_codes: list[str] = field(default_factory=list)
     client_token: str = ""
+    hibernation_configured: bool = False
+    public_ip: str | None = None
+    elastic_ip: bool = False
+    wants_public_ip: bool = False
+    outpost_arn: str | None = None
+    ended_subscriptions: set[str] = field(default_factory=set)
     generation: int = 0
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
 

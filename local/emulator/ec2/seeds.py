@@ -131,6 +131,9 @@ def image_state(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
 def instance_flags(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Make an instance go wrong, or be a spot instance, or have run, or had its volumes, for longer.
 
+    It may also be on an Outpost (`outpost_arn`), have its public address as an Elastic IP address (`elastic_ip`), or be
+    refused volumes with these product codes (`ended_subscriptions`).
+
     Raises:
         Ec2Error: there is no such instance.
         ValueError: there is no such flag.
@@ -143,8 +146,10 @@ def instance_flags(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in wanted.items():
             if name in flags:
                 setattr(found.misbehaviour, name, type(getattr(found.misbehaviour, name))(value))
-            elif name == "lifecycle":
-                found.lifecycle = value
+            elif name in ("lifecycle", "outpost_arn", "elastic_ip"):
+                setattr(found, name, value)
+            elif name == "ended_subscriptions":
+                found.ended_subscriptions = set(value)
             elif name in ("launch_time", "running_since"):
                 _set_time(found, name, value)
             elif name == "attach_time":

@@ -271,10 +271,30 @@ def attach_volume(request: Request) -> dict[str, Any]:
         raise Ec2Error("IncorrectState", f"Instance '{instance.instance_id}' is not 'running'.")
     if any(same_device(device, other) for other in instance.devices):
         raise invalid_value(f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use")
-    if volume.product_codes and instance.state != "stopped":
-        raise Ec2Error("IncorrectState", "A volume with a Marketplace code can be attached to a stopped instance only.")
+    _check_codes(volume, instance)
+    if instance.outpost_arn:
+        # The refusal is documented (CreateVolume, OutpostArn); its code is not.
+        raise invalid_value(f"The volume '{volume.volume_id}' is not on the Outpost of '{instance.instance_id}'")
     attach(request, volume, instance, device, delete_on_termination=False)
     return describe_attachment(volume)
+
+
+def _check_codes(volume: Volume, instance: Instance) -> None:
+    """Words: https://github.com/aws/aws-parallelcluster/issues/1001 and
+    https://github.com/StreisandEffect/streisand/issues/86; that AttachVolume asks for a subscription is documented."""
+    if volume.product_codes and instance.state != "stopped":
+        raise Ec2Error(
+            "IncorrectInstanceState",
+            f"Cannot attach volume '{volume.volume_id}' with Marketplace codes as the instance "
+            f"'{instance.instance_id}' is not in the 'stopped' state.",
+        )
+    ended = sorted(instance.ended_subscriptions.intersection(volume.product_codes))
+    if ended:
+        raise Ec2Error(
+            "OptInRequired",
+            "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please "
+            f"visit https://aws.amazon.com/marketplace/pp?sku={ended[0]}",
+        )
 
 
 def attach(request: Request, volume: Volume, instance: Instance, device: str, *, delete_on_termination: bool) -> None:
@@ -384,6 +404,22 @@ def describe_volumes(request: Request) -> dict[str, Any]:
     )
     found, more = page(request, filtered(mine, request.get("Filters", []), FIELDS), exclusive_with="VolumeIds")
     return {"Volumes": [describe(volume) for volume in found], **more}
+
+
+@handles("DescribeVolumeAttribute")
+def describe_volume_attribute(request: Request) -> dict[str, Any]:
+    """One attribute of a volume."""
+    volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    attribute = request.parameters["Attribute"]
+    answers: dict[str, dict[str, Any]] = {
+        "autoEnableIO": {"AutoEnableIO": {"Value": False}},
+        "productCodes": {
+            "ProductCodes": [{"ProductCodeId": code, "ProductCodeType": "marketplace"} for code in volume.product_codes]
+        },
+    }
+    if attribute not in answers:
+        raise invalid_value(f"Value ({attribute}) for parameter attribute is invalid.")
+    return {"VolumeId": volume.volume_id, **answers[attribute]}
 
 
 @handles("DescribeVolumeStatus")

@@ -15,6 +15,10 @@ from enum import StrEnum
 
 Tags = Mapping[str, str]
 
+HIBERNATED = "Client.UserInitiatedHibernate"
+"""The state reason of an instance whose memory was written to its root volume instead of being let go
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-instances.html)."""
+
 TAG_PREFIX = "lifeboat:"
 """Every tag that Lifeboat writes or reads begins with this."""
 
@@ -97,6 +101,9 @@ class Instance:
 
     `state`: pending, running, stopping, stopped, shutting-down, terminated. `lifecycle` is "spot" or None (on demand).
     `root_type`: ebs or instance-store. `attachments` are those of EBS volumes only: EC2 shows no others.
+    `state_reason` is the code of what brought it into its state. `given_addresses` are the public IPv4 addresses that
+    Amazon gave it for as long as it runs; an Elastic IP address is none of them. `outpost` is the ARN of the Outpost
+    that it runs on.
     """
 
     id: str
@@ -111,10 +118,18 @@ class Instance:
     product_codes: tuple[str, ...] = ()
     launched_at: datetime | None = None
     root_type: str = "ebs"
+    state_reason: str = ""
+    given_addresses: tuple[str, ...] = ()
+    outpost: str = ""
 
     @property
     def name(self) -> str:
         return self.tags.get("Name", "")
+
+    @property
+    def hibernated(self) -> bool:
+        """Whether it sleeps: its memory goes on, with the file systems of the volumes that are attached now."""
+        return self.state in {"stopping", "stopped"} and self.state_reason == HIBERNATED
 
     @property
     def has_instance_store_root(self) -> bool:
@@ -629,6 +644,13 @@ class Restore:
     plan: str = ""
     told: bool = False
     told_failed: bool = False
+    stop_takes: tuple[str, ...] = ()
+    stopped: bool = False
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """What no roll-back gives back, because the instance was stopped, one phrase each."""
+        return self.stop_takes if self.stopped else ()
 
     @property
     def shall_run(self) -> bool:
@@ -806,6 +828,8 @@ class PreflightFacts:
     so none was looked at. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each
     call's DryRun answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for volumes
     whose source was not encrypted; None means the account's default key. `vault_key` is that of a vault's copies.
+    `instance_store` is how many GB of disks the instance's host gives it, None if that could not be looked up.
+    `product_codes` are the Marketplace's of each attached volume that has any.
     """
 
     instance: Instance | None
@@ -830,6 +854,8 @@ class PreflightFacts:
     completion_minutes: int = 0
     unheard: Mapping[str, str] = field(default_factory=dict)
     vault_key: str | None = None
+    instance_store: int | None = 0
+    product_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Severity(StrEnum):

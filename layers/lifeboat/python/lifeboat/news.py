@@ -607,7 +607,7 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
     """What became of a restore.
 
     RestoreCompleted: the instance is on the restored volumes.
-    RestoreRolledBack: a step failed, or somebody called it off; the instance is as it was.
+    RestoreRolledBack: a step failed, or somebody called it off; the instance is as it was, but for what a stop takes.
     RestoreFailed: the roll-back could not finish by itself; the next steps have the commands. If Lifeboat goes on
         trying and succeeds, RestoreRolledBack follows.
     """
@@ -621,7 +621,11 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
         at=at,
         stack=stack,
         subject=_restore(restore),
-        summary=_ENDINGS[restore.status].format(point=restore.recovery_point_id, instance=restore.instance_id)
+        summary=_ENDINGS[restore.status].format(
+            point=restore.recovery_point_id,
+            instance=restore.instance_id,
+            but=f", except for what its stop took for good: {'; '.join(restore.taken)}" if restore.taken else "",
+        )
         + (f" {_sentence(restore.failure)}" if restore.failure else ""),
         details=outcome.details,
         next_steps=outcome.next_steps,
@@ -630,7 +634,7 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
 
 _ENDINGS = {
     RestoreState.COMPLETED: "{instance} is on the restored data of {point}.",
-    RestoreState.ROLLED_BACK: "The restore of {point} onto {instance} was rolled back; the instance is as it was.",
+    RestoreState.ROLLED_BACK: "The restore of {point} onto {instance} was rolled back; the instance is as it was{but}.",
     RestoreState.FAILED: "The restore of {point} onto {instance} failed, and so did its roll-back: a person is needed.",
 }
 

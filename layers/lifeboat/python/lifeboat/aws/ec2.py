@@ -50,6 +50,11 @@ COPIED_VOLUME = "vol-ffffffff"
 """The volume id of every copy of a snapshot (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
 
+NOT_SUBSCRIBED = "OptInRequired"
+"""What carries a Marketplace product's code is attached only while the account is subscribed to the product
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html)."""
+
+
 # --- EYES
 
 
@@ -441,6 +446,31 @@ def stop_protected(instance_id: str) -> bool:
     return bool(answer.get("DisableApiStop", {}).get("Value", False))
 
 
+def instance_store(instance_type: str) -> int | None:
+    """How many GB of disks of the host come with an instance type; None if EC2 does not tell."""
+    try:
+        [found] = clients.ec2_reads().describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
+    except (ClientError, BotoCoreError, ValueError):
+        return None
+    return found.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0)
+
+
+def product_codes(instance: Instance) -> dict[str, tuple[str, ...]]:
+    """The Marketplace's product codes of each attached volume that has any.
+
+    An instance has those of all its volumes (AttachVolume, EC2 API reference), so without any nothing is asked.
+    """
+    if not instance.product_codes:
+        return {}
+    found = {}
+    for volume_id in sorted({item.volume_id for item in instance.attachments}):
+        answer = clients.ec2_reads().describe_volume_attribute(VolumeId=volume_id, Attribute="productCodes")
+        codes = tuple(code["ProductCodeId"] for code in answer.get("ProductCodes", []))
+        if codes:
+            found[volume_id] = codes
+    return found
+
+
 def encryption_by_default() -> bool:
     """Whether this account encrypts every new volume in this region, whatever a request says."""
     return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
@@ -503,7 +533,22 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         product_codes=tuple(code["ProductCodeId"] for code in item.get("ProductCodes", [])),
         launched_at=item.get("LaunchTime"),
         root_type=item.get("RootDeviceType", "ebs"),
+        state_reason=item.get("StateReason", {}).get("Code", ""),
+        given_addresses=_given_addresses(item),
+        outpost=item.get("OutpostArn", ""),
     )
+
+
+def _given_addresses(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """An address belongs to Amazon until it is released; an Elastic IP address to an account
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceAssociation.html)."""
+    associations = [
+        place.get("Association", {})
+        for interface in item.get("NetworkInterfaces", [])
+        for place in (interface, *interface.get("PrivateIpAddresses", []))
+    ]
+    given = [found["PublicIp"] for found in associations if found.get("IpOwnerId") == "amazon" and "PublicIp" in found]
+    return tuple(dict.fromkeys(given))
 
 
 def _volume(item: Mapping[str, Any]) -> Volume:
@@ -624,13 +669,14 @@ def perform(change: Change) -> str:
 def rehearse(change: Change) -> str:
     """Ask EC2, with DryRun, whether one step of a restore would be allowed: AWS's refusal, or nothing.
 
-    Only a refusal of the right counts. Whatever else is said, of a state or of too many calls, is no news of rights.
+    Only a refusal of the right counts, and of a Marketplace product that the account is not subscribed to. Whatever
+    else is said, of a state or of too many calls, may be different by then.
     """
     try:
         with translated():
             _perform(change, dry_run=True)
     except AwsError as answer:
-        return str(answer) if answer.code in NOT_ALLOWED else ""
+        return str(answer) if answer.code in NOT_ALLOWED or answer.code == NOT_SUBSCRIBED else ""
     return ""
 
 

@@ -196,6 +196,8 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
         completion_minutes=config.copy_completion_minutes,
         restore_from=config.restore_from,
         vault_key=config.vault_key or None,
+        instance_store=ec2.instance_store(instance.type) if instance else 0,
+        product_codes=ec2.product_codes(instance) if instance else {},
     )
     try:
         facts = replace(facts, points=_here(sought(choice, shown.values())))

@@ -15,6 +15,7 @@ from lifeboat.model import (
     TimelineEntry,
 )
 from lifeboat.rules.catalogue import iso
+from lifeboat.rules.restore import as_it_was
 
 
 def outcome(restore: Restore, now: datetime, region: str, account: str) -> RestoreOutcome:
@@ -42,6 +43,7 @@ def outcome(restore: Restore, now: datetime, region: str, account: str) -> Resto
         "failure": restore.failure,
         "blocked": restore.blocked,
         "crossed": list(restore.crossed),
+        "stop_took": list(restore.taken),
         "timeline": [{"at": iso(entry.at), "step": entry.step.value, "text": entry.text} for entry in restore.timeline],
     }
     return RestoreOutcome(details, _next_steps(restore, region))
@@ -84,14 +86,31 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
 
 def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
     if restore.status is RestoreState.COMPLETED:
-        return (*_after_completion(restore), *_infrastructure(restore, region), *_let_go(restore, region))
+        return (
+            *_after_completion(restore),
+            *_after_the_stop(restore, region),
+            *_infrastructure(restore, region),
+            *_let_go(restore, region),
+        )
     kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
     if restore.status is RestoreState.ROLLED_BACK:
-        mend = f"Nothing has changed on {restore.instance_id}. Mend this, and ask again: {restore.failure}"
-        return (mend, *kept, *_copies_stay(restore))
+        same = as_it_was(restore) if restore.taken else f"Nothing has changed on {restore.instance_id}"
+        return (
+            f"{same}. Mend this, and ask again: {restore.failure}",
+            *_after_the_stop(restore, region),
+            *kept,
+            *_copies_stay(restore),
+        )
     if restore.status is RestoreState.FAILED:
-        return (*_by_hand(restore, region), *kept)
+        return (*_by_hand(restore, region), *_after_the_stop(restore, region), *kept)
     return (f"Wait: {restore.id} is at the step {restore.step}, {restore.direction}",)
+
+
+def _after_the_stop(restore: Restore, region: str) -> tuple[str, ...]:
+    if not restore.taken:
+        return ()
+    look = f"aws ec2 describe-instances --region {region} --instance-ids {restore.instance_id}"
+    return (f"The stop took for good: {'; '.join(restore.taken)}. What it has now: {look}",)
 
 
 def _copies_stay(restore: Restore) -> tuple[str, ...]:

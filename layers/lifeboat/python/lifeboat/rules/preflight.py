@@ -40,7 +40,7 @@ from lifeboat.model import (
 from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, tags_of_copy, without_reserved
 from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
 from lifeboat.rules.devices import EXPECTED, FREE_EXAMPLES, is_reserved_for_root, is_taken_by_ec2, same_device
-from lifeboat.rules.restore import RestoreError, restore_id
+from lifeboat.rules.restore import RestoreError, hibernation, restore_id
 from lifeboat.rules.selection import data_attachments, root_attachments, root_problem
 from lifeboat.rules.words import is_blank
 
@@ -201,6 +201,7 @@ def _check_instance(
             f"{instance.id} is protected from being stopped: aws ec2 modify-instance-attribute --region {facts.region} "
             f"--instance-id {instance.id} --no-disable-api-stop",
         )
+    _check_the_stop(facts, instance, report)
     unclear = root_problem(instance)
     if unclear and instance.state not in {"shutting-down", "terminated"}:
         report.refuse("root-unclear" if instance.root_device else "no-root-device", field, unclear)
@@ -219,6 +220,45 @@ def _check_instance(
             f"{instance.id} was launched {minutes} minutes ago: a fresh platform's first boot takes about "
             f"{int(FIRST_BOOT.total_seconds() // 60)}; let it finish",
         )
+
+
+def _check_the_stop(facts: PreflightFacts, instance: Instance, report: _Report) -> None:
+    """What forbids to stop the instance and swap its volumes, and what a stop takes whatever comes of the restore."""
+    field = "instance_id"
+    if instance.hibernated and instance.state == "stopped":
+        report.refuse("hibernated", field, f"{hibernation(instance.id)}, and ask again")
+    if instance.outpost:
+        report.refuse(
+            "outpost",
+            field,
+            f"{instance.id} is on the Outpost {instance.outpost}, expected an instance in a zone of {facts.region}: "
+            "EC2 attaches there only what was made there, and Lifeboat makes no volume on an Outpost",
+        )
+    if instance.has_instance_store_root:
+        report.refuse(
+            "instance-store-root",
+            field,
+            f"{instance.id} has its root on an instance store volume, expected one on EBS: EC2 cannot stop it",
+        )
+    elif instance.state == "running":
+        for code, phrase in _taken_by_a_stop(facts, instance):
+            report.warn(code, field, f"stopping {instance.id} takes {phrase} for good, whatever comes of the restore")
+
+
+def _taken_by_a_stop(facts: PreflightFacts, instance: Instance) -> list[tuple[str, str]]:
+    """What the instance has only as long as it runs: a finding's code and a phrase
+    (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-stop-start-works.html)."""
+    taken = []
+    if facts.instance_store is None:
+        phrase = f"what is on its instance store volumes, if {instance.type or 'its type'} has any (EC2 did not tell),"
+        taken.append(("instance-store", phrase))
+    elif facts.instance_store:
+        taken.append(("instance-store", f"what is on its {facts.instance_store} GB of instance store volumes"))
+    taken += [
+        ("public-address", f"its public address {address}, which is no Elastic IP address,")
+        for address in instance.given_addresses
+    ]
+    return taken
 
 
 def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Instance, report: _Report) -> None:
@@ -620,6 +660,7 @@ def _draft(  # noqa: PLR0917 - what was asked, what is known, where to tell
         source_instance_id=point.instance_id if point else source.members[0].snapshot.tags.get(Tag.INSTANCE, ""),
         crossed=_crossed(facts, instance, source),
         cloudformation_stack=_cloudformation_stack(instance, pairs),
+        stop_takes=tuple(phrase.rstrip(",") for _, phrase in _taken_by_a_stop(facts, instance)),
     )
 
 
@@ -756,6 +797,15 @@ def _check_consent(facts: PreflightFacts, instance: Instance, pairs: list[_Pair]
         wanted.append((volume.id, volume.tags))
         if attachment.state != "attached" or volume.state != "in-use":
             report.refuse("not-attached", "device", f"{volume.id} at {device} is {attachment.state}, expected attached")
+        codes = facts.product_codes.get(volume.id)
+        if codes:
+            report.warn(
+                "product-codes",
+                "device",
+                f"{volume.id} at {device} carries the Marketplace product code {', '.join(codes)}: EC2 attaches it "
+                "again only while this account is subscribed to the product and the instance supports it, or else a "
+                f"roll-back cannot put it back and {instance.id} stays stopped",
+            )
         if volume.multi_attach:
             report.refuse(
                 "multi-attach", "device", f"{volume.id} at {device} may be attached to several instances: not supported"
@@ -1014,7 +1064,7 @@ def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore 
             lines.append(f"- start {plan.instance_id}, see it run and keep running, and its status checks pass")
         else:
             lines.append(f"- leave {plan.instance_id} stopped")
-        lines.append("If a step fails, everything is put back as it was.")
+        lines.append(f"If a step fails, everything is put back as it was{_except(plan)}.")
     else:
         lines.append(f"The restore onto {request.instance_id} is refused; nothing was touched.")
     lines += [f"{item.severity.upper()} {item.code}: {item.sentence}" for item in findings]
@@ -1023,6 +1073,12 @@ def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore 
 
 def _swap_text(plan: Restore) -> str:
     return f"stop {plan.instance_id}" if plan.was_running else f"{plan.instance_id} is stopped already"
+
+
+def _except(plan: Restore) -> str:
+    if not plan.was_running or not plan.stop_takes:
+        return ""
+    return f", except for what the stop takes for good: {'; '.join(plan.stop_takes)}"
 
 
 def _described(volume: RestoreVolume) -> str:

@@ -278,6 +278,10 @@ class _Situation:
     def power(self) -> str:
         return self.seen.instance.state if self.seen.instance else "terminated"
 
+    @property
+    def hibernated(self) -> bool:
+        return self.power == "stopped" and self.seen.instance is not None and self.seen.instance.hibernated
+
     def with_restore(self, restore: Restore) -> _Situation:
         return replace(self, restore=restore)
 
@@ -336,6 +340,14 @@ def restore_id(request_id: str) -> str:
     if is_blank(request_id):
         raise RestoreError("request_id is blank, expected any text that is the same when the same thing is asked twice")
     return f"restore-{hashlib.sha256(request_id.encode()).hexdigest()[:16]}"
+
+
+def hibernation(instance_id: str) -> str:
+    """Why a hibernated instance's volumes are not swapped, and what to do."""
+    return (
+        f"{instance_id} is hibernated: its memory still has the file systems of the volumes that are attached now, and "
+        "would write to whatever takes their place; start it, shut it down without hibernation"
+    )
 
 
 def client_token(restore: Restore, volume: RestoreVolume) -> str:
@@ -629,13 +641,9 @@ def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
 
 
 def _make_volumes(s: _Situation) -> Step:
-    for volume in s.restore.volumes:
-        found = s.restored(volume)
-        if found is None and volume.restored_volume_id:
-            return _turn(s, f"the restored volume {volume.restored_volume_id} is gone")
-        if found is not None and found.state != "creating" and s.of_restored(volume) is not _Place.FREE:
-            where = _whereabouts(found) if _attachment(found) else ""
-            return _turn(s, f"the restored volume {found.id} is {found.state} {where}".rstrip())
+    trouble = _trouble_with_new(s)
+    if trouble:
+        return _turn(s, trouble)
     for volume in s.restore.volumes:
         if s.restored(volume) is None and (volume.asked_at is None or s.now - volume.asked_at >= s.deadlines.again):
             return _create(s, volume)
@@ -647,10 +655,29 @@ def _make_volumes(s: _Situation) -> Step:
             return _turn(
                 s, f"the volume to be displaced, {volume.displaced_volume_id}, is not at {volume.device} any more"
             )
+    if s.hibernated:
+        return _turn(s, hibernation(s.restore.instance_id))
     if s.power not in {"running", "stopped"}:
         return _wait(s, _S.VOLUMES, f"{s.restore.instance_id} is {s.power}")
-    # Here nothing has been touched for the last time. What the instance's power state was is taken now, not at the
-    # pre-flight: making the volumes may have taken an hour.
+    return _touch(s)
+
+
+def _trouble_with_new(s: _Situation) -> str:
+    for volume in s.restore.volumes:
+        found = s.restored(volume)
+        if found is None and volume.restored_volume_id:
+            return f"the restored volume {volume.restored_volume_id} is gone"
+        if found is not None and found.state != "creating" and s.of_restored(volume) is not _Place.FREE:
+            where = _whereabouts(found) if _attachment(found) else ""
+            return f"the restored volume {found.id} is {found.state} {where}".rstrip()
+    return ""
+
+
+def _touch(s: _Situation) -> Step:
+    """From here on the instance is changed.
+
+    What its power state was is taken now, not at the pre-flight: making the volumes may have taken an hour.
+    """
     launched_at = s.seen.instance.launched_at if s.seen.instance else None
     was_running = s.power == "running"
     s = s.with_restore(replace(s.restore, touched=True, was_running=was_running, launched_at=launched_at))
@@ -690,6 +717,8 @@ def _swap(s: _Situation) -> Step:
         return _turn(s, f"{s.restore.instance_id} is {s.power} though its volumes are not in place")
     if s.power != "stopped":
         return _stop(s, "so that its volumes can be swapped")
+    if s.hibernated:
+        return _turn(s, hibernation(s.restore.instance_id))
     return _displace(s) or _place_restored(s)
 
 
@@ -821,6 +850,9 @@ def _out_of_place(s: _Situation) -> bool:
 def _put_back(s: _Situation) -> Step:
     if s.power != "stopped":
         return _stop(s, "so that the displaced volumes can be put back")
+    if s.hibernated:
+        blocked = hibernation(s.restore.instance_id)
+        return _wait(s.with_restore(replace(s.restore, blocked=s.restore.blocked or blocked)), _S.STOP, blocked)
     for volume in s.restore.volumes:
         for found in (s.restored(volume), s.displaced(volume)):
             place = s.place(found, volume.device)
@@ -881,7 +913,13 @@ def _clean_up(s: _Situation) -> Step:
         unseen = volume.asked_at and not volume.restored_volume_id
         if unseen and volume.asked_at and s.now - volume.asked_at < s.deadlines.settle:
             return _wait(s, _S.CLEAN_UP, f"the volume of {volume.snapshot_id} was asked for and may yet appear")
-    return _finish(s, RestoreState.ROLLED_BACK, f"{s.restore.instance_id} is as it was: {s.restore.failure}")
+    return _finish(s, RestoreState.ROLLED_BACK, f"{as_it_was(s.restore)}: {s.restore.failure}")
+
+
+def as_it_was(restore: Restore) -> str:
+    """That the instance is as it was, but for what its stop has taken for good."""
+    taken = f", except for what its stop took for good ({'; '.join(restore.taken)})" if restore.taken else ""
+    return f"{restore.instance_id} is as it was{taken}"
 
 
 def _why_kept(s: _Situation, made: Volume, place: _Place) -> str:
@@ -1120,7 +1158,19 @@ def _noted(restore: Restore, seen: Seen) -> Restore:
         or (restore.touched and seen.instance.launched_at != restore.launched_at)
     )
     started = ran and any(volume.restored_volume_id in on_target for volume in volumes)
-    return replace(restore, volumes=tuple(volumes), started_on_restored=restore.started_on_restored or started)
+    return replace(
+        restore,
+        volumes=tuple(volumes),
+        started_on_restored=restore.started_on_restored or started,
+        stopped=restore.stopped or _was_stopped(restore, seen),
+    )
+
+
+def _was_stopped(restore: Restore, seen: Seen) -> bool:
+    """Whether the instance, which ran when it was touched, has been stopped since, if only between two looks."""
+    if not restore.touched or not restore.was_running or seen.instance is None:
+        return False
+    return seen.instance.state in {"stopping", "stopped"} or seen.instance.launched_at != restore.launched_at
 
 
 def _with_copy(volume: RestoreVolume, copies: Mapping[str, Snapshot]) -> RestoreVolume:
