@@ -153,6 +153,21 @@ def test_a_dry_run_changes_nothing_and_tells_nobody(world, saved, time, monkeypa
     assert world.invoke("attach_volume", SWEEP) == {"restores": {}}
 
 
+def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(world, saved, time, monkeypatch):
+    target = fresh_platform(world)
+    world.ec2.stop_instances(InstanceIds=[target])
+    world.ec2.modify_instance_attribute(InstanceId=target, InstanceType={"Value": "m5d.large"})
+    world.ec2.start_instances(InstanceIds=[target])
+    looked_at = world.invoke("restore_volume", ask(target, dry_run=True))
+    assert "instance-store" in {item["code"] for item in looked_at["findings"]}
+    refuse(monkeypatch, "AttachVolume", "InvalidVolume.Whatever")
+    begun = world.invoke("restore_volume", ask(target))
+    assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
+    [message] = [item for item in world.news() if item["event"] == "RestoreRolledBack"]
+    assert message["details"]["stop_took"] == ["what is on its 75 GB of instance store volumes"]
+    assert "as it was, except for what its stop took for good: what is on its 75 GB" in message["summary"]
+
+
 def test_without_consent_it_is_refused_with_the_command_that_gives_it(world, saved, time, monkeypatch):
     target = world.launch(zone="eu-west-1b", device="/dev/sdb", Name="fresh")
     done = changes_of(monkeypatch)

@@ -579,6 +579,12 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "public-address",
         f"stopping {FRESH} takes its public address 203.0.113.7, which is no Elastic IP address, for good",
     ),
+    "a volume where EC2 may attach none again": (
+        {},
+        {"instance": fresh(attached(device="/dev/sdf1")), "volumes": {FRESH_DATA: data_volume(device="/dev/sdf1")}},
+        "odd-device",
+        f"{FRESH_DATA} is at /dev/sdf1, which is not on AWS's list of device names: EC2 may refuse to attach a volume",
+    ),
     "a Marketplace volume": (
         {},
         {"product_codes": {FRESH_DATA: ("code-1",), "vol-0bbbbbbbbbbbbbb10": ("code-2",)}},

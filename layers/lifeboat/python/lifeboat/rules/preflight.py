@@ -806,6 +806,13 @@ def _check_consent(facts: PreflightFacts, instance: Instance, pairs: list[_Pair]
                 "again only while this account is subscribed to the product and the instance supports it, or else a "
                 f"roll-back cannot put it back and {instance.id} stays stopped",
             )
+        if not is_taken_by_ec2(device):
+            report.warn(
+                "odd-device",
+                "device",
+                f"{volume.id} is at {device}, which is not on AWS's list of device names: EC2 may refuse to attach a "
+                "volume there again, the restored one and, in a roll-back, this one",
+            )
         if volume.multi_attach:
             report.refuse(
                 "multi-attach", "device", f"{volume.id} at {device} may be attached to several instances: not supported"
