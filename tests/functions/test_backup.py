@@ -131,6 +131,22 @@ def test_an_instance_without_data_is_told_and_not_retried(world):
     assert world.news() == [], "told once"
 
 
+def test_an_instance_whose_root_was_taken_off_is_told_in_one_sentence_and_nothing_is_begun(world):
+    instance = world.launch()
+    root = world.image["RootDeviceName"]
+    world.ec2.stop_instances(InstanceIds=[instance])
+    world.ec2.detach_volume(VolumeId=world.volume_of(instance, root), InstanceId=instance, Device=root)
+    answer = world.invoke("take_snapshots", SLOT)
+    assert [item["instance_id"] for item in answer["failed"]] == [instance]
+    [failed] = world.news()
+    assert failed["event"] == "BackupFailed"
+    assert failed["details"]["reason"] == (
+        f"{instance} has no volume at its root device {root} and {world.volume_of(instance)} (/dev/sdh), expected its "
+        "root volume, and no other, there: root and data cannot be told apart"
+    )
+    assert world.snapshots() == []
+
+
 def test_a_terminated_instance_is_left_out_silently(world):
     world.ec2.terminate_instances(InstanceIds=[world.launch()])
     answer = world.invoke("take_snapshots", SLOT)
