@@ -20,6 +20,7 @@ from lifeboat.model import (
     TimelineEntry,
 )
 from lifeboat.rules.outcome import outcome, seconds_per_step
+from lifeboat.rules.restore import hibernation
 
 BEGAN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 REGION, ACCOUNT = "eu-west-1", "111122223333"
@@ -230,3 +231,12 @@ def test_without_a_stop_nothing_was_taken():
     told = outcome(restore, BEGAN, REGION, ACCOUNT)
     assert told.next_steps == (f"Nothing has changed on {TARGET}. Mend this, and ask again: no room",)
     assert told.details["stop_took"] == []
+
+
+def test_by_hand_a_hibernated_instance_is_woken_before_its_volumes_are_swapped():
+    told = steps(status=RestoreState.FAILED, failure="no room", blocked=hibernation(TARGET))
+    assert "is hibernated: its memory still has the file systems" in told[0]
+    verbs = [command.split()[2] for command in commands(told)]
+    assert verbs[:6] == ["describe-instances", "start-instances", "wait", "stop-instances", "wait", "detach-volume"]
+    awake = commands(steps(status=RestoreState.FAILED, failure="no room", blocked="no room"))
+    assert [command.split()[2] for command in awake][:3] == ["describe-instances", "stop-instances", "wait"]

@@ -15,7 +15,7 @@ from lifeboat.model import (
     TimelineEntry,
 )
 from lifeboat.rules.catalogue import iso
-from lifeboat.rules.restore import as_it_was
+from lifeboat.rules.restore import as_it_was, hibernation
 
 
 def outcome(restore: Restore, now: datetime, region: str, account: str) -> RestoreOutcome:
@@ -213,6 +213,7 @@ def _by_hand(restore: Restore, region: str) -> tuple[str, ...]:
         f"Lifeboat goes on trying every minute; commands that were carried out do not disturb it. {restore.blocked}",
         why,
         f"{ec2 % 'describe-instances'}--instance-ids {instance}",
+        *(_waking(restore, region) if restore.blocked == hibernation(instance) else ()),
         f"{ec2 % 'stop-instances'}--instance-ids {instance}",
         f"{ec2 % 'wait instance-stopped'}--instance-ids {instance}",
     ]
@@ -233,6 +234,12 @@ def _by_hand(restore: Restore, region: str) -> tuple[str, ...]:
     if restore.was_running:
         steps.append(f"{ec2 % 'start-instances'}--instance-ids {instance}")
     return tuple(steps)
+
+
+def _waking(restore: Restore, region: str) -> tuple[str, ...]:
+    """A stop of what is hibernated changes nothing: it has to run once, on the volumes that it has now."""
+    ec2 = f"aws ec2 %s --region {region} --instance-ids {restore.instance_id}"
+    return (ec2 % "start-instances", ec2 % "wait instance-running")
 
 
 def _both(volume: RestoreVolume) -> list[str]:

@@ -852,7 +852,7 @@ def _put_back(s: _Situation) -> Step:
         return _stop(s, "so that the displaced volumes can be put back")
     if s.hibernated:
         blocked = hibernation(s.restore.instance_id)
-        return _wait(s.with_restore(replace(s.restore, blocked=s.restore.blocked or blocked)), _S.STOP, blocked)
+        return _wait(s.with_restore(replace(s.restore, blocked=blocked)), _S.STOP, blocked)
     for volume in s.restore.volumes:
         for found in (s.restored(volume), s.displaced(volume)):
             place = s.place(found, volume.device)
