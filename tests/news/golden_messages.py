@@ -216,6 +216,9 @@ def messages() -> dict[str, news.News]:
             recovery_point_ids=(point().id,),
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),
+        news.unplanned_snapshot_taken(
+            stack=STACK, at=AT, point=point(), made={SECOND["snapshot"]: SECOND["displaced"]}
+        ),
         news.backup_failed(
             stack=STACK,
             at=AT,

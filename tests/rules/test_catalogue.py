@@ -121,9 +121,33 @@ def test_a_copy_whose_volume_id_is_arbitrary_is_read_by_its_only_story():
     assert read_story(snapshot(volume_id="vol-ffffffff")) == volume_story(volume(), attachment())
 
 
+def test_a_snapshot_of_another_volume_than_its_tags_tell_of_is_not_ours():
+    # Attached between the look and CreateSnapshots, which writes the same tags on all that it takes.
+    stranger = snapshot(id="snap-2", volume_id=SECOND)
+    with pytest.raises(StoryError, match=f"snap-2 is of {SECOND}, but its tags tell of {DATA}"):
+        read_story(stranger)
+    found = read_catalogue([stranger])
+    assert found.points == ()
+    assert found.strangers() == (stranger,)
+
+
+def test_a_stranger_in_a_set_neither_counts_nor_spoils_it():
+    found = read_catalogue([snapshot(), snapshot(id="snap-2", volume_id=SECOND)])
+    [point] = found.points
+    assert (point.condition, [member.snapshot.volume_id for member in point.members]) == (Condition.GOOD, [DATA])
+    assert [item.id for item in found.strangers()] == ["snap-2"]
+
+
+def test_a_stranger_does_not_stand_in_for_a_volume_that_is_missing():
+    tags = point_tags(volume(), second_volume())
+    third = snapshot(id="snap-3", volume_id="vol-0aaaaaaaaaaaaaa13", tags=tags)
+    [point] = read_catalogue([snapshot(tags=tags), third]).points
+    assert point.condition is Condition.INCOMPLETE
+
+
 def test_a_copy_with_two_stories_is_not_guessed():
     tags = point_tags(volume(), second_volume())
-    with pytest.raises(StoryError, match="carries the stories of"):
+    with pytest.raises(StoryError, match="is a copy, expected the tags of one volume"):
         read_story(snapshot(volume_id="vol-ffffffff", tags=tags))
     assert read_catalogue([snapshot(volume_id="vol-ffffffff", tags=tags)]).points == ()
 

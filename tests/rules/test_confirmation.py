@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lifeboat.rules.catalogue import read_catalogue
-from lifeboat.rules.confirmation import UNSEEN_AFTER, Completed, Failed, Pending, confirm
+from lifeboat.rules.confirmation import UNSEEN_AFTER, Completed, Failed, Pending, best_of_each, confirm
 from tests.rules.nouns import SLOT, attachment, point_tags, snapshot, volume
 
 TWO = point_tags(volume(), volume(id="vol-0two", attachments=(attachment("vol-0two", "/dev/sdi"),)))
@@ -51,3 +51,19 @@ def test_nothing_seen_is_pending_at_first_and_failed_later():
     verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER)
     assert isinstance(verdict, Failed)
     assert "15 minutes after" in verdict.reason
+
+
+def test_a_snapshot_of_another_volume_alone_is_named_in_the_failure():
+    stranger = snapshot(id="snap-2", volume_id="vol-0other")
+    verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER, strangers=[stranger])
+    assert isinstance(verdict, Failed)
+    assert "snap-2 is of vol-0other, of which its tags do not tell" in verdict.reason
+
+
+def test_of_two_sets_of_a_slot_the_whole_one_decides_whichever_came_first():
+    again = point_tags(set_id="set-2")
+    sets = [*one(tags=TWO), snapshot(id="snap-2", tags=again, started_at=SLOT + SOON)]
+    for order in (sets, sets[::-1]):
+        [(point_id, point)] = best_of_each(read_catalogue(order).points).items()
+        assert point_id == again["lifeboat:recovery-point"]
+        assert [member.snapshot.id for member in point.members] == ["snap-2"]

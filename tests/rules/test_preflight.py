@@ -874,6 +874,15 @@ def test_a_shared_snapshot_with_a_story_keeps_it() -> None:
     assert found.plan.crossed == ("zone us-east-1b to region eu-west-1", f"instance {PLATFORM} to {FRESH}")
 
 
+def test_a_snapshot_with_the_tags_of_another_volume_is_restored_without_them() -> None:
+    request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)))
+    tags = point_tags(volume(type="io2", iops=9000))
+    made = planned(
+        preflight(request, known(snapshots={"snap-f": snapshot(id="snap-f", volume_id=SECOND, tags=tags)}), NOW)
+    )
+    assert (made.type, made.chain) == ("gp3", SECOND)
+
+
 def test_the_whole_set_by_its_snapshots_is_the_recovery_point() -> None:
     ids = (f"snap-of-{DATA}", f"snap-of-{SECOND}")
     facts = known(points=saved_of(FIRST_OF_TWO, OTHER_OF_TWO), instance=fresh(*TWO), volumes=TWO_VOLUMES)

@@ -9,6 +9,7 @@ from lifeboat.rules.selection import (
     CreateRecoveryPoint,
     SelectionError,
     Skip,
+    compare_answer,
     data_attachments,
     plan_recovery_point,
     select,
@@ -99,3 +100,19 @@ def test_what_cannot_be_saved_is_skipped_with_its_reason(platform, volumes, reas
 @pytest.mark.parametrize("state", ["pending", "running", "stopping", "stopped"])
 def test_every_living_instance_is_saved(state):
     assert isinstance(plan(instance(state=state)), CreateRecoveryPoint)
+
+
+def test_an_answer_as_planned_has_nothing_to_tell():
+    differs = compare_answer(plan(), {DATA: "snap-1"})
+    assert (differs.missing, differs.unplanned, differs.reason) == ((), {}, "")
+
+
+def test_a_volume_attached_after_the_look_is_unplanned_and_no_failure():
+    differs = compare_answer(plan(), {DATA: "snap-1", "vol-2": "snap-2"})
+    assert (differs.missing, differs.unplanned, differs.reason) == ((), {"vol-2": "snap-2"}, "")
+
+
+def test_a_volume_exchanged_after_the_look_is_a_failure_that_names_both():
+    differs = compare_answer(plan(), {"vol-2": "snap-2"})
+    assert differs.missing == (DATA,)
+    assert f"no snapshot of {DATA}, but snap-2 of vol-2" in differs.reason

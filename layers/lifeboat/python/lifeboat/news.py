@@ -55,6 +55,7 @@ SEVERITIES = {
     "BackupStarted": "info",
     "BackupIncomplete": "critical",
     "BackupCompleted": "info",
+    "UnplannedSnapshotTaken": "warning",
     "BackupFailed": "critical",
     "BackupOverdue": "critical",
     "RecoveryPointNotLocked": "critical",
@@ -315,6 +316,32 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> News:
             "gib": point.size,
             "snapshots": {member.snapshot.id: member.story.device for member in point.members},
         },
+    )
+
+
+def unplanned_snapshot_taken(*, stack: str, at: datetime, point: RecoveryPoint, made: Mapping[str, str]) -> News:
+    """UnplannedSnapshotTaken: EC2 took snapshots of volumes that were attached while a recovery point was begun. They
+    are no backups; the recovery point is good without them.
+
+    `made` are the snapshots, each with its volume.
+    """
+    snapshots, volumes = sorted(made), sorted(set(made.values()))
+    return News(
+        event="UnplannedSnapshotTaken",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=(
+            f"{', '.join(volumes)} of {point.instance_name or point.instance_id} "
+            f"{'is' if len(volumes) == 1 else 'are'} not saved by {point.id}: the volumes changed while it was begun."
+        ),
+        details={"snapshots": dict(sorted(made.items()))},
+        next_steps=(
+            f'The next slot saves them. To save them now: invoke TakeSnapshotsFunction with {{"instance_ids": '
+            f'["{point.instance_id}"]}}.',
+            f"The tags of {', '.join(snapshots)} are of other volumes, so Lifeboat neither restores nor deletes them. "
+            "Delete them when nobody needs them: aws ec2 delete-snapshot --snapshot-id SNAPSHOT.",
+        ),
     )
 
 

@@ -33,6 +33,7 @@ from lifeboat.model import (
     UntagDisplaced,
     Volume,
 )
+from lifeboat.rules.catalogue import is_stranger
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
@@ -173,13 +174,20 @@ def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
-    """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags."""
+    """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags.
+
+    A snapshot of a volume that its tags do not tell of saves nothing.
+    """
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
         {"Name": f"tag:{Tag.SLOT}", "Values": [slot_tag]},
     ]
-    tagged = (_tags(item.get("Tags")) for page in _own_snapshot_pages(filters) for item in page)
-    return frozenset(tags[Tag.INSTANCE] for tags in tagged if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags)
+    found = ((item, _tags(item.get("Tags"))) for page in _own_snapshot_pages(filters) for item in page)
+    return frozenset(
+        tags[Tag.INSTANCE]
+        for item, tags in found
+        if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags and not is_stranger(item.get("VolumeId", ""), tags)
+    )
 
 
 def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:

@@ -16,10 +16,10 @@ from lifeboat.chains.locking import lock
 from lifeboat.chains.paced import LEFT_FOR_RETURN
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
-from lifeboat.model import RecoveryPoint, Tag
+from lifeboat.model import RecoveryPoint, Snapshot, Tag
 from lifeboat.requests import ConfirmRequest
 from lifeboat.rules.catalogue import read_catalogue
-from lifeboat.rules.confirmation import Completed, Failed, confirm
+from lifeboat.rules.confirmation import Completed, Failed, best_of_each, confirm
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -70,32 +70,41 @@ class _Look:
 
     def decide(self, ids: Sequence[str]) -> list[str]:
         """Look at these together and tell them one by one; those that there was no time for."""
-        seen = read_catalogue(
-            ec2.recovery_point_snapshots_of(self.config.stack, {f"tag:{Tag.RECOVERY_POINT}": ids})
-        ).points
-        found = {point.id: point for point in seen}
+        seen = read_catalogue(ec2.recovery_point_snapshots_of(self.config.stack, {f"tag:{Tag.RECOVERY_POINT}": ids}))
+        found = best_of_each(seen.points)
+        strangers: dict[str, list[Snapshot]] = {}
+        for snapshot in seen.strangers():
+            strangers.setdefault(snapshot.tags[Tag.RECOVERY_POINT], []).append(snapshot)
         for number, point_id in enumerate(ids):
             if not self.has_time():
                 return list(ids[number:])
-            self._decide(point_id, found.get(point_id))
+            self._decide(point_id, found.get(point_id), strangers.get(point_id, ()))
         return []
 
-    def _decide(self, point_id: str, point: RecoveryPoint | None) -> None:
-        verdict = confirm(point_id, point, begun_at=self.begun.get(point_id), now=clock.now())
+    def _decide(self, point_id: str, point: RecoveryPoint | None, strangers: Sequence[Snapshot]) -> None:
+        begun_at, now = self.begun.get(point_id), clock.now()
+        verdict = confirm(point_id, point, begun_at=begun_at, now=now, strangers=strangers)
         if isinstance(verdict, Completed):
-            self._complete(verdict.point)
+            self._tell_strangers(point_id, verdict.point, strangers)
+            self._complete(point_id, verdict.point)
         elif isinstance(verdict, Failed):
             self._fail(point_id, verdict)
         else:
             self.answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
 
-    def _complete(self, point: RecoveryPoint) -> None:
-        if point.id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
-            backups.mark_decided(self.config.table, point.id)
+    def _tell_strangers(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
+        if strangers:
+            made = {item.id: item.volume_id for item in strangers}
+            message = news.unplanned_snapshot_taken(stack=self.config.stack, at=clock.now(), point=point, made=made)
+            self._tell_once("told-unplanned", point_id, message)
+
+    def _complete(self, point_id: str, point: RecoveryPoint) -> None:
+        if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
+            backups.mark_decided(self.config.table, point_id)
         locking = lock(point, self.config)
         message = news.backup_completed(stack=self.config.stack, at=clock.now(), point=point)
         if self._tell_once("told", point.id, message) and not locking.again:
-            backups.close_backup(self.config.table, point.id)
+            backups.close_backup(self.config.table, point_id)
         if locking.worth_telling:
             problem = news.recovery_point_not_locked(
                 stack=self.config.stack, at=clock.now(), point=point, reason=locking.problem

@@ -18,9 +18,9 @@ from lifeboat.aws import backups, clock, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.config import Config
-from lifeboat.model import Instance, RecoveryPoint, Tag, Volume
+from lifeboat.model import Condition, Instance, RecoveryPoint, Tag, Volume
 from lifeboat.rules import selection
-from lifeboat.rules.catalogue import read_catalogue
+from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.slots import recovery_point_id
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Taking:
 
     def _plans(self, seen: Seen) -> list[selection.CreateRecoveryPoint]:
         """What is to be asked of EC2; the rest is noted as what it is."""
-        points = {point.id for point in seen.points}
+        # One with snapshots missing is no backup: whether it may be made anew, the table knows.
+        points = {point.id for point in seen.points if point.condition is not Condition.INCOMPLETE}
         plans = []
         for instance in seen.instances:
             plan = self._plan(instance, seen)
@@ -159,7 +160,8 @@ class Taking:
             instance,
             seen.volumes,
             recovery_point_id=recovery_point_id(self.slot, instance.id),
-            set_id=self.context.aws_request_id if self.context else "by-hand",
+            # Lambda's retries carry the same request id, and what two calls make is never one set.
+            set_id=f"{self.context.aws_request_id if self.context else 'by-hand'} {iso(clock.now())}",
             stack=self.config.stack,
             slot=self.slot,
             ami_owner=seen.owners.get(instance.id, ""),
@@ -177,16 +179,21 @@ class Taking:
                 self.taken.under_way.append(plan.instance_id)
         to_ask = [plan for plan in plans if plan.recovery_point_id in ours]
         outcomes = self._ask_all(to_ask)
-        made = [plan for plan, outcome in zip(to_ask, outcomes, strict=True) if isinstance(outcome, Mapping)]
-        backups.remember_made(self.config.table, [plan.recovery_point_id for plan in made], clock.now())
         left: set[str] = set()
+        made: list[str] = []
         for plan, outcome in zip(to_ask, outcomes, strict=True):
             if isinstance(outcome, OutOfTime):
                 left.add(plan.instance_id)
             elif isinstance(outcome, AwsError):
                 self.taken.failed.append(_failure(plan, outcome))
+            elif reason := (differs := selection.compare_answer(plan, outcome)).reason:
+                # Not remembered as made: the next attempt looks anew, and makes what is attached by then.
+                backups.withdraw(self.config.table, plan.recovery_point_id)
+                self.taken.failed.append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
             else:
-                self.taken.begun.append({**_planned(plan), "snapshots": dict(outcome)})
+                made.append(plan.recovery_point_id)
+                self.taken.begun.append(_begun(plan, outcome, differs.unplanned))
+        backups.remember_made(self.config.table, made, clock.now())
         return {plan.instance_id for plan in plans} - left
 
     def _ask_all(
@@ -223,6 +230,12 @@ def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
         return ec2.image_owners(instance_ids) if instance_ids else {}
     except AwsError:
         return {}
+
+
+def _begun(plan: selection.CreateRecoveryPoint, made: Mapping[str, str], unplanned: Mapping[str, str]) -> Entry:
+    snapshots = {volume_id: snapshot for volume_id, snapshot in made.items() if volume_id not in unplanned}
+    entry = {**_planned(plan), "snapshots": snapshots}
+    return {**entry, "unplanned": dict(unplanned)} if unplanned else entry
 
 
 def _planned(plan: selection.CreateRecoveryPoint) -> Entry:

@@ -13,12 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lifeboat.model import TAG_PREFIX, Attachment, Instance, Snapshot, Tag, Tags, Volume, VolumeFacts, VolumeStory
-from lifeboat.rules.catalogue import MAX_TAGS, StoryError, write_tags
+from lifeboat.rules.catalogue import COPIED_VOLUME, MAX_TAGS, StoryError, write_tags
 from lifeboat.rules.devices import same_device
 from lifeboat.rules.selection import root_attachments, root_problem
-
-COPIED_VOLUME = "vol-ffffffff"
-"""What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
 BACKUP_DESCRIPTION = "This snapshot is created by the AWS Backup service"
 """How AWS Backup's descriptions begin, also where its tags have been lost."""

@@ -24,6 +24,9 @@ from lifeboat.model import TAG_PREFIX, Member, RecoveryPoint, Snapshot, Tag, Tag
 MAX_TAGS = 50
 MAX_VALUE = 256
 
+COPIED_VOLUME = "vol-ffffffff"
+"""What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
+
 _VOLUME = "lifeboat:volume/"
 _CHAIN = "lifeboat:chain/"
 _KMS_KEY = "lifeboat:kms-key/"
@@ -48,6 +51,10 @@ class Catalogue:
 
     def good(self) -> tuple[RecoveryPoint, ...]:
         return tuple(point for point in self.points if point.condition == "good")
+
+    def strangers(self) -> tuple[Snapshot, ...]:
+        """Of the unreadable ones those that are of another volume than their tags tell of."""
+        return tuple(snapshot for snapshot, _ in self.unreadable if is_stranger(snapshot.volume_id, snapshot.tags))
 
 
 def iso(at: datetime) -> str:
@@ -283,19 +290,34 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
     )
 
 
+def is_stranger(volume_id: str, tags: Tags) -> bool:
+    """Whether a snapshot is of another volume than its tags tell of.
+
+    CreateSnapshots takes whatever is attached when it is called and writes our tags on all of it, so a volume that was
+    attached after the look gets them, too. A copy's volume id says nothing.
+    """
+    return f"{_VOLUME}{volume_id}" not in tags and Tag.COPY_OF not in tags and volume_id != COPIED_VOLUME
+
+
 def read_story(snapshot: Snapshot) -> VolumeStory:
     """The story of the one volume that this snapshot is of.
 
-    Raises StoryError when the tags tell none, or more than one and the snapshot's own volume id decides nothing (a
-    copy's volume id is arbitrary: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html).
+    Raises StoryError when the tags tell of other volumes only, or, for a copy, of none or several: a copy's volume id
+    is arbitrary (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html).
     """
     tags = snapshot.tags
-    volume_ids = [key.removeprefix(_VOLUME) for key in tags if key.startswith(_VOLUME)]
+    volume_ids = sorted(key.removeprefix(_VOLUME) for key in tags if key.startswith(_VOLUME))
     volume_id = snapshot.volume_id
+    if is_stranger(volume_id, tags):
+        raise StoryError(
+            f"snapshot {snapshot.id} is of {volume_id or 'no known volume'}, but its tags tell of "
+            f"{', '.join(volume_ids) or 'no volume'}"
+        )
     if volume_id not in volume_ids:
         if len(volume_ids) != 1:
             raise StoryError(
-                f"snapshot {snapshot.id} of {volume_id} carries the stories of {sorted(volume_ids) or 'no volume'}"
+                f"snapshot {snapshot.id} is a copy, expected the tags of one volume, found those of "
+                f"{', '.join(volume_ids) or 'none'}"
             )
         volume_id = volume_ids[0]
     own_tags = f"{_TAGS}{volume_id}/"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lifeboat.model import Condition, RecoveryPoint
+from lifeboat.model import Condition, RecoveryPoint, Snapshot, Tag
 
 UNSEEN_AFTER = timedelta(minutes=15)
 """A recovery point that was begun and of which EC2 shows nothing by then was never made. DescribeSnapshots lags behind
@@ -36,13 +37,40 @@ class Pending:
     reason: str
 
 
+_BEST_FIRST = (Condition.GOOD, Condition.PENDING)
+
+
+def best_of_each(points: Iterable[RecoveryPoint]) -> dict[str, RecoveryPoint]:
+    """By the id in the tags, the set that decides: a slot may have been tried again after a set that is not whole."""
+    found: dict[str, RecoveryPoint] = {}
+    for point in points:
+        point_id = point.members[0].snapshot.tags[Tag.RECOVERY_POINT]
+        if point_id not in found or _rank(point) < _rank(found[point_id]):
+            found[point_id] = point
+    return found
+
+
+def _rank(point: RecoveryPoint) -> int:
+    return _BEST_FIRST.index(point.condition) if point.condition in _BEST_FIRST else len(_BEST_FIRST)
+
+
 def confirm(
-    recovery_point_id: str, point: RecoveryPoint | None, *, begun_at: datetime | None, now: datetime
+    recovery_point_id: str,
+    point: RecoveryPoint | None,
+    *,
+    begun_at: datetime | None,
+    now: datetime,
+    strangers: Sequence[Snapshot] = (),
 ) -> Completed | Failed | Pending:
-    """Judge a recovery point by what EC2 shows of it now. `begun_at` is when take_snapshots set out, if known."""
+    """Judge a recovery point by what EC2 shows of it now. `begun_at` is when take_snapshots set out, if known.
+
+    `strangers` are snapshots that were made with it, of volumes that its tags do not tell of.
+    """
     if point is None:
         if begun_at is not None and now - begun_at >= UNSEEN_AFTER:
-            return Failed(recovery_point_id, f"no snapshot of it exists {_minutes(now - begun_at)} after it was begun")
+            others = "".join(f"; {item.id} is of {item.volume_id}, of which its tags do not tell" for item in strangers)
+            lately = _minutes(now - begun_at)
+            return Failed(recovery_point_id, f"no snapshot of it exists {lately} after it was begun{others}")
         return Pending(recovery_point_id, "EC2 shows no snapshot of it yet")
     if point.condition is Condition.FAILED:
         broken = [member.snapshot for member in point.members if member.snapshot.state == "error"]

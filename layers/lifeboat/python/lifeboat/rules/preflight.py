@@ -37,7 +37,15 @@ from lifeboat.model import (
     VolumeStory,
     origin,
 )
-from lifeboat.rules.catalogue import MAX_TAGS, StoryError, iso, read_story, tags_of_copy, without_reserved
+from lifeboat.rules.catalogue import (
+    COPIED_VOLUME,
+    MAX_TAGS,
+    StoryError,
+    iso,
+    read_story,
+    tags_of_copy,
+    without_reserved,
+)
 from lifeboat.rules.copies import completion_minutes, original_set, set_id_for
 from lifeboat.rules.devices import EXPECTED, FREE_EXAMPLES, is_reserved_for_root, is_taken_by_ec2, same_device
 from lifeboat.rules.restore import RestoreError, hibernation, restore_id
@@ -556,10 +564,12 @@ def _story_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeStory:
     data = _candidates(facts.instance, facts.volumes) if facts.instance else []
     model = data[0][1] if len(data) == 1 else None
     # The volume id of a copied snapshot is arbitrary, so it would tie unrelated lines of data together.
-    copied = snapshot.volume_id in {"", "vol-ffffffff"}
+    copied = snapshot.volume_id in {"", COPIED_VOLUME}
+    # On a snapshot that carries our tags but is of another volume, the chain is that of the volume it is not of.
+    tagged = "" if Tag.RECOVERY_POINT in snapshot.tags else snapshot.tags.get(Tag.CHAIN)
     return VolumeStory(
         volume_id=snapshot.volume_id,
-        chain=snapshot.tags.get(Tag.CHAIN) or (snapshot.id if copied else snapshot.volume_id),
+        chain=tagged or (snapshot.id if copied else snapshot.volume_id),
         device="",
         type=model.type if model else "gp3",
         size=max(snapshot.size, model.size if model else 0),

@@ -28,6 +28,29 @@ class CreateRecoveryPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Deviation:
+    """How what EC2 made differs from what was planned.
+
+    `missing` are planned volumes without a snapshot; `unplanned` are snapshots, by their volumes, of what the plan did
+    not know: the tags do not tell of these volumes, so such a snapshot is no backup.
+    """
+
+    missing: tuple[str, ...]
+    unplanned: Mapping[str, str]
+
+    @property
+    def reason(self) -> str:
+        """Why the recovery point is not good, if it is not."""
+        if not self.missing:
+            return ""
+        others = "".join(f", but {snapshot} of {volume}" for volume, snapshot in sorted(self.unplanned.items()))
+        return (
+            f"EC2 made no snapshot of {', '.join(self.missing)}{others}: "
+            "the instance's volumes changed while its recovery point was begun"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Skip:
     """Leave this instance alone. `failure` is true when its owner expects a backup and gets none."""
 
@@ -148,6 +171,18 @@ def plan_recovery_point(
         tags=tags,
         volume_ids=tuple(sorted(item.volume_id for item in attachments)),
         reason=f"slot {iso(slot)} is due" + (", late" if late else ""),
+    )
+
+
+def compare_answer(plan: CreateRecoveryPoint, made: Mapping[str, str]) -> Deviation:
+    """Hold what EC2 answered, the snapshot of each volume, against the plan.
+
+    CreateSnapshots names the instance and takes what is attached to it at that moment, which may be seconds after the
+    look, and tens of seconds in a large run.
+    """
+    return Deviation(
+        missing=tuple(volume_id for volume_id in plan.volume_ids if volume_id not in made),
+        unplanned={volume_id: snapshot for volume_id, snapshot in made.items() if volume_id not in plan.volume_ids},
     )
 
 
