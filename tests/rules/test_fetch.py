@@ -30,7 +30,7 @@ from lifeboat.model import (
     VolumeOverrides,
     Wait,
 )
-from lifeboat.rules.catalogue import read_catalogue, tags_of_copy
+from lifeboat.rules.catalogue import iso, read_catalogue, tags_of_copy
 from lifeboat.rules.copies import set_id_for
 from lifeboat.rules.preflight import everywhere, may_be_elsewhere, may_be_shared_by, of_the_named, preflight
 from lifeboat.rules.restore import (
@@ -63,16 +63,18 @@ def elsewhere(*snapshots: Snapshot, region: str = AWAY) -> tuple[RecoveryPoint, 
 def copy_of(source: Snapshot, number: int = 1, region: str = AWAY, **facts: Any) -> Snapshot:
     """A copy here of what is in another region, of its first attempt."""
     [member] = read_catalogue([source]).points[0].members
+    begun = facts.get("started_at", SLOT + timedelta(hours=number))
+    set_id = facts.pop("set_id", source.tags[Tag.SET])
     told = {
         "id": f"snap-copy-{number}",
         "volume_id": "vol-ffffffff",
         "state": "completed",
-        "started_at": SLOT + timedelta(hours=number),
+        "started_at": begun,
         "size": source.size,
         "owner_id": ACCOUNT,
         "encrypted": True,
         "kms_key_id": KEY_HERE,
-        "tags": tags_of_copy(member, region=region, set_id=facts.pop("set_id", source.tags[Tag.SET])),
+        "tags": tags_of_copy(member, region=region, set_id=set_id, now=begun),
     }
     return Snapshot(**{**told, **facts})
 
@@ -275,7 +277,7 @@ def test_a_snapshot_copied_twice_for_one_set_leaves_a_whole_recovery_point() -> 
     [member_1, member_2] = read_catalogue([first, second]).points[0].members
 
     def copied(number: int, member: Any, **facts: Any) -> Snapshot:
-        told = tags_of_copy(member, region=AWAY, set_id="set-1")
+        told = tags_of_copy(member, region=AWAY, set_id="set-1", now=SLOT)
         return replace(member.snapshot, id=f"snap-{number}", volume_id="vol-ffffffff", tags=told, **facts)
 
     copies = [copied(1, member_1, state="pending"), copied(2, member_1), copied(3, member_2)]
@@ -424,8 +426,12 @@ def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Sna
     theirs = copy_of(ONE, state="pending", kms_key_id="arn:theirs")
     restore = next_step(begun(), seen(theirs), NOW).restore
     assert fetch_of(restore).copy_id == theirs.id
-    step = next_step(restore, seen(*left), NOW + timedelta(minutes=1))
-    assert step.action == beginnings(begun())[0]
+    at = NOW + timedelta(minutes=1)
+    step = next_step(restore, seen(*left), at)
+    [wanted] = beginnings(begun())
+    assert isinstance(wanted, CopySnapshot)
+    # However long ago it was planned: by the time of asking Lifeboat's own copies are known.
+    assert step.action == replace(wanted, tags={**wanted.tags, Tag.COPIED_AT.value: iso(at)})
     assert step.restore.volumes[0].kms_key_id == key, "the key of the copy that is not used"
     assert any("others had begun it" in entry.text for entry in step.restore.timeline)
     own = after_copy_begun(step.restore, step.action, "snap-copy-2") if isinstance(step.action, CopySnapshot) else None
@@ -499,7 +505,7 @@ def in_the_vault(*elsewhere: RecoveryPoint, **facts: Any) -> PreflightFacts:
 def kept(source: Snapshot, **facts: Any) -> Snapshot:
     """The vault's copy of what another account shares."""
     [*_, point] = shared(source)
-    tags = tags_of_copy(point.members[0], region=HERE, set_id=point.members[0].snapshot.tags[Tag.SET])
+    tags = tags_of_copy(point.members[0], region=HERE, set_id=point.members[0].snapshot.tags[Tag.SET], now=NOW)
     return copy_of(source, **{"tags": tags, "kms_key_id": VAULT_KEY, **facts})
 
 

@@ -158,6 +158,12 @@ class TestHostileStories:
         [point] = read_catalogue([copy_of(call)]).points
         assert point.members[0].story.tags == {"fine": "z"}
 
+    def test_a_copy_that_is_shared_is_not_told_as_a_recovery_point(self):
+        copy = {Tag.COPIED_AT: "2026-11-23T02:00:00Z", Tag.TAKEN_AT: "1999-01-01T00:00:00Z", Tag.COPY_OF: "snap-1"}
+        found = offer(snapshot(tags={**point_tags(), **copy}))
+        assert found.points == ()
+        assert [item.id for item in found.untold] == [snapshot().id]
+
     def test_a_time_that_the_source_writes_is_not_believed(self):
         tags = {**point_tags(), Tag.TAKEN_AT: "1999-01-01T00:00:00Z"}
         [call] = starts(offer(snapshot(tags=tags)))
@@ -237,11 +243,13 @@ class TestSilence:
         pending = replace(old, id="snap-0aaaaaaaaaaaaaa04", state="pending")
         found = offer(shared={item.id: item for item in (young, old, pending)})
         assert [item.id for item in without_story(found.untold, (), NOW)] == [old.id]
-        copy = snapshot(id="snap-c", tags=tags_without_story(old, source=ACCOUNT, region=REGION, stack=VAULT_STACK))
+        copy = snapshot(
+            id="snap-c", tags=tags_without_story(old, source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
+        )
         assert without_story(found.untold, (copy,), NOW) == ()
 
     def test_a_copy_without_a_story_is_no_recovery_point(self):
-        tags = tags_without_story(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK)
+        tags = tags_without_story(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
         assert Tag.RECOVERY_POINT not in tags
         assert read_catalogue([snapshot(tags=tags)]).points == ()
 

@@ -55,6 +55,7 @@ class Tag(StrEnum):
     COPY_OF = "lifeboat:copy-of"  # the id of the snapshot that was copied
     COPIED_FROM = "lifeboat:copied-from"  # its region
     TAKEN_AT = "lifeboat:taken-at"  # when EC2 began that snapshot; the copy's own start time is the copying's
+    COPIED_AT = "lifeboat:copied-at"  # when Lifeboat asked for the copy; a copy of it that others make begins later
 
     # on copies in a vault
     SOURCE_ACCOUNT = "lifeboat:source-account"  # the account whose snapshot was copied

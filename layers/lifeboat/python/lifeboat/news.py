@@ -542,9 +542,12 @@ def snapshots_pruned(
     notices: Sequence[str],
     saved_gib: int,
     kept_count: int | None = None,
+    remarks: Sequence[str] = (),
 ) -> News:
     """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
     two cases its severity is `warning`. Every verdict has its reasons. `kept_count`: if `kept` are only the first.
+
+    `remarks` stand among the notices and need nobody.
     """
     return News(
         event="SnapshotsPruned",
@@ -560,7 +563,7 @@ def snapshots_pruned(
             **_some(deleted, "deleted"),
             **_some(refused, "refused"),
             **_some(kept, "kept", kept_count),
-            **_some(notices, "notices"),
+            **_some([*notices, *remarks], "notices"),
             "saved_gib_at_most": saved_gib,
             "saved_usd_per_month_at_most": dollars_per_month(saved_gib),
         },

@@ -33,7 +33,7 @@ from lifeboat.model import (
     UntagDisplaced,
     Volume,
 )
-from lifeboat.rules.catalogue import is_stranger
+from lifeboat.rules.catalogue import is_copy, is_stranger, made_by_others
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
@@ -164,19 +164,24 @@ def _tag_filters(tags: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
-    """Our own snapshots here that are copies of these, which are of another region. Raises AwsError."""
+    """The copies here of these, which are of another region, that Lifeboat made. Raises AwsError."""
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{Tag.COPY_OF}", "Values": list(snapshot_ids)},
         {"Name": f"tag:{Tag.COPIED_FROM}", "Values": [region]},
     ]
     with translated():
-        return {copy.id: copy for copy in _own_snapshots(filters)}
+        return {copy.id: copy for copy in _ours(_own_snapshots(filters))}
+
+
+def _ours(copies: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
+    """Those that Lifeboat made: others' copies of them carry the same tags."""
+    return tuple(copy for copy in copies if not made_by_others(copy))
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
     """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags.
 
-    A snapshot of a volume that its tags do not tell of saves nothing.
+    A snapshot of a volume that its tags do not tell of saves nothing, and a copy is of what was saved elsewhere.
     """
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
@@ -186,7 +191,9 @@ def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
     return frozenset(
         tags[Tag.INSTANCE]
         for item, tags in found
-        if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags and not is_stranger(item.get("VolumeId", ""), tags)
+        if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags
+        for volume_id in (item.get("VolumeId", ""),)
+        if not (is_stranger(volume_id, tags) or is_copy(volume_id, tags))
     )
 
 
@@ -201,7 +208,7 @@ def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
 
 
 def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequence[str] = ()) -> tuple[Snapshot, ...]:
-    """Our own snapshots in another region that carry all of these tags with exactly one of these values.
+    """Lifeboat's copies in another region that carry all of these tags with exactly one of these values.
 
     With `ids` only those that are among them; one that is not there is no error. Raises AwsError.
     """
@@ -210,7 +217,7 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
     if ids:
         filters.append({"Name": "snapshot-id", "Values": list(ids)})
     with translated():
-        return _own_snapshots(filters, region)
+        return _ours(_own_snapshots(filters, region))
 
 
 def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snapshot, ...]:
@@ -219,7 +226,7 @@ def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snaps
         {"Name": f"tag:{literal(key)}", "Values": [literal(value)]} for key, value in of.items()
     ]
     with translated():
-        return _own_snapshots([*filters, _of_instances(ending)], region)
+        return _ours(_own_snapshots([*filters, _of_instances(ending)], region))
 
 
 def _of_instances(ending: str) -> FilterTypeDef:

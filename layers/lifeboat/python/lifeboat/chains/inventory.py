@@ -15,6 +15,9 @@ from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
 AT_ONCE = 20_000
 """How many snapshots are held at once: with their plan some 55 MB of the function's memory."""
 
+NAMED = 5
+"""How many of very many snapshots a remark names."""
+
 LAST_CHARACTERS = "0123456789abcdef"
 """What the id of an instance ends with."""
 
@@ -58,6 +61,17 @@ class Inventory:
     def notices(self, decided: RetentionPlan) -> list[str]:
         unreadable = (f"{snapshot.id} is kept: {reason}" for snapshot, reason in self.found.unreadable)
         return [*decided.notices, *unreadable]
+
+    def remarks(self) -> list[str]:
+        """What is worth a line where something is told anyway, and no message by itself: it may be so for ever."""
+        foreign = [snapshot.id for snapshot, _ in self.found.foreign]
+        if not foreign:
+            return []
+        more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+        return [
+            f"{', '.join(foreign[:NAMED])}{more}: copies that somebody else made, tags and all. They are neither "
+            "counted nor deleted, because their dates are the copying's; whoever made them decides about them."
+        ]
 
 
 def inventories(config: Config) -> Iterator[Inventory]:

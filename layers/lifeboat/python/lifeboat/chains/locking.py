@@ -17,7 +17,7 @@ from lifeboat.model import RecoveryPoint
 from lifeboat.rules.locks import NoLock, lock_for
 
 TRIED_FOR = timedelta(hours=26)
-"""How long after a recovery point was taken the sweep tries again: longer than a large first snapshot takes."""
+"""How long after a snapshot, or a copy, was begun the sweep tries again: longer than a large first one takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,16 @@ class Locking:
 
 def lock(point: RecoveryPoint, config: Config) -> Locking:
     """Lock every snapshot of a good recovery point that never had a lock."""
-    return lock_all([member.snapshot.id for member in point.members], point.taken_at, config)
+    # The data of a copy may be old when the copy is begun: the lock counts from the one, the attempts from the other.
+    begun_at = max(member.snapshot.started_at for member in point.members)
+    return lock_all([member.snapshot.id for member in point.members], point.taken_at, config, begun_at=begun_at)
 
 
-def lock_all(ids: Sequence[str], taken_at: datetime, config: Config) -> Locking:
-    """The same for completed snapshots, whatever they are of."""
+def lock_all(ids: Sequence[str], taken_at: datetime, config: Config, *, begun_at: datetime) -> Locking:
+    """The same for completed snapshots, whatever they are of.
+
+    `taken_at` is when their data is of, `begun_at` when EC2 began the last of them.
+    """
     decided = lock_for(config.locks, taken_at=taken_at, grace=config.grace, now=clock.now())
     if isinstance(decided, NoLock):
         return Locking(decided.reason if decided.wanted else "")
@@ -60,6 +65,6 @@ def lock_all(ids: Sequence[str], taken_at: datetime, config: Config) -> Locking:
                 problems[snapshot_id] = problem
     return Locking(
         "; ".join(f"{where}: {problem}" for where, problem in problems.items()),
-        again=bool(problems) and clock.now() - taken_at < TRIED_FOR,
+        again=bool(problems) and clock.now() - begun_at < TRIED_FOR,
         passes=all(problem.throttled or not problem.answered for problem in problems.values()),
     )

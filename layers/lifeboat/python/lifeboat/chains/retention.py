@@ -73,7 +73,7 @@ def _preview(config: Config) -> dict[str, Any]:
         decided = seen.plan(config)
         kept.add(verdict for verdict in decided.verdicts if verdict.keep)
         delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
-        notices += seen.notices(decided)
+        notices += [*seen.notices(decided), *seen.remarks()]
         saved_gib += decided.saved_gib
         if len(calendar) <= CALENDAR_LENGTH:
             calendar += _calendar(decided, config.time_zone)
@@ -142,6 +142,7 @@ class _Run:
     deleted: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     kept: _Listed = field(default_factory=lambda: _Listed(news.LISTED))
     planned: int = 0
     plan: RetentionPlan | None = None
@@ -171,6 +172,7 @@ class _Run:
                 self.kept.add(verdict for verdict in self.plan.verdicts if verdict.keep)
                 self.planned += len(self.plan.deletions)
                 self.notices += seen.notices(self.plan)
+                self.remarks += seen.remarks()
                 self.plan = None
 
     def _work_off(self, seen: Inventory) -> None:
@@ -243,6 +245,7 @@ class _Run:
                 kept_count=self.kept.count,
                 refused=self.refused,
                 notices=self.notices,
+                remarks=self.remarks,
                 saved_gib=self._saved_gib,
             ),
         )
@@ -253,7 +256,7 @@ class _Run:
             "delete": self.planned,
             "deleted": self.deleted,
             "refused": self.refused,
-            "notices": self.notices,
+            "notices": [*self.notices, *self.remarks],
             **_saved(self._saved_gib),
         }
 

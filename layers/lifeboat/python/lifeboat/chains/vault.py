@@ -20,11 +20,13 @@ from lifeboat.chains.sharing import AT_ONCE, share_all
 from lifeboat.config import Config
 from lifeboat.model import CopyDestination, Snapshot, Tag, VaultSource
 from lifeboat.requests import CopyRequest
+from lifeboat.rules.catalogue import StoryError, taken_at
 from lifeboat.rules.copies import IN_FLIGHT, Copied, StartCopy
 from lifeboat.rules.vault import Offered, in_turn, offered, tags_without_story, without_record, without_story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -138,7 +140,7 @@ class _Run(Copying):
         A restore's copy may be whole before it is seen here, and then no record of it is opened.
         """
         for copy in without_record(there, clock.now(), TRIED_FOR):
-            lock_all([copy.id], copy.started_at, self._config)
+            lock_all([copy.id], _data_of(copy), self._config, begun_at=copy.started_at)
 
     def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
         """Silence keeps: what nobody tells of is copied as it is, once."""
@@ -146,7 +148,11 @@ class _Run(Copying):
         free = max(0, IN_FLIGHT - len(ec2.pending_copies_in(self._config.region))) if waiting else 0
         for snapshot in waiting[:free]:
             tags = tags_without_story(
-                snapshot, source=self._source.account, region=self._config.region, stack=self._config.stack
+                snapshot,
+                source=self._source.account,
+                region=self._config.region,
+                stack=self._config.stack,
+                now=clock.now(),
             )
             try:
                 self._copy_once(
@@ -177,3 +183,11 @@ class _Run(Copying):
         )
         self._tell_once("told-no-story", f"{clock.now():%Y-%m-%d}", message)
         self._answer["story_missing"] = reason
+
+
+def _data_of(copy: Snapshot) -> datetime:
+    """When its data is of; if it does not tell, when it was begun: then a lock lasts longer, not shorter."""
+    try:
+        return taken_at(copy)
+    except StoryError:
+        return copy.started_at

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -38,16 +38,24 @@ STORIES = 20_000
 """How many volumes' stories are kept for the next snapshot that tells the same."""
 
 
+COPY_BEGINS_WITHIN = timedelta(minutes=20)
+"""EC2 begins a copy when it is asked. An invocation plans, and asks, within 15 minutes; the rest is for clocks."""
+
+
 class StoryError(ValueError):
     """A story does not fit on a snapshot, or a snapshot's tags tell none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All recovery points found, oldest first, and the snapshots whose tags could not be read, each with the reason."""
+    """All recovery points found, oldest first, and the snapshots whose tags could not be read, each with the reason.
+
+    `foreign` are copies that others made with our tags on them, each with the reason: they are nobody's business here.
+    """
 
     points: tuple[RecoveryPoint, ...]
     unreadable: tuple[tuple[Snapshot, str], ...] = ()
+    foreign: tuple[tuple[Snapshot, str], ...] = ()
 
     def good(self) -> tuple[RecoveryPoint, ...]:
         return tuple(point for point in self.points if point.condition == "good")
@@ -126,13 +134,13 @@ def write_tags(
     return tags
 
 
-def tags_of_copy(member: Member, *, region: str, set_id: str, restore_id: str = "") -> dict[str, str]:
+def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, restore_id: str = "") -> dict[str, str]:
     """The tags of a copy of one snapshot that is in `region`: CopySnapshot takes none along.
 
     Only the story of its own volume, so that `read_story` knows it although a copy's volume id is arbitrary. No key,
     because the source's is of the source's region: the copy's own is on the copy. Nothing that people wrote on the
-    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together; `restore_id` is the
-    restore that it is copied for, if one asked.
+    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together; `now` is when
+    EC2 is asked for the copy; `restore_id` is the restore that it is copied for, if one asked.
 
     Raises StoryError when they are too many.
     """
@@ -145,7 +153,8 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, restore_id: str = 
     tags[Tag.SET.value] = set_id
     tags[Tag.COPY_OF.value] = source.id
     tags[Tag.COPIED_FROM.value] = region
-    tags[Tag.TAKEN_AT.value] = tags.get(Tag.TAKEN_AT) or iso(source.started_at)
+    tags[Tag.TAKEN_AT.value] = iso(taken_at(source))
+    tags[Tag.COPIED_AT.value] = iso(now)
     if restore_id:
         tags[Tag.RESTORE.value] = restore_id
     pieces = sorted(key for key in tags if key.startswith(own[2]))
@@ -196,24 +205,31 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
     """Group snapshots into recovery points by their tags alone.
 
     Nothing is guessed: a snapshot whose tags do not tell its story is listed as unreadable, and the recovery point it
-    would belong to counts as incomplete.
+    would belong to counts as incomplete. A copy that others made is in no recovery point.
     """
-    sets: dict[tuple[str, str], list[Snapshot]] = {}
+    sets: dict[tuple[str, str], list[Member]] = {}
     unreadable: list[tuple[Snapshot, str]] = []
+    foreign: list[tuple[Snapshot, str]] = []
     for snapshot in snapshots:
         point_id = snapshot.tags.get(Tag.RECOVERY_POINT)
-        if point_id:
-            sets.setdefault((point_id, snapshot.tags.get(Tag.SET, "")), []).append(snapshot)
+        if not point_id:
+            continue
+        if reason := made_by_others(snapshot):
+            foreign.append((snapshot, reason))
+            continue
+        try:
+            taken_at(snapshot)
+            member = Member(snapshot, read_story(snapshot))
+        except StoryError as problem:
+            unreadable.append((snapshot, str(problem)))
+        else:
+            sets.setdefault((point_id, snapshot.tags.get(Tag.SET, "")), []).append(member)
     points: list[RecoveryPoint] = []
     seen: dict[str, int] = {}
     for (point_id, _), members in sorted(sets.items(), key=lambda item: (_taken_at(item[1]), item[0])):
-        readable: list[Member] = []
-        for snapshot in members:
-            try:
-                readable.append(Member(snapshot, read_story(snapshot)))
-            except StoryError as problem:
-                unreadable.append((snapshot, str(problem)))
-        for some in _each_volume_once(readable):
+        ours, copied = _without_later_copies(members)
+        foreign += copied
+        for some in _each_volume_once(ours):
             try:
                 point = _read_point(point_id, some)
             except StoryError as problem:
@@ -223,7 +239,52 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
             if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
                 point = replace(point, id=f"{point_id}+{seen[point_id]}")
             points.append(point)
-    return Catalogue(tuple(sorted(points, key=lambda point: (point.taken_at, point.id))), tuple(unreadable))
+    found = sorted(points, key=lambda point: (point.taken_at, point.id))
+    return Catalogue(tuple(found), tuple(unreadable), tuple(foreign))
+
+
+def is_copy(volume_id: str, tags: Tags) -> bool:
+    """Whether a snapshot is a copy, whoever made it: then its volume id and its start tell nothing of the data."""
+    return volume_id == COPIED_VOLUME or Tag.COPIED_AT in tags
+
+
+def made_by_others(snapshot: Snapshot) -> str:
+    """Why a snapshot with our tags is a copy that somebody else made, if it is one: EC2 copies no tags, people and
+    tools do (Cloud Custodian copies all of them), and whoever encrypts a snapshot anew copies it.
+
+    Its start is the copying's, so it would be the newest of its chain; and whoever made it decides about it. A copy of
+    a recovery point's own snapshot lacks the tags of a copy. A copy of our copy has them, but began later than they
+    say.
+    """
+    if not is_copy(snapshot.volume_id, snapshot.tags):
+        return ""
+    asked_at = _time(snapshot.tags.get(Tag.COPIED_AT, ""))
+    if Tag.COPY_OF not in snapshot.tags or asked_at is None:
+        return f"snapshot {snapshot.id} is a copy that somebody else made of a recovery point's snapshot"
+    if snapshot.started_at - asked_at > COPY_BEGINS_WITHIN:
+        return f"snapshot {snapshot.id} is a copy that somebody else made of Lifeboat's copy"
+    return ""
+
+
+def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tuple[Snapshot, str]]]:
+    """A set's members without copies that began when one of the same volume was whole: Lifeboat asks for none then,
+    so these are copies that somebody has made of it.
+    """
+    first: dict[str, datetime] = {}
+    for member in members:
+        snapshot, volume_id, whole_at = member.snapshot, member.story.volume_id, member.snapshot.completed_at
+        whole = snapshot.state == "completed" and snapshot.tier == "standard"
+        if whole and whole_at and whole_at >= snapshot.started_at:
+            first[volume_id] = min(whole_at, first.get(volume_id, whole_at))
+    ours: list[Member] = []
+    others: list[tuple[Snapshot, str]] = []
+    for member in members:
+        snapshot, first_at = member.snapshot, first.get(member.story.volume_id)
+        if first_at and snapshot.started_at > first_at and is_copy(snapshot.volume_id, snapshot.tags):
+            others.append((snapshot, f"snapshot {snapshot.id} is a copy that somebody else made of Lifeboat's copy"))
+        else:
+            ours.append(member)
+    return ours, others
 
 
 def _each_volume_once(members: list[Member]) -> list[list[Member]]:
@@ -247,20 +308,33 @@ def _best_first(member: Member) -> tuple[int, datetime, str]:
     return (worth if snapshot.tier == "standard" else 2, snapshot.started_at, snapshot.id)
 
 
-def _taken_at(snapshots: Iterable[Snapshot]) -> datetime:
-    return min(_begun_at(snapshot) for snapshot in snapshots)
+def _taken_at(members: Iterable[Member]) -> datetime:
+    return min(taken_at(member.snapshot) for member in members)
 
 
-def _begun_at(snapshot: Snapshot) -> datetime:
-    """When EC2 began the snapshot; for a copy, the snapshot that was copied: data is as old as that, for retention too.
+def taken_at(snapshot: Snapshot) -> datetime:
+    """When the data of a snapshot is of: when EC2 began it, or, for a copy, the snapshot that was copied.
 
-    A tag that cannot be read leaves the copy's own start, which is later, so that it stays longer.
+    Raises StoryError for a copy that does not tell: its own start is the copying's.
     """
-    try:
-        at = datetime.fromisoformat(snapshot.tags.get(Tag.TAKEN_AT, ""))
-    except ValueError:
+    if not is_copy(snapshot.volume_id, snapshot.tags):
         return snapshot.started_at
-    return at if at.tzinfo and at <= snapshot.started_at else snapshot.started_at
+    said = snapshot.tags.get(Tag.TAKEN_AT, "")
+    at = _time(said)
+    if at is None or at > snapshot.started_at:
+        raise StoryError(
+            f"snapshot {snapshot.id} is a copy with {Tag.TAKEN_AT}={said or '(none)'}, expected a time before "
+            f"{iso(snapshot.started_at)}, when the copy began: how old its data is is not known"
+        )
+    return at
+
+
+def _time(said: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
@@ -281,7 +355,7 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
         slot=slot,
         members=tuple(sorted(members, key=lambda member: member.story.device)),
         expected=expected,
-        taken_at=_taken_at(member.snapshot for member in members),
+        taken_at=_taken_at(members),
         zone=tags.get(Tag.ZONE, ""),
         instance_name=tags.get(Tag.INSTANCE_NAME, ""),
         ami_id=tags.get(Tag.AMI, ""),
@@ -296,7 +370,7 @@ def is_stranger(volume_id: str, tags: Tags) -> bool:
     CreateSnapshots takes whatever is attached when it is called and writes our tags on all of it, so a volume that was
     attached after the look gets them, too. A copy's volume id says nothing.
     """
-    return f"{_VOLUME}{volume_id}" not in tags and Tag.COPY_OF not in tags and volume_id != COPIED_VOLUME
+    return f"{_VOLUME}{volume_id}" not in tags and not is_copy(volume_id, tags)
 
 
 def read_story(snapshot: Snapshot) -> VolumeStory:

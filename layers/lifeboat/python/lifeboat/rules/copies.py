@@ -344,7 +344,7 @@ def _call(try_it: _Attempt, member: Member, facts: CopyFacts) -> StartCopy:
         attempt=try_it.number,
         set_id=set_id,
         description=f"Lifeboat: {point.id}, copied from {facts.home}",
-        tags=tags_of_copy(member, region=facts.home, set_id=set_id),
+        tags=tags_of_copy(member, region=facts.home, set_id=set_id, now=facts.now),
         reason=f"{point.id}, taken at {iso(point.taken_at)}, is not in {facts.destination.region} yet"
         + (f": attempt {try_it.number}" if try_it.number > 1 else ""),
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),

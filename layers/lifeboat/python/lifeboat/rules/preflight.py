@@ -42,6 +42,7 @@ from lifeboat.rules.catalogue import (
     MAX_TAGS,
     StoryError,
     iso,
+    made_by_others,
     read_story,
     tags_of_copy,
     without_reserved,
@@ -516,6 +517,7 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
             points[point.id, origin(point.region or facts.region, point.account)] = point
             members.append(member)
         elif snapshot_id in facts.snapshots:
+            _warn_of_others_copy(facts.snapshots[snapshot_id], report)
             members.append(Member(facts.snapshots[snapshot_id], _story_of(facts.snapshots[snapshot_id], facts)))
         else:
             report.refuse(
@@ -553,6 +555,12 @@ def _from_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: _Report
         return _Source("+".join(member.snapshot.id for member in members), tuple(members))
     all_of_it = whole if len(members) == len(whole.members) else None
     return _Source(whole.id, tuple(members), all_of_it, whole.region, whole.account, _set_id(whole, facts))
+
+
+def _warn_of_others_copy(snapshot: Snapshot, report: _Report) -> None:
+    if Tag.RECOVERY_POINT in snapshot.tags and (reason := made_by_others(snapshot)):
+        of = f"{snapshot.tags[Tag.RECOVERY_POINT]}, of the slot {snapshot.tags.get(Tag.SLOT, 'that it does not tell')}"
+        report.warn("others-copy", "recovery_point", f"{reason}; by its tags its data is that of {of}")
 
 
 def _story_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeStory:
@@ -642,7 +650,7 @@ def _draft(  # noqa: PLR0917 - what was asked, what is known, where to tell
         volume = _restored(request.volume, facts, instance.zone, (member, device, displaced))
         if source.region:
             try:
-                volume = _fetched(volume, member, source, request, facts)
+                volume = _fetched(volume, member, source, request, facts, now)
             except StoryError as problem:
                 report.refuse("too-many-tags", "recovery_point", str(problem))
                 continue
@@ -900,8 +908,13 @@ def _restored(
     )
 
 
-def _fetched(
-    volume: RestoreVolume, member: Member, source: _Source, request: RestoreRequest, facts: PreflightFacts
+def _fetched(  # noqa: PLR0917 - what was asked, what is known
+    volume: RestoreVolume,
+    member: Member,
+    source: _Source,
+    request: RestoreRequest,
+    facts: PreflightFacts,
+    now: datetime,
 ) -> RestoreVolume:
     """The same volume of a copy. A key of where the source is is of no use here: it has the one that is asked for or
     the stack's, or else the one that the copy gets or has.
@@ -913,7 +926,7 @@ def _fetched(
         region=source.region,
         snapshot_id=member.snapshot.id,
         description=f"Lifeboat: {source.id}, copied from {origin(source.region, source.account)} for {_id_of(request)}",
-        tags=tags_of_copy(member, region=source.region, set_id=source.set_id, restore_id=_id_of(request)),
+        tags=tags_of_copy(member, region=source.region, set_id=source.set_id, now=now, restore_id=_id_of(request)),
         kms_key_id=key,
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
         account=source.account,

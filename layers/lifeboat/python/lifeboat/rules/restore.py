@@ -67,6 +67,7 @@ from lifeboat.model import (
     Volume,
     Wait,
 )
+from lifeboat.rules.catalogue import iso
 from lifeboat.rules.copies import TOO_MANY
 from lifeboat.rules.devices import same_device
 from lifeboat.rules.words import is_blank
@@ -637,7 +638,8 @@ def _copy(s: _Situation, volume: RestoreVolume, fetch: Fetch) -> Step:
     asked = replace(fetch, asked_at=s.now, not_before=s.now + s.deadlines.settle)
     volumes = tuple(replace(item, fetch=asked) if item is volume else item for item in s.restore.volumes)
     reason = f"{volume.size} GiB for {volume.device} that are not here"
-    return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, fetch.call, reason)
+    call = replace(fetch.call, tags={**fetch.call.tags, Tag.COPIED_AT.value: iso(s.now)})
+    return _do(s.with_restore(replace(s.restore, volumes=volumes)), _S.COPIES, call, reason)
 
 
 def _make_volumes(s: _Situation) -> Step:

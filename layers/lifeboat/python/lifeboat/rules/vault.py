@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lifeboat.model import TAG_PREFIX, Condition, Member, RecoveryPoint, Snapshot, Tag, Tags, VolumeStory
-from lifeboat.rules.catalogue import MAX_VALUE, StoryError, iso, write_tags
+from lifeboat.rules.catalogue import MAX_VALUE, StoryError, is_copy, iso, write_tags
 
 MOST_SHARED = 50
 """How many snapshots one look shares: half of what EC2 takes at once of such calls
@@ -58,7 +58,7 @@ def offered(points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, 
     refused: list[tuple[str, str]] = []
     told: set[str] = set()
     for point in points:
-        if any(Tag.COPIED_FROM in member.snapshot.tags for member in point.members):
+        if any(_is_copy(member.snapshot) for member in point.members):
             continue  # a copy from elsewhere: it is kept where it was taken
         try:
             made = as_kept(point, shared, source=source, stack=stack)
@@ -128,8 +128,12 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
 
 def _as_seen(told: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
     """EC2's word on it; what is not shared with us yet is as good as not there yet. All that is kept is encrypted."""
-    seen = replace(shared.get(told.id, told), tags=tags, encrypted=True, kms_key_id=None)
+    seen = replace(shared.get(told.id, told), tags=tags, volume_id=told.volume_id, encrypted=True, kms_key_id=None)
     return seen if told.id in shared else replace(seen, state="pending")
+
+
+def _is_copy(snapshot: Snapshot) -> bool:
+    return Tag.COPIED_FROM in snapshot.tags or is_copy(snapshot.volume_id, snapshot.tags)
 
 
 def _set_of(point: RecoveryPoint, source: str) -> str:
@@ -164,8 +168,11 @@ def _expect(what: str, value: str, form: re.Pattern[str]) -> None:
         raise StoryError(f"{what} is {value[:80]!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}")
 
 
-def tags_without_story(snapshot: Snapshot, *, source: str, region: str, stack: str) -> dict[str, str]:
-    """The tags of a copy of which nobody tells the story: no recovery point, so that nothing here ever deletes it."""
+def tags_without_story(snapshot: Snapshot, *, source: str, region: str, stack: str, now: datetime) -> dict[str, str]:
+    """The tags of a copy of which nobody tells the story: no recovery point, so that nothing here ever deletes it.
+
+    `now` is when EC2 is asked for it.
+    """
     return {
         "Name": f"lifeboat {source} {snapshot.id}",
         Tag.STACK.value: stack,
@@ -173,6 +180,7 @@ def tags_without_story(snapshot: Snapshot, *, source: str, region: str, stack: s
         Tag.COPY_OF.value: snapshot.id,
         Tag.COPIED_FROM.value: region,
         Tag.TAKEN_AT.value: iso(snapshot.started_at),
+        Tag.COPIED_AT.value: iso(now),
     }
 
 
