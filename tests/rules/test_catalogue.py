@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
+from string import ascii_letters
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lifeboat.model import Condition, Tag
-from lifeboat.rules.catalogue import MAX_TAGS, MAX_VALUE, StoryError, read_catalogue, read_story, write_tags
+from lifeboat.rules.catalogue import MAX_TAGS, StoryError, left_out_of, read_catalogue, read_story, write_tags
+from lifeboat.rules.packing import MAX_VALUE
 from lifeboat.rules.selection import volume_story
 from tests.rules.nouns import DATA, KEY, PLATFORM, SLOT, VENDOR, attachment, point_tags, snapshot, volume
 
@@ -158,6 +162,7 @@ def test_a_copy_with_two_stories_is_not_guessed():
         (f"lifeboat:volume/{DATA}", "device=/dev/sdh"),
         (f"lifeboat:volume/{DATA}", "device=/dev/sdh type=gp3 size=big encrypted=true delete-on-termination=false"),
         (f"lifeboat:volume/{DATA}", "device=/dev/sdh type=gp3 size=1 encrypted=yes delete-on-termination=false"),
+        (f"lifeboat:volume/{DATA}", "device=d type=gp3 size=1 encrypted=true delete-on-termination=true tags=9999"),
         (Tag.SLOT.value, "yesterday"),
         (Tag.SLOT.value, "2026-11-23T02:00:00"),
         (Tag.VOLUMES.value, "one"),
@@ -185,14 +190,60 @@ def test_tags_that_do_not_fit_are_counted_never_cut():
     tags = point_tags(volume(tags=many))
     story = read_story(snapshot(tags=tags))
     assert len(tags) <= MAX_TAGS
-    assert int(tags[Tag.TAGS_LEFT_OUT.value]) == 50 - len(story.tags)
+    assert story.tags == many, "compressed they all fit"
+
+
+def test_tags_that_do_not_fit_even_so_are_counted_and_named():
+    letters = Random(14)
+    many = {f"key-{number:02}": "".join(letters.choices(ascii_letters, k=250)) for number in range(50)}
+    disk = volume(tags=many)
+    tags = point_tags(disk)
+    story = read_story(snapshot(tags=tags))
+    assert len(tags) <= MAX_TAGS
+    assert 0 < story.tags_left_out == 50 - len(story.tags)
     assert story.tags.items() <= many.items()
+    missing = tuple(sorted(many.keys() - story.tags.keys()))
+    assert (story.left_out, left_out_of(tags, [volume_story(disk, attachment())])) == (missing, {DATA: missing})
 
 
 def test_more_volumes_than_their_story_fits_for_are_refused():
-    volumes = [volume(id=f"vol-{number:017}", kms_key_id=KEY) for number in range(25)]
-    with pytest.raises(StoryError, match="has 25 data volumes"):
-        point_tags(*volumes)
+    volumes = [volume(id=f"vol-{number:017}", kms_key_id=KEY) for number in range(39)]
+    with pytest.raises(StoryError, match="has 39 data volumes: their story needs 51 tags"):
+        point_tags(*volumes, late=True)
+
+
+def test_thirty_eight_restored_volumes_with_customer_keys_fit():
+    disks = [
+        volume(id=f"vol-{number:017}", tags={Tag.CHAIN.value: f"vol-{number + 50:017}"}, size=65_536)
+        for number in range(38)
+    ]
+    tags = point_tags(*disks, late=True)
+    assert len(tags) == MAX_TAGS
+    for disk in disks:
+        assert read_story(snapshot(volume_id=disk.id, tags=tags)) == replace(volume_story(disk, attachment()), tags={})
+
+
+def test_what_a_restore_needs_is_readable():
+    tags = point_tags(volume(tags={Tag.CHAIN.value: "vol-0aaaaaaaaaaaaaa99", "team": "捜査 & audit"}))
+    assert tags[f"lifeboat:volume/{DATA}"] == (
+        "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false tags=1 "
+        f"chain=vol-0aaaaaaaaaaaaaa99 kms-key={KEY}"
+    )
+    assert tags[f"lifeboat:tags/{DATA}/1"] == "team=捜査 %26 audit"
+
+
+@pytest.mark.parametrize("chain", ["c" * 256, "a b=c%20 d", " 系 " * 60])
+def test_any_chain_comes_back(chain):
+    disk = volume(tags={Tag.CHAIN.value: chain})
+    tags = point_tags(disk)
+    assert all(len(value) <= MAX_VALUE for value in tags.values())
+    assert read_story(snapshot(tags=tags)) == replace(volume_story(disk, attachment()), tags={})
+
+
+def test_a_tag_that_is_lost_later_is_counted():
+    tags = point_tags(volume(tags={"Name": "data", "team": "x"}))
+    del tags[f"lifeboat:tags/{DATA}/1"]
+    assert (read_story(snapshot(tags=tags)).tags, read_story(snapshot(tags=tags)).tags_left_out) == ({}, 2)
 
 
 def test_a_chain_too_long_for_a_tag_is_refused():
@@ -208,7 +259,7 @@ def test_any_tags_come_back_or_are_counted(own):
     own = {key: value for key, value in own.items() if not key.startswith(("aws:", "lifeboat:"))}
     tags = point_tags(volume(tags=own))
     story = read_story(snapshot(tags=tags))
-    assert len(story.tags) + int(tags.get(Tag.TAGS_LEFT_OUT.value, 0)) == len(own)
+    assert len(story.tags) + story.tags_left_out == len(own)
     assert dict(story.tags).items() <= own.items()
     assert all(len(value) <= MAX_VALUE for value in tags.values())
 

@@ -156,7 +156,8 @@ class TestHostileStories:
         assert (call.tags[Tag.SOURCE_ACCOUNT], call.tags[Tag.COPY_OF]) == (ACCOUNT, snapshot().id)
         assert call.tags["Name"] == f"lifeboat {ACCOUNT}/{PLATFORM} 2026-11-23T02:00:00Z"
         [point] = read_catalogue([copy_of(call)]).points
-        assert point.members[0].story.tags == {"fine": "z"}
+        [member] = point.members
+        assert (member.story.tags, member.story.tags_left_out) == ({"fine": "z"}, 3), "what is left behind is counted"
 
     def test_a_copy_that_is_shared_is_not_told_as_a_recovery_point(self):
         copy = {Tag.COPIED_AT: "2026-11-23T02:00:00Z", Tag.TAKEN_AT: "1999-01-01T00:00:00Z", Tag.COPY_OF: "snap-1"}

@@ -49,7 +49,6 @@ class Tag(StrEnum):
     AMI_OWNER = "lifeboat:ami-owner"
     VOLUMES = "lifeboat:volumes"  # how many snapshots the whole recovery point has
     LATE = "lifeboat:late"  # "true": taken by the catch-up after its slot
-    TAGS_LEFT_OUT = "lifeboat:tags-left-out"  # how many volume tags did not fit on the snapshot
 
     # on copies in another region, all written with the copy
     COPY_OF = "lifeboat:copy-of"  # the id of the snapshot that was copied
@@ -190,6 +189,8 @@ class VolumeStory:
     """All that a restore needs to know of one volume, as the snapshot's own tags tell it (principle 5).
 
     `kms_key_id` is None for an unencrypted volume; `tags` are the volume's own, without `aws:*` and `lifeboat:*`.
+    `tags_left_out` is how many more the volume had, which the snapshot does not tell, and `left_out` the keys of those
+    of them that are known.
     """
 
     volume_id: str
@@ -203,6 +204,8 @@ class VolumeStory:
     throughput: int | None = None
     kms_key_id: str | None = None
     tags: Tags = field(default_factory=dict)
+    tags_left_out: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,7 +570,8 @@ class RestoreVolume:
     `snapshot_id` is, until the copy is known, that of the snapshot which `fetch` copies. `displaced_volume_id` is
     None when the device was free. `displaced_delete_on_termination` is the flag that the displaced volume had, and
     that the restored one gets. `restored_volume_id` is known once EC2 has shown the volume; `asked_at` is when
-    CreateVolume was last asked for it. `initialization_rate` is MiB/s.
+    CreateVolume was last asked for it. `initialization_rate` is MiB/s. `tags_left_out` is how many of the saved
+    volume's own tags it does not get, `left_out` the keys of those of them that are known.
     """
 
     snapshot_id: str
@@ -587,6 +591,8 @@ class RestoreVolume:
     restored_volume_id: str | None = None
     asked_at: datetime | None = None
     fetch: Fetch | None = None
+    tags_left_out: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

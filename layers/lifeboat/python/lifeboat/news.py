@@ -23,7 +23,7 @@ from lifeboat.model import (
     Run,
     Trust,
 )
-from lifeboat.rules.catalogue import iso
+from lifeboat.rules.catalogue import iso, name_left_out
 from lifeboat.rules.retention import dollars_per_month
 from lifeboat.rules.slots import recovery_point_id
 
@@ -301,13 +301,18 @@ def run_begun(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> 
 
 
 def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> News:
-    """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from."""
+    """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from. `tags_left_out`:
+    if tags of its volumes did not fit on the snapshots.
+    """
+    left_out = {member.story.volume_id: member.story for member in point.members if member.story.tags_left_out}
+    count = sum(story.tags_left_out for story in left_out.values())
     return News(
         event="BackupCompleted",
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
-        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is good.",
+        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is good."
+        + (f" {_count(count, 'tag')} of its volumes did not fit on the snapshots." if count else ""),
         details={
             "slot": iso(point.slot),
             "taken_at": iso(point.taken_at),
@@ -315,7 +320,22 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> News:
             "chains": list(point.chains),
             "gib": point.size,
             "snapshots": {member.snapshot.id: member.story.device for member in point.members},
+            **(
+                {
+                    "tags_left_out": {
+                        volume_id: name_left_out(story.tags_left_out, story.left_out, listed=LISTED)
+                        for volume_id, story in left_out.items()
+                    }
+                }
+                if left_out
+                else {}
+            ),
         },
+        next_steps=(
+            ("Shorten or remove tags of these volumes, or write down elsewhere what a restored volume needs.",)
+            if left_out
+            else ()
+        ),
     )
 
 

@@ -135,6 +135,7 @@ def _entry(item: Adopt) -> dict[str, Any]:
         "chain": item.story.chain,
         "instance_id": item.instance_id,
         "device": item.story.device,
+        **({"tags_left_out": list(item.left_out)} if item.left_out else {}),
     }
 
 

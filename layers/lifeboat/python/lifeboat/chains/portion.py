@@ -239,12 +239,15 @@ def _begun(plan: selection.CreateRecoveryPoint, made: Mapping[str, str], unplann
 
 
 def _planned(plan: selection.CreateRecoveryPoint) -> Entry:
-    return {
+    entry: Entry = {
         "instance_id": plan.instance_id,
         "recovery_point": plan.recovery_point_id,
         "volumes": list(plan.volume_ids),
         "reason": plan.reason,
     }
+    if plan.left_out:
+        entry["tags_left_out"] = {volume_id: list(keys) for volume_id, keys in plan.left_out.items()}
+    return entry
 
 
 def _there(plan: selection.CreateRecoveryPoint) -> Entry:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lifeboat.model import TAG_PREFIX, Attachment, Instance, Snapshot, Tag, Tags, Volume, VolumeFacts, VolumeStory
-from lifeboat.rules.catalogue import COPIED_VOLUME, MAX_TAGS, StoryError, write_tags
+from lifeboat.rules.catalogue import COPIED_VOLUME, MAX_TAGS, StoryError, TooManyTagsError, left_out_of, write_tags
 from lifeboat.rules.devices import same_device
 from lifeboat.rules.selection import root_attachments, root_problem
 
@@ -45,13 +45,17 @@ _NEEDED_BY_TYPE = {"gp3": ("iops", "throughput"), "io1": ("iops",), "io2": ("iop
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Write these tags on the snapshot, which make it a recovery point of one volume."""
+    """Write these tags on the snapshot, which make it a recovery point of one volume.
+
+    `left_out` are the keys of the volume's own tags that do not fit beside those that the snapshot has.
+    """
 
     snapshot: Snapshot
     recovery_point_id: str
     story: VolumeStory
     instance_id: str
     tags: Tags
+    left_out: tuple[str, ...] = ()
 
     @property
     def adopted(self) -> Snapshot:
@@ -211,6 +215,8 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
     )
     # The snapshot's own id makes it one of its kind, and the same however often it is asked for.
     recovery_point_id = f"rp-{snapshot.started_at:%Y%m%dT%H%M%SZ}-{snapshot.id}"
+    # Our Name is not written, and what the snapshot has of ours is written again.
+    others = [key for key in snapshot.tags if not key.startswith("aws:") and key != Tag.CHAIN]
     try:
         written = write_tags(
             recovery_point_id=recovery_point_id,
@@ -223,7 +229,11 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
             ami_id="",  # of which image the instance was then is not known
             ami_owner="",
             stories=[story],
+            most=MAX_TAGS + 1 - len(others),
         )
+    except TooManyTagsError as problem:
+        number = len(others) + problem.needed - 1
+        return Leave(snapshot, f"it would have {number} tags, EC2 takes {MAX_TAGS}")
     except StoryError as problem:
         return Leave(snapshot, str(problem))
     # Its Name stays as it is: it is its owner's, and the right to write is for our own tags only.
@@ -231,7 +241,5 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
     chain = snapshot.tags.get(Tag.CHAIN, story.chain)
     if chain != story.chain:
         return Leave(snapshot, f"it carries {Tag.CHAIN}={chain}, but its volume goes on with {story.chain}")
-    number = len({key for key in (*snapshot.tags, *tags) if not key.startswith("aws:")})
-    if number > MAX_TAGS:
-        return Leave(snapshot, f"it would have {number} tags, EC2 takes {MAX_TAGS}")
-    return Adopt(snapshot, recovery_point_id, story, known["instance_id"], tags)
+    left_out = left_out_of(tags, [story]).get(story.volume_id, ())
+    return Adopt(snapshot, recovery_point_id, story, known["instance_id"], tags, left_out)

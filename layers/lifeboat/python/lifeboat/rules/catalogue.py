@@ -2,13 +2,14 @@
 
 CreateSnapshots takes one set of tags for all the snapshots it makes (`TagSpecifications` "apply to every snapshot
 specified by the instance", EC2 API reference), so each snapshot of a set carries the story of the whole set: a tag
-`lifeboat:volume/<volume id>` for each volume, and beside it the volume's chain and KMS key where they are not the
-default, and the volume's own tags, query-encoded, in pieces of 256 characters. A set of one volume also carries the
-plain `lifeboat:chain`. `CopyTagsFromSource` is not used: it would give the snapshot the volume's `Name`, and the
-protected platform's own role may delete snapshots whose `Name` begins with the platform's.
+`lifeboat:volume/<volume id>` for each volume with all that a restore needs, readable, and beside it the volumes' own
+tags (`rules.packing`). A set of one volume also carries the plain `lifeboat:chain`. `CopyTagsFromSource` is not used:
+it would give the snapshot the volume's `Name`, and the protected platform's own role may delete snapshots whose `Name`
+begins with the platform's.
 
 A snapshot has at most 50 tags (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html). What a restore
-needs comes first; a volume's own tags that no longer fit are left out and counted in `lifeboat:tags-left-out`.
+needs comes first: one tag a volume, and a second or third one where a chain or a key is too long for that. A volume's
+own tags that no longer fit are left out; its main tag says how many it had, so that none is missed without notice.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import unquote
 
 from lifeboat.model import TAG_PREFIX, Member, RecoveryPoint, Snapshot, Tag, Tags, VolumeStory
+from lifeboat.rules.packing import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
 
 MAX_TAGS = 50
-MAX_VALUE = 256
+
+MOST_OWN = 1_000
+"""No volume has so many tags; what says so is not believed."""
 
 COPIED_VOLUME = "vol-ffffffff"
 """What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
@@ -30,8 +34,7 @@ COPIED_VOLUME = "vol-ffffffff"
 _VOLUME = "lifeboat:volume/"
 _CHAIN = "lifeboat:chain/"
 _KMS_KEY = "lifeboat:kms-key/"
-_TAGS = "lifeboat:tags/"
-_ABOUT_A_VOLUME = (_VOLUME, _CHAIN, _KMS_KEY, _TAGS)
+_ABOUT_A_VOLUME = (_VOLUME, _CHAIN, _KMS_KEY, READABLE, PACKED)
 
 
 STORIES = 20_000
@@ -44,6 +47,14 @@ COPY_BEGINS_WITHIN = timedelta(minutes=20)
 
 class StoryError(ValueError):
     """A story does not fit on a snapshot, or a snapshot's tags tell none."""
+
+
+class TooManyTagsError(StoryError):
+    """What a restore needs takes more tags than there is room for; `needed` says how many."""
+
+    def __init__(self, reason: str, needed: int) -> None:
+        super().__init__(reason)
+        self.needed = needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +99,12 @@ def write_tags(
     ami_owner: str,
     stories: Iterable[VolumeStory],
     late: bool = False,
+    most: int = MAX_TAGS,
 ) -> dict[str, str]:
-    """The tags of every snapshot of one recovery point.
+    """The tags of every snapshot of one recovery point, `most` of them at most.
 
-    Raises StoryError when what a restore needs does not fit into 50 tags (some 40 data volumes), or a value is longer
-    than EC2 takes.
+    What of the volumes' own tags does not fit `left_out_of` tells. Raises StoryError when what a restore needs does not
+    fit into 50 tags (more than 38 data volumes), or a value is longer than EC2 takes.
     """
     stories = tuple(stories)
     tags = {
@@ -118,20 +130,36 @@ def write_tags(
     too_long = [key for key, value in tags.items() if len(value) > MAX_VALUE]
     if too_long:
         raise StoryError(f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}")
-    if len(tags) > MAX_TAGS:
-        raise StoryError(
+    if len(tags) > most:
+        raise TooManyTagsError(
             f"instance {instance_id} has {len(stories)} data volumes: their story needs {len(tags)} tags on each "
-            f"snapshot, EC2 takes {MAX_TAGS}"
+            f"snapshot, EC2 takes {MAX_TAGS}",
+            len(tags),
         )
-    left_out = 0
+    return {**tags, **pack({story.volume_id: _own(story) for story in stories}, most - len(tags))}
+
+
+def left_out_of(tags: Tags, stories: Iterable[VolumeStory]) -> dict[str, tuple[str, ...]]:
+    """By volume, the keys of its own tags that these tags of a snapshot do not tell, as it will be read: none is
+    missed without notice, whatever the reason.
+    """
+    found = {}
     for story in stories:
-        # One tag is kept free, to tell that others were left out.
-        pieces, dropped = _own_tags(story, room=MAX_TAGS - 1 - len(tags))
-        tags.update(pieces)
-        left_out += dropped
-    if left_out:
-        tags[Tag.TAGS_LEFT_OUT.value] = str(left_out)
-    return tags
+        told = unpack(tags, story.volume_id).tags
+        own = without_reserved(story.tags)
+        missing = tuple(sorted(key for key, value in own.items() if told.get(key) != value))
+        if missing:
+            found[story.volume_id] = missing
+    return found
+
+
+def name_left_out(count: int, keys: Iterable[str], *, listed: int = 20) -> str:
+    """`3 (team, cost-center and 1 more)`: how many tags are left out, and which, as far as that is known."""
+    named = list(keys)[:listed]
+    more = count - len(named)
+    if not named:
+        return f"{count} (their keys did not fit either)"
+    return f"{count} ({', '.join(named)}{f' and {more} more' if more > 0 else ''})"
 
 
 def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, restore_id: str = "") -> dict[str, str]:
@@ -144,12 +172,12 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
 
     Raises StoryError when they are too many.
     """
-    source, story = member.snapshot, member.story
+    source, story = member.snapshot, replace(member.story, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
-    own = (_VOLUME + story.volume_id, _CHAIN + story.volume_id, f"{_TAGS}{story.volume_id}/")
     for key in list(tags):
-        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or (key.startswith(_ABOUT_A_VOLUME) and not key.startswith(own)):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_ABOUT_A_VOLUME):
             del tags[key]
+    tags.update(_story_tags(story))
     tags[Tag.SET.value] = set_id
     tags[Tag.COPY_OF.value] = source.id
     tags[Tag.COPIED_FROM.value] = region
@@ -157,16 +185,17 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
     tags[Tag.COPIED_AT.value] = iso(now)
     if restore_id:
         tags[Tag.RESTORE.value] = restore_id
-    pieces = sorted(key for key in tags if key.startswith(own[2]))
-    while len(tags) > MAX_TAGS:
-        if not pieces:
-            raise StoryError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
-        left_out = len(parse_qsl(tags.pop(pieces.pop()), keep_blank_values=True))
-        tags[Tag.TAGS_LEFT_OUT.value] = str(left_out + int(tags.get(Tag.TAGS_LEFT_OUT, "0")))
-    return tags
+    if len(tags) > MAX_TAGS:
+        raise StoryError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
+    return {**tags, **pack({story.volume_id: _own(story)}, MAX_TAGS - len(tags))}
+
+
+def _own(story: VolumeStory) -> OwnTags:
+    return OwnTags(without_reserved(story.tags), story.left_out)
 
 
 def _story_tags(story: VolumeStory) -> dict[str, str]:
+    """One readable tag with all that a restore needs, or beside it the key, and then the chain, if that is too long."""
     facts = {
         "device": story.device,
         "type": story.type,
@@ -175,30 +204,24 @@ def _story_tags(story: VolumeStory) -> dict[str, str]:
         "throughput": story.throughput,
         "encrypted": str(story.encrypted).lower(),
         "delete-on-termination": str(story.delete_on_termination).lower(),
+        "tags": len(without_reserved(story.tags)) + story.tags_left_out,
+        "chain": _fact(story.chain) if story.chain != story.volume_id else None,
+        "kms-key": _fact(story.kms_key_id) if story.kms_key_id else None,
     }
-    tags = {_VOLUME + story.volume_id: " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)}
-    if story.chain != story.volume_id:
-        tags[_CHAIN + story.volume_id] = story.chain
-    if story.kms_key_id:
-        tags[_KMS_KEY + story.volume_id] = story.kms_key_id
-    return tags
+    beside: dict[str, str] = {}
+    for name, prefix, value in (("kms-key", _KMS_KEY, story.kms_key_id), ("chain", _CHAIN, story.chain)):
+        if length(_facts_text(facts)) > MAX_VALUE and facts[name] is not None and value:
+            facts[name] = None
+            beside[prefix + story.volume_id] = value
+    return {_VOLUME + story.volume_id: _facts_text(facts), **beside}
 
 
-def _own_tags(story: VolumeStory, room: int) -> tuple[dict[str, str], int]:
-    """The volume's own tags in pieces of at most 256 characters, as many as `room` holds, and how many did not fit."""
-    pieces: list[str] = []
-    left_out = 0
-    for key, value in sorted(without_reserved(story.tags).items()):
-        pair = urlencode({key: value}, quote_via=quote, safe=":/@+ ")
-        if len(pair) > MAX_VALUE:
-            left_out += 1
-        elif pieces and len(pieces[-1]) + 1 + len(pair) <= MAX_VALUE:
-            pieces[-1] += "&" + pair
-        elif len(pieces) < room:
-            pieces.append(pair)
-        else:
-            left_out += 1
-    return {f"{_TAGS}{story.volume_id}/{number}": piece for number, piece in enumerate(pieces, 1)}, left_out
+def _facts_text(facts: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)
+
+
+def _fact(text: str) -> str:
+    return encoded(text).replace(" ", "%20")
 
 
 def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
@@ -394,26 +417,36 @@ def read_story(snapshot: Snapshot) -> VolumeStory:
                 f"{', '.join(volume_ids) or 'none'}"
             )
         volume_id = volume_ids[0]
-    own_tags = f"{_TAGS}{volume_id}/"
     try:
         return _story(
             volume_id,
             tags[_VOLUME + volume_id],
-            tags.get(_CHAIN + volume_id) or volume_id,
+            tags.get(_CHAIN + volume_id),
             tags.get(_KMS_KEY + volume_id),
-            tuple(value for _, value in sorted(item for item in tags.items() if item[0].startswith(own_tags))),
+            tuple(sorted(item for item in tags.items() if item[0].startswith((f"{READABLE}{volume_id}/", PACKED)))),
         )
     except (KeyError, ValueError) as problem:
         raise StoryError(f"snapshot {snapshot.id} has an unreadable tag {_VOLUME}{volume_id}: {problem!r}") from None
 
 
 @lru_cache(maxsize=STORIES)
-def _story(volume_id: str, facts_text: str, chain: str, kms_key_id: str | None, pieces: tuple[str, ...]) -> VolumeStory:
+def _story(
+    volume_id: str,
+    facts_text: str,
+    chain: str | None,
+    kms_key_id: str | None,
+    own_tags: tuple[tuple[str, str], ...],
+) -> VolumeStory:
     """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so one does for all."""
     facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
+    own = unpack(dict(own_tags), volume_id)
+    had = _number(facts.get("tags"))
+    if had is not None and not 0 <= had <= MOST_OWN:
+        raise ValueError(f"tags={had}, expected 0 to {MOST_OWN}")
+    left_out = max(0, had - len(own.tags)) if had is not None else 0
     return VolumeStory(
         volume_id=volume_id,
-        chain=chain,
+        chain=chain or unquote(facts.get("chain", "")) or volume_id,
         device=facts["device"],
         type=facts["type"],
         size=int(facts["size"]),
@@ -421,18 +454,11 @@ def _story(volume_id: str, facts_text: str, chain: str, kms_key_id: str | None, 
         delete_on_termination=_flag(facts["delete-on-termination"]),
         iops=_number(facts.get("iops")),
         throughput=_number(facts.get("throughput")),
-        kms_key_id=kms_key_id,
-        tags=_read_own_tags(pieces),
+        kms_key_id=kms_key_id or unquote(facts.get("kms-key", "")) or None,
+        tags=own.tags,
+        tags_left_out=left_out,
+        left_out=own.left_out[:left_out],
     )
-
-
-def _read_own_tags(pieces: Iterable[str]) -> Mapping[str, str]:
-    return {
-        # quote() wrote a space as it is, so a plus is a plus: parse_qsl would make it a space.
-        key: value
-        for piece in pieces
-        for key, value in parse_qsl(piece.replace("+", "%2B"), keep_blank_values=True)
-    }
 
 
 def _flag(text: str) -> bool:

@@ -14,7 +14,7 @@ from lifeboat.model import (
     Tag,
     TimelineEntry,
 )
-from lifeboat.rules.catalogue import iso
+from lifeboat.rules.catalogue import iso, name_left_out
 from lifeboat.rules.restore import as_it_was, hibernation
 
 
@@ -80,6 +80,7 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
         "encrypted": volume.encrypted,
         "kms_key_id": volume.kms_key_id,
         "chain": volume.chain,
+        **({"tags_left_out": volume.tags_left_out, "left_out": list(volume.left_out)} if volume.tags_left_out else {}),
         **({"copied_from": volume.fetch.call.origin, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
     }
 
@@ -122,6 +123,12 @@ def _copies_stay(restore: Restore) -> tuple[str, ...]:
 
 def _after_completion(restore: Restore) -> tuple[str, ...]:
     steps = [f"Log in to {restore.instance_id} and look at the data."]
+    steps += [
+        f"{volume.restored_volume_id} lacks tags of the volume that was saved, because they did not fit: "
+        f"{name_left_out(volume.tags_left_out, volume.left_out)}. Write those that are needed: aws ec2 create-tags."
+        for volume in restore.volumes
+        if volume.tags_left_out
+    ]
     if restore.crossed:
         steps.append(
             f"The data crossed from {', '.join(restore.crossed)}: secrets that the platform encrypted with the old "

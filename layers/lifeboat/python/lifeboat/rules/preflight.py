@@ -43,6 +43,7 @@ from lifeboat.rules.catalogue import (
     StoryError,
     iso,
     made_by_others,
+    name_left_out,
     read_story,
     tags_of_copy,
     without_reserved,
@@ -887,6 +888,7 @@ def _restored(
         else encrypted_source or facts.encrypt_restored or bool(overrides.kms_key_id)
     )
     kept_key = (story.kms_key_id or snapshot.kms_key_id) if encrypted_source else facts.kms_key_id
+    tags, left_out = _first_tags(story.tags)
     return RestoreVolume(
         snapshot_id=snapshot.id,
         device=device,
@@ -900,11 +902,13 @@ def _restored(
         throughput=throughput if overrides.throughput is not None or (limits and limits.throughput) else None,
         kms_key_id=(overrides.kms_key_id or kept_key) if encrypted else None,
         initialization_rate=overrides.initialization_rate,
-        tags=_first_tags(story.tags),
+        tags=tags,
         displaced_volume_id=displaced[1].id if displaced else None,
         displaced_delete_on_termination=(
             displaced[0].delete_on_termination if displaced else story.delete_on_termination
         ),
+        tags_left_out=story.tags_left_out + len(left_out),
+        left_out=(*story.left_out, *left_out),
     )
 
 
@@ -938,9 +942,10 @@ def _key_of_copies(source: _Source, facts: PreflightFacts) -> str | None:
     return facts.vault_key if source.account else facts.kms_key_id
 
 
-def _first_tags(tags: Tags) -> dict[str, str]:
-    """As many of the volume's own tags as fit beside the restore's two."""
-    return dict(sorted(without_reserved(tags).items())[: MAX_TAGS - 2])
+def _first_tags(tags: Tags) -> tuple[dict[str, str], tuple[str, ...]]:
+    """As many of the volume's own tags as fit beside the restore's two, its Name first, and the keys of the rest."""
+    own = sorted(without_reserved(tags).items(), key=lambda tag: (tag[0] != "Name", tag))
+    return dict(own[: MAX_TAGS - 2]), tuple(key for key, _ in own[MAX_TAGS - 2 :])
 
 
 def _check_volume(
@@ -968,10 +973,12 @@ def _check_volume(
         )
     _check_limits(volume, report)
     _check_key(volume, facts, report)
-    left = len(without_reserved(member.story.tags)) - len(volume.tags)
-    if left > 0:
+    if volume.tags_left_out:
+        named = name_left_out(volume.tags_left_out, volume.left_out)
         report.warn(
-            "tags-left-out", "recovery_point", f"{left} tags of {member.story.volume_id} do not fit and are left out"
+            "tags-left-out",
+            "recovery_point",
+            f"tags of {member.story.volume_id} that did not fit, and that the new volume does not get: {named}",
         )
 
 

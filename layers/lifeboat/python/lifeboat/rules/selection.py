@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from lifeboat.model import Attachment, Instance, Selector, Tag, Tags, Volume, VolumeStory
-from lifeboat.rules.catalogue import StoryError, iso, write_tags
+from lifeboat.rules.catalogue import StoryError, iso, left_out_of, write_tags
 from lifeboat.rules.devices import same_device
 
 
@@ -17,7 +17,10 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CreateRecoveryPoint:
-    """Make one crash-consistent set of snapshots of the instance's data volumes, the boot volume excluded."""
+    """Make one crash-consistent set of snapshots of the instance's data volumes, the boot volume excluded.
+
+    `left_out` are, by volume, the keys of its own tags that do not fit on the snapshots.
+    """
 
     recovery_point_id: str
     instance_id: str
@@ -25,6 +28,7 @@ class CreateRecoveryPoint:
     tags: Tags
     volume_ids: tuple[str, ...]
     reason: str
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,7 @@ def plan_recovery_point(
         return Skip(
             instance.id, f"{instance.id} has {', '.join(unseen)} attached, which EC2 does not show", failure=True
         )
+    stories = [volume_story(volumes[item.volume_id], item) for item in attachments]
     try:
         tags = write_tags(
             recovery_point_id=recovery_point_id,
@@ -159,7 +164,7 @@ def plan_recovery_point(
             zone=instance.zone,
             ami_id=instance.ami_id,
             ami_owner=ami_owner,
-            stories=[volume_story(volumes[item.volume_id], item) for item in attachments],
+            stories=stories,
             late=late,
         )
     except StoryError as problem:
@@ -171,6 +176,7 @@ def plan_recovery_point(
         tags=tags,
         volume_ids=tuple(sorted(item.volume_id for item in attachments)),
         reason=f"slot {iso(slot)} is due" + (", late" if late else ""),
+        left_out=left_out_of(tags, stories),
     )
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lifeboat.model import TAG_PREFIX, Condition, Member, RecoveryPoint, Snapshot, Tag, Tags, VolumeStory
-from lifeboat.rules.catalogue import MAX_VALUE, StoryError, is_copy, iso, write_tags
+from lifeboat.rules.catalogue import StoryError, is_copy, iso, write_tags
+from lifeboat.rules.packing import MAX_VALUE
 
 MOST_SHARED = 50
 """How many snapshots one look shares: half of what EC2 takes at once of such calls
@@ -147,8 +148,14 @@ def _checked_story(story: VolumeStory, source: str) -> VolumeStory:
     _expect("a chain", story.chain, _CHAIN)
     _expect("a device", story.device, _DEVICE)
     _expect("a volume's type", story.type, _TYPE)
+    tags = dict(filter(_is_harmless, story.tags.items()))
     return replace(
-        story, chain=f"{source}/{story.chain}", kms_key_id=None, tags=dict(filter(_is_harmless, story.tags.items()))
+        story,
+        chain=f"{source}/{story.chain}",
+        kms_key_id=None,
+        tags=tags,
+        tags_left_out=story.tags_left_out + len(story.tags) - len(tags),
+        left_out=tuple(key for key in story.left_out if _is_harmless((key, ""))),
     )
 
 
