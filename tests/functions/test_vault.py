@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from lifeboat import door
 from lifeboat.aws import clients, clock, ec2, sharing
 from lifeboat.aws.errors import AwsError
+from lifeboat.chains.locking import TRIED_FOR
 from lifeboat.chains.sharing import AT_ONCE
 from lifeboat.chains.vault import VaultIncomplete
 from lifeboat.model import Snapshot
@@ -355,3 +356,27 @@ def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(w
     monkeypatch.setattr("lifeboat.chains.sharing.AT_ONCE", 0)
     with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
         world.invoke("copy_snapshots", SWEEP)
+
+
+def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(world, offers, offered, monkeypatch):
+    # A hundred recovery points that are shared at once take days to copy, and all are old when they are there.
+    old = {item.id: replace(item, started_at=item.started_at - 2 * TRIED_FOR) for item in offers.told[SOURCE]}
+    offers.told[SOURCE], offers.shared[SOURCE] = tuple(old.values()), old
+    refusals = [AwsError("RequestLimitExceeded", "Slow down.", answered=True)]
+    locked = []
+
+    def lock_snapshot(snapshot_id, _lock):
+        if refusals:
+            raise refusals.pop()
+        locked.append(snapshot_id)
+
+    monkeypatch.setattr(ec2, "ever_locked", lambda _ids: frozenset())
+    monkeypatch.setattr(ec2, "lock_snapshot", lock_snapshot)
+    monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
+    monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
+    door.forget()
+    for _ in range(3):
+        look(world)
+    [copy] = copies()
+    assert locked == [copy["SnapshotId"]]
+    assert [message["event"] for message in world.news()] == ["SnapshotsCopied"]
