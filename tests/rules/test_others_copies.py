@@ -69,7 +69,7 @@ def test_they_are_in_no_recovery_point_and_listed_with_the_reason():
     assert [point.id for point in found.points] == ["rp-0", "rp-1"]
     assert found.unreadable == ()
     assert [item.id for item, _ in found.foreign] == ["snap-xsnap-1", "snap-xsnap-0"]
-    assert all("a copy that somebody else made" in reason for _, reason in found.foreign)
+    assert all("a copy that others made" in reason for _, reason in found.foreign)
 
 
 def test_retention_decides_as_if_they_were_not_there():
@@ -133,7 +133,7 @@ def test_a_copy_of_our_copy_began_later_than_its_tags_say(late):
     assert read_catalogue([theirs]).points == (), "whether or not ours is still there"
 
 
-def test_a_copy_made_as_soon_as_ours_was_whole_is_somebody_elses():
+def test_a_copy_made_as_soon_as_ours_was_whole_is_one_of_others():
     ours = our_copy(history(1)[0], completed_at=COPYING + MINUTE)
     theirs = replace(ours, id="snap-0", started_at=COPYING + 2 * MINUTE)
     found = read_catalogue([theirs, ours])
@@ -159,7 +159,7 @@ def test_a_copy_that_replaces_an_archived_one_is_our_own():
 
 
 @pytest.mark.parametrize("missing", [Tag.COPIED_AT, Tag.COPY_OF])
-def test_a_copy_without_one_of_the_marks_is_somebody_elses(missing):
+def test_a_copy_without_one_of_the_marks_is_one_of_others(missing):
     ours = our_copy(history(1)[0])
     theirs = replace(ours, tags={key: value for key, value in ours.tags.items() if key != missing})
     assert [item.id for item, _ in read_catalogue([theirs]).foreign] == [ours.id]

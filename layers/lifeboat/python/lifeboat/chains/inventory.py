@@ -69,7 +69,7 @@ class Inventory:
             return []
         more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
         return [
-            f"{', '.join(foreign[:NAMED])}{more}: copies that somebody else made, tags and all. They are neither "
+            f"{', '.join(foreign[:NAMED])}{more}: copies that others made, tags and all. They are neither "
             "counted nor deleted, because their dates are the copying's; whoever made them decides about them."
         ]
 

@@ -272,7 +272,7 @@ def is_copy(volume_id: str, tags: Tags) -> bool:
 
 
 def made_by_others(snapshot: Snapshot) -> str:
-    """Why a snapshot with our tags is a copy that somebody else made, if it is one: EC2 copies no tags, people and
+    """Why a snapshot with our tags is a copy that others made, if it is one: EC2 copies no tags, people and
     tools do (Cloud Custodian copies all of them), and whoever encrypts a snapshot anew copies it.
 
     Its start is the copying's, so it would be the newest of its chain; and whoever made it decides about it. A copy of
@@ -283,15 +283,15 @@ def made_by_others(snapshot: Snapshot) -> str:
         return ""
     asked_at = _time(snapshot.tags.get(Tag.COPIED_AT, ""))
     if Tag.COPY_OF not in snapshot.tags or asked_at is None:
-        return f"snapshot {snapshot.id} is a copy that somebody else made of a recovery point's snapshot"
+        return f"snapshot {snapshot.id} is a copy that others made of a recovery point's snapshot"
     if snapshot.started_at - asked_at > COPY_BEGINS_WITHIN:
-        return f"snapshot {snapshot.id} is a copy that somebody else made of Lifeboat's copy"
+        return f"snapshot {snapshot.id} is a copy that others made of Lifeboat's copy"
     return ""
 
 
 def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tuple[Snapshot, str]]]:
     """A set's members without copies that began when one of the same volume was whole: Lifeboat asks for none then,
-    so these are copies that somebody has made of it.
+    so these are copies that others made of it.
     """
     first: dict[str, datetime] = {}
     for member in members:
@@ -304,7 +304,7 @@ def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tup
     for member in members:
         snapshot, first_at = member.snapshot, first.get(member.story.volume_id)
         if first_at and snapshot.started_at > first_at and is_copy(snapshot.volume_id, snapshot.tags):
-            others.append((snapshot, f"snapshot {snapshot.id} is a copy that somebody else made of Lifeboat's copy"))
+            others.append((snapshot, f"snapshot {snapshot.id} is a copy that others made of Lifeboat's copy"))
         else:
             ours.append(member)
     return ours, others
