@@ -11,6 +11,8 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 from hypothesis import settings
 
@@ -64,6 +66,7 @@ UNTRACED = (
     "built/",
     "e2e/",
     "functions/test_copies_of_many.py",
+    "functions/test_limits.py",
     "functions/test_retention_parts.py",
     "functions/test_retention_properties.py",
     "local/",
@@ -88,6 +91,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if file(item).startswith(UNTRACED):
             item.add_marker("no_cover")
     items.sort(key=place)
+
+
+FILTER_VALUES = 200
+"""How many filter values EC2 takes in one call, those of all filters together."""
+
+
+@pytest.fixture
+def counts_filter_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every client refuses a call with too many filter values as EC2 does; moto and the Stubber take any number."""
+    call = BaseClient._make_api_call
+
+    def counted(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
+        values = sum(len(item.get("Values", ())) for item in arguments.get("Filters") or ())
+        if self.meta.service_model.service_name == "ec2" and values > FILTER_VALUES:
+            words = f"The maximum number of filter values specified on a single call is {FILTER_VALUES}"
+            said: Any = {
+                "Error": {"Code": "FilterLimitExceeded", "Message": words},
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+            raise ClientError(said, operation)
+        return call(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", counted)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from local.emulator.ec2.model import Request, Resource
 
 Values = Callable[[Any], Sequence[Any]]
 MOST_PER_PAGE = 1000
+MOST_FILTER_VALUES = 200
+"""In one call, those of all its filters together."""
 
 
 @cache
@@ -61,8 +63,14 @@ def filtered[R: Resource](
     """The resources that match all filters; within a filter one value is enough.
 
     Raises:
-        Ec2Error: InvalidParameterValue for a filter that the action does not have.
+        Ec2Error: FilterLimitExceeded for too many values in all, InvalidParameterValue for a filter that the action
+            does not have.
     """
+    if sum(len(wanted.get("Values", [])) for wanted in filters) > MOST_FILTER_VALUES:
+        raise Ec2Error(
+            "FilterLimitExceeded",
+            f"The maximum number of filter values specified on a single call is {MOST_FILTER_VALUES}",
+        )
     kept = list(resources)
     for wanted in filters:
         name, values = wanted.get("Name", ""), _Wanted.of(wanted.get("Values", []))

@@ -118,7 +118,8 @@ def _check_limits(request: Request, volume: Volume, at: datetime) -> None:
     if latest and (at - latest).total_seconds() < SECONDS_BETWEEN_SNAPSHOTS:
         raise Ec2Error(
             "SnapshotCreationPerVolumeRateExceeded",
-            "The maximum per volume CreateSnapshot request rate has been exceeded.",
+            "The maximum per volume CreateSnapshot request rate has been exceeded. "
+            "Use an increasing or variable sleep interval between requests.",
         )
 
 

@@ -43,8 +43,15 @@ if TYPE_CHECKING:
 PAGE = 1000
 """The most that DescribeInstances, DescribeVolumes and DescribeSnapshots give in one answer."""
 
-IDS = 200
-"""How many ids one call names: EC2 takes more, but a very long request is refused as a whole."""
+FILTER_VALUES = 190
+"""How many filter values one call has at most, those of all its filters together.
+
+EC2 refuses a call with more than 200 as a whole: `FilterLimitExceeded`, "The maximum number of filter values specified
+on a single call is 200". Every question here that may have many values is asked in as many calls as that needs.
+"""
+
+IDS = 180
+"""How many ids a caller asks about at once, so that one call is enough with the few values that narrow it."""
 
 
 COPIED_VOLUME = "vol-ffffffff"
@@ -69,24 +76,20 @@ def instances_with_tag(key: str, value: str) -> tuple[Instance, ...]:
 
 def each_instance_with_tag(key: str, value: str) -> Iterator[Instance]:
     """The same one after the other, as their pages come: who keeps only a part of each has room for any number."""
-    return _instances(Filters=[{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
+    return _instances([{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
-def instances(ids: Sequence[str]) -> dict[str, Instance]:
-    """The instances of these ids that exist. A filter is used: naming an unknown id would fail the whole call."""
-    found: dict[str, Instance] = {}
-    for some in batched(sorted(set(ids)), IDS, strict=False):
-        for instance in _instances(Filters=[{"Name": "instance-id", "Values": list(some)}]):
-            found[instance.id] = instance
-    return found
+def instances(ids: Iterable[str]) -> dict[str, Instance]:
+    """The instances of these ids that exist. A filter is used: naming an unknown id would fail the whole call.
+
+    Raises AwsError, as every look here does that EC2 refuses.
+    """
+    return {instance.id: instance for instance in _instances(_named("instance-id", ids))}
 
 
 def volumes(ids: Iterable[str]) -> dict[str, Volume]:
     """The volumes of these ids that exist."""
-    found: dict[str, Volume] = {}
-    for some in batched(sorted(set(ids)), IDS, strict=False):
-        found.update(_volumes([{"Name": "volume-id", "Values": list(some)}]))
-    return found
+    return _volumes(_named("volume-id", ids))
 
 
 def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
@@ -96,12 +99,12 @@ def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
 
 def all_volume_ids() -> frozenset[str]:
     """Every volume's id and every chain that a volume carries on: what of our chains still lives."""
-    pages = clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE})
     living: set[str] = set()
-    for page in pages:
-        for item in page["Volumes"]:
-            living.add(item["VolumeId"])
-            living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.CHAIN)
+    with translated():
+        for page in clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE}):
+            for item in page["Volumes"]:
+                living.add(item["VolumeId"])
+                living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.CHAIN)
     return frozenset(living)
 
 
@@ -153,10 +156,8 @@ def recovery_point_snapshots_elsewhere(
     """
     filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
     filters += [{"Name": name, "Values": values} for name, values in _tag_filters({Tag.STACK: [stack], **tags}).items()]
-    if ids:
-        filters.append({"Name": "snapshot-id", "Values": list(ids)})
-    with translated():
-        return _at_most(most, _pages(clients.ec2_glances(region), filters))
+    filters += _named("snapshot-id", ids)
+    return _at_most(most, _pages(clients.ec2_glances(region), filters))
 
 
 def _tag_filters(tags: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -169,8 +170,7 @@ def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
         {"Name": f"tag:{Tag.COPY_OF}", "Values": list(snapshot_ids)},
         {"Name": f"tag:{Tag.COPIED_FROM}", "Values": [region]},
     ]
-    with translated():
-        return {copy.id: copy for copy in _ours(_own_snapshots(filters))}
+    return {copy.id: copy for copy in _ours(_own_snapshots(filters))}
 
 
 def _ours(copies: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
@@ -214,10 +214,8 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
     """
     tags = {key: [values] if isinstance(values, str) else values for key, values in of.items()}
     filters: list[FilterTypeDef] = [{"Name": name, "Values": values} for name, values in _tag_filters(tags).items()]
-    if ids:
-        filters.append({"Name": "snapshot-id", "Values": list(ids)})
-    with translated():
-        return _ours(_own_snapshots(filters, region))
+    filters += _named("snapshot-id", ids)
+    return _ours(_own_snapshots(filters, region))
 
 
 def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snapshot, ...]:
@@ -225,8 +223,7 @@ def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snaps
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{literal(key)}", "Values": [literal(value)]} for key, value in of.items()
     ]
-    with translated():
-        return _ours(_own_snapshots([*filters, _of_instances(ending)], region))
+    return _ours(_own_snapshots([*filters, _of_instances(ending)], region))
 
 
 def _of_instances(ending: str) -> FilterTypeDef:
@@ -238,22 +235,13 @@ def pending_copies_in(region: str) -> frozenset[str]:
 
     A copy is known by its transfer type, or by the volume id that every copy has. Raises AwsError.
     """
-    with translated():
-        pages = (
-            clients.ec2_reads(region)
-            .get_paginator("describe_snapshots")
-            .paginate(
-                OwnerIds=["self"],
-                Filters=[{"Name": "status", "Values": ["pending"]}],
-                PaginationConfig={"PageSize": PAGE},
-            )
-        )
-        return frozenset(
-            item["SnapshotId"]
-            for page in pages
-            for item in page["Snapshots"]
-            if item.get("TransferType") or item.get("VolumeId") == COPIED_VOLUME
-        )
+    pages = _own_snapshot_pages([{"Name": "status", "Values": ["pending"]}], region)
+    return frozenset(
+        item["SnapshotId"]
+        for page in pages
+        for item in page
+        if item.get("TransferType") or item.get("VolumeId") == COPIED_VOLUME
+    )
 
 
 def _own_snapshots(
@@ -277,19 +265,49 @@ def _own_snapshot_pages(
     return _pages(clients.ec2_reads(region), filters)
 
 
-def _pages(client: EC2Client, filters: Sequence[FilterTypeDef]) -> Iterator[Sequence[SnapshotTypeDef]]:
-    paginator = client.get_paginator("describe_snapshots")
-    pages = paginator.paginate(OwnerIds=["self"], Filters=filters, PaginationConfig={"PageSize": PAGE})
-    return (page["Snapshots"] for page in pages)
+def _pages(
+    client: EC2Client, filters: Sequence[FilterTypeDef], owners: Sequence[str] = ("self",)
+) -> Iterator[Sequence[SnapshotTypeDef]]:
+    asked: Any = {"OwnerIds": list(owners)} if owners else {}
+    seen: set[str] = set()
+    calls = list(within_limit(filters))
+    with translated():
+        paginator = client.get_paginator("describe_snapshots")
+        for call in calls:
+            for page in paginator.paginate(**asked, Filters=call, PaginationConfig={"PageSize": PAGE}):
+                found = page["Snapshots"]
+                if len(calls) > 1:  # one that matches two values may be in the answers of two calls
+                    found = [item for item in found if item["SnapshotId"] not in seen]
+                    seen.update(item["SnapshotId"] for item in found)
+                yield found
+
+
+def _named(name: str, ids: Iterable[str]) -> list[FilterTypeDef]:
+    """The filter for these, in an order that does not change; no filter for none."""
+    values = sorted(set(ids))
+    return [{"Name": name, "Values": values}] if values else []
+
+
+def within_limit(filters: Sequence[FilterTypeDef]) -> Iterator[list[FilterTypeDef]]:
+    """The same question in as many calls as EC2's limit of filter values needs: the values of the longest filter are
+    shared out among them."""
+    numbers = [len(item["Values"]) for item in filters]
+    if sum(numbers) <= FILTER_VALUES:
+        yield list(filters)
+        return
+    longest = numbers.index(max(numbers))
+    others = sum(numbers) - numbers[longest]
+    room = FILTER_VALUES - others if others <= FILTER_VALUES // 2 else numbers[longest] // 2
+    for some in batched(filters[longest]["Values"], room, strict=False):
+        part: FilterTypeDef = {"Name": filters[longest]["Name"], "Values": list(some)}
+        yield from within_limit([*filters[:longest], part, *filters[longest + 1 :]])
 
 
 def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
     """The snapshots of these ids that exist and that this account may see, whoever owns them."""
-    found: dict[str, Snapshot] = {}
-    for some in batched(sorted(set(ids)), IDS, strict=False):
-        answer = clients.ec2_reads().describe_snapshots(Filters=[{"Name": "snapshot-id", "Values": list(some)}])
-        found.update({item["SnapshotId"]: snapshot_of(item) for item in answer["Snapshots"]})
-    return found
+    named = _named("snapshot-id", ids)
+    pages = _pages(clients.ec2_reads(), named, owners=()) if named else ()
+    return {item["SnapshotId"]: snapshot_of(item) for page in pages for item in page}
 
 
 def locked_snapshot_ids() -> frozenset[str]:
@@ -298,7 +316,8 @@ def locked_snapshot_ids() -> frozenset[str]:
     token: str | None = None
     while True:
         more: dict[str, Any] = {"NextToken": token} if token else {}
-        answer = clients.ec2_reads().describe_locked_snapshots(MaxResults=PAGE, **more)
+        with translated():
+            answer = clients.ec2_reads().describe_locked_snapshots(MaxResults=PAGE, **more)
         locked.update(item["SnapshotId"] for item in answer["Snapshots"] if item.get("LockState") != "expired")
         token = answer.get("NextToken")
         if not token:
@@ -322,13 +341,14 @@ def image_snapshot_ids() -> frozenset[str]:
         .get_paginator("describe_images")
         .paginate(Owners=["self"], IncludeDeprecated=True, IncludeDisabled=True, PaginationConfig={"PageSize": PAGE})
     )
-    return frozenset(
-        mapping["Ebs"]["SnapshotId"]
-        for page in pages
-        for image in page["Images"]
-        for mapping in image.get("BlockDeviceMappings", [])
-        if mapping.get("Ebs", {}).get("SnapshotId")
-    )
+    with translated():
+        return frozenset(
+            mapping["Ebs"]["SnapshotId"]
+            for page in pages
+            for image in page["Images"]
+            for mapping in image.get("BlockDeviceMappings", [])
+            if mapping.get("Ebs", {}).get("SnapshotId")
+        )
 
 
 def public_snapshot_ids() -> frozenset[str]:
@@ -342,7 +362,8 @@ def public_snapshot_ids() -> frozenset[str]:
         .get_paginator("describe_snapshots")
         .paginate(OwnerIds=["self"], RestorableByUserIds=["all"], PaginationConfig={"PageSize": PAGE})
     )
-    return frozenset(item["SnapshotId"] for page in pages for item in page["Snapshots"])
+    with translated():
+        return frozenset(item["SnapshotId"] for page in pages for item in page["Snapshots"])
 
 
 def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
@@ -405,11 +426,13 @@ def _with_owners(ancestors: tuple[ImageAncestor, ...], problems: list[str]) -> t
     if len(ancestors) < 2:
         return ancestors
     try:
-        images = clients.ec2_reads().describe_images(
-            Filters=[{"Name": "image-id", "Values": [item.image_id for item in ancestors]}],
-            IncludeDeprecated=True,
-            IncludeDisabled=True,
-        )["Images"]
+        images = [
+            image
+            for call in within_limit(_named("image-id", (item.image_id for item in ancestors)))
+            for image in clients.ec2_reads().describe_images(
+                Filters=call, IncludeDeprecated=True, IncludeDisabled=True
+            )["Images"]
+        ]
     except (ClientError, BotoCoreError) as problem:
         problems.append(f"DescribeImages of the ancestors: {code_of(problem)}: {message_of(problem)}")
         return ancestors
@@ -425,13 +448,12 @@ def _watermark(mark: Mapping[str, Any] | str) -> str:
 
 def _image_metadata(instance_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
-    for some in batched(sorted(set(instance_ids)), IDS, strict=False):
+    named = _named("instance-id", instance_ids)
+    for call in within_limit(named) if named else ():
         token: str | None = None
         while True:
             more: dict[str, Any] = {"NextToken": token} if token else {}
-            answer = clients.ec2_reads().describe_instance_image_metadata(
-                Filters=[{"Name": "instance-id", "Values": list(some)}], MaxResults=PAGE, **more
-            )
+            answer = clients.ec2_reads().describe_instance_image_metadata(Filters=call, MaxResults=PAGE, **more)
             for item in answer["InstanceImageMetadata"]:
                 found[item["InstanceId"]] = item.get("ImageMetadata", {})
             token = answer.get("NextToken")
@@ -442,7 +464,8 @@ def _image_metadata(instance_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]
 
 def status_checks(instance_id: str) -> str:
     """The instance's and the system's status checks as one word: ok, initializing, impaired or unknown."""
-    answer = clients.ec2_reads().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
+    with translated():
+        answer = clients.ec2_reads().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
     if not answer["InstanceStatuses"]:
         return "unknown"
     found: Mapping[str, Any] = answer["InstanceStatuses"][0]
@@ -457,7 +480,8 @@ def status_checks(instance_id: str) -> str:
 
 def stop_protected(instance_id: str) -> bool:
     """Whether the instance refuses StopInstances (DisableApiStop)."""
-    answer = clients.ec2_reads().describe_instance_attribute(InstanceId=instance_id, Attribute="disableApiStop")
+    with translated():
+        answer = clients.ec2_reads().describe_instance_attribute(InstanceId=instance_id, Attribute="disableApiStop")
     return bool(answer.get("DisableApiStop", {}).get("Value", False))
 
 
@@ -479,7 +503,8 @@ def product_codes(instance: Instance) -> dict[str, tuple[str, ...]]:
         return {}
     found = {}
     for volume_id in sorted({item.volume_id for item in instance.attachments}):
-        answer = clients.ec2_reads().describe_volume_attribute(VolumeId=volume_id, Attribute="productCodes")
+        with translated():
+            answer = clients.ec2_reads().describe_volume_attribute(VolumeId=volume_id, Attribute="productCodes")
         codes = tuple(code["ProductCodeId"] for code in answer.get("ProductCodes", []))
         if codes:
             found[volume_id] = codes
@@ -488,7 +513,8 @@ def product_codes(instance: Instance) -> dict[str, tuple[str, ...]]:
 
 def encryption_by_default() -> bool:
     """Whether this account encrypts every new volume in this region, whatever a request says."""
-    return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+    with translated():
+        return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
 
 
 def literal(text: str) -> str:
@@ -498,25 +524,24 @@ def literal(text: str) -> str:
     return text
 
 
-def _instances(**arguments: Any) -> Iterator[Instance]:
-    pages = (
-        clients.ec2_reads()
-        .get_paginator("describe_instances")
-        .paginate(**arguments, PaginationConfig={"PageSize": PAGE})
-    )
-    for page in pages:
-        for reservation in page["Reservations"]:
-            for item in reservation["Instances"]:
-                yield _instance(item)
+def _instances(filters: Sequence[FilterTypeDef]) -> Iterator[Instance]:
+    paginator = clients.ec2_reads().get_paginator("describe_instances")
+    for call in within_limit(filters) if filters else ():
+        with translated():
+            for page in paginator.paginate(Filters=call, PaginationConfig={"PageSize": PAGE}):
+                for reservation in page["Reservations"]:
+                    for item in reservation["Instances"]:
+                        yield _instance(item)
 
 
 def _volumes(filters: Sequence[FilterTypeDef]) -> dict[str, Volume]:
-    pages = (
-        clients.ec2_reads()
-        .get_paginator("describe_volumes")
-        .paginate(Filters=filters, PaginationConfig={"PageSize": PAGE})
-    )
-    return {item["VolumeId"]: _volume(item) for page in pages for item in page["Volumes"]}
+    found: dict[str, Volume] = {}
+    paginator = clients.ec2_reads().get_paginator("describe_volumes")
+    for call in within_limit(filters) if filters else ():
+        with translated():
+            for page in paginator.paginate(Filters=call, PaginationConfig={"PageSize": PAGE}):
+                found.update({item["VolumeId"]: _volume(item) for item in page["Volumes"]})
+    return found
 
 
 def _tags(items: Sequence[Mapping[str, Any]] | None) -> dict[str, str]:

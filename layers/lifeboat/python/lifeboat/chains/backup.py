@@ -71,9 +71,11 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
         answer = _take_late(slot, since, config, context)
     finally:  # whoever is refused again and again is who is overdue
         mending = _mending(answer, slot, since, config)
-        late = tell_overdue(volumes, schedule, config, context, mending=mending)
-    if config.work_queue:
-        fleet.tell_cut_off(config, context)
+        try:
+            late = tell_overdue(volumes, schedule, config, context, mending=mending)
+        finally:
+            if config.work_queue:
+                fleet.tell_cut_off(config, context)
     return {**answer, **late}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import backups, clock, ec2
+from lifeboat.aws.errors import AwsError
 from lifeboat.chains.locking import lock
 from lifeboat.chains.paced import LEFT_FOR_RETURN
 from lifeboat.chains.telling import tell_once
@@ -29,10 +30,16 @@ LISTED = 100
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
 
 
+class ConfirmationIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
+    """Some open recovery points could not be looked at. All others were."""
+
+
 def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided.
 
     Answers `left`, how many open ones there was no time for, if there were any.
+
+    Raises ConfirmationIncomplete after all have been tried, when EC2 refused to show some.
     """
     if request.sweep:
         begun = backups.open_backups(config.table)
@@ -45,6 +52,8 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
     while waiting and look.has_time():
         some, waiting = waiting[: ec2.IDS], waiting[ec2.IDS :]
         waiting = look.decide(some) + waiting
+    if look.unseen:
+        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unseen))
     return {**_listed(look.answer), **({"left": len(waiting)} if waiting else {})}
 
 
@@ -63,14 +72,25 @@ class _Look:
     config: Config
     context: LambdaContext | None
     answer: dict[str, Any] = field(default_factory=lambda: {"completed": [], "failed": [], "pending": []})
+    unseen: list[tuple[str, str]] = field(default_factory=list)
 
     def has_time(self) -> bool:
         """Whether another one can be told before the invocation ends."""
         return self.context is None or self.context.get_remaining_time_in_millis() > LEFT_FOR_RETURN
 
     def decide(self, ids: Sequence[str]) -> list[str]:
-        """Look at these together and tell them one by one; those that there was no time for."""
-        seen = read_catalogue(ec2.recovery_point_snapshots_of(self.config.stack, {f"tag:{Tag.RECOVERY_POINT}": ids}))
+        """Look at these together and tell them one by one; those that there was no time for.
+
+        If EC2 refuses to show them, that is noted, and the other ones are looked at all the same.
+        """
+        wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
+        try:
+            seen = read_catalogue(ec2.recovery_point_snapshots_of(self.config.stack, wanted))
+        except AwsError as problem:
+            self.unseen.append(
+                (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} were not looked at", str(problem))
+            )
+            return []
         found = best_of_each(seen.points)
         strangers: dict[str, list[Snapshot]] = {}
         for snapshot in seen.strangers():

@@ -33,7 +33,7 @@ OLDEST = 100
 
 
 class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
-    """A destination could not even be looked at. The others were served."""
+    """A destination, or what is to be copied, could not even be looked at. The others were served."""
 
 
 def copy(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
@@ -48,7 +48,10 @@ def copy(request: CopyRequest, config: Config, context: LambdaContext | None = N
         return {"waits_for": "the other recovery points of the slot, or the sweep"}
     if request.ended and not _any_is_ours(request.ended, config):
         return {"waits_for": "the sweep: none of our copies has ended"}
-    home = _home(request, config)
+    try:
+        home = _home(request, config)
+    except AwsError as problem:
+        raise CopyIncomplete(f"the snapshots here: {problem}") from problem
     answer: dict[str, Any] = {}
     unreachable = []
     for destination in config.copy_to:
@@ -127,22 +130,33 @@ class _Run(Copying):
             there = ec2.copies_in(self._to.region, self._ours)
             self._decide(home.points, there, self._records(retry=retry), forget=True)
         else:
-            if home.all:
-                self._look_at_parts(retry=retry)
-            self._look_at_oldest()
+            try:
+                if home.all:
+                    self._look_at_parts(retry=retry)
+            finally:  # what is known to wait need not wait for the rest
+                self._look_at_oldest()
         return self._answer
 
     def _look_at_parts(self, *, retry: bool) -> None:
         """Look at everything, one part of the instances after the other: what is new, what is there, what is gone.
         Nothing is begun: the oldest of all parts come first.
+
+        Raises AwsError after all parts have been tried, when EC2 refused to show one.
         """
         records = self._records(retry=retry)
+        refused: list[AwsError] = []
         for ending in LAST_CHARACTERS:
             part = {f"tag:{Tag.INSTANCE}": [f"*{ending}"]}
-            points = read_catalogue(ec2.recovery_point_snapshots_of(self._config.stack, part)).points
-            there = ec2.copies_of_instances_in(self._to.region, self._ours, ending=ending)
+            try:
+                points = read_catalogue(ec2.recovery_point_snapshots_of(self._config.stack, part)).points
+                there = ec2.copies_of_instances_in(self._to.region, self._ours, ending=ending)
+            except AwsError as problem:
+                refused.append(problem)
+                continue
             known = {point.id: records.pop(point.id) for point in points if point.id in records}
             self._decide(points, there, known, in_flight=IN_FLIGHT)
+        if refused:  # whose records are of nothing any more is not known, so none is forgotten
+            raise refused[0]
         for record in records.values():
             copies.forget(self._config.table, record)
         self._answer["waiting"] = []  # of all parts; those that come next say why they wait

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import batched
 
 from lifeboat.aws import clock, ec2, restores
+from lifeboat.aws.errors import AwsError
 from lifeboat.config import Config
 from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import Catalogue, read_catalogue
@@ -33,6 +35,7 @@ class Inventory:
     overrides: Mapping[str, Policy | PolicyError]
     living_volumes: Collection[str] | None
     in_use: Mapping[str, str] = field(default_factory=dict)
+    unseen: str = ""
 
     def plan(self, config: Config, unwilling: Mapping[str, str] | None = None) -> RetentionPlan:
         """The plan; `unwilling` are recovery points that could not be deleted just now, by id, each with the cause.
@@ -60,7 +63,7 @@ class Inventory:
 
     def notices(self, decided: RetentionPlan) -> list[str]:
         unreadable = (f"{snapshot.id} is kept: {reason}" for snapshot, reason in self.found.unreadable)
-        return [*decided.notices, *unreadable]
+        return [*decided.notices, *unreadable, *([self.unseen] if self.unseen else [])]
 
     def remarks(self) -> list[str]:
         """What is worth a line where something is told anyway, and no message by itself: it may be so for ever."""
@@ -79,7 +82,8 @@ def inventories(config: Config) -> Iterator[Inventory]:
 
     A part is the recovery points of the instances whose ids end with the same character. Chains are planned one by one,
     and a chain is of one instance, or, after its volume was moved, of a few: then each part of it has its own floor and
-    its own cap, and more stays. What has no instance in its tags is in no part, and stays.
+    its own cap, and more stays. What has no instance in its tags is in no part, and stays. A part that EC2 refuses to
+    show stays, too: it is an inventory of nothing, with the reason in `unseen`.
     """
     blocks, in_use = _blocks(), restores.in_use(config.table)
     try:
@@ -87,7 +91,12 @@ def inventories(config: Config) -> Iterator[Inventory]:
     except ec2.TooMany:
         living = ec2.all_volume_ids()
         for character in LAST_CHARACTERS:
-            part = ec2.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
+            try:
+                part = ec2.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
+            except AwsError as problem:
+                why = f"All recovery points of instances whose ids end with {character} stay: EC2 did not show them"
+                yield Inventory(read_catalogue(()), {}, None, unseen=f"{why}: {problem}.")
+                continue
             if part:
                 yield _inventory(part, blocks, in_use, config, living)
     else:
@@ -127,14 +136,25 @@ def _inventory(
 
     found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
-    overrides = {
-        instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
-        for instance in ec2.instances(instance_ids).values()
-        if Tag.RETENTION in instance.tags
-    }
+    overrides: dict[str, Policy | PolicyError] = {}
+    for some in batched(instance_ids, ec2.IDS, strict=False):
+        overrides |= _overrides(some, config)
     if found.points and living_volumes is None:
         living_volumes = ec2.all_volume_ids()
     return Inventory(found, overrides, living_volumes, in_use)
+
+
+def _overrides(instance_ids: Sequence[str], config: Config) -> dict[str, Policy | PolicyError]:
+    """The policies that these instances carry. One that cannot be looked at keeps all that it has: it may carry one."""
+    try:
+        found = ec2.instances(instance_ids).values()
+    except AwsError as problem:
+        return dict.fromkeys(instance_ids, PolicyError(f"EC2 did not show the instance: {problem}"))
+    return {
+        instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
+        for instance in found
+        if Tag.RETENTION in instance.tags
+    }
 
 
 def _policy(text: str, time_zone: str) -> Policy | PolicyError:

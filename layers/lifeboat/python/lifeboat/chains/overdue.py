@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import clock, ec2, metrics
+from lifeboat.aws.errors import AwsError
 from lifeboat.chains.paced import LEFT_FOR_RETURN
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
@@ -28,6 +29,10 @@ LISTED = 100
 """How many volumes' ages a log line lists, the oldest first: CloudWatch cuts a log event at 256 kB."""
 
 
+class OverdueIncomplete(Exception):  # noqa: N818 - it says what is, and the next look tries again
+    """Of some instances EC2 refused to show the recovery points. All others were looked at, and told."""
+
+
 def tell_overdue(
     volumes: Sequence[Protected],
     schedule: Schedule,
@@ -40,6 +45,8 @@ def tell_overdue(
 
     Each spell is told once for its instance; what there is no time for is left to the next look, and so are the
     instances that are `mending`. Before any slot has been due nothing is expected, and nothing done.
+
+    Raises OverdueIncomplete at the end, when EC2 refused to show some; AwsError, when it refused to show anything.
     """
     now = clock.now()
     expected = overdue.expected_slot(schedule, now=now, grace=config.catch_up_grace)
@@ -47,12 +54,15 @@ def tell_overdue(
         return {"overdue": []}
     points = [point for point in _points(expected, now, config) if point.slot >= expected]
     good, making = overdue.newest_good(points), overdue.being_made(points, now)
-    unknown = _complete(good, overdue.owing(volumes, expected), overdue.windows(schedule, expected), config, context)
+    owing, windows = overdue.owing(volumes, expected), overdue.windows(schedule, expected)
+    unknown, refused = _complete(good, owing, windows, config, context)
     ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
     late = overdue.overdue(ages, expected=expected, making=making)
     if ages:
         metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=config.stack, facts=_facts(ages, len(unknown)))
     told = [item for item in late if item.instance_id not in mending and _tell(item, config, context)]
+    if refused:
+        raise OverdueIncomplete("; ".join(refused))
     return {"overdue": [item.instance_id for item in told[:LISTED]]}
 
 
@@ -68,8 +78,9 @@ def _complete(
     windows: Iterable[tuple[datetime, datetime]],
     config: Config,
     context: LambdaContext | None,
-) -> set[str]:
-    """Add what those who owe a slot have of earlier ones, if they have not this one; of whom it was not found out.
+) -> tuple[set[str], list[str]]:
+    """Add what those who owe a slot have of earlier ones, if they have not this one; of whom it was not found out, and
+    what EC2 refused of it.
 
     Most of a fleet that has no backups has stopped having them at the same slot, so many are looked for slot by slot,
     the few that remain one by one.
@@ -78,15 +89,26 @@ def _complete(
     for first, last in windows:
         if len(missing) <= ec2.IDS or not _has_time(context):
             break
-        _add(good, _points(first, last, config))
+        try:
+            _add(good, _points(first, last, config))
+        except AwsError:  # whoever is missing is looked for below, and that says why not
+            break
         missing = overdue.uncovered(owing, good)
     unknown = set(missing)
+    refused: list[str] = []
     for some in batched(overdue.turn(missing, clock.now()), ec2.IDS, strict=False):
         if not _has_time(context):
             break
-        _add(good, read_catalogue(ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.INSTANCE}": some})).points)
+        try:
+            found = ec2.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.INSTANCE}": some})
+        except AwsError as problem:
+            refused.append(
+                f"the recovery points of {len(some)} instances, of {some[0]} first, were not seen: {problem}"
+            )
+            continue
+        _add(good, read_catalogue(found).points)
         unknown.difference_update(some)
-    return unknown
+    return unknown, refused
 
 
 def _add(good: dict[Key, LastGood], earlier: Iterable[RecoveryPoint]) -> None:

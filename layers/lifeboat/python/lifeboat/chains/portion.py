@@ -110,6 +110,10 @@ class Taking:
             tried |= self._begin_all(plans)
         except OutOfTime:
             pass
+        except AwsError as problem:  # of the look: the other batches are looked at all the same
+            unseen = [item for item in instance_ids if item not in tried]
+            self.taken.failed += [_unseen(instance_id, problem) for instance_id in unseen]
+            tried.update(unseen)
         self.taken.left += [item for item in instance_ids if item not in tried]
 
     def _plans(self, seen: Seen) -> list[selection.CreateRecoveryPoint]:
@@ -222,6 +226,10 @@ def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
     if not problem.answered:
         reason += " (EC2 may have begun it all the same; the next attempt looks first)"
     return {"instance_id": plan.instance_id, "reason": reason, "retry": True}
+
+
+def _unseen(instance_id: str, problem: AwsError) -> Entry:
+    return {"instance_id": instance_id, "reason": f"{instance_id} could not be looked at: {problem}", "retry": True}
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:

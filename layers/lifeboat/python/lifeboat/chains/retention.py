@@ -25,7 +25,7 @@ from lifeboat.rules.retention import RetentionPlan, Verdict, dollars_per_month
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-RECHECKED = 200
+RECHECKED = ec2.IDS
 """How many snapshots are looked at again in one call, just before they go."""
 
 LISTED = 4_000
@@ -188,10 +188,14 @@ class _Run:
     def _let_go(self, points: Sequence[RecoveryPoint]) -> None:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
         self.calls.check_time()
-        now = ec2.snapshots(member.snapshot.id for point in points for member in point.members)
+        try:
+            now = ec2.snapshots(member.snapshot.id for point in points for member in point.members)
+        except AwsError as problem:
+            self._leave(points, f"it could not be looked at again: {problem}")
+            return
         for point in points:
             self.calls.check_time()
-            entry = {"recovery_point": point.id, "instance_id": point.instance_id, "gib": point.size}
+            entry = _entry(point)
             cause, final, deleted = _changed(point, now), True, False
             try:
                 deleted = not cause and self._delete(point, now)
@@ -206,6 +210,12 @@ class _Run:
             if final:  # without an answer it may be gone after all, and then nothing may go in its stead
                 self.unwilling[point.id] = cause
 
+    def _leave(self, points: Sequence[RecoveryPoint], cause: str) -> None:
+        """These stay for now; nothing goes in their stead."""
+        for point in points:
+            self.tried.add(point.id)
+            self.refused.append({**_entry(point), "cause": cause})
+
     def _delete(self, point: RecoveryPoint, now: Mapping[str, Snapshot]) -> bool:
         """Delete the recovery point's snapshots that are still there; whether there was any.
 
@@ -218,8 +228,13 @@ class _Run:
             try:
                 self.calls.make(partial(ec2.delete_snapshot, member.snapshot.id))
             except AwsError as problem:
-                if member.snapshot.id in ec2.snapshots([member.snapshot.id]):
-                    message = f"{problem.message} ({member.snapshot.id})"
+                message = f"{problem.message} ({member.snapshot.id})"
+                try:
+                    still_there = member.snapshot.id in ec2.snapshots([member.snapshot.id])
+                except AwsError as unseen:
+                    message += f", and whether it is gone could not be looked at: {unseen}"
+                    raise AwsError(problem.code, message, answered=False) from problem
+                if still_there:
                     raise AwsError(problem.code, message, answered=problem.answered) from problem
                 # It is gone. EC2 says so, or that we have no right: that hangs on tags, which are gone as well.
                 if problem.answered:
@@ -259,6 +274,10 @@ class _Run:
             "notices": [*self.notices, *self.remarks],
             **_saved(self._saved_gib),
         }
+
+
+def _entry(point: RecoveryPoint) -> dict[str, Any]:
+    return {"recovery_point": point.id, "instance_id": point.instance_id, "gib": point.size}
 
 
 def _portions(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:

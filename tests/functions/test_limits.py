@@ -1,0 +1,46 @@
+"""How many instances one invocation looks at: EC2 takes 200 filter values in one call, those of all its filters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from lifeboat.aws import backups, clock
+from tests.functions.conftest import TABLE
+
+SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
+
+
+@pytest.mark.parametrize("count", [198, 199, 400])
+def test_every_instance_gets_its_recovery_point_without_a_fleet(world, monkeypatch, count):
+    instances = world.launch_many(count)
+
+    answer = world.invoke("take_snapshots", SLOT)
+
+    assert {item["instance_id"] for item in answer["begun"]} == instances
+    assert answer["failed"] == []
+    assert len(world.snapshots()) == count
+    assert len(backups.open_backups(TABLE)) == count
+    assert len(world.invoke("take_snapshots", SLOT)["already"]) == count, "what is there is found, however many"
+
+    told = world.invoke("confirm_snapshots", {"sweep": True})
+    assert len(told["completed"]) + told.get("completed_not_listed", 0) == count
+    assert backups.open_backups(TABLE) == {}
+
+
+@pytest.mark.parametrize("count", [400])
+def test_every_instance_that_has_no_backup_is_told_to_be_overdue(world, monkeypatch, count):
+    instances = world.launch_many(count)
+    now = clock.now()
+    world.invoke("take_snapshots", {"catch_up": True})  # seen for the first time
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=3))
+
+    def refuse(*_asked):
+        raise RuntimeError("no backup today")
+
+    monkeypatch.setattr("lifeboat.chains.backup.take", refuse)
+    with pytest.raises(RuntimeError, match="no backup today"):
+        world.invoke("take_snapshots", {"catch_up": True})
+    told = {message["subject"]["instance_id"] for message in world.news() if message["event"] == "BackupOverdue"}
+    assert told == instances
