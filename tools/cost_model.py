@@ -154,7 +154,7 @@ def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bo
             MINUTES / 15,
             Door(seconds=0, reads=instances * SELECTED_KB / 4, log_bytes=metric_line(instances * volumes), within=True),
         ),
-        (slots, Door(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=1, scheduled=True)),
+        (slots, Door(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=2, scheduled=True)),
         (portions, Door(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(PORTION), gb=0.5)),
         (0 if fleet else backups, Door(seconds=0.5, within=True)),
         (backups, Door(seconds=0, writes=BEGUN_WRITES, within=True)),

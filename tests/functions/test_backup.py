@@ -80,7 +80,7 @@ def test_a_lost_answer_makes_no_second_recovery_point(world, monkeypatch):
 
 def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
     instances = [world.launch() for _ in range(5)]
-    refuse(monkeypatch, "SnapshotCreationPerVolumeRateExceeded", instance=sorted(instances)[1])
+    refuse(monkeypatch, "UnauthorizedOperation", instance=sorted(instances)[1])
     with pytest.raises(BackupIncomplete, match=sorted(instances)[1]):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4

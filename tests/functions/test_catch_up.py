@@ -132,7 +132,7 @@ def test_a_refused_instance_is_named_and_caught_up_by_the_next_look(world, hands
 
     def refuse(instance_id, description, tags):
         if instance_id == bad:
-            raise AwsError("SnapshotCreationPerVolumeRateExceeded", "as told", answered=True)
+            raise AwsError("UnauthorizedOperation", "as told", answered=True)
         return real(instance_id, description, tags)
 
     looked(world, hands, SLOT - HOUR)

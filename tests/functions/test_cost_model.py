@@ -132,7 +132,7 @@ def test_a_slot_writes_tells_and_logs_what_is_counted(world, calls, logged, inst
     for _ in range(instances):
         world.launch()
     world.invoke("take_snapshots", SLOT)
-    assert calls["write units"] == 1 + instances * cost_model.BEGUN_WRITES
+    assert calls["write units"] == 2 + instances * cost_model.BEGUN_WRITES, "the slot, and the attempt at it"
     assert calls["Publish"] == 1
     assert len(logged.getvalue()) == pytest.approx(cost_model.slot_line(instances), rel=0.15)
 

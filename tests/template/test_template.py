@@ -13,6 +13,7 @@ from moto.events.models import EventPattern
 
 from bench import restore_memory
 from bench.fleet_memory import MEMORY_SIZE
+from lifeboat.chains import backup
 from lifeboat.model import ImageEvidence
 from lifeboat.rules import ami, fleet
 from tools.docs_template import function_statements, read_template
@@ -170,6 +171,10 @@ def test_a_subscription_is_filtered_and_has_a_failure_queue(function, name, prop
 def test_a_function_that_fails_on_every_attempt_leaves_its_event():
     assert GLOBALS["EventInvokeConfig"]["DestinationConfig"]["OnFailure"] == {"Type": "SQS", "Destination": FAILED}
     assert all("EventInvokeConfig" not in properties for properties in FUNCTIONS.values())
+
+
+def test_lambda_tries_as_often_as_the_backup_counts_on():
+    assert GLOBALS["EventInvokeConfig"]["MaximumRetryAttempts"] + 1 == backup.ATTEMPTS
 
 
 @pytest.mark.parametrize(("function", "name", "properties"), events_of("ScheduleV2"))

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
-THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"})
-NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
+from lifeboat.rules.refusals import NOT_ALLOWED, THROTTLED, TIME_MENDS
+
+__all__ = ("NOT_ALLOWED", "THROTTLED")
 
 
 def code_of(problem: Exception) -> str:
@@ -59,6 +59,11 @@ class AwsError(Exception):
     @property
     def throttled(self) -> bool:
         return self.code in THROTTLED
+
+    @property
+    def passes(self) -> bool:
+        """Whether the same call may be granted in a while, or was carried out after all, without anybody's doing."""
+        return not self.answered or self.code in TIME_MENDS or is_short_of_capacity(self.code)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
-from lifeboat.aws import clock, ec2, selected, topic
+from lifeboat.aws import attempts, clock, ec2, selected, topic
 from lifeboat.chains import fleet
 from lifeboat.chains.overdue import tell_overdue
 from lifeboat.chains.paced import PacedCalls
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retry may mend it
     """Some instances got no recovery point in this attempt. All others did; asking again makes the missing ones."""
 
+
+ATTEMPTS = 3
+"""How often Lambda invokes a function for one event that it was given: the template's MaximumRetryAttempts and one."""
 
 KEPT_AS_SEEN = 1_000
 """Of so many instances what was seen when they were selected is kept for the taking: one page of DescribeInstances."""
@@ -131,7 +134,8 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     """Begin a recovery point for every instance that is due. Answers what was begun, what was there already, what was
     left out and why; of a fleet, how it was handed out.
 
-    Raises BackupIncomplete after all have been tried, when EC2 refused some: the caller's retry tries those again.
+    Raises BackupIncomplete after all have been tried, when EC2 refused some: the caller's retry tries those again. What
+    EC2 refused for a reason that passes is told only when the last attempt at it has failed.
     """
     slot = request.slot or clock.now()
     seen_at = clock.monotonic()
@@ -140,11 +144,20 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     if fleet.is_one(instance_ids, config) and not request.dry_run:
         asked = context.aws_request_id if context and request.trigger is not Trigger.SCHEDULE else ""
         return fleet.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
+    last = request.dry_run or _is_last_attempt(config, context)
     since = clock.monotonic()
     pace = pace_of(config.api_share, workers=1, since=since, at_once=burst(config.api_share))
     calls = PacedCalls(pace, context)
-    taking = Taking(slot, request.late, request.dry_run, config, calls, seen=seen, seen_at=seen_at)
-    return _take_here(taking.take(instance_ids), slot, request, config, context)
+    taking = Taking(slot, request.late, request.dry_run, config, calls, seen=seen, seen_at=seen_at, patient=True)
+    return _take_here(taking.take(instance_ids), slot, request, config, context, last_attempt=last)
+
+
+def _is_last_attempt(config: Config, context: LambdaContext | None) -> bool:
+    """Whether Lambda will not try again by itself. Of a person who waits for the answer it is the only one, and the
+    person reads there what was refused."""
+    if context is None:
+        return True
+    return attempts.count_attempt(config.table, context.aws_request_id, clock.now()) >= ATTEMPTS
 
 
 def _due(request: BackupRequest, config: Config, seen: dict[str, Instance]) -> tuple[str, ...]:
@@ -176,7 +189,13 @@ def _selected(config: Config, but_not: Collection[str] = ()) -> Iterator[Instanc
 
 
 def _take_here(
-    taken: Taken, slot: datetime, request: BackupRequest, config: Config, context: LambdaContext | None
+    taken: Taken,
+    slot: datetime,
+    request: BackupRequest,
+    config: Config,
+    context: LambdaContext | None,
+    *,
+    last_attempt: bool,
 ) -> dict[str, Any]:
     """Tell what was taken in this invocation, as far as its time went."""
     answer: dict[str, Any] = {
@@ -195,7 +214,8 @@ def _take_here(
             config.topic_arn,
             news.backup_started(stack=config.stack, at=clock.now(), slot=slot, begun=taken.begun, late=request.late),
         )
-    _tell_failures(taken.failed, slot, config, context)
+    final = [item for item in taken.failed if last_attempt or not item.get("passes")]
+    _tell_failures(final, slot, config, context)
     if taken.worth_retrying:
         raise BackupIncomplete(f"slot {iso(slot)}: {'; '.join(_missing(taken, config))}")
     return answer

@@ -29,6 +29,7 @@ from lifeboat.rules.copies import (
     after_failure,
     plan,
 )
+from lifeboat.rules.refusals import SNAPSHOT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 def wants_no_more(problem: AwsError) -> bool:
     """Whether EC2 will take no copy now, whichever it is."""
-    return problem.throttled or problem.code == TOO_MANY
+    return problem.throttled or problem.code in {TOO_MANY, *SNAPSHOT_LIMITS}
 
 
 class Copying(ABC):

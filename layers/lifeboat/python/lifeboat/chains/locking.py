@@ -24,7 +24,8 @@ TRIED_FOR = timedelta(hours=26)
 class Locking:
     """What came of it: why a lock that was wanted is not there, and whether the sweep shall try again.
 
-    A problem that `passes` (a throttled call, a lost answer) is not worth a message while it is tried again.
+    A problem that `passes` (a throttled call, a lost answer, a state that changes) is not worth a message while it is
+    tried again.
     """
 
     problem: str = ""
@@ -66,5 +67,5 @@ def lock_all(ids: Sequence[str], taken_at: datetime, config: Config, *, begun_at
     return Locking(
         "; ".join(f"{where}: {problem}" for where, problem in problems.items()),
         again=bool(problems) and clock.now() - begun_at < TRIED_FOR,
-        passes=all(problem.throttled or not problem.answered for problem in problems.values()),
+        passes=all(problem.passes for problem in problems.values()),
     )

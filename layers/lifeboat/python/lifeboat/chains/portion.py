@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import backups, clock, ec2
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.paced import OutOfTime, PacedCalls
+from lifeboat.chains.paced import LEFT_FOR_RETURN, OutOfTime, PacedCalls
 from lifeboat.config import Config
 from lifeboat.model import Condition, Instance, RecoveryPoint, Tag, Volume
 from lifeboat.rules import selection
@@ -34,6 +34,10 @@ one after the other would not use up what it gives."""
 
 FRESH = 15.0
 """For how many seconds an instance that was seen is not looked at again."""
+
+WAITED_OUT = 16.0
+"""Seconds after which EC2 is asked once more for what it refused because of other snapshots: `SnapshotCreation` of a
+volume is refused for 15 (`rules.refusals`)."""
 
 ONE_RUN = 60_000
 """Milliseconds that a run by a person without an invocation of Lambda may take."""
@@ -54,7 +58,8 @@ class Seen:
 class Taken:
     """What has come of the instances so far.
 
-    `left` are those that nobody has tried: the time was up. `under_way` are those, among the `already` ones, that
+    `left` are those that nobody has tried: the time was up. `waiting` are those, among the `failed` ones, that EC2
+    refused for a reason that passes. `under_way` are those, among the `already` ones, that
     another invocation is at just now, so that nobody knows yet whether it succeeds.
     """
 
@@ -63,6 +68,7 @@ class Taken:
     skipped: list[Entry] = field(default_factory=list)
     failed: list[Entry] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     under_way: list[str] = field(default_factory=list)
 
     @property
@@ -76,6 +82,7 @@ class Taking:
     """Taking the recovery points of one slot, within one invocation.
 
     `seen`: all of its instances as whoever selected them saw them, at `seen_at` seconds of the monotonic clock.
+    `patient`: whether to wait, once, for what EC2 refuses for a reason that passes. A portion comes again anyway.
     """
 
     slot: datetime
@@ -85,6 +92,7 @@ class Taking:
     calls: PacedCalls
     seen: Mapping[str, Instance] = field(default_factory=dict)
     seen_at: float = 0.0
+    patient: bool = False
     taken: Taken = field(default_factory=Taken)
 
     @property
@@ -95,7 +103,21 @@ class Taking:
         """Begin a recovery point for each of these that is due, as far as there is time."""
         for some in batched(instance_ids, ec2.IDS, strict=False):
             self._take_some(some)
+        if self.patient and self.taken.waiting and self._has_time_to_wait():
+            self._wait_out()
         return self.taken
+
+    def _has_time_to_wait(self) -> bool:
+        left = self.context.get_remaining_time_in_millis() if self.context else ONE_RUN
+        return left - WAITED_OUT * 1000 > LEFT_FOR_RETURN
+
+    def _wait_out(self) -> None:
+        clock.wait(WAITED_OUT)
+        waiting = self.taken.waiting
+        self.taken.waiting = []
+        self.taken.failed = [item for item in self.taken.failed if item["instance_id"] not in waiting]
+        for some in batched(waiting, ec2.IDS, strict=False):
+            self._take_some(some)
 
     def _take_some(self, instance_ids: Sequence[str]) -> None:
         tried: set[str] = set()
@@ -113,6 +135,7 @@ class Taking:
         except AwsError as problem:  # of the look: the other batches are looked at all the same
             unseen = [item for item in instance_ids if item not in tried]
             self.taken.failed += [_unseen(instance_id, problem) for instance_id in unseen]
+            self.taken.waiting += unseen if problem.passes else []
             tried.update(unseen)
         self.taken.left += [item for item in instance_ids if item not in tried]
 
@@ -190,6 +213,8 @@ class Taking:
                 left.add(plan.instance_id)
             elif isinstance(outcome, AwsError):
                 self.taken.failed.append(_failure(plan, outcome))
+                if outcome.passes and outcome.answered:
+                    self.taken.waiting.append(plan.instance_id)
             elif reason := (differs := selection.compare_answer(plan, outcome)).reason:
                 # Not remembered as made: the next attempt looks anew, and makes what is attached by then.
                 backups.withdraw(self.config.table, plan.recovery_point_id)
@@ -225,11 +250,12 @@ def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
     reason = str(problem)
     if not problem.answered:
         reason += " (EC2 may have begun it all the same; the next attempt looks first)"
-    return {"instance_id": plan.instance_id, "reason": reason, "retry": True}
+    return {"instance_id": plan.instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 
 
 def _unseen(instance_id: str, problem: AwsError) -> Entry:
-    return {"instance_id": instance_id, "reason": f"{instance_id} could not be looked at: {problem}", "retry": True}
+    reason = f"{instance_id} could not be looked at: {problem}"
+    return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:

@@ -70,6 +70,7 @@ from lifeboat.model import (
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.copies import TOO_MANY
 from lifeboat.rules.devices import same_device
+from lifeboat.rules.refusals import CAPACITY, NOT_ALLOWED, NOT_NOW
 from lifeboat.rules.words import is_blank
 
 MAX_STARTS = 3
@@ -78,38 +79,8 @@ MAX_STARTS = 3
 MAX_TIMELINE = 200
 """Lines of the timeline that are kept: an item of the table has 400 KB."""
 
-CAPACITY = frozenset(
-    {
-        "InsufficientInstanceCapacity",
-        "InsufficientHostCapacity",
-        "InsufficientCapacity",
-        "InsufficientCapacityOnHost",
-        "InsufficientReservedInstanceCapacity",
-        "InsufficientVolumeCapacity",
-        "Server.InsufficientInstanceCapacity",
-    }
-)
-"""EC2 has no room now, and may have in a minute
-(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html)."""
-
-NOT_NOW = frozenset(
-    {
-        "IncorrectState",
-        "IncorrectInstanceState",
-        "InvalidAttachment.NotFound",
-        "VolumeInUse",
-        "InternalError",
-        "InternalFailure",
-        "ServiceUnavailable",
-        "Unavailable",
-    }
-)
-"""Already done, or not yet possible: look again. Each is bounded by the step's deadline."""
-
 CLOCK_SKEW = timedelta(seconds=5)
 """How far EC2's clock and ours may be apart."""
-
-NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
 
 
 class RestoreError(ValueError):
