@@ -63,6 +63,8 @@ class Settings:
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
         stuck_seconds: seconds of the machine's clock in which nothing runs and nothing could run, and after which what
             is under way all the same is said to be stuck.
+        bad_key_leaves_error: whether a volume whose key may not be used stays, in the state `error`, as documented;
+            else it vanishes, as it does on AWS.
         throttling: whether EC2's API token buckets apply.
         throttle_speed: how many times faster than in AWS the buckets refill.
     """
@@ -77,6 +79,7 @@ class Settings:
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False
     stuck_seconds: float = 20.0
+    bad_key_leaves_error: bool = False
     throttling: bool = False
     throttle_speed: float = 1.0
 

@@ -1,4 +1,5 @@
-"""What EC2 refuses, in its own words: too many filter values, snapshots of a volume too soon, tags too long."""
+"""What EC2 refuses, in its own words: too many filter values, snapshots of a volume too soon, tags too long, and a key
+that may not be used, which it refuses by taking the volume away."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.control import Control
-from local.session import LocalAws
-from tests.local.conftest import ZONE, Machine, new_volume
+from local.session import HOME_ACCOUNT, LocalAws
+from tests.local.conftest import ZONE, Machine, new_volume, unique
 
 
 def words(call: Callable[[], object]) -> tuple[str, str]:
@@ -74,3 +75,59 @@ def test_a_tag_that_is_too_long_is_refused_wherever_it_is_set(
         code, message = words(call)
         assert code == "InvalidParameterValue"
         assert "exceeds the maximum length" in message
+
+
+# --- a key that may not be used: recorded from a live account, ebs/volume_data_contract.json of radkawar/stackd
+
+
+def volume_under_a_disabled_key(aws: LocalAws, ec2: Any, token: str) -> tuple[str, str]:
+    """The volume's id and its key; EC2 answers as if all were well."""
+    kms = aws.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=key)
+    answer = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=key, ClientToken=token)
+    assert answer["State"] == "creating"
+    return answer["VolumeId"], key
+
+
+def test_a_volume_under_a_bad_key_vanishes_and_only_events_tell(aws: LocalAws, ec2: Any, control: Control) -> None:
+    mark = control.mark()
+    volume, key = volume_under_a_disabled_key(aws, ec2, unique("token"))
+    control.settle()
+    code, _ = words(lambda: ec2.describe_volumes(VolumeIds=[volume]))
+    assert code == "InvalidVolume.NotFound"
+    failed, deleted = control.events(mark, detail_type="EBS Volume Notification")
+    arn = f"arn:aws:ec2:eu-west-1:{HOME_ACCOUNT}:volume/{volume}"
+    assert (failed["resources"], deleted["resources"]) == ([arn, key], [arn])
+    assert [event["detail"]["event"] for event in (failed, deleted)] == ["createVolume", "deleteVolume"]
+    assert [event["detail"]["result"] for event in (failed, deleted)] == ["failed", "deleted"]
+    assert key in failed["detail"]["cause"]
+    assert failed["detail"]["request-id"] == deleted["detail"]["request-id"] != ""
+
+
+def test_the_token_of_a_volume_that_is_gone_is_a_mismatch(aws: LocalAws, ec2: Any, control: Control) -> None:
+    token = unique("token")
+    _, key = volume_under_a_disabled_key(aws, ec2, token)
+    control.settle()
+    again: Any = {"AvailabilityZone": ZONE, "Size": 1, "ClientToken": token}
+    code, _ = words(lambda: ec2.create_volume(Encrypted=True, KmsKeyId=key, **again))
+    assert code == "IdempotentParameterMismatch"
+
+    token = again["ClientToken"] = unique("token")
+    volume = ec2.create_volume(**again)["VolumeId"]
+    control.settle()
+    assert ec2.create_volume(**again)["VolumeId"] == volume
+    ec2.delete_volume(VolumeId=volume)
+    code, _ = words(lambda: ec2.create_volume(**again))
+    assert code == "IdempotentParameterMismatch"
+
+
+def test_a_volume_under_a_bad_key_stays_in_error_if_it_is_to(aws: LocalAws, ec2: Any, control: Control) -> None:
+    control.configure(bad_key_leaves_error=True)
+    try:
+        volume, _ = volume_under_a_disabled_key(aws, ec2, unique("token"))
+        control.settle()
+        [found] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+        assert found["State"] == "error"
+    finally:
+        control.configure(bad_key_leaves_error=False)

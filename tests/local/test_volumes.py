@@ -63,7 +63,7 @@ def test_a_bad_key_fails_later(aws: LocalAws, ec2: Any, control: Control, state:
     mark = control.mark()
     volume = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=key)["VolumeId"]
     control.settle()
-    assert described(ec2, volume)["State"] == "error"
+    assert refusal(lambda: described(ec2, volume)) == "InvalidVolume.NotFound"
     detail = control.events(mark, detail_type="EBS Volume Notification")[0]["detail"]
     assert (detail["event"], detail["result"]) == ("createVolume", "failed")
     assert detail["cause"].endswith("is disabled." if state == "disabled" else "does not exist.")

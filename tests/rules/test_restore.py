@@ -583,7 +583,28 @@ FAILURES: dict[str, tuple[Any, Any, str, str]] = {
     "not in that state": (STOP, Refused("IncorrectInstanceState"), SAME, SAME),
     "no right to detach": (DetachVolume(D, TARGET, "/dev/sdh"), Refused("UnauthorizedOperation"), TURN, BLOCK),
     "detached already": (DetachVolume(D, TARGET, "/dev/sdh"), Refused("InvalidAttachment.NotFound"), SAME, SAME),
-    "device not free yet": (AttachVolume(R, TARGET, "/dev/sdh"), Refused("InvalidParameterValue"), SAME, SAME),
+    "device not free yet": (
+        AttachVolume(R, TARGET, "/dev/sdh"),
+        Refused(
+            "InvalidParameterValue",
+            "Invalid value '/dev/sdh' for unixDevice. Attachment point /dev/sdh is already in use",
+        ),
+        SAME,
+        SAME,
+    ),
+    "a device that will never do": (
+        AttachVolume(R, TARGET, "/dev/sdh"),
+        Refused("InvalidParameterValue", "/dev/sdh is not a valid EBS device name."),
+        TURN,
+        BLOCK,
+    ),
+    "an attachment refused without words": (
+        AttachVolume(R, TARGET, "/dev/sdh"),
+        Refused("InvalidParameterValue"),
+        TURN,
+        BLOCK,
+    ),
+    "tags being changed": (TagDisplaced(D, TAGS), Refused("ConcurrentTagAccess"), SAME, SAME),
     "a wrong value": (STOP, Refused("InvalidParameterValue"), TURN, BLOCK),
     "wrong zone": (AttachVolume(R, TARGET, "/dev/sdh"), Refused("InvalidVolume.ZoneMismatch"), TURN, BLOCK),
     "no key to start": (START, Refused("InvalidKMSKey.InvalidState"), TURN, BLOCK),
@@ -610,7 +631,9 @@ def test_after_failure(name: str) -> None:
         before = record(**facts)
         after = after_failure(before, action, refusal, NOW)
         if expected == SAME:
-            assert replace(after, timeline=()) == replace(before, timeline=())
+            assert replace(after, timeline=(), refused="") == replace(before, timeline=())
+            said = refusal.message if isinstance(refusal, Unknown) else f"{refusal.code}: {refusal.message}"
+            assert said.removesuffix(": ") in after.refused or after.blocked or after.failure
         elif expected == TURN:
             assert after.direction is Direction.ROLLBACK
             assert refusal.code in (after.failure or "")

@@ -143,6 +143,8 @@ def normal(restore: Restore) -> Restore:
     changes: dict[str, Any] = {}
     if restore.timeline:
         changes["timeline"] = ()
+    if restore.refused:
+        changes["refused"] = ""
     for name in ("failure", "blocked"):
         if getattr(restore, name) not in {None, "why"}:
             changes[name] = "why"

@@ -129,7 +129,8 @@ def volume_created(scope: Scope, volume: Volume, cause: str, request_id: str) ->
         "cause": cause,
         "request-id": request_id,
     }
-    BUS.emit(scope, VOLUME, [volume_arn(scope, volume.volume_id)], detail)
+    key = [volume.kms_key_id] if cause and volume.kms_key_id else []
+    BUS.emit(scope, VOLUME, [volume_arn(scope, volume.volume_id), *key], detail)
 
 
 def volume_deleted(scope: Scope, volume_id: str, request_id: str) -> None:

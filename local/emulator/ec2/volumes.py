@@ -141,7 +141,7 @@ def remembered(request: Request) -> Any:
     """What the same call with the same ClientToken made before, or nothing.
 
     Raises:
-        Ec2Error: IdempotentParameterMismatch if the parameters differ.
+        Ec2Error: IdempotentParameterMismatch if the parameters differ, or what was made is a volume that is gone.
     """
     token = request.get("ClientToken")
     known = request.region.tokens.get((request.account, request.action, token)) if token else None
@@ -151,6 +151,10 @@ def remembered(request: Request) -> Any:
         raise Ec2Error(
             "IdempotentParameterMismatch",
             "The request uses the same client token as a previous, but non-identical request.",
+        )
+    if request.action == "CreateVolume" and known[1] not in request.region.volumes:
+        raise Ec2Error(
+            "IdempotentParameterMismatch", "The client token was used for a volume that does not exist any more."
         )
     return known[1]
 
@@ -211,22 +215,30 @@ def create_volume(request: Request) -> dict[str, Any]:
     remember(request, volume.volume_id)
     outcome = outcomes.take("volume", snapshot_id or "", *tagged.values())
     cause = (outcome.cause or "Internal error") if outcome else ""
-    cause = (
-        cause
-        or keys.why_unusable(request.scope, request.region, key)
-        or keys.why_forbidden(request, key, keys.NEEDED_TO_CREATE)
+    bad_key = keys.why_unusable(request.scope, request.region, key) or keys.why_forbidden(
+        request, key, keys.NEEDED_TO_CREATE
     )
+    vanishes = bool(bad_key) and not cause and not SETTINGS.bad_key_leaves_error
+    cause = cause or bad_key
     if not (outcome and outcome.stuck):
-        TIMERS.after(SETTINGS.delays.volume, lambda: _ready(request, volume, cause), f"volume {volume.volume_id}")
+        TIMERS.after(
+            SETTINGS.delays.volume,
+            lambda: _ready(request, volume, cause, vanishes=vanishes),
+            f"volume {volume.volume_id}",
+        )
     return describe(volume)
 
 
-def _ready(request: Request, volume: Volume, cause: str) -> None:
+def _ready(request: Request, volume: Volume, cause: str, *, vanishes: bool) -> None:
+    """It is available or in error; one whose key may not be used is gone, which only events tell."""
     with LOCK:
         if volume.volume_id not in request.region.volumes or volume.state != "creating":
             return
         volume.state = "error" if cause else "available"
         notices.volume_created(request.scope, volume, cause, request.request_id)
+        if vanishes:
+            del request.region.volumes[volume.volume_id]
+            notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
 
 
 @handles("DeleteVolume")

@@ -101,9 +101,9 @@ class Instance:
 
     `state`: pending, running, stopping, stopped, shutting-down, terminated. `lifecycle` is "spot" or None (on demand).
     `root_type`: ebs or instance-store. `attachments` are those of EBS volumes only: EC2 shows no others.
-    `state_reason` is the code of what brought it into its state. `given_addresses` are the public IPv4 addresses that
-    Amazon gave it for as long as it runs; an Elastic IP address is none of them. `outpost` is the ARN of the Outpost
-    that it runs on.
+    `state_reason` is the code of what brought it into its state, `state_message` the same in EC2's words.
+    `given_addresses` are the public IPv4 addresses that Amazon gave it for as long as it runs; an Elastic IP address is
+    none of them. `outpost` is the ARN of the Outpost that it runs on.
     """
 
     id: str
@@ -119,6 +119,7 @@ class Instance:
     launched_at: datetime | None = None
     root_type: str = "ebs"
     state_reason: str = ""
+    state_message: str = ""
     given_addresses: tuple[str, ...] = ()
     outpost: str = ""
 
@@ -612,9 +613,10 @@ class Restore:
     `launched_at` is the instance's launch time at that moment: it tells of a start that nobody saw.
     `started_on_restored`: a start was asked, or seen, with a restored volume attached; none is deleted from then on.
     `starts` counts the starts asked in this direction. `asked` and `asked_at` are the last action, noted before it was
-    carried out. `failure` is why it turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more
-    will be done, the instance is free for another restore. `plan` is what the pre-flight said it would do. `told`: that
-    it has begun has been told; `told_failed`: that its roll-back cannot finish has been.
+    carried out; `refused` is what EC2 said to it, if it refused it for a reason that may pass. `failure` is why it
+    turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more will be done, the instance is free
+    for another restore. `plan` is what the pre-flight said it would do. `told`: that it has begun has been told;
+    `told_failed`: that its roll-back cannot finish has been.
     """
 
     id: str
@@ -651,6 +653,7 @@ class Restore:
     plan: str = ""
     told: bool = False
     told_failed: bool = False
+    refused: str = ""
     stop_takes: tuple[str, ...] = ()
     stopped: bool = False
 
@@ -810,7 +813,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """AWS said: later. Nothing was done."""
+    """AWS said: later. Nothing was done. `code` and `message` are its own words."""
+
+    code: str = "RequestLimitExceeded"
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)

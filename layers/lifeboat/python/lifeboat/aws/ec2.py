@@ -573,7 +573,8 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         product_codes=tuple(code["ProductCodeId"] for code in item.get("ProductCodes", [])),
         launched_at=item.get("LaunchTime"),
         root_type=item.get("RootDeviceType", "ebs"),
-        state_reason=item.get("StateReason", {}).get("Code", ""),
+        state_reason=(item.get("StateReason") or {}).get("Code", ""),
+        state_message=(item.get("StateReason") or {}).get("Message", ""),
         given_addresses=_given_addresses(item),
         outpost=item.get("OutpostArn", ""),
     )

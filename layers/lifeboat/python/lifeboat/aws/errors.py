@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lifeboat.rules.refusals import NOT_ALLOWED, THROTTLED, TIME_MENDS
 
 __all__ = ("NOT_ALLOWED", "THROTTLED")
+
+logger = Logger(child=True)
+
+_ENCODED = re.compile(r"(Encoded authorization failure message: )[\w+/=-]{40,}")
+_IN_THE_LOG = r"\1in the function's log, for aws sts decode-authorization-message"
 
 
 def code_of(problem: Exception) -> str:
@@ -20,9 +27,15 @@ def code_of(problem: Exception) -> str:
 
 
 def message_of(problem: Exception) -> str:
-    if isinstance(problem, ClientError):
-        return str(problem.response.get("Error", {}).get("Message", ""))
-    return str(problem)
+    """AWS's own words. An encoded authorization message in them, thousands of characters that say nothing to a person,
+    goes to the log."""
+    if not isinstance(problem, ClientError):
+        return str(problem)
+    said = str(problem.response.get("Error", {}).get("Message", ""))
+    short = _ENCODED.sub(_IN_THE_LOG, said)
+    if short != said:
+        logger.warning("AWS refused a call", extra={"call": problem.operation_name, "said": said})
+    return short
 
 
 def is_short_of_capacity(code: str) -> bool:

@@ -335,7 +335,7 @@ def _act(action: Change, restore: Restore, config: Config) -> Restore:
 
 def _refusal(problem: AwsError) -> Refusal:
     if problem.throttled:
-        return Throttled()
+        return Throttled(problem.code, problem.message)
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 

@@ -70,7 +70,7 @@ from lifeboat.model import (
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.copies import TOO_MANY
 from lifeboat.rules.devices import same_device
-from lifeboat.rules.refusals import CAPACITY, NOT_ALLOWED, NOT_NOW
+from lifeboat.rules.refusals import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS
 from lifeboat.rules.words import is_blank
 
 MAX_STARTS = 3
@@ -425,36 +425,45 @@ def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datet
     """The record after an action was not carried out, or perhaps was. Save it, then look and ask `next_step` again."""
     if isinstance(action, CopySnapshot):
         return _after_failed_copy(restore, action, refusal, now)
+    said = _refused(action, refusal)
     if not isinstance(refusal, Refused):
         # Nothing is known but that it was asked: look, and ask again in a moment.
         not_started = isinstance(refusal, Throttled) and isinstance(action, StartInstance)
-        return _not_started(restore) if not_started else restore
-    said = _refused(action, refusal)
+        return _heard(_not_started(restore) if not_started else restore, said, now)
     match action:
         case CreateVolume():
             return _after_refused_volume(restore, action, refusal, said, now)
         case DeleteVolume(volume_id):
             not_now = _is_not_now(action, refusal) or refusal.code == "InvalidVolume.NotFound"
-            return restore if not_now else _keep(restore, volume_id, said, now)
+            return _heard(restore, said, now) if not_now else _keep(restore, volume_id, said, now)
         case UntagDisplaced():
             # A tag too many is no reason to call a roll-back failed.
             return _told(replace(restore, tags_left=True), now, said)
         case StartInstance():
             restore = _not_started(restore, surely=refusal.code in CAPACITY | NOT_ALLOWED)
-            if refusal.code in CAPACITY:
-                told = restore.timeline and restore.timeline[-1].text == said
-                return restore if told else _told(restore, now, said)
         case _:
             pass
-    if _is_not_now(action, refusal) or restore.blocked == said:
+    if _is_not_now(action, refusal):
+        return _heard(restore, said, now)
+    if restore.blocked == said:
         return restore
     if restore.direction is Direction.FORWARD:
         return _turned(restore, now, said)
     return replace(_told(restore, now, said), blocked=said)
 
 
-def _refused(action: Change, refusal: Refused) -> str:
+def _refused(action: Change, refusal: Refusal) -> str:
+    """What EC2 said to an action, in its own words."""
+    if isinstance(refusal, Unknown):
+        return f"{_verb(action)}: no answer" + (f": {refusal.message}" if refusal.message else "")
     return f"{_verb(action)}: {refusal.code}" + (f": {refusal.message}" if refusal.message else "")
+
+
+def _heard(restore: Restore, said: str, now: datetime) -> Restore:
+    """The record with what EC2 said, once however often it says so: if that does not pass, it is the reason."""
+    if restore.timeline and restore.timeline[-1].text == said:
+        return restore if restore.refused == said else replace(restore, refused=said)
+    return _told(replace(restore, refused=said), now, said)
 
 
 def _not_started(restore: Restore, *, surely: bool = True) -> Restore:
@@ -470,9 +479,12 @@ def _not_started(restore: Restore, *, surely: bool = True) -> Restore:
 
 
 def _is_not_now(action: Change, refusal: Refused) -> bool:
-    # A device that has just been freed may be reported in use for a moment, under EC2's most general code.
-    device_in_use = isinstance(action, AttachVolume) and refusal.code == "InvalidParameterValue"
-    return refusal.code in NOT_NOW or device_in_use
+    # A device that has just been freed may be reported in use for a moment, under EC2's most general code ("Invalid
+    # value '/dev/sdh' for unixDevice. Attachment point /dev/sdh is already in use"). All else under it stays so.
+    general = isinstance(action, AttachVolume) and refusal.code == "InvalidParameterValue"
+    in_use = general and "in use" in refusal.message.lower()
+    no_room = isinstance(action, StartInstance) and refusal.code in CAPACITY
+    return refusal.code in NOT_NOW or in_use or no_room
 
 
 def after_copy_begun(restore: Restore, action: CopySnapshot, copy_id: str) -> Restore:
@@ -493,11 +505,11 @@ def _of_fetch(restore: Restore, action: CopySnapshot, **changes: Any) -> Restore
 
 
 def _after_failed_copy(restore: Restore, action: CopySnapshot, refusal: Refusal, now: datetime) -> Restore:
-    if isinstance(refusal, Unknown):
-        return restore  # it may have begun: nobody asks again before it would be seen
-    if isinstance(refusal, Throttled) or refusal.code in NOT_NOW | {TOO_MANY}:
-        return _of_fetch(restore, action, not_before=now + Deadlines().again)
     said = _refused(action, refusal)
+    if isinstance(refusal, Unknown):
+        return _heard(restore, said, now)  # it may have begun: nobody asks again before it would be seen
+    if isinstance(refusal, Throttled) or refusal.code in NOT_NOW | CAPACITY | SNAPSHOT_LIMITS | {TOO_MANY}:
+        return _heard(_of_fetch(restore, action, not_before=now + Deadlines().again), said, now)
     if action.completion_minutes and refusal.code not in NOT_ALLOWED:
         # How EC2 refuses a time is not documented, and late is better than never; another reason comes again.
         restore = _of_fetch(restore, action, call=replace(action, completion_minutes=0), not_before=None)
@@ -508,13 +520,20 @@ def _after_failed_copy(restore: Restore, action: CopySnapshot, refusal: Refusal,
 def _after_refused_volume(
     restore: Restore, action: CreateVolume, refusal: Refused, said: str, now: datetime
 ) -> Restore:
+    if refusal.code == MISMATCH:
+        # Each token is made of all that is asked for, so EC2 knows it from the same request: it has made the volume.
+        gone = f"{said.rstrip('.')}. EC2 had made a volume of {action.snapshot_id}, and it is gone" + _unless_its_key(
+            action.encrypted, action.kms_key_id, action.snapshot_id
+        )
+        forward = restore.direction is Direction.FORWARD
+        return _turned(restore, now, gone) if forward else _heard(restore, said, now)
     if action.initialization_rate is not None and refusal.code not in NOT_ALLOWED:
         # Over the quota of initialization, or none to be had, the whole request fails
         # (https://docs.aws.amazon.com/ebs/latest/userguide/initalize-volume.html): a slower volume is better than none.
         volumes = _changed(restore, action, initialization_rate=None)
         return _told(replace(restore, volumes=volumes), now, f"{said}; once more without an initialization rate")
     if refusal.code in NOT_NOW | CAPACITY:
-        return restore
+        return _heard(restore, said, now)
     restore = replace(restore, volumes=_changed(restore, action, action.initialization_rate))
     return _turned(restore, now, said) if restore.direction is Direction.FORWARD else restore
 
@@ -639,7 +658,8 @@ def _trouble_with_new(s: _Situation) -> str:
     for volume in s.restore.volumes:
         found = s.restored(volume)
         if found is None and volume.restored_volume_id:
-            return f"the restored volume {volume.restored_volume_id} is gone"
+            why = _unless_its_key(volume.encrypted, volume.kms_key_id, volume.snapshot_id)
+            return f"the restored volume {volume.restored_volume_id} is gone{why}"
         if found is not None and found.state != "creating" and s.of_restored(volume) is not _Place.FREE:
             where = _whereabouts(found) if _attachment(found) else ""
             return f"the restored volume {found.id} is {found.state} {where}".rstrip()
@@ -655,6 +675,21 @@ def _touch(s: _Situation) -> Step:
     was_running = s.power == "running"
     s = s.with_restore(replace(s.restore, touched=True, was_running=was_running, launched_at=launched_at))
     return _swap(s)
+
+
+def _unless_its_key(encrypted: bool, key: str | None, snapshot_id: str) -> str:
+    """What a volume that EC2 had begun to make, and that is gone, most likely went for.
+
+    EC2 answers CreateVolume, and removes the volume within a second when a key may not be used. No state tells it, only
+    the event createVolume, and CloudTrail.
+    """
+    if not encrypted:
+        return ", though this restore has not deleted it"
+    name = f"its KMS key {key}" if key else "its KMS key, the account's default for EBS"
+    return (
+        f", as a new volume is when {name}, or that of {snapshot_id}, may not be used: the volume's event createVolume "
+        "and CloudTrail have the cause"
+    )
 
 
 def beginnings(restore: Restore) -> tuple[CopySnapshot | CreateVolume, ...]:
@@ -755,7 +790,7 @@ def _finish_forward(s: _Situation) -> Step:
         return _turn(
             s,
             f"{s.restore.instance_id} fell back to stopped after {MAX_STARTS} starts, as it does when a KMS key may "
-            "not be used",
+            f"not be used{_state_reason(s)}",
         )
     return _start(s, "on the restored volumes")
 
@@ -784,7 +819,14 @@ def _complete(s: _Situation) -> Step:
 def _turned(restore: Restore, now: datetime, reason: str) -> Restore:
     restore = _told(restore, now, f"turns back: {reason}")
     return replace(
-        restore, direction=Direction.ROLLBACK, failure=reason, step_since=now, starts=0, asked="", asked_at=None
+        restore,
+        direction=Direction.ROLLBACK,
+        failure=reason,
+        step_since=now,
+        starts=0,
+        asked="",
+        asked_at=None,
+        refused="",
     )
 
 
@@ -856,7 +898,7 @@ def _power_back(s: _Situation) -> Step | None:
         return None
     if s.power == "stopped":
         if s.restore.starts >= MAX_STARTS and not s.restore.blocked:
-            blocked = f"{s.restore.instance_id} fell back to stopped after {MAX_STARTS} starts"
+            blocked = f"{s.restore.instance_id} fell back to stopped after {MAX_STARTS} starts{_state_reason(s)}"
             s = s.with_restore(replace(s.restore, blocked=blocked))
         return _start(s, "as it was running before")
     if s.power != "running":
@@ -903,7 +945,7 @@ def _why_kept(s: _Situation, made: Volume, place: _Place) -> str:
     if Tag.DISPLACED_BY in made.tags:
         return "a later restore displaced it"
     if s.restore.step is _S.CLEAN_UP and s.overdue():
-        return f"it could not be deleted within {_span(s.deadlines.of(_S.CLEAN_UP))}"
+        return f"it could not be deleted within {_span(s.deadlines.of(_S.CLEAN_UP))}{_said(s)}"
     return ""
 
 
@@ -948,6 +990,11 @@ def _start(s: _Situation, why: str) -> Step:
     return replace(step, restore=replace(step.restore, started_on_restored=started, starts=starts))
 
 
+def _state_reason(s: _Situation) -> str:
+    said = s.seen.instance.state_message if s.seen.instance else ""
+    return f"; EC2 says {said}" if said else ""
+
+
 def _detach(s: _Situation, volume: Volume | None, why: str) -> Step:
     attachment = _attachment(volume) if volume else None
     if attachment is None:  # pragma: no cover - asked only of a volume that has one
@@ -981,20 +1028,18 @@ def _do(s: _Situation, step: RestoreStep, action: Change, why: str) -> Step:
     if late:
         return late
     repeated = s.restore.asked == key and s.restore.step is step
-    restore = replace(_entered(s.restore, step, s.now), asked=key, asked_at=s.now)
+    restore = replace(_entered(s.restore, step, s.now), asked=key, asked_at=s.now, refused="")
     return Step(action, restore if repeated else _told(restore, s.now, reason), reason)
 
 
-def _said(s: _Situation, action: Change) -> str:
-    """What EC2 said to this very action the last time, if that is known: why there was no capacity, mostly."""
-    last = s.restore.timeline[-1].text if s.restore.timeline else ""
-    said = last.removeprefix(f"{_verb(action)}: ")
-    refused = said != last and any(said.startswith(code) for code in CAPACITY)
-    return f"; EC2 said {said}" if refused else ""
+def _said(s: _Situation, action: Change | None = None) -> str:
+    """What EC2 said to the last action, if it refused it: why there was no capacity, for one."""
+    said = s.restore.refused.removeprefix(f"{_verb(action)}: " if action else "")
+    return f"; EC2 said {said}" if said else ""
 
 
 def _wait(s: _Situation, step: RestoreStep, reason: str, *, look_again: bool = False) -> Step:
-    late = _late(s, step, f"{reason}, for longer than {_span(s.deadlines.of(step))}")
+    late = _late(s, step, f"{reason}, for longer than {_span(s.deadlines.of(step))}{_said(s)}")
     if late:
         return late
     # A failed roll-back is looked at by the sweep alone: it may take days.
@@ -1031,7 +1076,7 @@ def _may_ask_again(s: _Situation, key: str) -> bool:
 
 
 def _entered(restore: Restore, step: RestoreStep, now: datetime) -> Restore:
-    return restore if restore.step is step else replace(restore, step=step, step_since=now)
+    return restore if restore.step is step else replace(restore, step=step, step_since=now, refused="")
 
 
 def _told(restore: Restore, now: datetime, text: str) -> Restore:
