@@ -107,26 +107,26 @@ def test_a_held_snapshot_stays(world, history):
 
 
 def test_a_hold_that_comes_between_plan_and_deletion_is_seen(world, history, monkeypatch):
-    real = ec2.snapshots
+    real = ec2.own_snapshots
 
     def held_meanwhile(ids):
         world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:hold", "Value": "now"}])
         return real(ids)
 
-    monkeypatch.setattr(ec2, "snapshots", held_meanwhile)
+    monkeypatch.setattr(ec2, "own_snapshots", held_meanwhile)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert "is held by the tag" in str(answer["refused"])
 
 
 def test_a_snapshot_that_changed_since_the_plan_stays(world, history, monkeypatch):
-    real = ec2.snapshots
+    real = ec2.own_snapshots
 
     def retagged(ids):
         world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:stack", "Value": "other"}])
         return real(ids)
 
-    monkeypatch.setattr(ec2, "snapshots", retagged)
+    monkeypatch.setattr(ec2, "own_snapshots", retagged)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert "has changed since the plan was made" in str(answer["refused"])
@@ -210,7 +210,7 @@ def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypat
 
 
 def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeypatch):
-    real, calls = ec2.snapshots, []
+    real, calls = ec2.own_snapshots, []
 
     def breaks(ids):
         calls.append(ids)
@@ -218,7 +218,7 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
             raise RuntimeError("EC2 is away")
         return real(ids)
 
-    monkeypatch.setattr(ec2, "snapshots", breaks)
+    monkeypatch.setattr(ec2, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
     with pytest.raises(RuntimeError, match="away"):
         world.invoke("prune_snapshots", {})
@@ -227,15 +227,15 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
 
 
 def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, history, monkeypatch):
-    real = ec2.snapshots
+    real = ec2.own_snapshots
 
     def meanwhile(ids):
         for snapshot in history[-4:-2]:
             world.ec2.delete_snapshot(SnapshotId=snapshot)
-        monkeypatch.setattr(ec2, "snapshots", real)
+        monkeypatch.setattr(ec2, "own_snapshots", real)
         return real(ids)
 
-    monkeypatch.setattr(ec2, "snapshots", meanwhile)
+    monkeypatch.setattr(ec2, "own_snapshots", meanwhile)
     answer = world.invoke("prune_snapshots", {})
     assert answer["refused"] == []
     assert len(answer["deleted"]) == 13

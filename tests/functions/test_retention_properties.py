@@ -38,7 +38,7 @@ def run(points, config, unwilling=(), lost=()):
 
     with (
         patch.object(retention.ec2, "delete_snapshot", delete),
-        patch.object(retention.ec2, "snapshots", snapshots),
+        patch.object(retention.ec2, "own_snapshots", snapshots),
         patch.object(retention.clock, "now", lambda: NOW),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),
     ):

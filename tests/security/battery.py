@@ -125,7 +125,18 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
     "image": {
         "an image": (ec2_arn("image"), {}),
         "an own image": (ec2_arn("image"), OURS),
+        "a source's image": (ec2_arn("image"), {"ec2:owner": SOURCE}),
         "an image elsewhere": (ec2_arn("image", region="us-east-1"), OURS),
+    },
+    "licence": {
+        "a licence": (f"arn:aws:license-manager:{REGION}:{ACCOUNT}:license-configuration:lic-1", {}),
+        "a licence shared with us": (f"arn:aws:license-manager:{REGION}:{FOREIGN}:license-configuration:lic-1", {}),
+        "a licence elsewhere": (f"arn:aws:license-manager:us-east-1:{ACCOUNT}:license-configuration:lic-1", {}),
+    },
+    "group": {
+        "a group": (f"arn:aws:resource-groups:{REGION}:{ACCOUNT}:group/1", {}),
+        "a foreign group": (f"arn:aws:resource-groups:{REGION}:{FOREIGN}:group/1", {}),
+        "a group elsewhere": (f"arn:aws:resource-groups:us-east-1:{ACCOUNT}:group/1", {}),
     },
 }
 
@@ -136,7 +147,7 @@ ON: Mapping[str, tuple[str, ...]] = {
     ),
     "volume": (
         *("AttachVolume", "CreateSnapshot", "CreateSnapshots", "DeleteVolume", "DetachVolume", "ModifyVolume"),
-        *("ModifyVolumeAttribute", "EnableVolumeIO"),
+        *("ModifyVolumeAttribute", "EnableVolumeIO", "ModifyInstanceAttribute"),
     ),
     "snapshot": (
         *("CopySnapshot", "CreateVolume", "DeleteSnapshot", "LockSnapshot", "ModifySnapshotAttribute"),
@@ -144,6 +155,8 @@ ON: Mapping[str, tuple[str, ...]] = {
         "UnlockSnapshot",
     ),
     "image": ("CopySnapshot", "DeregisterImage", "GetImageAncestry", "ModifyImageAttribute"),
+    "licence": ("RunInstances", "StartInstances"),
+    "group": ("RunInstances", "StartInstances"),
 }
 
 NO_TAG: Context = {"aws:tagkeys": None}
@@ -467,6 +480,7 @@ _MAKE_VOLUMES = {
 _KEEP = {
     "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
     "ec2:CopySnapshot a source's snapshot",
+    "ec2:CopySnapshot a source's snapshot elsewhere",
 }
 _FETCH = {
     "ec2:CopySnapshot a fetched copy here with our stack's tag and the fetched region's",
@@ -530,7 +544,7 @@ MAY: Mapping[str, set[str]] = {
         *(
             f"ec2:CopySnapshot {name}"
             for name, (_, context) in RESOURCES["snapshot"].items()
-            if context["ec2:owner"] == ACCOUNT and "elsewhere" not in name
+            if context["ec2:owner"] == ACCOUNT
         ),
         *(
             f"ec2:ModifySnapshotAttribute {name} with the vault"
@@ -559,7 +573,7 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
         *_here("DescribeInstanceTypes", "DescribeVolumeAttribute"),
         *_here("DescribeImages", "DescribeInstanceImageMetadata", "GetEbsEncryptionByDefault"),
-        *_each(("GetImageAncestry",), "an image", "an own image"),
+        *_each(("GetImageAncestry",), "an image", "an own image", "a source's image"),
         "ec2:DescribeSnapshots in a destination",
         "sts:AssumeRole of a source's reader",
         *_FETCH,
@@ -571,7 +585,10 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeInstances", "DescribeInstanceStatus", "DescribeVolumes", "DescribeSnapshots"),
         *_FETCH,
         *_each((*_SWAP, "StopInstances", "StartInstances", "ModifyInstanceAttribute"), "a target instance"),
-        *_each(_SWAP, "a target volume", "a restored volume", "a restored, displaced volume"),
+        *_each(("StartInstances",), "a licence", "a licence shared with us", "a group"),
+        *_each(
+            (*_SWAP, "ModifyInstanceAttribute"), "a target volume", "a restored volume", "a restored, displaced volume"
+        ),
         f"ec2:CreateTags {_DISPLACED} on a target volume",
         f"ec2:DeleteTags {_DISPLACED} off a target volume",
         "ec2:DeleteVolume a restored volume",
@@ -581,7 +598,7 @@ MAY: Mapping[str, set[str]] = {
     },
     "CheckAmiOwner": {
         *_here("DescribeInstances", "DescribeImages", "DescribeInstanceImageMetadata"),
-        *_each(("GetImageAncestry",), "an image", "an own image"),
+        *_each(("GetImageAncestry",), "an image", "an own image", "a source's image"),
         *_TELL,
     },
 }

@@ -280,7 +280,12 @@ def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
     if any(action.startswith(("ec2:", "kms:")) for action in actions):
         # VolumesOfThatInstance: CreateSnapshots asks for the instance as well, which has the condition.
         # LookAtAncestry: a read, on images whose owner is just what is to be found out.
-        assert "Condition" in statement or statement["Sid"] in {"VolumesOfThatInstance", "LookAtAncestry"}
+        # LicencesAndGroupsOfTargetInstances: StartInstances asks for the instance as well, which has the condition.
+        assert "Condition" in statement or statement["Sid"] in {
+            "VolumesOfThatInstance",
+            "LookAtAncestry",
+            "LicencesAndGroupsOfTargetInstances",
+        }
 
 
 def test_attach_volume_has_a_right_for_every_change_a_restore_makes():

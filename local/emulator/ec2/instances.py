@@ -574,7 +574,11 @@ def describe_instance_status(request: Request) -> dict[str, Any]:
                 if status != "not-applicable"
                 else [],
             }
-            for name, status in (("InstanceStatus", _checks(instance)), ("SystemStatus", system))
+            for name, status in (
+                ("InstanceStatus", _checks(instance)),
+                ("SystemStatus", system),
+                ("AttachedEbsStatus", system),
+            )
         }
         statuses.append(
             {

@@ -305,33 +305,42 @@ def within_limit(filters: Sequence[FilterTypeDef]) -> Iterator[list[FilterTypeDe
 
 def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
     """The snapshots of these ids that exist and that this account may see, whoever owns them."""
+    return _snapshots_named(ids, owners=())
+
+
+def own_snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
+    """Those of these ids that exist and that are this account's own."""
+    return _snapshots_named(ids, owners=("self",))
+
+
+def _snapshots_named(ids: Iterable[str], owners: Sequence[str]) -> dict[str, Snapshot]:
     named = _named("snapshot-id", ids)
-    pages = _pages(clients.ec2_reads(), named, owners=()) if named else ()
+    pages = _pages(clients.ec2_reads(), named, owners) if named else ()
     return {item["SnapshotId"]: snapshot_of(item) for page in pages for item in page}
 
 
 def locked_snapshot_ids() -> frozenset[str]:
     """Snapshots that nobody can delete now: a lock is on them and has not expired."""
-    locked: set[str] = set()
-    token: str | None = None
-    while True:
-        more: dict[str, Any] = {"NextToken": token} if token else {}
-        with translated():
-            answer = clients.ec2_reads().describe_locked_snapshots(MaxResults=PAGE, **more)
-        locked.update(item["SnapshotId"] for item in answer["Snapshots"] if item.get("LockState") != "expired")
-        token = answer.get("NextToken")
-        if not token:
-            return frozenset(locked)
+    return frozenset(item["SnapshotId"] for item in _locked(MaxResults=PAGE) if item.get("LockState") != "expired")
 
 
 def ever_locked(ids: Sequence[str]) -> frozenset[str]:
     """Which of these own snapshots carry a lock or carried one: EC2 lists an expired lock, too. Raises AwsError."""
-    found: set[str] = set()
-    with translated():
-        for some in batched(sorted(set(ids)), IDS, strict=False):
-            answer = clients.ec2_reads().describe_locked_snapshots(SnapshotIds=list(some))
-            found.update(item["SnapshotId"] for item in answer["Snapshots"])
-    return frozenset(found)
+    some = batched(sorted(set(ids)), IDS, strict=False)
+    return frozenset(item["SnapshotId"] for few in some for item in _locked(SnapshotIds=list(few)))
+
+
+def _locked(**asked: Any) -> Iterator[Any]:
+    """The snapshots that carry a lock or carried one, page after page."""
+    token: str | None = None
+    while True:
+        more: dict[str, Any] = {"NextToken": token} if token else {}
+        with translated():
+            answer = clients.ec2_reads().describe_locked_snapshots(**asked, **more)
+        yield from answer["Snapshots"]
+        token = answer.get("NextToken")
+        if not token:
+            return
 
 
 def image_snapshot_ids() -> frozenset[str]:
@@ -389,10 +398,7 @@ def image_evidence(instance: Instance) -> ImageEvidence:
         problems.append(f"DescribeInstanceImageMetadata: {code_of(problem)}: {message_of(problem)}")
     image_id = metadata.get("ImageId") or instance.ami_id
     try:
-        described: Any = clients.ec2_reads().describe_images(
-            Filters=[{"Name": "image-id", "Values": [image_id]}], IncludeDeprecated=True, IncludeDisabled=True
-        )
-        images = described["Images"]
+        images = _images([image_id])
     except (ClientError, BotoCoreError) as problem:
         problems.append(f"DescribeImages: {code_of(problem)}: {message_of(problem)}")
     try:
@@ -426,18 +432,20 @@ def _with_owners(ancestors: tuple[ImageAncestor, ...], problems: list[str]) -> t
     if len(ancestors) < 2:
         return ancestors
     try:
-        images = [
-            image
-            for call in within_limit(_named("image-id", (item.image_id for item in ancestors)))
-            for image in clients.ec2_reads().describe_images(
-                Filters=call, IncludeDeprecated=True, IncludeDisabled=True
-            )["Images"]
-        ]
+        images = _images([item.image_id for item in ancestors])
     except (ClientError, BotoCoreError) as problem:
         problems.append(f"DescribeImages of the ancestors: {code_of(problem)}: {message_of(problem)}")
         return ancestors
     owners = {image["ImageId"]: image.get("OwnerId") for image in images}
     return tuple(ImageAncestor(item.image_id, owners.get(item.image_id), item.owner_alias) for item in ancestors)
+
+
+def _images(ids: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The images of these ids that this account may see, whoever owns them. Raises botocore's exceptions."""
+    paginator = clients.ec2_reads().get_paginator("describe_images")
+    asked: Any = {"IncludeDeprecated": True, "IncludeDisabled": True}
+    calls = within_limit(_named("image-id", ids))
+    return [image for call in calls for page in paginator.paginate(Filters=call, **asked) for image in page["Images"]]
 
 
 def _watermark(mark: Mapping[str, Any] | str) -> str:
@@ -463,13 +471,22 @@ def _image_metadata(instance_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]
 
 
 def status_checks(instance_id: str) -> str:
-    """The instance's and the system's status checks as one word: ok, initializing, impaired or unknown."""
+    """The instance's and the system's status checks, and that of its volumes where EC2 tells of one, as one word: ok,
+    initializing, impaired or unknown.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html
+    """
+    paginator = clients.ec2_reads().get_paginator("describe_instance_status")
     with translated():
-        answer = clients.ec2_reads().describe_instance_status(InstanceIds=[instance_id], IncludeAllInstances=True)
-    if not answer["InstanceStatuses"]:
+        pages = paginator.paginate(InstanceIds=[instance_id], IncludeAllInstances=True)
+        statuses = [item for page in pages for item in page["InstanceStatuses"]]
+    if not statuses:
         return "unknown"
-    found: Mapping[str, Any] = answer["InstanceStatuses"][0]
+    found: Mapping[str, Any] = statuses[0]
     checks = {found.get(name, {}).get("Status", "unknown") for name in ("InstanceStatus", "SystemStatus")}
+    volumes_check = found.get("AttachedEbsStatus", {}).get("Status", "not-applicable")
+    if volumes_check != "not-applicable":
+        checks.add(volumes_check)
     if checks == {"ok"}:
         return "ok"
     for status in ("impaired", "initializing"):

@@ -154,6 +154,6 @@ def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
     """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
     return {
         snapshot.tags[Tag.RECOVERY_POINT]
-        for snapshot in (ec2.snapshots(snapshot_ids).values() if snapshot_ids else ())
+        for snapshot in (ec2.own_snapshots(snapshot_ids).values() if snapshot_ids else ())
         if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
     }

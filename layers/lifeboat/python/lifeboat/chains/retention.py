@@ -189,7 +189,7 @@ class _Run:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
         self.calls.check_time()
         try:
-            now = ec2.snapshots(member.snapshot.id for point in points for member in point.members)
+            now = ec2.own_snapshots(member.snapshot.id for point in points for member in point.members)
         except AwsError as problem:
             self._leave(points, f"it could not be looked at again: {problem}")
             return
@@ -230,7 +230,7 @@ class _Run:
             except AwsError as problem:
                 message = f"{problem.message} ({member.snapshot.id})"
                 try:
-                    still_there = member.snapshot.id in ec2.snapshots([member.snapshot.id])
+                    still_there = member.snapshot.id in ec2.own_snapshots([member.snapshot.id])
                 except AwsError as unseen:
                     message += f", and whether it is gone could not be looked at: {unseen}"
                     raise AwsError(problem.code, message, answered=False) from problem

@@ -1,0 +1,72 @@
+"""Looks by id: our own only where only those are meant, and to the last page, though a page may be empty."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from lifeboat.aws import ec2
+from lifeboat.model import Instance
+
+WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+SNAPSHOT: Any = {"SnapshotId": "snap-1", "State": "completed", "StartTime": WHEN, "VolumeId": "vol-1"}
+BY_ID: Any = {"Filters": [{"Name": "snapshot-id", "Values": ["snap-1"]}], "MaxResults": ec2.PAGE}
+
+
+@pytest.mark.parametrize(
+    ("look", "asked"), [(ec2.own_snapshots, {"OwnerIds": ["self"], **BY_ID}), (ec2.snapshots, BY_ID)]
+)
+def test_snapshots_by_id(ec2_reads, look, asked):
+    ec2_reads.add_response("describe_snapshots", {"Snapshots": [], "NextToken": "more"}, asked)
+    ec2_reads.add_response("describe_snapshots", {"Snapshots": [SNAPSHOT]}, {**asked, "NextToken": "more"})
+    assert look(["snap-1"]).keys() == {"snap-1"}
+
+
+def test_nobody_is_asked_about_nothing(ec2_reads):
+    looks = (ec2.own_snapshots, ec2.snapshots, ec2.volumes, ec2.instances, ec2.ever_locked, ec2.image_owners)
+    assert all(not look([]) for look in looks)
+
+
+def test_locks_by_id(ec2_reads):
+    asked = {"SnapshotIds": ["snap-1", "snap-2"]}
+    ec2_reads.add_response("describe_locked_snapshots", {"Snapshots": [], "NextToken": "more"}, asked)
+    found: Any = {"Snapshots": [{"SnapshotId": "snap-2", "LockState": "expired"}]}
+    ec2_reads.add_response("describe_locked_snapshots", found, {**asked, "NextToken": "more"})
+    assert ec2.ever_locked(["snap-2", "snap-1"]) == {"snap-2"}
+
+
+def test_images_by_id(ec2_reads):
+    ec2_reads.add_response("describe_instance_image_metadata", {"InstanceImageMetadata": []})
+    asked: Any = {
+        "Filters": [{"Name": "image-id", "Values": ["ami-1"]}],
+        "IncludeDeprecated": True,
+        "IncludeDisabled": True,
+    }
+    ec2_reads.add_response("describe_images", {"Images": [], "NextToken": "more"}, asked)
+    ec2_reads.add_response(
+        "describe_images", {"Images": [{"ImageId": "ami-1", "OwnerId": "1"}]}, {**asked, "NextToken": "more"}
+    )
+    ec2_reads.add_response("get_image_ancestry", {"ImageAncestryEntries": []})
+    found = ec2.image_evidence(Instance("i-1", "running", "eu-west-1a", "ami-1"))
+    assert (found.owner_id, found.problems) == ("1", ())
+
+
+@pytest.mark.parametrize(
+    ("volumes", "word"),
+    [
+        ("ok", "ok"),
+        ("initializing", "initializing"),
+        ("impaired", "impaired"),
+        ("insufficient-data", "unknown"),
+        ("not-applicable", "ok"),
+    ],
+)
+def test_the_check_of_the_volumes_counts_where_ec2_tells_of_one(ec2_reads, volumes, word):
+    checks: Any = {name: {"Status": "ok"} for name in ("InstanceStatus", "SystemStatus")}
+    found: Any = {"InstanceStatuses": [{**checks, "AttachedEbsStatus": {"Status": volumes}}]}
+    asked = {"InstanceIds": ["i-1"], "IncludeAllInstances": True}
+    ec2_reads.add_response("describe_instance_status", {"InstanceStatuses": [], "NextToken": "more"}, asked)
+    ec2_reads.add_response("describe_instance_status", found, {**asked, "NextToken": "more"})
+    assert ec2.status_checks("i-1") == word
