@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import boto3
@@ -34,25 +35,25 @@ WORDS = "Request rejected for a reason"
 type Refuse = Callable[..., None]
 
 
+def refuse_in(patch: pytest.MonkeyPatch, operation: str, *about: str) -> None:
+    """EC2 refuses calls of one operation whose arguments contain all of these texts."""
+    real = BaseClient._make_api_call
+
+    def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
+        if name == operation and all(text in str(arguments) for text in about):
+            said: Any = {
+                "Error": {"Code": "InvalidParameterValue", "Message": WORDS},
+                "ResponseMetadata": {"HTTPStatusCode": 400},
+            }
+            raise ClientError(said, name)
+        return real(self, name, arguments)
+
+    patch.setattr(BaseClient, "_make_api_call", call)
+
+
 @pytest.fixture
 def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
-    """EC2 refuses calls of one operation whose arguments contain all of these texts."""
-
-    def begin(operation: str, *about: str) -> None:
-        real = BaseClient._make_api_call
-
-        def call(self: BaseClient, name: str, arguments: dict[str, Any]) -> Any:
-            if name == operation and all(text in str(arguments) for text in about):
-                said: Any = {
-                    "Error": {"Code": "InvalidParameterValue", "Message": WORDS},
-                    "ResponseMetadata": {"HTTPStatusCode": 400},
-                }
-                raise ClientError(said, name)
-            return real(self, name, arguments)
-
-        monkeypatch.setattr(BaseClient, "_make_api_call", call)
-
-    return begin
+    return partial(refuse_in, monkeypatch)
 
 
 @pytest.fixture
@@ -131,6 +132,25 @@ def test_retention_just_before_it_deletes(world, fleet, in_twos, refuse):
     assert 1 <= len(answer["refused"]) <= 2
     assert len(answer["deleted"]) + len(answer["refused"]) == 24, "nothing goes in their stead"
     assert monday in left(world)
+
+
+def test_retention_where_what_came_of_a_deletion_is_not_seen(world, fleet, refuse):
+    last = fleet[INSTANCES[0]][-1]
+    refuse("DeleteSnapshot", last)
+    refuse("DescribeSnapshots", f"['{last}']")
+    answer = world.invoke("prune_snapshots", {})
+    [refused] = answer["refused"]
+    assert refused["cause"].startswith(f"InvalidParameterValue: {WORDS} ({last}), and whether it is gone")
+    assert len(answer["deleted"]) == 23, "nothing goes in its stead: it may be gone"
+
+
+def test_a_look_for_a_copy_is_no_failed_copy(world, many):
+    with pytest.MonkeyPatch.context() as patch:
+        refuse_in(patch, "DescribeSnapshots", "tag:lifeboat:copy-of")
+        answer = sweep(world)
+    assert (answer["begun"], answer["failed"], copied()) == ([], [], set())
+    assert world.news() == []
+    assert sweep(world)["begun"], "nothing has failed, so nothing is paused"
 
 
 def test_copies_of_a_part(world, many, refuse):

@@ -178,7 +178,11 @@ class Copying(ABC):
         """
 
         def begin() -> dict[str, Any]:
-            seen = ec2.copies_in(self._to.region, marks)
+            try:
+                seen = ec2.copies_in(self._to.region, marks)
+            except AwsError as problem:  # nothing was asked for yet, so no attempt has failed: the next sweep looks
+                words = f"{problem.message} (a look for the copy in {self._to.region})"
+                raise AwsError(problem.code, words, answered=False) from problem
             return {"copy": seen[0].id if seen else ask(), "at": iso(clock.now())}
 
         key = f"{self._label}/{snapshot_id}/{attempt}"
