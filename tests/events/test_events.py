@@ -242,7 +242,8 @@ def test_a_blank_reason_overrides_nothing(blank):
     "asked", [{"instance_id": INSTANCE, "recovery_point": "latest"}, {"cancel": "restore-0123456789abcdef"}]
 )
 def test_blanks_are_no_words_of_a_person(asked, field, blank):
-    with pytest.raises(BadRequest, match=rf"^{field} is .*, expected (words, or )?no such field$"):
+    said = rf"^{field} is .*, (expected words, or no such field$|and there is no such field: expected one of cancel, )"
+    with pytest.raises(BadRequest, match=said):
         events.restore_request({**asked, field: blank})
 
 
@@ -256,14 +257,18 @@ def test_anything_that_can_be_seen_is_a_reason(text):
 @pytest.mark.parametrize(
     ("door", "event", "sentence"),
     [
-        ("take_snapshots", {"instance_ids": ["i-1"]}, "instance_ids.0 is 'i-1', expected"),
+        (
+            "take_snapshots",
+            {"instance_ids": ["i-1"]},
+            "instance_ids[0] is 'i-1', expected an instance's id",
+        ),
         ("take_snapshots", {"instance_ids": INSTANCE}, "instance_ids is"),
-        ("take_snapshots", {"dryrun": True}, "dryrun is True, expected no such field"),
+        ("take_snapshots", {"dryrun": True}, "dryrun is true, and there is no such field: expected dry_run"),
         ("take_snapshots", {"dry_run": "yes"}, "dry_run is 'yes', expected"),
         ("take_snapshots", {"scheduled_time": "yesterday"}, "scheduled_time is 'yesterday', expected"),
         ("take_snapshots", {"scheduled_time": "2026-13-45T02:00:00Z"}, "scheduled_time is '2026-13-45T02:00:00Z'"),
         ("take_snapshots", [], "event is [], expected"),
-        ("confirm_snapshots", {"sweep": False}, "sweep is False, expected"),
+        ("confirm_snapshots", {"sweep": False}, "sweep is false, expected true"),
         ("confirm_snapshots", SAMPLES["ebs-deleteVolume"], "about no snapshot, expected a snapshot's event"),
         (
             "copy_snapshots",
@@ -296,20 +301,28 @@ def test_anything_that_can_be_seen_is_a_reason(text):
             {"instance_id": INSTANCE, "recovery_point": "latest", "device": "D:"},
             "device is 'D:', expected the name that EC2 has for the device",
         ),
-        ("prune_snapshots", {"adopt": {}}, "adopt has neither of volume_id and tag, expected one of them"),
+        ("prune_snapshots", {"adopt": {}}, "adopt is {}, expected one of volume_id and tag"),
         (
             "prune_snapshots",
             {"adopt": {"volume_id": VOL, "tag": {"key": "By", "value": "night"}}},
-            "adopt has both volume_id and tag, expected one of them",
+            '"value": "night"}}, expected one of volume_id and tag',
         ),
         ("prune_snapshots", {"adopt": {"volume_id": "vol-1"}}, "adopt.volume_id is 'vol-1', expected"),
         ("prune_snapshots", {"adopt": {"volume_id": VOL}, "confirm": "yes"}, "confirm is 'yes', expected"),
-        ("prune_snapshots", {"adopt": {"volume_id": VOL}, "dry_run": True}, "dry_run is True, expected no such field"),
-        ("prune_snapshots", {"adopt": {"tag": {"key": "By"}}}, "adopt.tag.value is missing, expected a value"),
+        (
+            "prune_snapshots",
+            {"adopt": {"volume_id": VOL}, "dry_run": True},
+            "dry_run is true, and there is no such field",
+        ),
+        (
+            "prune_snapshots",
+            {"adopt": {"tag": {"key": "By"}}},
+            "adopt.tag.value is missing, expected the value",
+        ),
         (
             "prune_snapshots",
             {"adopt": {"tag": {"key": "By", "value": "x"}}, "volume": {"type": "gp3"}},
-            "volume is told beside adopt.tag",
+            'volume is {"type": "gp3"} beside adopt.tag',
         ),
         ("prune_snapshots", {"adopt": {"volume_id": VOL}, "volume": {"type": "gp4"}}, "volume.type is 'gp4', expected"),
         ("attach_volume", SAMPLES["eventbridge-scheduled-rule"], "about no volume or instance"),
@@ -363,19 +376,15 @@ def test_nothing_but_a_request_or_a_clean_refusal(door, event):
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-13-01T00:00:00Z"])
 def test_a_time_that_no_clock_shows_is_refused(text):
-    with pytest.raises(BadRequest, match=r"^scheduled_time is '.*', expected a time such as"):
+    with pytest.raises(BadRequest, match=r"^scheduled_time is '.*', expected a time with its zone, such as"):
         events.snapshot_request({"scheduled_time": text})
 
 
 def test_a_refusal_cannot_command_a_terminal():
     with pytest.raises(BadRequest) as refusal:
         events.image_request({"\x1b]0;owned\x07": "\x1b[2J"})
-    assert str(refusal.value) == r"\x1b]0;owned\x07 is '\x1b[2J', expected no such field"
-
-
-def test_a_refusal_shows_the_pattern_as_it_is():
-    with pytest.raises(BadRequest, match=r"T.d\{2\}.*Z"):
-        events.snapshot_request({"scheduled_time": "tomorrow"})
+    said = r"\x1b]0;owned\x07 is '\x1b[2J', and there is no such field: expected one of instance_ids, scheduled_time"
+    assert str(refusal.value) == said
 
 
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -431,13 +440,13 @@ def test_an_attempt_that_cannot_be_read_is_the_first(count):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({**PORTION, "more": 1}, "more is 1, expected no such field"),
+        ({**PORTION, "more": 1}, "more is 1, and there is no such field"),
         ({**PORTION, "slot": "yesterday"}, "slot is 'yesterday'"),
-        ({**PORTION, "slot": "0001-01-01T00:00:00+14:00"}, "expected a time such as"),
+        ({**PORTION, "slot": "0001-01-01T00:00:00+14:00"}, "expected a time with its zone, such as"),
         ({**PORTION, "instance_ids": []}, "instance_ids is []"),
-        ({**PORTION, "instance_ids": ["i-1"]}, "instance_ids.0 is 'i-1'"),
+        ({**PORTION, "instance_ids": ["i-1"]}, "instance_ids[0] is 'i-1'"),
         ({**PORTION, "at_once": -1}, "at_once is -1"),
-        ({**PORTION, "number": True}, "number is True"),
+        ({**PORTION, "number": True}, "number is true"),
         ([PORTION], "Records[0].body is"),
         ("[" * 100_000, "Records[0].body is"),
         ("", "Records[0].body is ''"),

@@ -183,5 +183,7 @@ def test_without_the_parameter_a_preview_says_so_and_confirming_is_refused(world
     preview = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}})
     assert "AllowAdoption=true" in preview["next"]
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
-    assert answer["refused"].startswith("confirm is true, expected false: this stack may not adopt.")
+    assert answer["refused"].startswith(
+        "confirm is true, expected false, because this stack may not adopt: deploy with"
+    )
     assert left(world) == set()

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from lifeboat.aws import clients
 from lifeboat.config import Config, load
-from lifeboat.events import BadRequest
+from lifeboat.refusals import BadRequest
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -55,8 +55,8 @@ def door[Request](
     return handler
 
 
-def _is_from_aws(event: Mapping[str, Any]) -> bool:
-    return "detail-type" in event or "Records" in event
+def _is_from_aws(event: Any) -> bool:
+    return isinstance(event, Mapping) and ("detail-type" in event or "Records" in event)
 
 
 def forget() -> None:

@@ -1,8 +1,8 @@
 """EARS: EventBridge, SNS, Scheduler and manual JSON become requests; the only reader of envelopes.
 
 An event is a wake-up call, never a fact (principle 1): what is taken from it is *which* resource to look at. What a
-person sends is held to a strict model: an unknown field, a wrong id or an absurd number is refused with one sentence
-that names the field, the value and what was expected.
+person sends is held to a strict model: an unknown field, a wrong id or an absurd number is refused with one sentence,
+see `refusals`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from lifeboat.model import Portion, RecoveryPointChoice, RestoreRequest, VolumeFacts, VolumeOverrides
+from lifeboat.refusals import BadRequest, Expected, not_expected, read, shown
 from lifeboat.requests import (
     AdoptRequest,
     AdvanceRequest,
@@ -32,16 +32,9 @@ from lifeboat.requests import (
     RestoreStatus,
     Trigger,
 )
+from lifeboat.rules.devices import EXPECTED as DEVICE_NAME
 from lifeboat.rules.devices import naming_problem
 from lifeboat.rules.words import is_blank
-
-SHOWN = 80
-"""How many characters of a wrong value an answer repeats."""
-
-
-class BadRequest(ValueError):  # noqa: N818 - the name an answer carries
-    """What was asked cannot be done; the message is one sentence for a person."""
-
 
 # --- what AWS says
 
@@ -85,15 +78,15 @@ _IDS = {
 def hear(event: Mapping[str, Any]) -> Fact:
     """Read an event of EventBridge. Raises BadRequest when it is not one, or none that Lifeboat knows."""
     if not isinstance(event, Mapping) or "detail-type" not in event:
-        raise BadRequest(f"event has no detail-type but {_shown(_keys(event))}, expected an event of EventBridge")
+        raise BadRequest(f"event has no detail-type but {shown(_keys(event))}, expected an event of EventBridge")
     kind = event["detail-type"]
     if kind not in KINDS:
-        raise BadRequest(f"detail-type is {_shown(kind)}, expected one of {', '.join(KINDS)}")
+        raise BadRequest(f"detail-type is {shown(kind)}, expected one of {', '.join(KINDS)}")
     detail = event.get("detail")
     if detail == "{}":  # Scheduler's default notification carries its detail as text
         detail = {}
     if not isinstance(detail, Mapping):
-        raise BadRequest(f"detail of {kind} is {_shown(detail)}, expected an object")
+        raise BadRequest(f"detail of {kind} is {shown(detail)}, expected an object")
     mentioned = _mentioned(event, kind, detail)
     return Fact(
         kind=kind,
@@ -128,7 +121,7 @@ def _message_of(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """What SNS delivers; always one record."""
     records = event.get("Records")
     if not isinstance(records, list) or len(records) != 1 or not isinstance(records[0], Mapping):
-        raise BadRequest(f"Records is {_shown(records)}, expected one record of SNS")
+        raise BadRequest(f"Records is {shown(records)}, expected one record of SNS")
     notification = records[0].get("Sns")
     return _object(notification.get("Message") if isinstance(notification, Mapping) else None, "Records[0].Sns.Message")
 
@@ -140,44 +133,79 @@ def _object(text: Any, field: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, Mapping):
-        raise BadRequest(f"{field} is {_shown(text)}, expected a JSON object")
+        raise BadRequest(f"{field} is {shown(text)}, expected a JSON object")
     return message
 
 
 # --- what people, and our own schedules, say
 
-_EXPECTED = "expected"
-"""The type of our own errors, whose message says what is expected in a person's words."""
+
+def _true(value: bool) -> bool:
+    if not value:
+        raise ValueError("it is false")
+    return value
 
 
 def _device(name: str) -> str:
-    problem = naming_problem(name)
-    if problem:
-        raise PydanticCustomError(_EXPECTED, "{problem}", {"problem": problem})
+    if problem := naming_problem(name):
+        raise not_expected(problem)
     return name
 
 
 def _words(text: str) -> str:
     if text and is_blank(text):
-        raise PydanticCustomError(_EXPECTED, "words, or no such field")
+        raise not_expected("words, or no such field")
     return text
 
 
 def _reason(text: str) -> str:
     if is_blank(text):
-        raise PydanticCustomError(_EXPECTED, "a reason in words, for whoever asks later why")
+        raise not_expected(REASON)
     return text
 
 
-InstanceId = Annotated[str, StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$")]
-SavedInstanceId = Annotated[str, StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$")]
+def _on_a_clock(text: str) -> str:
+    """The text, if it is a time in UTC: at either end of the calendar there is none. Raises ValueError."""
+    _utc(text)
+    return text
+
+
+MOMENT = "a time with its zone, such as 2026-11-23T02:00:00Z"
+REASON = "a reason in words, at most 1000 characters, for whoever asks later why"
+
+InstanceId = Annotated[
+    str,
+    StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$"),
+    Expected("an instance's id such as i-0123456789abcdef0"),
+]
+InstanceIds = Annotated[
+    list[InstanceId],
+    Field(max_length=1000),
+    Expected('a list of at most 1000 instances\' ids, such as ["i-0123456789abcdef0"]'),
+]
+SavedInstanceId = Annotated[
+    str,
+    StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$"),
+    Expected("the id of an instance that was backed up, such as i-0123456789abcdef0, in a vault after its account"),
+]
 """An instance that was backed up; in a vault it has its account before it."""
-SnapshotId = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
-VolumeId = Annotated[str, StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$")]
-VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
-Device = Annotated[str, AfterValidator(_device)]
-Iops = Annotated[int, Field(ge=100, le=256_000)]
-Throughput = Annotated[int, Field(ge=125, le=2_000)]
+SnapshotId = Annotated[
+    str,
+    StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$"),
+    Expected("a snapshot's id such as snap-0123456789abcdef0"),
+]
+VolumeId = Annotated[
+    str,
+    StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$"),
+    Expected("a volume's id such as vol-0123456789abcdef0"),
+]
+VolumeType = Annotated[
+    Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"],
+    Expected("one of gp2, gp3, io1, io2, st1, sc1, standard"),
+]
+Device = Annotated[str, AfterValidator(_device), Expected(DEVICE_NAME)]
+Iops = Annotated[int, Field(ge=100, le=256_000), Expected("a whole number of IOPS from 100 to 256000")]
+Throughput = Annotated[int, Field(ge=125, le=2_000), Expected("a whole number of MiB/s from 125 to 2000")]
 # A key's id, its alias, or the ARN of either: what CreateVolume takes.
 KmsKey = Annotated[
     str,
@@ -185,17 +213,38 @@ KmsKey = Annotated[
         pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:)?(key/[A-Za-z0-9-]+|alias/[\w/-]+|[A-Za-z0-9-]+)$",
         max_length=256,
     ),
+    Expected("a KMS key's id, its alias such as alias/backup, or the ARN of either"),
 ]
+RECOVERY_POINT = (
+    "latest, a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0, a snapshot's id such as "
+    "snap-0123456789abcdef0, a list of snapshots' ids, or an object with chain or instance_id"
+)
 RecoveryPointName = Annotated[
-    str, StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$")
+    str,
+    StringConstraints(pattern=r"^(latest|rp-[0-9A-Za-z+-]{1,120}|snap-([0-9a-f]{8}|[0-9a-f]{17}))$"),
+    Expected(RECOVERY_POINT),
 ]
-RestoreId = Annotated[str, StringConstraints(pattern=r"^restore-[0-9a-f]{16}$")]
-Words = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_words)]
+RestoreId = Annotated[
+    str,
+    StringConstraints(pattern=r"^restore-[0-9a-f]{16}$"),
+    Expected("a restore's id such as restore-0123456789abcdef"),
+]
+Words = Annotated[
+    str, StringConstraints(max_length=1000), AfterValidator(_words), Expected("a text of at most 1000 characters")
+]
 """What a person says, or nothing; blanks are neither."""
-Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_reason)]
-RequestId = Annotated[str, StringConstraints(max_length=128), AfterValidator(_words)]
+Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_reason), Expected(REASON)]
+RequestId = Annotated[
+    str, StringConstraints(max_length=128), AfterValidator(_words), Expected("a text of at most 128 characters")
+]
+Name = Annotated[str, StringConstraints(max_length=256), Expected("a text of at most 256 characters")]
+Flag = Annotated[bool, Expected("true or false, without quotes")]
+Yes = Annotated[bool, AfterValidator(_true), Expected("true, without quotes")]
 Moment = Annotated[
-    str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$")
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$"),
+    AfterValidator(_on_a_clock),
+    Expected(MOMENT),
 ]
 
 
@@ -205,48 +254,60 @@ class _Ask(BaseModel):
 
 
 class _Backup(_Ask):
+    other_forms: ClassVar = ("catch_up",)
+
+    instance_ids: InstanceIds = []
+    dry_run: Flag = False
     scheduled_time: Moment | None = None
-    instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
-    dry_run: bool = False
 
 
 class _CatchUp(_Ask):
-    catch_up: Literal[True]
+    catch_up: Yes
     scheduled_time: Moment | None = None
 
 
 class _Portion(_Ask):
-    run: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    number: Annotated[int, Field(ge=1)]
-    of: Annotated[int, Field(ge=1)]
+    run: Annotated[str, StringConstraints(min_length=1, max_length=128), Expected("a run's id of 1 to 128 characters")]
+    number: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
+    of: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
     slot: Moment
-    late: bool
-    at_once: Annotated[int, Field(ge=0)]
-    instance_ids: Annotated[list[InstanceId], Field(min_length=1, max_length=1000)]
+    late: Flag
+    at_once: Annotated[int, Field(ge=0), Expected("a whole number from 0")]
+    instance_ids: Annotated[
+        list[InstanceId], Field(min_length=1, max_length=1000), Expected("a list of 1 to 1000 instances' ids")
+    ]
 
 
 class _Sweep(_Ask):
-    sweep: Literal[True] = True
+    sweep: Yes = True
     scheduled_time: Moment | None = None
 
 
 class _Prune(_Ask):
+    other_forms: ClassVar = ("adopt",)
+
+    dry_run: Flag = False
     scheduled_time: Moment | None = None
-    dry_run: bool = False
 
 
 class _Copy(_Sweep):
-    retry: bool = False
+    retry: Flag = False
 
 
 class _SnapshotTag(_Ask):
-    key: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    value: Annotated[str, StringConstraints(max_length=256)]
+    key: Annotated[
+        str, StringConstraints(min_length=1, max_length=128), Expected("the key of a tag, of 1 to 128 characters")
+    ]
+    value: Annotated[str, StringConstraints(max_length=256), Expected("the value of a tag, of at most 256 characters")]
+
+
+_TAG = 'an object with key and value, such as {"key": "CreatedBy", "value": "nightly"}'
+_ADOPT = 'an object with volume_id or with tag, such as {"volume_id": "vol-0123456789abcdef0"}'
 
 
 class _Adopted(_Ask):
     volume_id: VolumeId | None = None
-    tag: _SnapshotTag | None = None
+    tag: Annotated[_SnapshotTag, Expected(_TAG)] | None = None
 
 
 class _VolumeFacts(_Ask):
@@ -254,27 +315,48 @@ class _VolumeFacts(_Ask):
     type: VolumeType | None = None
     iops: Iops | None = None
     throughput: Throughput | None = None
-    delete_on_termination: bool | None = None
+    delete_on_termination: Flag | None = None
     instance_id: InstanceId | None = None
-    instance_name: Annotated[str, StringConstraints(max_length=256)] | None = None
-    zone: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")] | None = None
+    instance_name: Name | None = None
+    zone: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[a-z0-9-]{1,64}$"),
+            Expected("an availability zone's name such as eu-west-1a"),
+        ]
+        | None
+    ) = None
 
 
 class _Adopt(_Ask):
-    adopt: _Adopted
-    volume: _VolumeFacts | None = None
-    confirm: bool = False
+    adopt: Annotated[_Adopted, Expected(_ADOPT)]
+    volume: Annotated[_VolumeFacts, Expected('an object such as {"device": "/dev/sdh", "type": "gp3"}')] | None = None
+    confirm: Flag = False
 
 
 class _Images(_Ask):
+    instance_ids: InstanceIds = []
     scheduled_time: Moment | None = None
-    instance_ids: Annotated[list[InstanceId], Field(max_length=1000)] = []
+
+
+_LINE = 'an object with chain or instance_id, such as {"instance_id": "i-0123456789abcdef0"}'
 
 
 class _Choice(_Ask):
-    chain: Annotated[str, StringConstraints(min_length=1, max_length=256)] | None = None
+    chain: (
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=256),
+            Expected("a chain's name, which is a volume's id such as vol-0123456789abcdef0"),
+        ]
+        | None
+    ) = None
     instance_id: SavedInstanceId | None = None
     before: Moment | None = None
+
+
+def _form(value: Any) -> str:
+    return "<object>" if isinstance(value, dict) else "<list>" if isinstance(value, list) else "<name>"
 
 
 class _Override(_Ask):
@@ -283,23 +365,39 @@ class _Override(_Ask):
 
 class _Volume(_Ask):
     type: VolumeType | None = None
-    size: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    size: Annotated[int, Field(ge=1, le=65_536), Expected("a whole number of GiB from 1 to 65536")] | None = None
     iops: Iops | None = None
     throughput: Throughput | None = None
-    encrypted: bool | None = None
+    encrypted: Flag | None = None
     kms_key_id: KmsKey | None = None
-    initialization_rate: Annotated[int, Field(ge=100, le=300)] | None = None
+    initialization_rate: (
+        Annotated[int, Field(ge=100, le=300), Expected("a whole number of MiB/s from 100 to 300")] | None
+    ) = None
 
 
 class _Restore(_Ask):
+    other_forms: ClassVar = ("status", "cancel")
+
     instance_id: InstanceId
-    recovery_point: RecoveryPointName | Annotated[list[SnapshotId], Field(min_length=1, max_length=40)] | _Choice
+    recovery_point: Annotated[
+        Annotated[RecoveryPointName, Tag("<name>")]
+        | Annotated[
+            list[SnapshotId],
+            Field(min_length=1, max_length=40),
+            Expected("a list of 1 to 40 snapshots' ids"),
+            Tag("<list>"),
+        ]
+        | Annotated[_Choice, Tag("<object>")],
+        # Which form it has is asked first, so that an answer speaks of that one alone.
+        Discriminator(_form),
+        Expected(RECOVERY_POINT),
+    ]
     request_id: RequestId = ""
-    dry_run: bool = False
+    dry_run: Flag = False
     device: Device | None = None
-    ami_override: _Override | None = None
-    volume: _Volume = _Volume()
-    start: bool | None = None
+    ami_override: Annotated[_Override, Expected('an object such as {"reason": "INC-17"}')] | None = None
+    volume: Annotated[_Volume, Expected('an object such as {"type": "gp3", "size": 200}')] = _Volume()
+    start: Flag | None = None
     requested_by: Words = ""
     reason: Words = ""
 
@@ -321,9 +419,9 @@ def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest
     if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
         return BackupRequest(Trigger.SCHEDULE, slot=_time("time", _text(event.get("time"))))
     if isinstance(event, Mapping) and "catch_up" in event:
-        _read(_CatchUp, event)
+        read(_CatchUp, event)
         return CatchUpRequest()
-    ask = _read(_Backup, event)
+    ask = read(_Backup, event)
     return BackupRequest(
         trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,
         slot=_time("scheduled_time", ask.scheduled_time) if ask.scheduled_time else None,
@@ -337,8 +435,8 @@ def _portion_request(event: Mapping[str, Any]) -> PortionRequest:
     records = event["Records"]
     record = records[0] if isinstance(records, list) and len(records) == 1 else None
     if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
-        raise BadRequest(f"Records is {_shown(records)}, expected one record of SQS")
-    ask = _read(_Portion, _object(record.get("body"), "Records[0].body"))
+        raise BadRequest(f"Records is {shown(records)}, expected one record of SQS")
+    ask = read(_Portion, _object(record.get("body"), "Records[0].body"))
     received = record.get("attributes")
     count = _text(received.get("ApproximateReceiveCount")) if isinstance(received, Mapping) else ""
     return PortionRequest(
@@ -360,22 +458,22 @@ def _portion_request(event: Mapping[str, Any]) -> PortionRequest:
 def confirm_request(event: Mapping[str, Any]) -> ConfirmRequest:
     """confirm_snapshots: an EBS snapshot event, or the sweep."""
     if not _is_event(event):
-        _read(_Sweep, event)
+        read(_Sweep, event)
         return ConfirmRequest(sweep=True)
     fact = hear(event)
     if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
-        raise BadRequest(f"detail-type is {_shown(fact.kind)} about no snapshot, expected a snapshot's event")
+        raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected a snapshot's event")
     return ConfirmRequest(snapshot_ids=fact.snapshot_ids)
 
 
 def restore_request(event: Mapping[str, Any]) -> RestoreRequest | CancelRestore | RestoreStatus:
     """restore_volume: a person asks for a restore, calls one off, or asks how one stands."""
     if isinstance(event, Mapping) and "status" in event:
-        return RestoreStatus(_read(_Status, event).status)
+        return RestoreStatus(read(_Status, event).status)
     if isinstance(event, Mapping) and "cancel" in event:
-        off = _read(_Cancel, event)
+        off = read(_Cancel, event)
         return CancelRestore(off.cancel, off.requested_by, off.reason)
-    ask = _read(_Restore, event)
+    ask = read(_Restore, event)
     return RestoreRequest(
         instance_id=ask.instance_id,
         request_id=ask.request_id,
@@ -392,6 +490,8 @@ def restore_request(event: Mapping[str, Any]) -> RestoreRequest | CancelRestore 
 
 def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
     if isinstance(asked, _Choice):
+        if asked == _Choice():
+            raise BadRequest(f"recovery_point is {shown(asked.model_dump(exclude_unset=True))}, expected {_LINE}")
         before = _time("recovery_point.before", asked.before) if asked.before else None
         return RecoveryPointChoice(chain=asked.chain, instance_id=asked.instance_id, before=before)
     if isinstance(asked, list):
@@ -411,17 +511,17 @@ def copy_request(event: Mapping[str, Any]) -> CopyRequest:
         fact = hear(event)
         if fact.kind != SNAPSHOT or fact.event != COPIED or not fact.snapshot_ids:
             raise BadRequest(
-                f"detail-type is {_shown(fact.kind)} of {_shown(fact.event)}, expected {SNAPSHOT} of {COPIED}"
+                f"detail-type is {shown(fact.kind)} of {shown(fact.event)}, expected {SNAPSHOT} of {COPIED}"
             )
         return CopyRequest(ended=fact.snapshot_ids)
-    return CopyRequest(retry=_read(_Copy, event).retry)
+    return CopyRequest(retry=read(_Copy, event).retry)
 
 
 def _completed(event: Mapping[str, Any]) -> str | None:
     """The recovery point that a BackupCompleted tells of; None if it does not say."""
     message = _message_of(event)
     if message.get("event") != "BackupCompleted":
-        raise BadRequest(f"event is {_shown(message.get('event'))}, expected BackupCompleted")
+        raise BadRequest(f"event is {shown(message.get('event'))}, expected BackupCompleted")
     subject = message.get("subject")
     named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
     return named if isinstance(named, str) and named else None
@@ -432,18 +532,20 @@ def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
     if isinstance(event, Mapping) and "Records" in event:
         return PruneRequest(Trigger.EVENT, completed=_completed(event))
     if isinstance(event, Mapping) and "adopt" in event:
-        return _adopt_request(_read(_Adopt, event))
-    ask = _read(_Prune, event)
+        return _adopt_request(read(_Adopt, event))
+    ask = read(_Prune, event)
     return PruneRequest(Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, dry_run=ask.dry_run)
 
 
 def _adopt_request(ask: _Adopt) -> AdoptRequest:
     named, tag = ask.adopt, ask.adopt.tag
     if (named.volume_id is None) is (tag is None):
-        raise BadRequest(f"adopt has {'both' if tag else 'neither of'} volume_id and tag, expected one of them")
+        both = shown(named.model_dump(exclude_unset=True))
+        raise BadRequest(f"adopt is {both}, expected one of volume_id and tag")
     if ask.volume and tag:
+        told = shown(ask.volume.model_dump(exclude_unset=True))
         raise BadRequest(
-            "volume is told beside adopt.tag, expected it only beside adopt.volume_id: it is of one volume"
+            f"volume is {told} beside adopt.tag, expected it only beside adopt.volume_id, for it is about one volume"
         )
     return AdoptRequest(
         volume_id=named.volume_id,
@@ -456,13 +558,13 @@ def _adopt_request(ask: _Adopt) -> AdoptRequest:
 def advance_request(event: Mapping[str, Any]) -> AdvanceRequest:
     """attach_volume: a volume's or an instance's event, the end of a copy, or the sweep."""
     if not _is_event(event):
-        _read(_Sweep, event)
+        read(_Sweep, event)
         return AdvanceRequest(sweep=True)
     fact = hear(event)
     if fact.kind == SNAPSHOT and fact.event == COPIED and fact.snapshot_ids:
         return AdvanceRequest(copy_ids=fact.snapshot_ids)
     if not fact.volume_ids and not fact.instance_ids:
-        raise BadRequest(f"detail-type is {_shown(fact.kind)} about no volume or instance, expected one of those")
+        raise BadRequest(f"detail-type is {shown(fact.kind)} about no volume or instance, expected one of those")
     return AdvanceRequest(volume_ids=fact.volume_ids, instance_ids=fact.instance_ids)
 
 
@@ -471,9 +573,9 @@ def image_request(event: Mapping[str, Any]) -> ImageRequest:
     if _is_event(event):
         fact = hear(event)
         if fact.kind != INSTANCE or not fact.instance_ids:
-            raise BadRequest(f"detail-type is {_shown(fact.kind)}, expected {INSTANCE}")
+            raise BadRequest(f"detail-type is {shown(fact.kind)}, expected {INSTANCE}")
         return ImageRequest(Trigger.EVENT, fact.instance_ids)
-    ask = _read(_Images, event)
+    ask = read(_Images, event)
     return ImageRequest(
         Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, tuple(dict.fromkeys(ask.instance_ids))
     )
@@ -483,40 +585,22 @@ def _is_event(event: Any) -> bool:
     return isinstance(event, Mapping) and "detail-type" in event
 
 
-def _read[Model: BaseModel](model: type[Model], event: Any) -> Model:
-    try:
-        return model.model_validate(event)
-    except ValidationError as problem:
-        raise BadRequest(_sentence(problem)) from None
-
-
-def _sentence(problem: ValidationError) -> str:
-    first = problem.errors(include_url=False, include_context=False)[0]
-    field = _printable(" ".join(".".join(str(part) for part in first["loc"])[:SHOWN].split())) or "event"
-    if first["type"] == "extra_forbidden":
-        return f"{field} is {_shown(first['input'])}, expected no such field"
-    if first["type"] == "missing":
-        return f"{field} is missing, expected a value"
-    if first["type"] == _EXPECTED:
-        return f"{field} is {_shown(first['input'])}, expected {first['msg']}"
-    return f"{field} is {_shown(first['input'])}, expected: {first['msg'][:1].lower()}{first['msg'][1:]}"
-
-
-def _printable(text: str) -> str:
-    """The text with what a terminal could obey in its escaped form: people read answers and logs in one."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def _time(field: str, text: str) -> datetime:
-    at: datetime | None
+    try:
+        return _utc(text).replace(microsecond=0)
+    except ValueError:
+        raise BadRequest(f"{field} is {shown(text)}, expected {MOMENT}") from None
+
+
+def _utc(text: str) -> datetime:
+    """The time in UTC. Raises ValueError for what is none, or has no zone."""
     try:
         at = datetime.fromisoformat(text)
-        at = at.astimezone(UTC) if at.tzinfo else None
-    except (ValueError, OverflowError):  # at either end of the calendar there is no such time in UTC
-        at = None
-    if at is None:
-        raise BadRequest(f"{field} is {_shown(text)}, expected a time such as 2026-11-23T02:00:00Z")
-    return at.replace(microsecond=0)
+        if at.tzinfo is None:
+            raise ValueError("it has no zone")
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no clock shows it") from None
 
 
 def _text(value: Any) -> str:
@@ -525,8 +609,3 @@ def _text(value: Any) -> str:
 
 def _keys(event: Any) -> str:
     return ", ".join(sorted(map(str, event))) if isinstance(event, Mapping) else type(event).__name__
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."

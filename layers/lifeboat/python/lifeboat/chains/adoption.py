@@ -12,8 +12,8 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.chains.inventory import take_inventory
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.config import Config
-from lifeboat.events import BadRequest
 from lifeboat.model import Snapshot
+from lifeboat.refusals import BadRequest
 from lifeboat.requests import AdoptRequest
 from lifeboat.rules.adoption import Adopt, Leave, decide_adoption
 from lifeboat.rules.catalogue import iso
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 _CONFIRM = "Ask again with confirm true to adopt what is listed."
-_ALLOW = "Deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again."
+_ALLOW = "deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again"
 
 LISTED = 4_000
 """How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
@@ -42,10 +42,10 @@ def adopt(request: AdoptRequest, config: Config, context: LambdaContext | None =
             "confirm": False,
             **_listed("adopt", _forecast(chosen, config)),
             **_listed("refused", refused),
-            "next": "Nothing has been changed. " + (_CONFIRM if config.may_adopt else _ALLOW),
+            "next": "Nothing has been changed. " + (_CONFIRM if config.may_adopt else f"To adopt, {_ALLOW}."),
         }
     if not config.may_adopt:
-        raise BadRequest(f"confirm is true, expected false: this stack may not adopt. {_ALLOW}")
+        raise BadRequest(f"confirm is true, expected false, because this stack may not adopt: {_ALLOW}")
     return _confirmed(request, chosen, refused, config, context)
 
 

@@ -17,8 +17,8 @@ from lifeboat.chains.paced import PacedCalls
 from lifeboat.chains.portion import Taken, Taking
 from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
-from lifeboat.events import BadRequest
 from lifeboat.model import Instance
+from lifeboat.refusals import BadRequest
 from lifeboat.requests import BackupRequest, CatchUpRequest, PortionRequest, Trigger
 from lifeboat.rules import selection
 from lifeboat.rules.catalogue import iso

@@ -20,7 +20,6 @@ from lifeboat.chains import offers
 from lifeboat.chains.telling import tell_once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
-from lifeboat.events import BadRequest
 from lifeboat.model import (
     AmiVerdict,
     Change,
@@ -43,6 +42,7 @@ from lifeboat.model import (
     VaultSource,
     Wait,
 )
+from lifeboat.refusals import BadRequest
 from lifeboat.requests import AdvanceRequest, CancelRestore, RestoreStatus
 from lifeboat.rules.catalogue import iso, read_catalogue
 from lifeboat.rules.outcome import outcome

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import clock, ec2, topic
 from lifeboat.config import Config
-from lifeboat.events import BadRequest
 from lifeboat.model import AmiVerdict, Instance, Trust
+from lifeboat.refusals import BadRequest
 from lifeboat.requests import ImageRequest
 from lifeboat.rules import ami
 

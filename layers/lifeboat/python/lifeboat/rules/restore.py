@@ -358,10 +358,12 @@ def cancel(restore: Restore, now: datetime, requested_by: str = "", reason: str 
     """Turn the restore back. Raises RestoreError when it has ended, or is turning back already."""
     if restore.closed:
         raise RestoreError(
-            f"cancel names {restore.id}, which is {restore.status}, expected a restore that is still going on"
+            f"cancel is {restore.id}, which is {restore.status}, expected a restore that is still going on"
         )
     if restore.direction is Direction.ROLLBACK:
-        raise RestoreError(f"cancel names {restore.id}, which is rolling back already: {restore.failure}")
+        raise RestoreError(
+            f"cancel is {restore.id}, expected a restore that is not rolling back already: {restore.failure}"
+        )
     by = f" by {requested_by}" if requested_by else ""
     return _turned(restore, now, f"cancelled{by}" + (f": {reason}" if reason else ""))
 
