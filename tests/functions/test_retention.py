@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import clock, ec2
+from lifeboat import door
+from lifeboat.aws import clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains import paced, retention
 from lifeboat.rules.catalogue import write_tags
@@ -394,3 +395,76 @@ def test_a_long_dry_run_is_cut_and_counted(world, history, monkeypatch):
     assert (len(answer["delete"]), answer["delete_not_listed"]) == (4, 11)
     assert (len(answer["kept"]), answer["kept_not_listed"]) == (4, 11)
     assert len(answer["calendar"]) <= 104
+
+
+def shorten_the_policy(world, monkeypatch, text="last=1"):
+    """After a run under the policy of the fixture has let go what that does not keep."""
+    for _ in range(2):
+        world.invoke("prune_snapshots", {})
+    world.news()
+    monkeypatch.setenv("LIFEBOAT_RETENTION", text)
+    door.forget()
+
+
+def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world, history, monkeypatch):
+    shorten_the_policy(world, monkeypatch)
+    before = left(world)
+    assert len(before) == 14
+    assert world.invoke("prune_snapshots", {"dry_run": True})["delete"] == []
+    assert world.news() == []
+    answers = [world.invoke("prune_snapshots", {}) for _ in range(3)]
+    assert [answer["deleted"] for answer in answers] == [[], [], []]
+    assert left(world) == before
+    [told] = world.news()
+    assert (told["event"], told["severity"]) == ("RetentionChanged", "warning")
+    assert told["details"]["would_go_count"] == 11, "MinimumKept keeps 3"
+    assert told["details"]["gib"] == 220
+    assert told["details"]["old"] == {"Retention": "last=3 daily=14"}
+    assert told["details"]["new"] == {"Retention": "last=1"}
+    assert "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\"'" in told["next_steps"][0]
+
+    later = clock.now() + timedelta(hours=25)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    for _ in range(4):
+        world.invoke("prune_snapshots", {})
+    assert left(world) == set(history[:3])
+
+
+def test_a_hold_of_no_hours_lets_a_change_count_at_once(world, history, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_RETENTION_CHANGE_HOURS", "0")
+    shorten_the_policy(world, monkeypatch)
+    assert world.invoke("prune_snapshots", {})["deleted"]
+    assert {message["event"] for message in world.news()} == {"SnapshotsPruned"}
+
+
+def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history, monkeypatch):
+    world.ec2.create_tags(Resources=[instance_of(world)], Tags=[{"Key": "lifeboat:retention", "Value": "daily=25"}])
+    for _ in range(2):
+        world.invoke("prune_snapshots", {})
+    assert left(world) == set(history[:25])
+    world.news()
+    ec2_backends[ACCOUNT]["eu-west-1"].reservations.clear()  # EC2 shows it and its tags for an hour more
+    world.invoke("prune_snapshots", {})
+    assert left(world) == set(history[:25])
+    [told] = world.news()
+    assert told["details"]["would_go_count"] == 11
+    assert told["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
+    assert not any("sam deploy" in step or "lifeboat:retention" in step for step in told["next_steps"])
+    assert "lifeboat:hold" in told["next_steps"][0]
+    assert history[24] in told["next_steps"][0]
+
+
+def test_a_change_that_could_not_be_told_is_told_by_the_next_run(world, history, monkeypatch):
+    shorten_the_policy(world, monkeypatch)
+    real = topic.publish
+
+    def lost(arn, message):
+        raise AwsError("Throttled", "later", answered=False)
+
+    monkeypatch.setattr(topic, "publish", lost)
+    with pytest.raises(AwsError):
+        world.invoke("prune_snapshots", {})
+    monkeypatch.setattr(topic, "publish", real)
+    world.invoke("prune_snapshots", {})
+    assert [message["event"] for message in world.news()] == ["RetentionChanged"]
+    assert len(left(world)) == 14

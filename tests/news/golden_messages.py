@@ -27,6 +27,7 @@ from lifeboat.model import (
 )
 from lifeboat.rules.catalogue import read_catalogue
 from lifeboat.rules.outcome import outcome
+from lifeboat.rules.retention_terms import Change, Terms
 from tests.rules.nouns import ACCOUNT, DATA, KEY, PLATFORM, SLOT, VENDOR, instance, snapshot
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "news"
@@ -251,6 +252,19 @@ def messages() -> dict[str, news.News]:
             refused=[held],
             notices=["1 more is to go and waits for the next run: MaximumDeletePercent"],
             saved_gib=100,
+        ),
+        news.retention_changed(
+            stack=STACK,
+            at=AT,
+            change=Change(
+                old=Terms("last=3 daily=14 weekly=8", "UTC", 3, 0, timedelta(days=1)),
+                new=Terms("last=3", "UTC", 3, 0, timedelta(days=1)),
+                of_stack=True,
+            ),
+            until=AT + timedelta(days=1),
+            lineages=[DATA],
+            points=[point()],
+            command="sam deploy --parameter-overrides 'Retention=\"last=3 daily=14 weekly=8\"'",
         ),
         news.recovery_points_adopted(
             stack=STACK,

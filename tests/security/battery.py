@@ -401,7 +401,7 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open"):
+        for what in ("restore", "restore-open", "retention"):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -414,6 +414,11 @@ def _stores() -> Iterator[Question]:
     more = {"dynamodb:leadingkeys": ["selected", "restore"]}
     yield Question("of the table's restores, too", "dynamodb:BatchWriteItem", TABLE, more)
     yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
+    terms = {"dynamodb:leadingkeys": ["retention"]}
+    yield Question("of the terms of retention", "dynamodb:BatchWriteItem", TABLE, terms)
+    yield Question("of the terms of retention in another table", "dynamodb:BatchWriteItem", TABLE + "2", terms)
+    more = {"dynamodb:leadingkeys": ["retention", "restore"]}
+    yield Question("of the terms of retention and restores", "dynamodb:BatchWriteItem", TABLE, more)
     begun = {"dynamodb:leadingkeys": ["backup-done"]}
     yield Question("of what was begun", "dynamodb:BatchWriteItem", TABLE, begun)
     yield Question("of the table", "dynamodb:ConditionCheckItem", TABLE)
@@ -448,6 +453,7 @@ _STATE = {
         "of the table's open backups",
         "of the table's restore",
         "of the table's restore-open",
+        "of the table's retention",
         "of the table's restores, too",
     )
 }
@@ -534,6 +540,8 @@ MAY: Mapping[str, set[str]] = {
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
         "dynamodb:Query of the table's open backups",
         "dynamodb:Query of the table's restore-open",
+        "dynamodb:Query of the table's retention",
+        "dynamodb:BatchWriteItem of the terms of retention",
         "dynamodb:GetItem of the table's restore",
         *_TELL,
     },

@@ -27,7 +27,8 @@ class Config:
 
     `work_queue` is the URL of the queue of a fleet's portions, empty if there is none; `api_share` is the percentage of
     EC2's bucket of CreateSnapshots that may be used. `orphan_keep` is the floor of a chain whose volume is gone; 0
-    means that it is `min_keep`, as for every other chain.
+    means that it is `min_keep`, as for every other chain. `retention_hold` is how long what the former terms of
+    retention kept stays after a change.
     """
 
     stack: str
@@ -46,6 +47,7 @@ class Config:
     grace: timedelta = timedelta(days=1)
     orphan_keep: int = 0
     failed_after: timedelta = timedelta(days=7)
+    retention_hold: timedelta = timedelta(days=1)
     may_adopt: bool = False
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
@@ -95,6 +97,9 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         grace=timedelta(hours=_number(variables, "LIFEBOAT_GRACE_HOURS", 24, least=0, most=24 * 365)),
         orphan_keep=int(_number(variables, "LIFEBOAT_ORPHAN_KEEP", 0, least=0, most=1000)),
         failed_after=timedelta(days=_number(variables, "LIFEBOAT_FAILED_AFTER_DAYS", 7, least=1, most=3650)),
+        retention_hold=timedelta(
+            hours=_number(variables, "LIFEBOAT_RETENTION_CHANGE_HOURS", 24, least=0, most=24 * 365)
+        ),
         may_adopt=variables.get("LIFEBOAT_MAY_ADOPT", "false") == "true",
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),

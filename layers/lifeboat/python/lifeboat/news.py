@@ -25,6 +25,7 @@ from lifeboat.model import (
 )
 from lifeboat.rules.catalogue import iso, name_left_out
 from lifeboat.rules.retention import dollars_per_month
+from lifeboat.rules.retention_terms import Change, differences
 from lifeboat.rules.slots import recovery_point_id
 
 VERSION = "1"
@@ -64,6 +65,7 @@ SEVERITIES = {
     "SharingFailed": "critical",
     "StoryMissing": "warning",
     "SnapshotsPruned": "info",
+    "RetentionChanged": "warning",
     "RecoveryPointsAdopted": "info",
     "RestoreStarted": "info",
     "RestoreRefused": "warning",
@@ -587,6 +589,51 @@ def snapshots_pruned(
             "saved_gib_at_most": saved_gib,
             "saved_usd_per_month_at_most": dollars_per_month(saved_gib),
         },
+    )
+
+
+def retention_changed(
+    *,
+    stack: str,
+    at: datetime,
+    change: Change,
+    until: datetime,
+    lineages: Sequence[str],
+    points: Sequence[RecoveryPoint],
+    command: str | None,
+) -> News:
+    """RetentionChanged: what retention goes by is other than it was, and recovery points would go that the old terms
+    keep. They stay for `RetentionChangeHours` all the same; the next steps have the command that keeps the old ones.
+    """
+    old, new = differences(change.old, change.new)
+    gib = sum(point.size for point in points)
+    whose = "the stack" if change.of_stack else _count(len(lineages), "lineage")
+    snapshots = [member.snapshot.id for point in points for member in point.members]
+    named = " ".join(snapshots[:LISTED])
+    hold = f"aws ec2 create-tags --tags Key=lifeboat:hold,Value=retention-changed --resources {named}"
+    more = len(snapshots) - LISTED
+    return News(
+        event="RetentionChanged",
+        at=at,
+        stack=stack,
+        summary=(
+            f"The retention policy of {whose} has changed: {_count(len(points), 'recovery point')} of {gib} GiB would "
+            f"go, and stay until {iso(until)}."
+        ),
+        details={
+            "old": old,
+            "new": new,
+            "until": iso(until),
+            "would_go_count": len(points),
+            "gib": gib,
+            **_some([point.id for point in points], "would_go"),
+            **_some(lineages, "lineages"),
+        },
+        next_steps=(
+            *((f"To keep the old policy: {command}",) if command else ()),
+            f"To keep these whatever the policy: {hold}" + (f" and {more} more" if more > 0 else ""),
+            f"If the change is right, nothing is to be done: they go after {iso(until)}.",
+        ),
     )
 
 

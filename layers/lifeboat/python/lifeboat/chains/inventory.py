@@ -13,6 +13,7 @@ from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import Catalogue, read_catalogue
 from lifeboat.rules.retention import Limits, RetentionPlan, plan
 from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+from lifeboat.rules.retention_terms import Memory, Remembered
 
 AT_ONCE = 20_000
 """How many snapshots are held at once: with their plan some 55 MB of the function's memory."""
@@ -28,7 +29,8 @@ LAST_CHARACTERS = "0123456789abcdef"
 class Inventory:
     """Every recovery point, and what the plan needs beside them. `living_volumes` is None where nothing is planned.
 
-    `in_use` are the snapshots that a restore needs, each with its id.
+    `in_use` are the snapshots that a restore needs, each with its id; `instance_ids` those of instances that exist.
+    `part` is the last character of all instances' ids, of an inventory that is too large for one.
     """
 
     found: Catalogue
@@ -36,12 +38,20 @@ class Inventory:
     living_volumes: Collection[str] | None
     in_use: Mapping[str, str] = field(default_factory=dict)
     unseen: str = ""
+    instance_ids: frozenset[str] = frozenset()
+    part: str = ""
 
-    def plan(self, config: Config, unwilling: Mapping[str, str] | None = None) -> RetentionPlan:
-        """The plan; `unwilling` are recovery points that could not be deleted just now, by id, each with the cause.
+    def plan(
+        self,
+        config: Config,
+        unwilling: Mapping[str, str] | None = None,
+        known: Mapping[str, Remembered] | None = None,
+    ) -> RetentionPlan:
+        """The plan; `known` are the terms that were in force at the last look, None where they do not matter.
 
-        Those are planned around as if they were locked: they neither count as backups nor use up what may go in one
-        run, so that one that never goes does not keep the others from going.
+        `unwilling` are recovery points that could not be deleted just now, by id, each with the cause. Those are
+        planned around as if they were locked: they neither count as backups nor use up what may go in one run, so that
+        one that never goes does not keep the others from going.
         """
         unwilling = unwilling or {}
         return plan(
@@ -59,6 +69,7 @@ class Inventory:
             stack=config.stack,
             living_volumes=self.living_volumes,
             in_use=self.in_use,
+            memory=None if known is None else Memory(known, config.retention_hold, self.part),
         )
 
     def notices(self, decided: RetentionPlan) -> list[str]:
@@ -98,7 +109,7 @@ def inventories(config: Config) -> Iterator[Inventory]:
                 yield Inventory(read_catalogue(()), {}, None, unseen=f"{why}: {problem}.")
                 continue
             if part:
-                yield _inventory(part, blocks, in_use, config, living)
+                yield replace(_inventory(part, blocks, in_use, config, living), part=character)
     else:
         yield _inventory(everything, blocks, in_use, config, None)
 
@@ -136,25 +147,34 @@ def _inventory(
 
     found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
-    overrides: dict[str, Policy | PolicyError] = {}
-    for some in batched(instance_ids, ec2.IDS, strict=False):
-        overrides |= _overrides(some, config)
+    overrides, there = _look_at_instances(instance_ids, config)
     if found.points and living_volumes is None:
         living_volumes = ec2.all_volume_ids()
-    return Inventory(found, overrides, living_volumes, in_use)
+    return Inventory(found, overrides, living_volumes, in_use, instance_ids=there)
 
 
-def _overrides(instance_ids: Sequence[str], config: Config) -> dict[str, Policy | PolicyError]:
-    """The policies that these instances carry. One that cannot be looked at keeps all that it has: it may carry one."""
-    try:
-        found = ec2.instances(instance_ids).values()
-    except AwsError as problem:
-        return dict.fromkeys(instance_ids, PolicyError(f"EC2 did not show the instance: {problem}"))
-    return {
-        instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
-        for instance in found
-        if Tag.RETENTION in instance.tags
-    }
+def _look_at_instances(
+    instance_ids: Sequence[str], config: Config
+) -> tuple[dict[str, Policy | PolicyError], frozenset[str]]:
+    """The policies that these instances carry, and those of them that exist.
+
+    One that cannot be looked at keeps all that it has: it may carry a policy.
+    """
+    overrides: dict[str, Policy | PolicyError] = {}
+    there: set[str] = set()
+    for some in batched(instance_ids, ec2.IDS, strict=False):
+        try:
+            found = ec2.instances(some).values()
+        except AwsError as problem:
+            overrides |= dict.fromkeys(some, PolicyError(f"EC2 did not show the instance: {problem}"))
+            continue
+        there.update(instance.id for instance in found if instance.state != "terminated")
+        overrides |= {
+            instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
+            for instance in found
+            if Tag.RETENTION in instance.tags
+        }
+    return overrides, frozenset(there)
 
 
 def _policy(text: str, time_zone: str) -> Policy | PolicyError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import clock, ec2, topic
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.retention_terms import forget_terms, remember_terms, remembered_terms
 from lifeboat.chains.adoption import adopt
 from lifeboat.chains.inventory import Inventory, inventories
 from lifeboat.chains.paced import OutOfTime, PacedCalls
@@ -20,7 +21,8 @@ from lifeboat.requests import AdoptRequest, PruneRequest
 from lifeboat.rules.calendar import render_text
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.pace import DELETE_SNAPSHOT_REFILL, Pace
-from lifeboat.rules.retention import RetentionPlan, Verdict, dollars_per_month
+from lifeboat.rules.retention import Changed, RetentionPlan, Verdict, dollars_per_month
+from lifeboat.rules.retention_terms import Change, Remembered, keep_the_old
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -69,8 +71,9 @@ def _preview(config: Config) -> dict[str, Any]:
     notices: list[str] = []
     calendar = ""
     saved_gib = 0
+    known = remembered_terms(config.table)
     for seen in inventories(config):
-        decided = seen.plan(config)
+        decided = seen.plan(config, known=known)
         kept.add(verdict for verdict in decided.verdicts if verdict.keep)
         delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
         notices += [*seen.notices(decided), *seen.remarks()]
@@ -134,6 +137,46 @@ def _saved(gib: int) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
+class _Changes:
+    """One change of terms, in all parts of a run. What would have gone by the old terms as well is not in it."""
+
+    seen: list[Changed] = field(default_factory=list)
+    instance_ids: set[str] = field(default_factory=set)
+
+    def add(self, item: Changed, seen: Inventory) -> None:
+        self.seen.append(item)
+        self.instance_ids |= seen.instance_ids.intersection(item.instance_ids)
+
+    def message(self, config: Config) -> news.News:
+        change = self.seen[0].change
+        return news.retention_changed(
+            stack=config.stack,
+            at=clock.now(),
+            change=change,
+            until=max(item.until for item in self.seen),
+            lineages=[name for item in self.seen for name in item.lineages],
+            points=[point for item in self.seen for point in item.points],
+            command=keep_the_old(change, self.instance_ids),
+        )
+
+
+@dataclass(slots=True)
+class _NewTerms:
+    """What the parts of a run have seen of terms that changed."""
+
+    changes: dict[Change, _Changes] = field(default_factory=dict)
+    remember: dict[str, Remembered] = field(default_factory=dict)
+    forget: list[str] = field(default_factory=list)
+
+    def add(self, decided: RetentionPlan, seen: Inventory) -> None:
+        for item in decided.changes:
+            if item.points:
+                self.changes.setdefault(item.change, _Changes()).add(item, seen)
+        self.remember.update(decided.remember)
+        self.forget += decided.forget
+
+
+@dataclass(slots=True)
 class _Run:
     """One run: what has come of it so far, and the part of it that is under way, with its plan."""
 
@@ -148,6 +191,8 @@ class _Run:
     plan: RetentionPlan | None = None
     tried: set[str] = field(default_factory=set)
     unwilling: dict[str, str] = field(default_factory=dict)
+    known: Mapping[str, Remembered] = field(default_factory=dict)
+    terms: _NewTerms = field(default_factory=_NewTerms)
     calls: PacedCalls = field(init=False)
 
     def __post_init__(self) -> None:
@@ -160,8 +205,10 @@ class _Run:
 
     def carry_out(self) -> None:
         """Let go what may, part after part. Without time for more the rest waits for the next run."""
+        self.known = remembered_terms(self.config.table)
         for seen in inventories(self.config):
-            self.plan = seen.plan(self.config, self.unwilling)
+            self.plan = seen.plan(self.config, self.unwilling, self.known)
+            self.terms.add(self.plan, seen)
             try:
                 self._work_off(seen)
             except OutOfTime:
@@ -183,7 +230,7 @@ class _Run:
             for some in _portions(self.left):
                 self._let_go(some)
             if len(self.unwilling) > known:
-                self.plan = seen.plan(self.config, self.unwilling)
+                self.plan = seen.plan(self.config, self.unwilling, self.known)
 
     def _let_go(self, points: Sequence[RecoveryPoint]) -> None:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
@@ -247,7 +294,14 @@ class _Run:
         return sum(entry["gib"] for entry in self.deleted)
 
     def tell(self) -> None:
-        """Publish what was done. A run in which nothing happened is silent."""
+        """Publish what was done. A run in which nothing happened is silent.
+
+        A change of terms is remembered after it has been published: cut off between, the next run publishes it again.
+        """
+        for change in self.terms.changes.values():
+            topic.publish(self.config.topic_arn, change.message(self.config))
+        remember_terms(self.config.table, self.terms.remember)
+        forget_terms(self.config.table, self.terms.forget)
         if not (self.deleted or self.refused or self.notices):
             return
         topic.publish(

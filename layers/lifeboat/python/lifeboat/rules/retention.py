@@ -13,6 +13,9 @@ All is seen before anything is decided, and what is not sure stays. For each cha
   read, the chain stays.
 * **The cap**: at most `max_delete_share` of a chain goes in one run, the oldest first, but one always may.
 
+* **What was in force before**: what the terms of a lineage before a change kept stays for a time, see
+  `retention_terms`.
+
 A recovery point of several volumes belongs to several chains. It goes, whole, when each of them lets it go.
 
 Failed and incomplete ones are no backups: they go when they are older than `failed_after` and every chain of theirs
@@ -22,14 +25,16 @@ has a later counted one. A deletion that was cut off leaves an incomplete one, s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from math import floor
 from operator import attrgetter
 
 from lifeboat.model import Condition, RecoveryPoint, Tag
 from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+from lifeboat.rules.retention_terms import Book, Change, Former, Memory, Remembered, Terms
 
 __all__ = [
     "Limits",
@@ -105,11 +110,31 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """A change of terms that is new, with the lineages it is about and the newest instance of each.
+
+    `points` would go by the new terms and are spared until `until`, because the old ones keep them.
+    """
+
+    change: Change
+    until: datetime
+    lineages: tuple[str, ...]
+    instance_ids: tuple[str, ...]
+    points: tuple[RecoveryPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """A verdict for every recovery point, oldest first, and `notices`: what a person should be told."""
+    """A verdict for every recovery point, oldest first, and `notices`: what a person should be told.
+
+    `changes` are those of the terms in force; `remember` and `forget` are what to write into the memory of them.
+    """
 
     verdicts: tuple[Verdict, ...]
     notices: tuple[str, ...] = ()
+    changes: tuple[Changed, ...] = ()
+    remember: Mapping[str, Remembered] = field(default_factory=dict)
+    forget: tuple[str, ...] = ()
 
     @property
     def kept(self) -> tuple[RecoveryPoint, ...]:
@@ -140,13 +165,15 @@ def plan(
     stack: str,
     living_volumes: Collection[str] | None,
     in_use: Mapping[str, str] | None = None,
+    memory: Memory | None = None,
 ) -> RetentionPlan:
     """Decide about every recovery point, at `now` (aware).
 
     `policy` is the stack's; `overrides` are those of instances, by instance id; a PolicyError in either place stands
     for one that could not be read. `living_volumes` are the ids of volumes, and of chains, that still exist; None means
     that it is not known, and then whatever either case would keep is kept. `in_use` are ids of snapshots that a restore
-    needs, each with the restore's id: they stay, whatever else is decided.
+    needs, each with the restore's id: they stay, whatever else is decided. `memory` is of the terms that were in force
+    at the last look; without it none were.
 
     The order of `points` does not matter. Raises RetentionError for a time without a zone.
     """
@@ -162,14 +189,26 @@ def plan(
     if in_use:
         _keep_in_use(cases, in_use)
     chains = _chains(cases)
+    policy_of = partial(_policy_of, policy=policy, overrides=overrides)
     for chain in chains.values():
-        _judge(chain, policy, overrides, limits, living)
+        _judge(chain, policy_of(chain), limits, living)
+    book = Book(memory, _terms(policy, limits), now) if memory else None
+    changes = _look_back(chains.values(), book, policy_of, limits, living) if book else {}
+    for case in cases:
+        case.is_spared = bool(case.spared) and not case.reasons
+        case.reasons = case.reasons or case.spared
     notices = [
         *_policy_notices(policy, overrides),
         *_future_notice(cases, now, stack),
         *_postpone(cases, chains, limits),
     ]
-    return RetentionPlan(tuple(_verdict(case, chains, limits) for case in cases), tuple(notices))
+    return RetentionPlan(
+        tuple(_verdict(case, chains, limits) for case in cases),
+        tuple(notices),
+        changes=tuple(_changed(change, of, now + book.memory.hold) for change, of in changes.items()) if book else (),
+        remember=book.remember if book else {},
+        forget=book.forget if book else (),
+    )
 
 
 def dollars_per_month(gib: int) -> float:
@@ -183,7 +222,8 @@ class _Case:
 
     `chains` are the ones with a say; what is not ours, or wrongly dated, has none, and a reason to stay instead.
     `counted` ones are backups that the policy and the floor are about, `removable` ones are what is left of failed
-    ones. What is neither has a reason to stay, too.
+    ones. What is neither has a reason to stay, too. `spared` are reasons by terms that were in force before; they count
+    when there is no other, and then it `is_spared`.
     """
 
     point: RecoveryPoint
@@ -191,6 +231,8 @@ class _Case:
     reasons: tuple[str, ...] = ()
     counted: bool = False
     removable: bool = False
+    spared: tuple[str, ...] = ()
+    is_spared: bool = False
 
 
 @dataclass(slots=True)
@@ -303,32 +345,106 @@ def _chains(cases: Iterable[_Case]) -> dict[str, _Chain]:
     return chains
 
 
-def _judge(
-    chain: _Chain,
-    policy: Policy | PolicyError,
-    overrides: Mapping[str, Policy | PolicyError],
-    limits: Limits,
-    living: frozenset[str] | None,
-) -> None:
+def _judge(chain: _Chain, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None) -> None:
     """Give every case of the chain the reasons for which the chain keeps it."""
-    chosen = _policy_of(chain, policy, overrides)
+    for case, reasons in _kept(chain, chosen, limits, living):
+        case.reasons += _of_chain(case, chain, reasons)
+    chain.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {_floor(chain, limits, living)[1]}',)
+
+
+def _kept(
+    chain: _Chain, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None
+) -> Iterator[tuple[_Case, tuple[str, ...]]]:
+    """What the chain keeps by a policy and the floor, each with reasons; one case may come several times."""
     if isinstance(chosen, PolicyError):
         for case in (*chain.counted, *chain.removable):
-            _keep(case, chain, f"its retention policy cannot be read: {chosen}")
+            yield case, (f"its retention policy cannot be read: {chosen}",)
         return
     newest_first = chain.counted[::-1]
     size, name = _floor(chain, limits, living)
     for case in newest_first[:size]:
-        _keep(case, chain, f"it is {name}")
+        yield case, (f"it is {name}",)
     for volume, case in chain.newest_of_volume.items():
         if living is None or volume in living:
-            _keep(case, chain, f"it is the newest good one of volume {volume}")
+            yield case, (f"it is the newest good one of volume {volume}",)
     for place, reasons in chosen.reasons([case.point.taken_at for case in newest_first]).items():
-        _keep(newest_first[place], chain, *reasons)
+        yield newest_first[place], reasons
     for case in chain.removable:
         if not newest_first or newest_first[0].point.taken_at <= case.point.taken_at:
-            _keep(case, chain, "no later good one has come after it yet")
-    chain.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {name}',)
+            yield case, ("no later good one has come after it yet",)
+
+
+def _look_back(
+    chains: Iterable[_Chain],
+    book: Book,
+    policy_of: Callable[[_Chain], Policy | PolicyError],
+    limits: Limits,
+    living: frozenset[str] | None,
+) -> dict[Change, list[_Chain]]:
+    """Spare what former terms kept; answer the changes of terms that are new, each with its chains."""
+    changes: dict[Change, list[_Chain]] = {}
+    for chain in chains:
+        former, change = book.look(chain.name, _terms(policy_of(chain), limits))
+        _spare(chain, former, book.now, limits, living)
+        if change:
+            changes.setdefault(change, []).append(chain)
+    return changes
+
+
+def _spare(
+    chain: _Chain, former: Iterable[Former], now: datetime, limits: Limits, living: frozenset[str] | None
+) -> None:
+    """Give what the terms before a change keep a reason of its own."""
+    for item in former:
+        until = f"{item.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        why = f"the policy that was in force before, {item.terms}, keeps it, and what that kept stays until {until}"
+        for case in _kept_before(chain, item, now, limits, living):
+            [reason] = _of_chain(case, chain, (why,))
+            if reason not in case.spared:
+                case.spared += (reason,)
+
+
+def _kept_before(
+    chain: _Chain, former: Former, now: datetime, limits: Limits, living: frozenset[str] | None
+) -> Iterator[_Case]:
+    """What the chain would keep by its former terms."""
+    terms = former.terms
+    try:
+        chosen: Policy | PolicyError = parse_policy(terms.policy or "", terms.time_zone)
+    except PolicyError as problem:  # in this case it kept everything then, too
+        chosen = problem
+    before = replace(limits, min_keep=terms.min_keep, orphan_keep=terms.orphan_keep or None, grace=terms.grace)
+    for case, _ in _kept(chain, chosen, before, living):
+        yield case
+    young = _before(now, terms.grace)
+    for case in (*chain.counted, *chain.removable):
+        if case.point.taken_at > young:
+            yield case
+
+
+def _terms(chosen: Policy | PolicyError, limits: Limits) -> Terms:
+    readable = None if isinstance(chosen, PolicyError) else chosen
+    return Terms(
+        policy=str(readable) if readable else None,
+        time_zone=readable.time_zone if readable else "",
+        min_keep=limits.min_keep,
+        orphan_keep=limits.orphan_keep or 0,
+        grace=limits.grace,
+    )
+
+
+def _changed(change: Change, chains: Iterable[_Chain], until: datetime) -> Changed:
+    chains = sorted(chains, key=attrgetter("name"))
+    spared = {
+        case.point.id: case.point for chain in chains for case in (*chain.removable, *chain.counted) if case.is_spared
+    }
+    return Changed(
+        change=change,
+        until=until,
+        lineages=tuple(chain.name for chain in chains),
+        instance_ids=tuple(sorted({chain.newest_instance for chain in chains} - {""})),
+        points=tuple(sorted(spared.values(), key=attrgetter("taken_at", "id"))),
+    )
 
 
 def _policy_of(
@@ -356,10 +472,9 @@ def _floor(chain: _Chain, limits: Limits, living: frozenset[str] | None) -> tupl
     return size, name
 
 
-def _keep(case: _Case, chain: _Chain, *reasons: str) -> None:
-    if len(case.chains) > 1:
-        reasons = tuple(f"chain {chain.name}: {reason}" for reason in reasons)
-    case.reasons += reasons
+def _of_chain(case: _Case, chain: _Chain, reasons: tuple[str, ...]) -> tuple[str, ...]:
+    """The reasons, with the chain that has them where the case is of several."""
+    return tuple(f"chain {chain.name}: {reason}" for reason in reasons) if len(case.chains) > 1 else reasons
 
 
 def _postpone(cases: Iterable[_Case], chains: Mapping[str, _Chain], limits: Limits) -> Iterator[str]:

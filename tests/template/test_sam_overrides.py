@@ -1,0 +1,99 @@
+"""What our pages and messages have people type after --parameter-overrides means to SAM CLI what it should."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lifeboat.rules.retention_policy import parse_policy
+from lifeboat.rules.retention_terms import Change, Terms, keep_the_old
+from tools.docs_template import read_template
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = read_template((ROOT / "template.yaml").read_text())["Parameters"]
+PYTHON = ROOT / ".tools" / "sam" / "bin" / "python"
+READ = """
+import json, sys
+from samcli.cli.types import CfnParameterOverridesType
+read = CfnParameterOverridesType().convert
+print(json.dumps([read(tuple(words), None, None) for words in json.load(sys.stdin)]))
+"""
+POLICY = "last=3 daily=14 weekly=8"
+
+
+def understood(*commands: str) -> list[dict[str, str]]:
+    """What SAM CLI's own parser makes of the words that the shell leaves of each command's option."""
+    words = [shlex.split(command.split("--parameter-overrides", 1)[1]) for command in commands]
+    return parsed(words)
+
+
+def parsed(words: list[list[str]]) -> list[dict[str, str]]:
+    ran = subprocess.run([PYTHON, "-c", READ], input=json.dumps(words), capture_output=True, text=True, check=True)
+    answer: list[dict[str, str]] = json.loads(ran.stdout)
+    return answer
+
+
+def on_pages() -> list[str]:
+    found = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        text = page.read_text()
+        found += [line for line in text.splitlines() if re.match(r"\s*sam deploy .*--parameter-overrides ", line)]
+        found += re.findall(r"`([^`]*--parameter-overrides [^`]+)`", text)
+    return found
+
+
+def test_what_the_pages_have_people_type_sets_parameters_that_there_are_to_what_it_says():
+    typed = on_pages()
+    assert len(typed) >= 6
+    for command, sets in zip(typed, understood(*typed), strict=True):
+        assert sets.keys() <= PARAMETERS.keys(), command
+        for name, value in sets.items():
+            assert f"{name}={value}" in command or f'{name}="{value}"' in command, command
+    assert {"Retention": POLICY, "MinimumKept": "5"} in understood(*typed)
+
+
+def test_a_policy_without_double_quotes_is_cut_short_as_the_page_says():
+    for command in (f"Retention={POLICY}", f"'Retention={POLICY}'", f'Retention="{POLICY}"'):
+        [sets] = understood(f"--parameter-overrides {command}")
+        assert sets["Retention"] == "last=3"
+
+
+def test_what_empties_a_parameter_is_what_the_page_says():
+    assert "'VaultSourceAccounts=\"\"'" in (ROOT / "docs" / "parameters.md").read_text()
+    assert understood("--parameter-overrides 'VaultSourceAccounts=\"\"'") == [{"VaultSourceAccounts": ""}]
+
+
+def test_what_samconfig_has_and_says_is_read_whole():
+    text = (ROOT / "samconfig.toml").read_text()
+    config: dict[str, Any] = tomllib.loads(text)
+    [sets] = parsed([[config["elsewhere"]["deploy"]["parameters"]["parameter_overrides"]]])
+    assert sets.keys() == {"HomeRegion", "RestoreFromRegions"}
+    comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    [example] = re.findall(r"'(HomeRegion=[^']*)'", comment)
+    assert parsed([[example]])[0]["Retention"] == POLICY
+    page = (ROOT / "docs" / "parameters.md").read_text()
+    [line] = re.findall(r"`(parameter_overrides = [^`]*)`", page)
+    [sets] = parsed([[tomllib.loads(line)["parameter_overrides"]]])
+    assert sets == {"Retention": POLICY, "MinimumKept": "5"}
+
+
+def test_the_command_of_retention_changed_puts_the_old_terms_into_force():
+    old = Terms(str(parse_policy(POLICY)), "Europe/Berlin", 5, 0, timedelta(hours=48))
+    new = Terms("last=3", "UTC", 3, 2, timedelta(days=1))
+    command = keep_the_old(Change(old, new, of_stack=True), ())
+    assert command is not None
+    assert understood(command) == [
+        {
+            "Retention": POLICY,
+            "TimeZone": "Europe/Berlin",
+            "MinimumKept": "5",
+            "OrphanKeep": "0",
+            "GraceHours": "48",
+        }
+    ]
