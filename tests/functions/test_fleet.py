@@ -307,11 +307,13 @@ def test_a_queue_that_refuses_is_told_to_the_caller_and_asked_again(world, worke
     assert told(world) == ["BackupStarted"]
 
 
-def test_by_hand_a_fleet_is_handed_out_whenever_it_is_asked_for(world, workers):
+def test_by_hand_a_fleet_is_handed_out_once_for_the_same_request(world, workers):
     for _ in range(COUNT):
         world.launch()
     first, second = world.invoke("take_snapshots", {}), world.invoke("take_snapshots", {})
-    assert first["run"] != second["run"]
+    assert first["run"] == second["run"]
+    assert len(list(workers.messages())) == fleet.WORKERS
+    assert world.invoke("take_snapshots", {"request_id": "one more"})["run"] != first["run"]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +322,7 @@ def test_by_hand_a_fleet_is_handed_out_whenever_it_is_asked_for(world, workers):
         ([], "expected one record of SQS"),
         ([{"eventSource": "aws:sns", "body": "{}"}], "expected one record of SQS"),
         ([{"eventSource": "aws:sqs", "body": "not JSON"}], "Records[0].body is 'not JSON', expected a JSON object"),
-        ([{"eventSource": "aws:sqs", "body": "{}"}], "run is missing, expected a value"),
+        ([{"eventSource": "aws:sqs", "body": "{}"}], "run is missing, expected a run's id"),
     ],
 )
 def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, workers, records, said):

@@ -301,7 +301,7 @@ def test_the_beginning_is_told_once_by_whoever_can(world, saved, time, monkeypat
     assert told[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
 
 
-def test_without_a_request_id_the_invocation_is_its_name(world, saved, time):
+def test_without_a_request_id_it_gets_one(world, saved, time):
     target = fresh_platform(world)
     answer = world.invoke("restore_volume", {"instance_id": target, "recovery_point": "latest"})
     assert answer["status"] == "open"

@@ -401,7 +401,7 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open", "retention"):
+        for what in ("restore", "restore-open", "retention", "asked"):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -454,6 +454,7 @@ _STATE = {
         "of the table's restore",
         "of the table's restore-open",
         "of the table's retention",
+        "of the table's asked",
         "of the table's restores, too",
     )
 }
@@ -541,6 +542,8 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:Query of the table's open backups",
         "dynamodb:Query of the table's restore-open",
         "dynamodb:Query of the table's retention",
+        "dynamodb:GetItem of the table's asked",
+        "dynamodb:PutItem of the table's asked",
         "dynamodb:BatchWriteItem of the terms of retention",
         "dynamodb:GetItem of the table's restore",
         *_TELL,

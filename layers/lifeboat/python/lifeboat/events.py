@@ -30,6 +30,7 @@ from lifeboat.requests import (
     PortionRequest,
     PruneRequest,
     RestoreStatus,
+    RunStatus,
     Trigger,
 )
 from lifeboat.rules.devices import EXPECTED as DEVICE_NAME
@@ -229,6 +230,11 @@ RestoreId = Annotated[
     StringConstraints(pattern=r"^restore-[0-9a-f]{16}$"),
     Expected("a restore's id such as restore-0123456789abcdef"),
 ]
+RunId = Annotated[
+    str,
+    StringConstraints(pattern=r"^(backup|prune|adopt)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}Z$"),
+    Expected("the id that a request got, such as backup-0123456789abcdef-20261123T020000Z"),
+]
 Words = Annotated[
     str, StringConstraints(max_length=1000), AfterValidator(_words), Expected("a text of at most 1000 characters")
 ]
@@ -254,10 +260,11 @@ class _Ask(BaseModel):
 
 
 class _Backup(_Ask):
-    other_forms: ClassVar = ("catch_up",)
+    other_forms: ClassVar = ("request", "catch_up")
 
     instance_ids: InstanceIds = []
     dry_run: Flag = False
+    request_id: RequestId = ""
     scheduled_time: Moment | None = None
 
 
@@ -284,9 +291,10 @@ class _Sweep(_Ask):
 
 
 class _Prune(_Ask):
-    other_forms: ClassVar = ("adopt",)
+    other_forms: ClassVar = ("request", "adopt")
 
     dry_run: Flag = False
+    request_id: RequestId = ""
     scheduled_time: Moment | None = None
 
 
@@ -332,6 +340,7 @@ class _Adopt(_Ask):
     adopt: Annotated[_Adopted, Expected(_ADOPT)]
     volume: Annotated[_VolumeFacts, Expected('an object such as {"device": "/dev/sdh", "type": "gp3"}')] | None = None
     confirm: Flag = False
+    request_id: RequestId = ""
 
 
 class _Images(_Ask):
@@ -412,8 +421,15 @@ class _Status(_Ask):
     status: RestoreId
 
 
-def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest | PortionRequest:
-    """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person."""
+class _RunStatus(_Ask):
+    request: RunId
+
+
+def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest | PortionRequest | RunStatus:
+    """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person.
+
+    A person may also ask what came of a run.
+    """
     if isinstance(event, Mapping) and "Records" in event:
         return _portion_request(event)
     if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
@@ -421,12 +437,15 @@ def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest
     if isinstance(event, Mapping) and "catch_up" in event:
         read(_CatchUp, event)
         return CatchUpRequest()
+    if isinstance(event, Mapping) and "request" in event:
+        return RunStatus(read(_RunStatus, event).request)
     ask = read(_Backup, event)
     return BackupRequest(
         trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,
         slot=_time("scheduled_time", ask.scheduled_time) if ask.scheduled_time else None,
         instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
         dry_run=ask.dry_run,
+        request_id=ask.request_id,
     )
 
 
@@ -527,14 +546,19 @@ def _completed(event: Mapping[str, Any]) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
-def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
-    """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots."""
+def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest | RunStatus:
+    """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots, or ask
+    what came of a run.
+    """
     if isinstance(event, Mapping) and "Records" in event:
         return PruneRequest(Trigger.EVENT, completed=_completed(event))
     if isinstance(event, Mapping) and "adopt" in event:
         return _adopt_request(read(_Adopt, event))
+    if isinstance(event, Mapping) and "request" in event:
+        return RunStatus(read(_RunStatus, event).request)
     ask = read(_Prune, event)
-    return PruneRequest(Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL, dry_run=ask.dry_run)
+    trigger = Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL
+    return PruneRequest(trigger, dry_run=ask.dry_run, request_id=ask.request_id)
 
 
 def _adopt_request(ask: _Adopt) -> AdoptRequest:
@@ -552,6 +576,7 @@ def _adopt_request(ask: _Adopt) -> AdoptRequest:
         tag=(tag.key, tag.value) if tag else None,
         facts=VolumeFacts(**ask.volume.model_dump()) if ask.volume else VolumeFacts(),
         confirm=ask.confirm,
+        request_id=ask.request_id,
     )
 
 

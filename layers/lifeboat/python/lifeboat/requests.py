@@ -22,7 +22,7 @@ class Trigger(StrEnum):
 class BackupRequest:
     """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected.
 
-    `late`: the catch-up asks, after the slot's own run had its time.
+    `late`: the catch-up asks, after the slot's own run had its time. `request_id` tells requests by hand apart.
     """
 
     trigger: Trigger
@@ -30,6 +30,7 @@ class BackupRequest:
     instance_ids: tuple[str, ...] = ()
     dry_run: bool = False
     late: bool = False
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,13 @@ class CopyRequest:
 class PruneRequest:
     """Let go what no rule keeps; with `dry_run` only say what that would be.
 
-    `completed` is the recovery point whose completion woke it.
+    `completed` is the recovery point whose completion woke it. `request_id` tells requests by hand apart.
     """
 
     trigger: Trigger
     dry_run: bool = False
     completed: str | None = None
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,14 @@ class AdoptRequest:
     tag: tuple[str, str] | None = None
     facts: VolumeFacts = field(default_factory=VolumeFacts)
     confirm: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """Tell what came of a run by hand."""
+
+    run_id: str
 
 
 @dataclass(frozen=True, slots=True)

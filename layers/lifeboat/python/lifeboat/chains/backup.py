@@ -6,12 +6,14 @@ A few instances are taken by the invocation that was woken for them; a fleet is 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifeboat import news
 from lifeboat.aws import attempts, clock, ec2, selected, topic
 from lifeboat.chains import fleet
+from lifeboat.chains.asked import carry_out, outcome_of
 from lifeboat.chains.overdue import tell_overdue
 from lifeboat.chains.paced import PacedCalls
 from lifeboat.chains.portion import Taken, Taking
@@ -19,8 +21,9 @@ from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.model import Instance
 from lifeboat.refusals import BadRequest
-from lifeboat.requests import BackupRequest, CatchUpRequest, PortionRequest, Trigger
+from lifeboat.requests import BackupRequest, CatchUpRequest, PortionRequest, RunStatus, Trigger
 from lifeboat.rules import selection
+from lifeboat.rules.asked import Run
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.fleet import burst
 from lifeboat.rules.fleet import pace as pace_of
@@ -47,15 +50,29 @@ GONE = frozenset({"shutting-down", "terminated"})
 
 
 def run(
-    request: BackupRequest | CatchUpRequest | PortionRequest, config: Config, context: LambdaContext | None = None
+    request: BackupRequest | CatchUpRequest | PortionRequest | RunStatus,
+    config: Config,
+    context: LambdaContext | None = None,
 ) -> dict[str, Any]:
-    """What take_snapshots is woken for: a slot, a person, the look for what was missed, or a portion of a fleet."""
+    """What take_snapshots is woken for: a slot, a person, the look for what was missed, or a portion of a fleet.
+
+    What a person asks for again is the same run, of the slot of its first attempt.
+    """
+    if isinstance(request, RunStatus):
+        return outcome_of(request.run_id, config)
     if isinstance(request, PortionRequest):
         return fleet.work(request, config, context)
     if isinstance(request, CatchUpRequest):
         return catch_up(config, context)
     if request.trigger is Trigger.SCHEDULE and request.slot is not None and not request.dry_run:
         selected.remember_slot(config.table, config.schedule, request.slot)
+    if request.trigger is Trigger.MANUAL and not request.dry_run:
+        asked = {"instance_ids": sorted(request.instance_ids), "request_id": request.request_id}
+
+        def taken(run: Run) -> dict[str, Any]:
+            return take(replace(request, slot=run.asked_at, request_id=run.id), config, context)
+
+        return carry_out("backup", asked, taken, config, context, once=True)
     return take(request, config, context)
 
 
@@ -142,7 +159,8 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     seen: dict[str, Instance] = {}
     instance_ids = _due(request, config, seen)
     if fleet.is_one(instance_ids, config) and not request.dry_run:
-        asked = context.aws_request_id if context and request.trigger is not Trigger.SCHEDULE else ""
+        by_hand = request.trigger is Trigger.MANUAL
+        asked = request.request_id if by_hand else context.aws_request_id if context and request.late else ""
         return fleet.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
     last = request.dry_run or _is_last_attempt(config, context)
     since = clock.monotonic()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from lifeboat import news
 from lifeboat.aws import clock, ec2, restores, topic
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.chains import offers
+from lifeboat.chains.asked import begin_anew, run_of
 from lifeboat.chains.telling import tell_once
 from lifeboat.chains.trust import judge
 from lifeboat.config import Config
@@ -59,6 +60,7 @@ from lifeboat.rules.restore import (
     next_step,
     rehearsal,
 )
+from lifeboat.rules.restore import restore_id as id_of_restore
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -83,10 +85,24 @@ def answer(
         return _report(_known(request.restore_id, "status", config))
     if isinstance(request, CancelRestore):
         return _cancel(request, config)
-    if not request.request_id and context is not None:
-        # Lambda's own retries of an asynchronous invocation carry the same id: they ask for the same restore.
-        request = replace(request, request_id=context.aws_request_id)
-    return _begin(request, config, context)
+    if request.dry_run:
+        return _begin(replace(request, request_id=request.request_id or "a dry run"), config, context)
+    if not request.request_id:
+        request = replace(request, request_id=_asked_again(request, config, context))
+    # What is asked again finds the instance stopped, or on its new volumes: no pre-flight would let that pass.
+    known = restores.load_restore(config.table, id_of_restore(request.request_id))
+    return _report(known) if known else _begin(request, config, context)
+
+
+def _asked_again(request: RestoreRequest, config: Config, context: LambdaContext | None) -> str:
+    """A request's id that is the same when the same is asked again within minutes, as clients and Lambda's own retries
+    do. A restore that was rolled back meanwhile is not meant: asked again, it is tried again.
+    """
+    run = run_of("restore", asdict(request), config, context)
+    before = restores.load_restore(config.table, id_of_restore(run.id))
+    if before is not None and before.status is RestoreState.ROLLED_BACK:
+        run = begin_anew(run, config, context)
+    return run.id
 
 
 def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:

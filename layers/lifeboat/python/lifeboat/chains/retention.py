@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ from lifeboat.aws import clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.retention_terms import forget_terms, remember_terms, remembered_terms
 from lifeboat.chains.adoption import adopt
+from lifeboat.chains.asked import carry_out, outcome_of
 from lifeboat.chains.inventory import Inventory, inventories
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.chains.settled import others_are_open
 from lifeboat.config import Config
 from lifeboat.model import RecoveryPoint, Snapshot, Tag
-from lifeboat.requests import AdoptRequest, PruneRequest
+from lifeboat.requests import AdoptRequest, PruneRequest, RunStatus, Trigger
 from lifeboat.rules.calendar import render_text
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.pace import DELETE_SNAPSHOT_REFILL, Pace
@@ -39,10 +40,22 @@ CALENDAR_LENGTH = 500_000
 
 
 def answer(
-    request: PruneRequest | AdoptRequest, config: Config, context: LambdaContext | None = None
+    request: PruneRequest | AdoptRequest | RunStatus, config: Config, context: LambdaContext | None = None
 ) -> dict[str, Any]:
-    """What prune_snapshots is asked for: to prune, or to adopt."""
-    return adopt(request, config, context) if isinstance(request, AdoptRequest) else prune(request, config, context)
+    """What prune_snapshots is asked for: to prune, or to adopt. What a person asks for again is the same run as long as
+    it lasts, and afterwards, if the client may have missed its answer.
+    """
+    if isinstance(request, RunStatus):
+        return outcome_of(request.run_id, config)
+    if isinstance(request, AdoptRequest):
+        return carry_out(
+            "adopt", asdict(request), lambda _: adopt(request, config, context), config, context, once=False
+        )
+    if request.trigger is Trigger.MANUAL:
+        return carry_out(
+            "prune", asdict(request), lambda _: prune(request, config, context), config, context, once=False
+        )
+    return prune(request, config, context)
 
 
 def prune(request: PruneRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:

@@ -1,0 +1,65 @@
+"""A request by hand that is asked again: the run that it belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from lifeboat.rules.asked import WINDOW, Run, decide, is_under_way, key_of, key_of_run
+from tests.rules.nouns import SLOT
+
+KEY = "backup-0123456789abcdef"
+MINUTE = timedelta(minutes=1)
+FIRST = Run(f"{KEY}-20261123T020000Z", SLOT, "first", SLOT + 5 * MINUTE)
+
+
+def asked(known, after=timedelta(0), once=True):
+    now = SLOT + after
+    return decide(known, KEY, lease="second", until=now + 5 * MINUTE, now=now, once=once)
+
+
+def test_the_first_request_is_a_run_of_its_moment():
+    run = asked(None)
+    assert (run.id, run.asked_at, run.lease) == (FIRST.id, SLOT, "second")
+    assert key_of_run(run.id) == KEY
+
+
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("after", [timedelta(0), MINUTE, timedelta(minutes=4, seconds=59)])
+def test_while_it_is_under_way_the_same_request_is_that_run(once, after):
+    assert asked(FIRST, after, once=once) is FIRST
+
+
+def test_what_takes_longer_than_the_window_is_still_the_same_run():
+    long = replace(FIRST, until=SLOT + 15 * MINUTE)
+    assert asked(long, WINDOW + MINUTE) is long
+
+
+@pytest.mark.parametrize("known", [replace(FIRST, until=SLOT + MINUTE), replace(FIRST, failed="EC2 refused it")])
+def test_what_was_cut_off_or_failed_goes_on_as_the_same_run(known):
+    run = asked(known, 2 * MINUTE)
+    assert (run.id, run.asked_at) == (FIRST.id, FIRST.asked_at), "a backup's slot is when it was asked for first"
+    assert (run.lease, run.failed) == ("second", "")
+    assert is_under_way(run, SLOT + 2 * MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("once", "seconds", "same"), [(True, 1, True), (True, 90, True), (False, 1, False), (False, 90, True)]
+)
+def test_what_is_done_is_done_again_only_if_it_may_be_and_the_answer_has_arrived(once, seconds, same):
+    done = replace(FIRST, done_at=SLOT + timedelta(seconds=seconds), answer={})
+    assert (asked(done, 2 * MINUTE, once=once) is done) is same
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_after_the_window_the_same_words_are_another_run(once):
+    done = replace(FIRST, done_at=SLOT + 2 * MINUTE, answer={})
+    assert asked(done, WINDOW, once=once).id == f"{KEY}-20261123T021000Z"
+
+
+def test_a_request_is_the_same_whatever_the_order_of_its_words():
+    assert key_of("backup", {"a": 1, "b": [2]}) == key_of("backup", {"b": [2], "a": 1})
+    assert key_of("backup", {"a": 1}) != key_of("backup", {"a": 2})
+    assert key_of("backup", {"a": 1}) != key_of("prune", {"a": 1})
