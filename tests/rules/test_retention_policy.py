@@ -383,3 +383,20 @@ def test_policy_keeps_what_the_oracle_keeps(text, zone, times):
     times.sort(reverse=True)
     policy = parse_policy(text, zone)
     assert set(policy.reasons(times)) == expected_places(policy, times)
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("daily=14 monthly=6 yearly=1", 19), ("daily=14 monthly=7 yearly=2", 21)])
+def test_borgs_documented_example_keeps_what_the_page_says(policy, kept):
+    # https://borgbackup.readthedocs.io/en/stable/usage/prune.html: a backup on each day of 2015 but 19 December
+    days = [datetime(2015, 12, 31, 2, tzinfo=UTC) - timedelta(days=day) for day in range(365)]
+    times = [day for day in days if (day.month, day.day) != (12, 19)]
+    found = parse_policy(policy).reasons(times)
+    assert len(found) == kept
+    oldest_stays = len(times) - 1 in found
+    assert oldest_stays is (kept == 21), "as in borg, the oldest fills a place of the years that is left"
+
+
+def test_the_repeated_hour_takes_a_place_of_those_that_are_numbered():
+    # Berlin, 25 October 2026: 02h comes at 00:30 and at 01:30 UTC.
+    times = [datetime(2026, 10, 25, 3, 30, tzinfo=UTC) - timedelta(hours=hour) for hour in range(6)]
+    assert sorted(parse_policy("hourly=4", "Europe/Berlin").reasons(times)) == [0, 1, 2, 3]

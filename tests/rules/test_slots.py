@@ -446,9 +446,9 @@ def test_period(text: str, zone: str, at: str, expected: timedelta | None) -> No
         ("cron(? 2 * * ? *)", "minutes has '?', expected numbers from 0 to 59."),
         ("cron(L 2 * * ? *)", "minutes has 'L', expected numbers from 0 to 59."),
         ("cron(\u0665 2 * * ? *)", "expected numbers from 0 to 59."),
-        ("cron(0/0 2 * * ? *)", "minutes has '0/0', expected a step from 1 to 60."),
-        ("cron(0/90 2 * * ? *)", "minutes has '0/90', expected a step from 1 to 60."),
-        ("cron(0/ 2 * * ? *)", "minutes has '0/', expected a step from 1 to 60."),
+        ("cron(0/0 2 * * ? *)", "minutes has '0/0', expected a step from 1 to 9999."),
+        ("cron(0/12345 2 * * ? *)", "minutes has '0/12345', expected a step from 1 to 9999."),
+        ("cron(0/ 2 * * ? *)", "minutes has '0/', expected a step from 1 to 9999."),
         ("cron(0 2 W * ? *)", "day of month has 'W', expected numbers from 1 to 31."),
         ("cron(0 2 32W * ? *)", "day of month has '32W', expected numbers from 1 to 31."),
         ("cron(0 2 L-31 * ? *)", "day of month has 'L-31', expected L-0 to L-30."),
@@ -469,8 +469,11 @@ def test_a_bad_schedule_is_refused_with_field_value_expectation(text: str, sente
     assert sentence in str(refusal.value)
 
 
-@pytest.mark.parametrize("step", ["0/60 0 1 1 ? *", "0 0/24 1 1 ? *", "0 0 1/31 1 ? *", "0 0 1 1/12 ? *"])
-def test_a_step_as_wide_as_its_field_fires_once_in_it(step: str) -> None:
+@pytest.mark.parametrize(
+    "step",
+    ["0/60 0 1 1 ? *", "0 0/24 1 1 ? *", "0 0 1/31 1 ? *", "0 0 1 1/12 ? *", "0/90 0/30 1 1 ? *", "*/75 0 1/40 1 ? *"],
+)
+def test_a_step_as_wide_as_its_field_or_wider_fires_once_in_it(step: str) -> None:
     assert between(f"cron({step})", "UTC", "2026-12-31T12:00", "2027-12-31T12:00") == ["2027-01-01 00:00"]
 
 

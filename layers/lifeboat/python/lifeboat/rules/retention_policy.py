@@ -2,11 +2,14 @@
 
 A rule keeps the newest recovery point of each period, counted from the newest recovery point and not from today: a
 chain that gets no new ones loses none. Rules only ever keep, so one more rule never lets more go. The meaning is that
-of restic's forget (https://restic.readthedocs.io/en/stable/060_forget.html), with these choices where a wall clock is
-ambiguous, all of them to the side of keeping:
+of restic's forget (https://restic.readthedocs.io/en/stable/060_forget.html), but where a wall clock is ambiguous:
 
-* Hours, days, ISO weeks, months and years are cut in the policy's time zone. The hour that autumn repeats is two hours.
-* `within=1m` before 31 March begins on the last day of February (restic: on 3 March).
+* Hours, days, ISO weeks, months and years are cut in the policy's time zone, whatever zone each was taken in.
+* The hour that autumn repeats is two hours. One more of that night stays, and with a number, as in `hourly=24`, it
+  takes a place: the oldest goes an hour sooner.
+* `within=1m` before 31 March begins on the last day of February (restic: on 3 March), which keeps more.
+
+docs/retention.md has how it differs from borg, kopia and sanoid.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@ skipped; where it is put back, the repeated hour runs once (same page). AWS does
 first is taken here. Where AWS runs the second, the only harm is one more recovery point in a year.
 
 What AWS documents of an expression is accepted, and beyond that what Quartz, whose dialect it is, leaves no doubt
-about (`L-3`, `LW`, ranges that wrap such as FRI-MON). CreateSchedule has the last word on the expression itself.
+about (`L-3`, `LW`, ranges that wrap such as FRI-MON, a step wider than its field such as 0/90). The template's pattern
+lets nothing through that cannot be read here, so a schedule fails at deployment or never; CreateSchedule has the last
+word on the expression itself.
 """
 
 from __future__ import annotations
@@ -488,10 +490,9 @@ class _Field:
         span, slash, step_text = part.partition("/")
         step = 1
         if slash:
-            # A step wider than the field fires once in it and means something else to whoever wrote it (0/90).
-            widest = self.high - self.low + 1
-            if not re.fullmatch(r"[0-9]{1,4}", step_text) or not 1 <= int(step_text) <= widest:
-                raise self.refuse(part, f"a step from 1 to {widest}")
+            # One wider than its field, as in 0/90, fires once in it: AWS accepts it, and so it has to be understood.
+            if not re.fullmatch(r"[0-9]{1,4}", step_text) or not int(step_text):
+                raise self.refuse(part, "a step from 1 to 9999")
             step = int(step_text)
         if span == "*":
             return set(range(self.low, self.high + 1, step))
