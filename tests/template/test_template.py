@@ -248,6 +248,18 @@ def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
     assert len(alarms) == 1
 
 
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_the_log_level_is_lambdas_own_and_powertools(function):
+    # With the JSON format Lambda has a level of its own, INFO by default, which Powertools prefers to its variable.
+    assert FUNCTIONS[function]["LoggingConfig"]["LogFormat"] == "JSON"
+    assert FUNCTIONS[function]["LoggingConfig"]["ApplicationLogLevel"] == {"Ref": "LogLevel"}
+    assert GLOBALS["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+
+
+def test_no_log_level_is_offered_at_which_lambda_drops_the_metrics():
+    assert TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"] == ["DEBUG", "INFO"]
+
+
 @pytest.mark.parametrize("alarm", sorted(of_type("AWS::CloudWatch::Alarm")))
 def test_an_alarm_reaches_the_topic(alarm):
     assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NewsTopic"}]

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
-logger = Logger()
+# Lambda gives a line whose time is not of RFC 3339 its own time and the level INFO
+# (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html).
+logger = Logger(use_rfc3339=True)
 
 
 @cache
