@@ -242,7 +242,7 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
             "AWS_LAMBDA_FUNCTION_VERSION": self.config.get("Version", "$LATEST"),
             "AWS_LAMBDA_LOG_GROUP_NAME": logging_config.get("LogGroup") or f"/aws/lambda/{name}",
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{new_uuid().replace('-', '')}",
-            **({"AWS_LAMBDA_LOG_FORMAT": "JSON"} if logging_config.get("LogFormat") == "JSON" else {}),
+            **_log_variables(logging_config),
             "LAMBDA_TASK_ROOT": str(code),
         }
 
@@ -263,6 +263,16 @@ def _common_variables() -> dict[str, str]:
         **COMMON_VARIABLES,
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['GATEWAY_PORT']}",
         "TMPDIR": tempfile.gettempdir(),
+    }
+
+
+def _log_variables(logging_config: dict[str, Any]) -> dict[str, str]:
+    """What Lambda tells a function of how it logs; the level only with the JSON format (Lambda Developer Guide)."""
+    if logging_config.get("LogFormat") != "JSON":
+        return {}
+    return {
+        "AWS_LAMBDA_LOG_FORMAT": "JSON",
+        "AWS_LAMBDA_LOG_LEVEL": logging_config.get("ApplicationLogLevel") or "INFO",
     }
 
 
