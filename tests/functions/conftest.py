@@ -10,12 +10,14 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import time_machine
 from moto import mock_aws
 
 from lifeboat import door
@@ -24,6 +26,14 @@ from lifeboat.aws import backups, clients, clock, ec2
 ROOT = Path(__file__).parents[2]
 TABLE = "lifeboat-state"
 ACCOUNT = "123456789012"  # moto's own
+TODAY = datetime(2026, 11, 23, tzinfo=UTC)
+"""The time in this room, moto's as well."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _at_a_fixed_time() -> Iterator[None]:
+    with time_machine.travel(TODAY, tick=True):
+        yield
 
 
 client = cache(boto3.client)

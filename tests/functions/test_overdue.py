@@ -14,13 +14,13 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.chains import overdue as chain
 from lifeboat.chains.backup import BackupIncomplete
 from lifeboat.rules import overdue as rule
-from tests.functions.conftest import ACCOUNT, TABLE, Context
+from tests.functions.conftest import ACCOUNT, TABLE, TODAY, Context
 from tests.functions.test_fleet import Fleet
 
 CATCH_UP = {"catch_up": True}
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 # moto attaches volumes in the present, and what is attached after a slot owes nothing for it.
-SLOT = (datetime.now(UTC) + 2 * DAY).replace(hour=2, minute=0, second=0, microsecond=0)
+SLOT = (TODAY + 2 * DAY).replace(hour=2)
 
 
 class Sight:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains.paced import PacedCalls
 from lifeboat.rules.pace import Pace
 
+THREADS = 6
+PAUSE = threading.Event()
+
 
 def most_at_once(*, refused: int) -> int:
     """How many calls are under way at once at most, after the first that was refused has returned."""
     lock, under_way, most, left = threading.Lock(), [0], [0], [refused]
+    all_here = threading.Barrier(THREADS)
 
     def call() -> None:
         with lock:
@@ -22,7 +25,10 @@ def most_at_once(*, refused: int) -> int:
             under_way[0] += 1
             if not left[0] and not throttled:
                 most[0] = max(most[0], under_way[0])
-        time.sleep(0.02)
+        if left[0] or throttled or refused:
+            PAUSE.wait(0.02)  # time for others to come, were they let
+        else:
+            all_here.wait()
         with lock:
             under_way[0] -= 1
         if throttled:
@@ -31,13 +37,13 @@ def most_at_once(*, refused: int) -> int:
     calls = PacedCalls(Pace(1000.0), None)
     if refused:
         calls.make(call)
-    with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda _: calls.make(call), range(18)))
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(lambda _: calls.make(call), range(3 * THREADS)))
     return most[0]
 
 
 def test_all_at_once_until_one_is_refused():
-    assert most_at_once(refused=0) == 6
+    assert most_at_once(refused=0) == THREADS
 
 
 def test_one_after_the_other_then():

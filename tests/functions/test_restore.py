@@ -6,12 +6,13 @@ the local AWS (tests/e2e). Here it is the doors: who may ask for what, and what 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from lifeboat.aws import clock, ec2, restores
 from lifeboat.aws.errors import AwsError
+from tests.functions.conftest import TODAY
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 SWEEP = {"sweep": True}
@@ -24,7 +25,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.began = datetime.now(UTC).replace(microsecond=0)
+        self.began = TODAY
 
     def now(self) -> datetime:
         return (self.began + timedelta(seconds=self.seconds)).replace(microsecond=0)
