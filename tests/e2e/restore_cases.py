@@ -20,10 +20,12 @@ VOLUME_EVENT = "EBS Volume Notification"
 INSTANCE_EVENT = "EC2 Instance State-change Notification"
 AT_ONCE = 2
 """How many restores are asked for at the same moment."""
+IN_FLIGHT = 4
+"""How many are under way at once: each invocation looks at all of them."""
 CONCURRENCY = 10
 """How many invocations of attach_volume there may be at once; further ones wait, as under load in AWS."""
-MINUTES = 240
-"""Of simulated time, in which every restore has ended, on the way back as well, after all its deadlines."""
+MINUTES = 3000
+"""Of simulated time, in which all restores have ended, on the way back as well, after all their deadlines."""
 DISK = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
 """AttachVolume leaves DeleteOnTermination false, so that a restore has a flag to set, forward and on the way back."""
 
@@ -107,14 +109,18 @@ class Matrix:
     def play(self) -> None:
         """Run all cases to their ends, or for `MINUTES`; what is open then fails its own test."""
         self._prepare()
+        waiting = list(self.cases.values())
         with ThreadPoolExecutor(AT_ONCE) as together:
-            list(together.map(self._begin, self.cases.values()))
-        for _minute in range(MINUTES):
-            if not self.stage.open_restores() & {run.id for run in self.runs.values()}:
-                break
-            self.stage.control.fire_schedule(self.stage.outputs["AttachVolumeFunction"])
-            self.stage.control.advance(60)
-            self._meanwhile()
+            for _minute in range(MINUTES):
+                going_on = self.stage.open_restores() & {run.id for run in self.runs.values()}
+                if not waiting and not going_on:
+                    break
+                some = waiting[: max(0, IN_FLIGHT - len(going_on))]
+                waiting = waiting[len(some) :]
+                list(together.map(self._begin, some))
+                self.stage.control.fire_schedule(self.stage.outputs["AttachVolumeFunction"])
+                self.stage.control.advance(60)
+                self._meanwhile()
         self.stage.control.settle()
         self.calls = [
             call
