@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from math import ceil
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,8 @@ CHAINS, TAKEN = 40, 50
 """Forty chains of fifty: 2,000 recovery points, of which 1,600 may go."""
 
 PAGE = 1_000
+OTHER_CALLS = 8
+"""Of the table, for the request and the terms in force, and to publish: so many, however much goes."""
 FIXED_READS = ("DescribeLockedSnapshots", "DescribeImages", "DescribeSnapshots", "DescribeInstances", "DescribeVolumes")
 """One page each here: locks, images, public snapshots, the chain's instance, the living volumes."""
 
@@ -87,6 +91,18 @@ def seeded(stage: Stage, count: int, *, chain: int = 1, disks: int = 1) -> list[
         return list(pool.map(seed, range(count)))
 
 
+_requests = count()
+
+
+def new_request(**more: Any) -> dict[str, Any]:
+    """A request that is none of those before: the same one again would be answered with what came of it."""
+    return {"request_id": f"test-{next(_requests)}", **more}
+
+
+def prune(stage: Stage, **more: Any) -> dict[str, Any]:
+    return stage.invoke(PRUNE, new_request(**more))
+
+
 def left(stage: Stage) -> list[str]:
     """The recovery point of each snapshot that is there, sorted."""
     return sorted(tags_of(snapshot)["lifeboat:recovery-point"] for snapshot in stage.recovery_point_snapshots())
@@ -101,16 +117,19 @@ def test_1600_of_2000_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> Non
     mark = stage.control.mark()
     stage.control.set_throttling(on=True, speed=SPEED)
 
-    answer = stage.invoke(PRUNE, {})
+    answer = prune(stage)
 
     gone = CHAINS * (TAKEN - KEPT)
     assert left(stage) == all_of(kept), "none is lost, and none is left over"
     assert (len(answer["deleted"]), answer["refused"], answer["notices"]) == (gone, [], [])
     assert answer["saved_usd_per_month"] == gone * 100 * 0.05
 
-    calls = stage.control.calls(mark, caller=PRUNE)
+    calls = stage.control.calls(mark, service="ec2", caller=PRUNE)
     pages = ceil(CHAINS * TAKEN / PAGE) + ceil(gone / RECHECKED) + len(FIXED_READS)
     assert len(calls) <= gone + pages + 5, stage.control.counts(mark, caller=PRUNE)
+
+    others = [call for call in stage.control.calls(mark, caller=PRUNE) if call["service"] != "ec2"]
+    assert len(others) <= OTHER_CALLS, stage.control.counts(mark, caller=PRUNE)
 
     deletions = [call["at"] for call in calls if call["action"] == "DeleteSnapshot"]
     bound = (gone - CAPACITY) / (REFILL * SPEED)
@@ -132,11 +151,11 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
     points = seeded(stage, KEPT + 10, disks=2)
     service, action, effect, nth = CUTS[cut]
     stage.control.fault(action, effect, service=service, nth=nth, caller=PRUNE)
-    killed = local_stack.invoke(stage.aws, stage.outputs[PRUNE], {})
+    killed = local_stack.invoke(stage.aws, stage.outputs[PRUNE], new_request())
     assert killed.error, "it was killed"
     assert set(all_of(points[:KEPT], disks=2)) <= set(left(stage))
     stage.control.reset()
-    answer = stage.invoke(PRUNE, {})
+    answer = prune(stage)
     assert answer["refused"] == []
     assert left(stage) == all_of(points[:KEPT], disks=2)
 
@@ -147,7 +166,7 @@ def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
     mark = stage.control.mark()
     stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
     for _ in range(2):
-        local_stack.invoke(stage.aws, stage.outputs[PRUNE], {}, asynchronous=True)
+        local_stack.invoke(stage.aws, stage.outputs[PRUNE], new_request(), asynchronous=True)
     stage.control.settle()
     assert left(stage) == all_of(points[:KEPT])
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
@@ -167,7 +186,7 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     lambda_.update_function_configuration(FunctionName=stage.outputs[PRUNE], Timeout=22)
     try:
         stage.control.set_throttling(on=True, speed=1)  # 100 at once, then 5 a second
-        answer = stage.invoke(PRUNE, {})
+        answer = prune(stage)
     finally:
         lambda_.update_function_configuration(FunctionName=stage.outputs[PRUNE], Timeout=timeout)
     gone = len(answer["deleted"])
@@ -176,7 +195,7 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     assert answer["notices"] == [f"{150 - gone} more may go and wait for the next run: this one was cut off."]
     assert left(stage) == all_of(points[: KEPT + 150 - gone]), "the oldest go first"
     stage.control.reset()
-    stage.invoke(PRUNE, {})
+    prune(stage)
     assert left(stage) == all_of(points[:KEPT])
 
 
@@ -199,14 +218,14 @@ def test_what_ec2_does_not_let_go_is_told_and_hinders_nothing(stage: Stage) -> N
         "DeleteSnapshot", "fail", count=0, resource=snapshots[stubborn], code="InvalidSnapshot.InUse", caller=PRUNE
     )
 
-    answer = stage.invoke(PRUNE, {})
+    answer = prune(stage)
 
     assert left(stage) == all_of([*points[:KEPT], public, locked, shared, stubborn])
     assert [entry["recovery_point"] for entry in answer["refused"]] == [stubborn]
     assert "InvalidSnapshot.InUse" in answer["refused"][0]["cause"]
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) == 7, "six are deleted, one refuses, the others are not even asked for"
-    kept = {entry["recovery_point"]: str(entry["reasons"]) for entry in stage.invoke(PRUNE, {"dry_run": True})["kept"]}
+    kept = {entry["recovery_point"]: str(entry["reasons"]) for entry in prune(stage, dry_run=True)["kept"]}
     assert "shared with everybody" in kept[public]
     assert "locked" in kept[locked]
     assert "lifeboat:shared" in kept[shared]
@@ -317,7 +336,7 @@ def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     stage.control.settle()
     assert events_of(stage.told_of(volume_id=machine.volume_id)) == ["RecoveryPointsAdopted"]
 
-    gone = {entry["recovery_point"] for entry in stage.invoke(PRUNE, {})["deleted"]}
+    gone = {entry["recovery_point"] for entry in prune(stage)["deleted"]}
     assert gone == {entry["recovery_point"] for entry in preview["adopt"][:3]}
     assert stage.denied(mark) == []
 
