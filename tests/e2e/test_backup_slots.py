@@ -70,8 +70,8 @@ def test_a_slot_that_nobody_fired_is_caught_up_once(stage: Stage, machine: Machi
 
 
 def test_a_refused_catch_up_is_made_good_by_the_next_look(stage: Stage, machine: Machine) -> None:
-    stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", count=1)
-    with pytest.raises(AssertionError, match="SnapshotCreationPerVolumeRateExceeded"):
+    stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", count=1)
+    with pytest.raises(AssertionError, match="UnauthorizedOperation"):
         stage.invoke("TakeSnapshotsFunction", CATCH_UP)
     assert taken(stage, machine) == []
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]

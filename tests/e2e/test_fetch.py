@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lifeboat.rules.catalogue import iso
 from local.session import REGION, LocalAws
 from tests.e2e.stage import DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tag_list, tags_of
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity
@@ -117,7 +118,9 @@ def test_a_copy_that_others_have_begun_is_waited_for_and_not_doubled(regions):
     _, point = saved(home)
     [source] = home.recovery_point_snapshots(("tag:lifeboat:recovery-point", point))
     told = {key: value for key, value in tags_of(source).items() if not key.startswith("lifeboat:kms-key/")}
+    begun_at = iso(source["StartTime"])
     told |= {"lifeboat:copy-of": source["SnapshotId"], "lifeboat:copied-from": REGION}
+    told |= {"lifeboat:taken-at": begun_at, "lifeboat:copied-at": begun_at}
     target = fresh(away)
     away.ec2.copy_snapshot(
         SourceRegion=REGION,

@@ -59,7 +59,7 @@ def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
 
 def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage) -> None:
     machines = stage.launch(5)
-    stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", nth=2)
+    stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", nth=2)
     stage.control.fire_schedule("TakeSnapshotsFunctionSlot", SLOT)
     stage.control.settle()
     assert saved(stage) == Counter(item.instance_id for item in machines)
