@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws import ec2, errors
 from lifeboat.aws.errors import AwsError, message_of, translated
 from lifeboat.model import StopInstance
-from lifeboat.rules.refusals import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.rules.error_codes import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
 
 BLOB = "aB3_" * 700 + "-x"
 DENIED = (

@@ -10,7 +10,7 @@ from lifeboat.aws import clock, ec2
 from lifeboat.aws.errors import AwsError
 from lifeboat.chains.backup import ATTEMPTS, BackupIncomplete
 from lifeboat.chains.portion import WAITED_OUT
-from lifeboat.rules.refusals import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.rules.error_codes import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
 from tests.functions.conftest import Context
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}

@@ -38,8 +38,8 @@ from lifeboat.model import (
     Wait,
 )
 from lifeboat.rules.copies import TOO_MANY
+from lifeboat.rules.error_codes import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED
 from lifeboat.rules.outcome import outcome
-from lifeboat.rules.refusals import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED
 from lifeboat.rules.restore import after_copy_begun, after_failure, begin, cancel, next_step
 from tests.rules.test_restore_model import NOW, Scenario, World, carried_out, first, progress, seen
 

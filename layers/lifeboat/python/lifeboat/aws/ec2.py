@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lifeboat.aws import clients
-from lifeboat.aws.errors import NOT_ALLOWED, AwsError, code_of, message_of, translated
+from lifeboat.aws.errors import AwsError, code_of, message_of, translated
 from lifeboat.model import (
     Attachment,
     AttachVolume,
@@ -33,7 +33,8 @@ from lifeboat.model import (
     UntagDisplaced,
     Volume,
 )
-from lifeboat.rules.catalogue import is_copy, is_stranger, made_by_others
+from lifeboat.rules.catalogue import COPIED_VOLUME, is_copy, is_stranger, made_by_others
+from lifeboat.rules.error_codes import NOT_ALLOWED, NOT_SUBSCRIBED
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
@@ -52,15 +53,6 @@ on a single call is 200". Every question here that may have many values is asked
 
 IDS = 180
 """How many ids a caller asks about at once, so that one call is enough with the few values that narrow it."""
-
-
-COPIED_VOLUME = "vol-ffffffff"
-"""The volume id of every copy of a snapshot (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
-
-
-NOT_SUBSCRIBED = "OptInRequired"
-"""What carries a Marketplace product's code is attached only while the account is subscribed to the product
-(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html)."""
 
 
 # --- EYES
@@ -734,7 +726,7 @@ def rehearse(change: Change) -> str:
         with translated():
             _perform(change, dry_run=True)
     except AwsError as answer:
-        return str(answer) if answer.code in NOT_ALLOWED or answer.code == NOT_SUBSCRIBED else ""
+        return str(answer) if answer.code in NOT_ALLOWED | {NOT_SUBSCRIBED} else ""
     return ""
 
 

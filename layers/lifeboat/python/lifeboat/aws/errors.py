@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lifeboat.rules.refusals import NOT_ALLOWED, THROTTLED, TIME_MENDS
-
-__all__ = ("NOT_ALLOWED", "THROTTLED")
+from lifeboat.rules.error_codes import THROTTLED, TIME_MENDS
 
 logger = Logger(child=True)
 

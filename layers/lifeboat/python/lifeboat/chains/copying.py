@@ -29,7 +29,7 @@ from lifeboat.rules.copies import (
     after_failure,
     plan,
 )
-from lifeboat.rules.refusals import SNAPSHOT_LIMITS
+from lifeboat.rules.error_codes import SNAPSHOT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

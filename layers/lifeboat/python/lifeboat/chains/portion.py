@@ -37,7 +37,7 @@ FRESH = 15.0
 
 WAITED_OUT = 16.0
 """Seconds after which EC2 is asked once more for what it refused because of other snapshots: `SnapshotCreation` of a
-volume is refused for 15 (`rules.refusals`)."""
+volume is refused for 15 (`rules.error_codes`)."""
 
 ONE_RUN = 60_000
 """Milliseconds that a run by a person without an invocation of Lambda may take."""

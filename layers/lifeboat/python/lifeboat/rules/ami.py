@@ -16,6 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from lifeboat.model import AmiVerdict, ImageAncestor, ImageEvidence, Trust
+from lifeboat.rules.error_codes import NOT_ALLOWED, THROTTLED
 
 MAX_ANCESTRY = 50
 """GetImageAncestry ends at the 50th image, root or not
@@ -32,8 +33,8 @@ _IMAGE = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _PRODUCT_CODE = re.compile(r"[0-9A-Za-z-]{1,64}")
 _WATERMARK = re.compile(r"[0-9]{12}:\S.*")
 
-_THROTTLED = re.compile(r"\b(?:RequestLimitExceeded|Throttling|ThrottlingException|RequestThrottled)\b")
-_NO_RIGHTS = re.compile(r"\b(?:UnauthorizedOperation|AccessDenied|AccessDeniedException|AuthFailure)\b")
+_THROTTLED = re.compile(rf"\b(?:{'|'.join(sorted(THROTTLED))})\b")
+_NO_RIGHTS = re.compile(rf"\b(?:{'|'.join(sorted(NOT_ALLOWED))})\b")
 
 
 class TrustError(ValueError):

@@ -70,7 +70,7 @@ from lifeboat.model import (
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.copies import TOO_MANY
 from lifeboat.rules.devices import same_device
-from lifeboat.rules.refusals import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS
+from lifeboat.rules.error_codes import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS
 from lifeboat.rules.words import is_blank
 
 MAX_STARTS = 3

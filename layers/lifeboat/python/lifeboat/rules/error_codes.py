@@ -52,5 +52,9 @@ NOT_NOW = frozenset(
 TIME_MENDS = THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW
 """The same call may be granted in a while, without anybody's doing."""
 
+NOT_SUBSCRIBED = "OptInRequired"
+"""What carries a Marketplace product's code is attached only while the account is subscribed to the product
+(https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html)."""
+
 MISMATCH = "IdempotentParameterMismatch"
 """The ClientToken was used before. For a call that says the same again: what it made then is gone."""
