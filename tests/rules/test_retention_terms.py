@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifeboat.rules.retention import Policy, PolicyError, RetentionPlan, parse_policy, plan
+from lifeboat.rules.retention_policy import UnseenPolicyError
 from lifeboat.rules.retention_terms import STACK as OF_STACK
 from lifeboat.rules.retention_terms import Change, Memory, Remembered, Terms, differences, keep_the_old
 from tests.rules.retention_nouns import BARE, NOW, STACK, point
@@ -138,6 +139,21 @@ def test_a_tag_that_is_lost_with_its_instance_holds_what_it_kept():
     assert {item.id for item in change.points} == names(*range(2, 7))
     assert gone(runs.run(points, "last=2", after=2 * DAY)) == names(*range(2, 9))
     assert set(runs.known) == {OF_STACK}, "what goes by the stack's terms needs no record"
+
+
+def test_an_instance_that_is_not_shown_has_not_changed_its_policy():
+    runs, points = Runs(), daily(9)
+    unseen = UnseenPolicyError("EC2 did not show the instance: InternalError: no")
+    assert gone(runs.run(points, "last=2", overrides={"i-1": "last=7"})) == names(7, 8)
+    for hours in (1, 2):
+        decided = runs.run(points, "last=2", after=hours * HOUR, overrides={"i-1": unseen})
+        assert (gone(decided), decided.changes) == (set(), ())
+    assert set(runs.known) == {OF_STACK, "vol-1"}, "what it carried stays remembered"
+    decided = runs.run(points, "last=2", after=3 * HOUR, overrides={"i-1": "last=7"})
+    assert (gone(decided), decided.changes) == (names(7, 8), ()), "nothing has changed, nothing is held"
+    decided = runs.run(points, "last=2", after=4 * HOUR)
+    assert gone(decided) == names(7, 8), "a tag lost meanwhile holds what it kept"
+    assert {item.id for item in decided.changes[0].points} == names(*range(2, 7))
 
 
 def test_a_tag_that_is_new_holds_what_the_stack_kept():

@@ -12,7 +12,7 @@ from lifeboat.config import Config
 from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag
 from lifeboat.rules.catalogue import Catalogue, read_catalogue
 from lifeboat.rules.retention import Limits, RetentionPlan, plan
-from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+from lifeboat.rules.retention_policy import Policy, PolicyError, UnseenPolicyError, parse_policy
 from lifeboat.rules.retention_terms import Memory, Remembered
 
 AT_ONCE = 20_000
@@ -69,7 +69,8 @@ class Inventory:
             stack=config.stack,
             living_volumes=self.living_volumes,
             in_use=self.in_use,
-            memory=None if known is None else Memory(known, config.retention_hold, self.part),
+            # What was not shown has not gone: its terms stay remembered.
+            memory=None if known is None or self.unseen else Memory(known, config.retention_hold, self.part),
         )
 
     def notices(self, decided: RetentionPlan) -> list[str]:
@@ -166,7 +167,7 @@ def _look_at_instances(
         try:
             found = ec2.instances(some).values()
         except AwsError as problem:
-            overrides |= dict.fromkeys(some, PolicyError(f"EC2 did not show the instance: {problem}"))
+            overrides |= dict.fromkeys(some, UnseenPolicyError(f"EC2 did not show the instance: {problem}"))
             continue
         there.update(instance.id for instance in found if instance.state != "terminated")
         overrides |= {

@@ -33,7 +33,7 @@ from math import floor
 from operator import attrgetter
 
 from lifeboat.model import Condition, RecoveryPoint, Tag
-from lifeboat.rules.retention_policy import Policy, PolicyError, parse_policy
+from lifeboat.rules.retention_policy import Policy, PolicyError, UnseenPolicyError, parse_policy
 from lifeboat.rules.retention_terms import Book, Change, Former, Memory, Remembered, Terms
 
 __all__ = [
@@ -384,7 +384,11 @@ def _look_back(
     """Spare what former terms kept; answer the changes of terms that are new, each with its chains."""
     changes: dict[Change, list[_Chain]] = {}
     for chain in chains:
-        former, change = book.look(chain.name, _terms(policy_of(chain), limits))
+        chosen = policy_of(chain)
+        if isinstance(chosen, UnseenPolicyError):
+            book.keep(chain.name)
+            continue
+        former, change = book.look(chain.name, _terms(chosen, limits))
         _spare(chain, former, book.now, limits, living)
         if change:
             changes.setdefault(change, []).append(chain)

@@ -36,6 +36,10 @@ class PolicyError(ValueError):
     """A retention policy cannot be read: one sentence that names the field, the value and what was expected."""
 
 
+class UnseenPolicyError(PolicyError):
+    """EC2 did not show the instance that may carry a policy: what is in force is not known, and has not changed."""
+
+
 class Period(StrEnum):
     """Of what a rule keeps the newest. LAST is not a span of time: every recovery point is its own."""
 

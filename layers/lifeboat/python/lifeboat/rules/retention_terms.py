@@ -110,6 +110,12 @@ class Book:
         of_stack = terms == self.stack and stack is not None and before.terms == stack.terms
         return after.former, Change(before.terms, terms, of_stack)
 
+    def keep(self, lineage: str) -> None:
+        """Leave the record of a lineage as it is: it cannot be seen which terms are in force."""
+        key = self.memory.key(lineage)
+        if key in self.memory.known:
+            self._next[key] = self.memory.known[key]
+
     @property
     def remember(self) -> dict[str, Remembered]:
         """The records that are others than before."""
