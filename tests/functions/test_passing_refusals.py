@@ -47,8 +47,8 @@ def refusing(monkeypatch):
     return Refusing(monkeypatch)
 
 
-def invoke(context: Context) -> dict:
-    return importlib.import_module("functions.take_snapshots.app").handler(SLOT, context)
+def invoke(context: Context, event: dict = SLOT) -> dict:
+    return importlib.import_module("functions.take_snapshots.app").handler(event, context)
 
 
 def events(world):
@@ -80,6 +80,15 @@ def test_it_is_told_only_after_the_last_attempt(world, waits, refusing, code):
     assert told[0]["subject"]["instance_id"] == instance
     refusing.left = 0
     assert len(invoke(Context())["begun"]) == 1, "the next look finds it missing, and makes it"
+
+
+def test_of_a_run_by_hand_the_only_attempt_is_the_last(world, waits, refusing):
+    world.launch()
+    refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
+    with pytest.raises(BackupIncomplete):
+        invoke(Context(), {})
+    assert waits == [WAITED_OUT]
+    assert events(world) == ["BackupFailed"]
 
 
 def test_nothing_is_told_if_the_last_attempt_succeeds(world, waits, refusing):

@@ -162,7 +162,7 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
         by_hand = request.trigger is Trigger.MANUAL
         asked = request.request_id if by_hand else context.aws_request_id if context and request.late else ""
         return fleet.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
-    last = request.dry_run or _is_last_attempt(config, context)
+    last = request.dry_run or _is_last_attempt(request, config, context)
     since = clock.monotonic()
     pace = pace_of(config.api_share, workers=1, since=since, at_once=burst(config.api_share))
     calls = PacedCalls(pace, context)
@@ -170,10 +170,10 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     return _take_here(taking.take(instance_ids), slot, request, config, context, last_attempt=last)
 
 
-def _is_last_attempt(config: Config, context: LambdaContext | None) -> bool:
-    """Whether Lambda will not try again by itself. Of a person who waits for the answer it is the only one, and the
-    person reads there what was refused."""
-    if context is None:
+def _is_last_attempt(request: BackupRequest, config: Config, context: LambdaContext | None) -> bool:
+    """Whether Lambda will not try again by itself. Of a person's request it is the only one, and whoever waited for the
+    answer may have stopped waiting."""
+    if context is None or request.trigger is Trigger.MANUAL:
         return True
     return attempts.count_attempt(config.table, context.aws_request_id, clock.now()) >= ATTEMPTS
 
