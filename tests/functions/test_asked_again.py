@@ -21,13 +21,14 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def later(monkeypatch):
-    """Let time pass: `later(seconds)`."""
+    """Let time pass: `later(seconds)`. What the functions wait passes likewise."""
     real, passed = clock.now, [0.0]
     monkeypatch.setattr(clock, "now", lambda: real() + timedelta(seconds=passed[0]))
 
     def wait(seconds):
         passed[0] += seconds
 
+    monkeypatch.setattr(clock, "wait", wait)
     return wait
 
 
