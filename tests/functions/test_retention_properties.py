@@ -16,6 +16,7 @@ from lifeboat.chains.inventory import Inventory
 from lifeboat.config import Config
 from lifeboat.model import Selector
 from lifeboat.rules.catalogue import Catalogue
+from tests.examples import examples
 from tests.rules.retention_nouns import NOW, point
 
 SHARES = (0.01, 0.1, 0.34, 0.5, 1.0)
@@ -48,7 +49,7 @@ def run(points, config, unwilling=(), lost=()):
     return left, done
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     ages=st.lists(st.integers(2, 2_000), min_size=1, max_size=40, unique=True),
     refused=st.sets(st.integers(0, 39)),

@@ -20,6 +20,7 @@ from lifeboat.rules.devices import (
 )
 from lifeboat.rules.preflight import preflight
 from lifeboat.rules.selection import CreateRecoveryPoint, Skip, data_attachments, plan_recovery_point, root_problem
+from tests.examples import examples
 from tests.rules.nouns import ACCOUNT, PLATFORM, SLOT, attachment, instance, point_tags, snapshot, volume
 
 NOW = SLOT + timedelta(days=1)
@@ -145,7 +146,7 @@ SAVED = read_catalogue([snapshot(tags=point_tags())]).points
 
 
 @pytest.mark.no_cover
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=examples(1_000), deadline=None)
 @given(machine=machines(), recorded=NAMES, asked=st.one_of(st.none(), NAMES))
 def test_no_name_and_no_mapping_makes_the_root_a_data_volume(
     machine: Instance, recorded: str, asked: str | None

@@ -6,7 +6,6 @@ Hypothesis chooses the kind of tags, a seeded generator writes them: 800 tags an
 from __future__ import annotations
 
 import base64
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,12 +24,10 @@ from lifeboat.rules.outcome import outcome
 from lifeboat.rules.packing import MAX_VALUE, OwnTags, pack, unpack
 from lifeboat.rules.preflight import preflight
 from lifeboat.rules.selection import CreateRecoveryPoint, plan_recovery_point, volume_story
+from tests.examples import examples
 from tests.rules.nouns import ACCOUNT, KEY, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
 from tests.rules.test_preflight import CONSENT, NOW, asked, known
 from tests.steps import steps
-
-EXAMPLES = int(os.environ.get("METADATA_EXAMPLES", "300"))
-"""The bar is 10,000 of them (METADATA_EXAMPLES=10000), which take minutes."""
 
 VOLUMES, TAGS = 20, 40
 
@@ -154,7 +151,7 @@ def expect_all_is_said(disks: list[Volume]) -> int:
     return missing
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),
     script=st.sampled_from([*SCRIPTS, "all"]),

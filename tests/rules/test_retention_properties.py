@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from lifeboat.model import Condition, RecoveryPoint
 from lifeboat.rules.retention import Limits, RetentionPlan, parse_policy
 from lifeboat.rules.retention_policy import Policy, PolicyError
+from tests.examples import examples
 from tests.rules.retention_nouns import BARE, INSTANCE, NOW, STACK, decide, names, point
 
 # What they walk is covered by the tables beside them; following every line of it takes four times as long.
 pytestmark = pytest.mark.no_cover
 
-EXAMPLES = settings(max_examples=1500, deadline=None)
-"""Ten properties: 15,000 examples in a run of the tests."""
+EXAMPLES = settings(max_examples=examples(500), deadline=None)
+"""Ten properties: 5,000 examples in a run of the tests."""
 
 BROKEN = PolicyError("retention policy '' is empty")
 
