@@ -41,6 +41,7 @@ def run(points, config, unwilling=(), lost=()):
         patch.object(retention.ec2, "delete_snapshot", delete),
         patch.object(retention.ec2, "own_snapshots", snapshots),
         patch.object(retention.clock, "now", lambda: NOW),
+        patch.object(retention, "remembered_terms", lambda _: {}),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),
     ):
         done = retention._Run(config, None)
