@@ -9,13 +9,17 @@ than every pause, shorter than every deadline), and too long ago. A move is one 
 * EC2's: a volume becomes available or fails, an attachment or the power gets where it was going, a start falls back;
 * time's: some minutes pass, a deadline passes;
 * a person's: cancel; and in a walk of its own, everything that a person should not do to a restore.
+
+A walk meets the same record, the same world and the same sight of it again and again, so each is worked out once: a
+record is one object for each distinct one (`Record`), and what follows from a part of a state alone is kept. Where only
+so many moves may go wrong, a state is walked once, after the fewest: what may follow after more may follow then, too.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -25,6 +29,7 @@ import pytest
 
 from lifeboat.model import (
     HIBERNATED,
+    Action,
     Attachment,
     AttachVolume,
     Change,
@@ -45,7 +50,6 @@ from lifeboat.model import (
     SetDeleteOnTermination,
     Snapshot,
     StartInstance,
-    Step,
     StopInstance,
     Tag,
     TagDisplaced,
@@ -94,14 +98,38 @@ class World(NamedTuple):
     pairs: tuple[Pair, ...]
     checks: str = "initializing"
     meddled: bool = False
-    faults: int = 0
     launched: bool = False  # since the restore began
     asleep: bool = False  # hibernated: its memory has the file systems of what is attached
 
 
-class State(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A record as it would be in the table: one object for each distinct one, so that comparing them costs nothing."""
+
     restore: Restore
+    node: object
+
+
+class State(NamedTuple):
+    record: Record
     world: World
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What `next_step` says, and the action in words: two that read alike are alike."""
+
+    action: Action
+    record: Record
+    words: str
+
+    @property
+    def waits(self) -> bool:
+        return isinstance(self.action, Wait)
+
+    @property
+    def changes(self) -> bool:
+        return not isinstance(self.action, Wait | Finish)
 
 
 @dataclass(frozen=True)
@@ -135,7 +163,18 @@ def first(scenario: Scenario) -> State:
     step = RestoreStep.COPIES if scenario.copy else RestoreStep.VOLUMES
     plan = Restore("r", "q", TARGET, "rp", volumes, NOW, NOW, step=step, start=scenario.start)
     pairs = tuple(Pair(displaced_flag=number == 0, copy=scenario.copy) for number in range(scenario.volumes))
-    return State(normal(begin(plan, NOW)), World(scenario.power, pairs))
+    return State(recorded(begin(plan, NOW)), World(scenario.power, pairs))
+
+
+RECORDS: dict[Restore, Record] = {}
+
+
+def recorded(restore: Restore) -> Record:
+    restore = normal(restore)
+    known = RECORDS.get(restore)
+    if known is None:
+        known = RECORDS[restore] = Record(restore, node(restore))
+    return known
 
 
 def normal(restore: Restore) -> Restore:
@@ -156,6 +195,12 @@ def normal(restore: Restore) -> Restore:
 
 
 # --- what EC2 shows
+
+
+@cache
+def sight(world: World) -> World:
+    """The world without what EC2 does not show, so that worlds which look alike are one."""
+    return world._replace(meddled=False, pairs=tuple(pair._replace(ran=False) for pair in world.pairs))
 
 
 @cache
@@ -204,6 +249,7 @@ ATTACHED = {
     "astray": "attached",
     "away": "attached",
 }
+ON_TARGET = ATTACHED.keys() - {"away"}
 
 
 def volume_at(volume_id: str, place: str, device: str, flag: bool) -> Volume | None:
@@ -257,7 +303,7 @@ def carried_out(world: World, action: Change) -> World:  # noqa: C901, PLR0912 -
             assert device == DEVICES[number]
             assert not world.asleep, f"attached {volume_id} under a memory that has another file system"
             assert world.power == "stopped", f"attached {volume_id} while {world.power}"
-            assert place(world, number, other) not in ATTACHED.keys() - {"away"}, f"{volume_id} beside the other"
+            assert place(world, number, other) not in ON_TARGET, f"{volume_id} beside the other"
             if place(world, number, which) != "free":
                 raise Impossible
             return put(world, number, **{which: "arriving", f"{which}_flag": False})
@@ -284,7 +330,11 @@ def named(volume_id: str) -> tuple[int, str]:
 
 
 def place(world: World, number: int, which: str) -> str:
-    return world.pairs[number]._asdict()[which]
+    return there(world.pairs[number], which)
+
+
+def there(pair: Pair, which: str) -> str:
+    return pair.displaced if which == "displaced" else pair.restored
 
 
 def put(world: World, number: int, **changes: str | bool) -> World:
@@ -303,8 +353,7 @@ def ran(world: World) -> World:
 
 
 def both_attached(pair: Pair) -> bool:
-    on = ATTACHED.keys() - {"away"}
-    return pair.displaced in on and pair.restored in on
+    return pair.displaced in ON_TARGET and pair.restored in ON_TARGET
 
 
 ARRIVES = {"hidden": "creating", "creating": "free", "arriving": "here", "leaving": "free"}
@@ -312,13 +361,19 @@ COMES = {"hidden": "pending", "pending": "completed"}
 POWER = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
 
 
+def all_of[**P](each: Callable[P, Iterator[World]]) -> Callable[P, tuple[World, ...]]:
+    """Worked out once for each."""
+    return cache(lambda *args, **kwargs: tuple(each(*args, **kwargs)))
+
+
+@all_of
 def progress(world: World) -> Iterator[World]:
     """What EC2 finishes by itself, well."""
     for number, pair in enumerate(world.pairs):
         if pair.copy in COMES:
             yield put(world, number, copy=COMES[pair.copy])
         for which in ("restored", "displaced"):
-            to = ARRIVES.get(pair._asdict()[which])
+            to = ARRIVES.get(there(pair, which))
             if to:
                 yield put(world, number, **{which: to})
     if world.power in POWER:
@@ -331,12 +386,13 @@ def progress(world: World) -> Iterator[World]:
 def terminated(world: World) -> World:
     for number, pair in enumerate(world.pairs):
         for which in ("restored", "displaced"):
-            if pair._asdict()[which] in ATTACHED.keys() - {"away"}:
+            if there(pair, which) in ON_TARGET:
                 gone = pair.displaced_flag if which == "displaced" else pair.restored_flag
                 world = put(world, number, **{which: "gone" if gone else "free"})
     return world
 
 
+@all_of
 def mishaps(world: World) -> Iterator[World]:
     """What EC2 may do instead."""
     for number, pair in enumerate(world.pairs):
@@ -353,9 +409,9 @@ def mishaps(world: World) -> Iterator[World]:
             yield world._replace(checks="impaired")
 
 
-def meddling(state: State) -> Iterator[World]:  # noqa: C901 - one case for each thing people do
-    """What people do at the wrong moment."""
-    world = state.world
+@all_of
+def meddling(world: World, noted: tuple[bool, ...]) -> Iterator[World]:  # noqa: C901 - one case for each thing people do
+    """What people do at the wrong moment; noted: whose restored volumes the record names."""
     if world.power == "running":
         yield world._replace(power="shutting-down")
         yield world._replace(power="stopping", asleep=True)
@@ -364,8 +420,8 @@ def meddling(state: State) -> Iterator[World]:  # noqa: C901 - one case for each
         yield started(world)
     for number, pair in enumerate(world.pairs):
         for which in ("restored", "displaced"):
-            now = pair._asdict()[which]
-            unnoted = which == "restored" and state.restore.volumes[number].restored_volume_id is None
+            now = there(pair, which)
+            unnoted = which == "restored" and not noted[number]
             other = pair.displaced if which == "restored" else pair.restored
             if now == "here" and world.power == "stopped":
                 yield put(world, number, **{which: "leaving"})
@@ -381,7 +437,9 @@ def meddling(state: State) -> Iterator[World]:  # noqa: C901 - one case for each
                 yield put(world, number, **{which: "free"})
 
 
-def aged(restore: Restore, age: int) -> Restore:
+@cache
+def aged(record: Record, age: int) -> Record:
+    restore = record.restore
     at = AGES[age]
 
     def older(moment: datetime | None) -> datetime | None:
@@ -397,129 +455,161 @@ def aged(restore: Restore, age: int) -> Restore:
 
     volumes = tuple(map(older_volume, restore.volumes))
     since = min(restore.step_since, at)
-    return replace(restore, volumes=volumes, step_since=since, asked_at=older(restore.asked_at))
+    return recorded(replace(restore, volumes=volumes, step_since=since, asked_at=older(restore.asked_at)))
 
 
-def pass_time(state: State, age: int) -> State:
-    world = state.world
+@cache
+def shown(world: World) -> World:
+    """The world some minutes later: whatever was made is seen."""
     for number, pair in enumerate(world.pairs):
         if pair.restored == "hidden":
             world = put(world, number, restored="creating")
         if pair.copy == "hidden":
             world = put(world, number, copy="pending")
-    return State(normal(aged(state.restore, age)), world)
+    return world
+
+
+def pass_time(state: State, age: int) -> State:
+    return State(aged(state.record, age), shown(state.world))
 
 
 # --- the walk
 
 
-def decide(state: State) -> Step:
-    step = next_step(state.restore, seen(state.world), NOW)
-    return Step(step.action, normal(step.restore), step.reason)
+def decide(state: State) -> Decision:
+    return decided(state.record, sight(state.world))
 
 
-def act(state: State, step: Step) -> State:
+@cache
+def decided(record: Record, looks: World) -> Decision:
+    step = next_step(record.restore, seen(looks), NOW)
+    after = record if step.restore is record.restore else recorded(step.restore)
+    return Decision(step.action, after, "" if isinstance(step.action, Wait) else repr(step.action))
+
+
+FAILED: dict[tuple[Record, str, Refused | Unknown], Record] = {}
+COPYING: dict[tuple[Record, str], Record] = {}
+
+
+def failed(record: Record, decision: Decision, refusal: Refused | Unknown) -> Record:
+    key = (record, decision.words, refusal)
+    if key not in FAILED:
+        FAILED[key] = recorded(after_failure(record.restore, decision.action, refusal, NOW))
+    return FAILED[key]
+
+
+def copying(decision: Decision) -> Record:
+    key, action = (decision.record, decision.words), decision.action
+    if key not in COPYING:
+        copy_id = action.snapshot_id.replace("snap", "copy")
+        COPYING[key] = recorded(after_copy_begun(decision.record.restore, action, copy_id))
+    return COPYING[key]
+
+
+@cache
+def cancelled(record: Record) -> Record:
+    return recorded(cancel(record.restore, NOW))
+
+
+def act(state: State, decision: Decision) -> State:
     """The action as it should go."""
-    assert not isinstance(step.action, Wait | Finish)
+    assert decision.changes
     try:
-        world = carried_out(state.world, step.action)
-        if isinstance(step.action, CopySnapshot):
-            copy_id = step.action.snapshot_id.replace("snap", "copy")
-            return State(normal(after_copy_begun(step.restore, step.action, copy_id)), world)
-        return State(step.restore, world)
+        world = carried_out(state.world, decision.action)
     except Impossible:
         assert state.world.meddled
-        return State(normal(after_failure(step.restore, step.action, Refused("IncorrectState"), NOW)), state.world)
+        return State(failed(decision.record, decision, NOT_NOW), state.world)
+    return State(copying(decision) if isinstance(decision.action, CopySnapshot) else decision.record, world)
 
 
-def faults(state: State, step: Step) -> Iterator[State]:
+NOT_NOW = Refused("IncorrectState")
+FOR_GOOD = Refused("SomethingElse")
+REFUSALS = (NOT_NOW, FOR_GOOD, Refused("InsufficientInstanceCapacity"))
+UNANSWERED = Unknown("timed out")
+
+
+def faults(state: State, decision: Decision) -> Iterator[State]:
     """The action in every way that it may go wrong."""
-    action, world = step.action, state.world
-    assert not isinstance(action, Wait | Finish)
-    yield State(step.restore, world)  # killed before it, or throttled
-    for code in ("IncorrectState", "SomethingElse", "InsufficientInstanceCapacity"):
-        yield State(normal(after_failure(step.restore, action, Refused(code), NOW)), world)
-    done = act(state, step)
+    action, world, record = decision.action, state.world, decision.record
+    yield State(record, world)  # killed before it, or throttled
+    for refusal in REFUSALS:
+        yield State(failed(record, decision, refusal), world)
+    done = act(state, decision)
     if isinstance(action, CopySnapshot):
         number = int(action.snapshot_id[-1])
-        yield State(done.restore, put(done.world, number, copy="hidden"))  # done, and not shown yet
-        done = State(step.restore, done.world)
-        yield State(step.restore, put(done.world, number, copy="hidden"))  # done, not answered, and not shown yet
-    unknown = normal(after_failure(done.restore, action, Unknown("timed out"), NOW))
-    yield State(unknown, done.world)
-    refused = normal(after_failure(done.restore, action, Refused("SomethingElse"), NOW))
-    yield State(refused, done.world)  # done, and answered with an error
+        yield State(done.record, put(done.world, number, copy="hidden"))  # done, and not shown yet
+        done = State(record, done.world)
+        yield State(record, put(done.world, number, copy="hidden"))  # done, not answered, and not shown yet
+    yield State(failed(done.record, decision, UNANSWERED), done.world)
+    yield State(failed(done.record, decision, FOR_GOOD), done.world)  # done, and answered with an error
     if isinstance(action, CreateVolume) and world != done.world:
         number = int(action.snapshot_id[-1])
-        yield State(done.restore, put(done.world, number, restored="hidden"))  # done, and not shown yet
+        yield State(done.record, put(done.world, number, restored="hidden"))  # done, and not shown yet
 
 
-def moves(state: State, step: Step, scenario: Scenario) -> Iterator[State]:  # noqa: C901 - one case a kind
-    world = state.world
-    if isinstance(step.action, Finish):
-        yield State(step.restore, world)
-    elif not isinstance(step.action, Wait):
-        yield act(state, step)
-    elif step.restore != state.restore:
-        yield State(step.restore, world)
-    if state.restore.closed:
+def moves(state: State, decision: Decision) -> Iterator[State]:
+    """What comes next as long as nothing goes wrong."""
+    record, world = state
+    if decision.changes:
+        yield act(state, decision)
+    elif not decision.waits or decision.record is not record:
+        yield State(decision.record, world)
+    if record.restore.closed:
         return
     for next_world in progress(world):
-        yield State(state.restore, next_world)
+        yield State(record, next_world)
     for age in (1, 2):
         yield pass_time(state, age)
-    if scenario.faults is None or world.faults < scenario.faults:
-        for wrong in wrongs(state, step):
-            yield (
-                wrong
-                if scenario.faults is None
-                else State(wrong.restore, wrong.world._replace(faults=world.faults + 1))
-            )
-    if scenario.people and world.faults < scenario.people:
-        for next_world in meddling(state):
-            yield State(state.restore, next_world._replace(meddled=True, faults=world.faults + 1))
 
 
-def wrongs(state: State, step: Step) -> Iterator[State]:
-    if not isinstance(step.action, Wait | Finish):
-        yield from faults(state, step)
-    for next_world in mishaps(state.world):
-        yield State(state.restore, next_world)
-    if state.restore.direction is Direction.FORWARD:
-        yield State(normal(cancel(state.restore, NOW)), state.world)
+def wrongs(state: State, decision: Decision) -> Iterator[State]:
+    """What comes next when something goes wrong."""
+    record, world = state
+    if decision.changes:
+        yield from faults(state, decision)
+    for next_world in mishaps(world):
+        yield State(record, next_world)
+    if record.restore.direction is Direction.FORWARD:
+        yield State(cancelled(record), world)
 
 
-def benign(state: State, step: Step) -> State:
+def interference(state: State) -> Iterator[State]:
+    """What comes next when a person meddles."""
+    noted = tuple(volume.restored_volume_id is not None for volume in state.record.restore.volumes)
+    for world in meddling(state.world, noted):
+        yield State(state.record, world._replace(meddled=True))
+
+
+def benign(state: State, decision: Decision) -> State:
     """How it goes on when nothing goes wrong any more."""
-    if isinstance(step.action, Finish):
-        return State(step.restore, state.world)
-    if not isinstance(step.action, Wait):
-        return act(state, step)
-    if step.restore != state.restore:
-        return State(step.restore, state.world)
-    for world in progress(state.world):
-        return State(state.restore, world)
-    if state.world.asleep and state.restore.status is RestoreState.FAILED:  # the person does what the message says
-        return State(state.restore, started(state.world))
+    record, world = state
+    if decision.changes:
+        return act(state, decision)
+    if not decision.waits or decision.record is not record:
+        return State(decision.record, world)
+    for next_world in progress(world):
+        return State(record, next_world)
+    if world.asleep and record.restore.status is RestoreState.FAILED:  # the person does what the message says
+        return State(record, started(world))
     later = pass_time(state, 1)
     return later if later != state else pass_time(state, 2)
 
 
-def stuck(state: State, step: Step) -> State:
+def stuck(state: State, decision: Decision) -> State:
     """How it goes on when EC2 carries nothing out any more and only time passes."""
-    if isinstance(step.action, Finish) or step.restore != state.restore:
-        return State(step.restore, state.world)
+    if isinstance(decision.action, Finish) or decision.record is not state.record:
+        return State(decision.record, state.world)
     return pass_time(state, 2)
 
 
-def check(state: State, step: Step) -> None:
+def check(state: State, decision: Decision) -> None:
     """What must hold everywhere."""
-    restore, world = state.restore, state.world
+    restore, world = state.record.restore, state.world
     if not world.meddled:
         assert not any(both_attached(pair) for pair in world.pairs), "both attached"
         assert all(pair.displaced in {"here", "free", "arriving", "leaving"} for pair in world.pairs)
-    if isinstance(step.action, CopySnapshot):
-        number = int(step.action.snapshot_id[-1])
+    if isinstance(decision.action, CopySnapshot):
+        number = int(decision.action.snapshot_id[-1])
         fetch = restore.volumes[number].fetch
         # Another one's may have failed before this restore has asked; of its own it knows.
         assert world.pairs[number].copy != "error" or (fetch and fetch.asked_at is None), "copied again"
@@ -529,12 +619,12 @@ def check(state: State, step: Step) -> None:
         assert restore.started_on_restored or not pair.ran or world.meddled
     if not restore.touched and not world.meddled:
         assert all(pair.displaced == "here" and not pair.tagged for pair in world.pairs), "touched unawares"
-    if isinstance(step.action, Finish) and not world.meddled:
-        check_end(restore, step, world)
+    if isinstance(decision.action, Finish) and not world.meddled:
+        check_end(restore, decision, world)
 
 
-def check_end(before: Restore, step: Step, world: World) -> None:
-    restore, action = step.restore, step.action
+def check_end(before: Restore, decision: Decision, world: World) -> None:
+    restore, action = decision.record.restore, decision.action
     assert isinstance(action, Finish)
     kept = {item.volume_id for item in restore.kept}
     for number, pair in enumerate(world.pairs):
@@ -582,35 +672,53 @@ SCENARIOS = (
 
 @dataclass
 class Walk:
-    states: dict[State, Step]
+    states: dict[State, Decision]
     edges: set[tuple[object, object]]
     moves: int = 0
+    outcomes: Counter[RestoreState] = field(default_factory=Counter)
+
+    def visit(self, state: State) -> Decision:
+        decision = decide(state)
+        check(state, decision)
+        self.states[state] = decision
+        if isinstance(decision.action, Finish):
+            self.outcomes[decision.action.outcome] += 1
+        return decision
+
+    def go(self, state: State, decision: Decision, after: State, onto: list[State]) -> None:
+        self.moves += 1
+        if after.record is not state.record and not after.world.meddled:
+            self.edges.update(ways(state, decision, after))
+        if after not in self.states:
+            onto.append(after)
 
 
 def walk(scenario: Scenario) -> Walk:
-    start = first(scenario)
-    done = Walk({}, set())
-    queue = deque([start])
-    known = {start}
-    while queue:
-        state = queue.popleft()
-        step = decide(state)
-        check(state, step)
-        done.states[state] = step
-        for after in moves(state, step, scenario):
-            done.moves += 1
-            if not after.world.meddled:
-                done.edges.update(ways(state, step, after))
-            if after not in known:
-                known.add(after)
-                queue.append(after)
-    return done
+    """Every state, each with the fewest moves gone wrong: first all that none leads to, then all that one does."""
+    found = Walk({}, set())
+    at_hand, later, wrong = [first(scenario)], [], 0
+    while at_hand:
+        state = at_hand.pop()
+        if state not in found.states:
+            decision = found.visit(state)
+            for after in moves(state, decision):
+                found.go(state, decision, after, at_hand)
+            if not state.record.restore.closed:
+                if scenario.faults is None or wrong < scenario.faults:
+                    for after in wrongs(state, decision):
+                        found.go(state, decision, after, at_hand if scenario.faults is None else later)
+                if wrong < scenario.people:
+                    for after in interference(state):
+                        found.go(state, decision, after, later)
+        if not at_hand:
+            at_hand, later, wrong = later, [], wrong + 1
+    return found
 
 
-def ways(state: State, step: Step, after: State) -> Iterator[tuple[object, object]]:
+def ways(state: State, decision: Decision, after: State) -> Iterator[tuple[object, object]]:
     """The steps gone through between two records: what was decided, then what a failure or a person made of it."""
-    way = [node(state.restore), node(step.restore), node(after.restore)]
-    if isinstance(step.action, Wait) or after.restore.step is state.restore.step:
+    way = [state.record.node, decision.record.node, after.record.node]
+    if decision.waits or after.record.restore.step is state.record.restore.step:
         way.pop(1)
     return ((here, there) for here, there in pairwise(way) if here != there)
 
@@ -622,10 +730,10 @@ def node(restore: Restore) -> object:
 
 
 def ends(state: State) -> bool:
-    return state.restore.closed or state.restore.status is RestoreState.FAILED
+    return state.record.restore.closed or state.record.restore.status is RestoreState.FAILED
 
 
-def all_end(found: Walk, policy: Callable[[State, Step], State], has_ended: Callable[[State], bool]) -> None:
+def all_end(found: Walk, policy: Callable[[State, Decision], State], has_ended: Callable[[State], bool]) -> None:
     """Follow one way of going on from every state: each must end, and none may run in a circle."""
     safe: set[State] = set()
     for state in found.states:
@@ -636,8 +744,7 @@ def all_end(found: Walk, policy: Callable[[State, Step], State], has_ended: Call
             assert here not in on_path, f"runs in a circle: {here}"
             path.append(here)
             on_path.add(here)
-            step = found.states.get(here) or decide(here)
-            here = policy(here, step)
+            here = policy(here, found.states.get(here) or decide(here))
         safe.update(path)
 
 
@@ -653,7 +760,8 @@ def test_every_path_is_safe_and_ends(scenario: Scenario, show_figure: Callable[[
     found = walk(scenario)
     EDGES[scenario] = found.edges
     assert scenario.people or found.edges <= WRITTEN
-    show_figure(f"restore, {scenario.name}: {len(found.states)} states, {found.moves} moves")
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
+    show_figure(f"restore, {scenario.name}: {len(found.states)} states, {found.moves} moves; ends: {outcomes}")
     all_end(found, benign, ends)
     all_end(found, stuck, ends)
 
