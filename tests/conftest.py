@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import botocore.session
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from botocore.loaders import create_loader
 from hypothesis import settings
-
-# botocore reads the description of a service anew for each session, and many tests have one of their own.
-botocore.session.create_loader = cache(create_loader)
 
 # How long an example takes says more of what else the machine does.
 settings.register_profile("lifeboat", deadline=None)
@@ -26,11 +20,11 @@ settings.load_profile("lifeboat")
 # Before moto is imported: it would make 1,291 images, each with its snapshot, anew for every test.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "fixtures" / "amis.json")
 
-from moto.core import responses  # noqa: E402 - it reads the environment when it is imported
-from moto.core.botocore_stubber import BotocoreStubber  # noqa: E402
+from moto.core.botocore_stubber import BotocoreStubber  # noqa: E402 - it reads the environment when it is imported
 
-# moto looks through a class anew for each call.
-responses.method_names_from_class = cache(responses.method_names_from_class)
+from tests.quick_aws import quicken  # noqa: E402 - it imports moto
+
+quicken()
 
 FIGURE = "figure"
 

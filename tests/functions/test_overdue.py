@@ -360,6 +360,7 @@ def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world
     assert set(sight.look(SLOT + DAY + HOUR + 30 * MINUTE)) == instances
 
 
+@pytest.mark.no_cover  # six hundred times what the tests above have gone through
 class TestDaylightSaving:
     """A schedule at 02:30 in Berlin, looked at every quarter of an hour over the days when the clocks change."""
 
