@@ -99,7 +99,22 @@ def evaluator() -> Any:
     module = importlib.util.module_from_spec(specification)
     sys.modules[specification.name] = module  # dataclasses look their module up
     specification.loader.exec_module(module)
+    _remember_actions(module)
     return module
+
+
+def _remember_actions(module: Any) -> None:
+    """Hundreds of mutants are asked about the same actions, and have nearly all their statements in common."""
+    match = module._action_matches
+
+    @cache
+    def remembered(action: str, actions: tuple[str, ...], not_actions: tuple[str, ...]) -> bool:
+        return bool(match(action, list(actions), list(not_actions)))
+
+    def matches(action: str, actions: list[str], not_actions: list[str]) -> bool:
+        return remembered(action, tuple(actions), tuple(not_actions))
+
+    module._action_matches = matches
 
 
 class Asked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -112,6 +113,19 @@ def named(number: int) -> str:
     return f"vol-0fffffffffffff{number:03}"
 
 
+# Made once, not for each of ten thousand machines.
+OTHERS = st.lists(NAMES, max_size=4)
+TWICE = st.lists(NAMES, max_size=1)
+STATES = st.sampled_from(["running", "stopped"])
+REVERSED = st.booleans()
+
+
+@cache
+def places(root_device: str) -> st.SearchStrategy[list[str]]:
+    ordinary = st.just([root_device])
+    return ordinary | ordinary | st.lists(st.just(root_device) | NAMES, max_size=2)
+
+
 @st.composite
 def machines(draw: st.DrawFn) -> Instance:
     """An instance whose root volume is ROOT_ID, wherever it is mapped: at the root device, elsewhere, twice, nowhere.
@@ -119,19 +133,18 @@ def machines(draw: st.DrawFn) -> Instance:
     EC2 boots what is at the root device, so if anything is mapped there, the root is, too, and perhaps not alone.
     """
     root_device = draw(NAMES)
-    others = draw(st.lists(NAMES, max_size=4))
-    ordinary = st.just([root_device])
-    mapped = list(draw(ordinary | ordinary | st.lists(st.just(root_device) | NAMES, max_size=2)))
+    others = draw(OTHERS)
+    mapped = list(draw(places(root_device)))
     if root_device in others and root_device not in mapped:
         mapped.append(root_device)
     attachments = [attachment(named(number), device) for number, device in enumerate(others)]
-    attachments += [attachment(named(0), device) for device in draw(st.lists(NAMES, max_size=1)) if others]
+    attachments += [attachment(named(0), device) for device in draw(TWICE) if others]
     attachments += [attachment(ROOT_ID, device) for device in mapped]
     return instance(
         root_device=root_device or None,
-        attachments=tuple(attachments if draw(st.booleans()) else reversed(attachments)),
+        attachments=tuple(attachments if draw(REVERSED) else reversed(attachments)),
         tags=CONSENT,
-        state=draw(st.sampled_from(["running", "stopped"])),
+        state=draw(STATES),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from tools.policy_roles import ACCOUNT, AWAY, READER, REFERENCES, REGION, SOURCE, STACK, TRUSTED, VAULT, Asked
@@ -665,9 +666,10 @@ MAY_ENTER: Mapping[str, set[str]] = {
 }
 
 
-def asked_of(owner: str) -> list[Question]:
+@cache
+def asked_of(owner: str) -> tuple[Question, ...]:
     """Every question about a function's role, or about a resource that lets others in."""
-    return list(_spoken(*DOORS[owner])) if owner in DOORS else list(questions())
+    return tuple(_spoken(*DOORS[owner])) if owner in DOORS else tuple(questions())
 
 
 def expected(owner: str) -> set[str]:
