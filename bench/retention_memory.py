@@ -117,7 +117,7 @@ class _Lists(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         if "X-Amz-Target" in self.headers:  # the table, in which no restore is open
-            self._say(b'{"Count": 0, "Items": []}')
+            self._say(b'{"Count": 0, "Items": [], "UnprocessedItems": {}}')
             return
         action = asked.get("Action", ["?"])[0]
         self._say(f'<{action}Response xmlns="{NAMESPACE}">{self._answer(action, asked)}</{action}Response>'.encode())
