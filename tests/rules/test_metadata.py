@@ -207,9 +207,7 @@ def test_the_name_is_the_last_to_go():
 
 def test_packing_is_quick_whatever_the_tags_are():
     disks = disks_of(random_tags(Random(1), "all", 128, 256, 0.0))
-    assert steps(lambda: planned(disks)) < 100_000, (
-        "an instance of a large run has its part of an invocation, and no more"
-    )
+    assert steps(lambda: planned(disks)) < 100_000, "an instance of a large run has only its part of an invocation"
 
 
 # --- what is read may come from an enemy, or be damaged
