@@ -61,7 +61,7 @@ def find_services_quickly() -> None:
 
 
 def leave_requests_alone() -> None:
-    """moto makes 4,000 answers for the library `requests` for each test; nothing here uses it, and nothing gets out."""
+    """moto makes 4,000 answers for the library `requests` for each test; nothing here uses it."""
     models.RESPONSES_METHODS.clear()
 
 
