@@ -66,6 +66,7 @@ HOOKS = {
         "_parse_rate_seconds",
         "_pattern_event_view",
         "_rule_key",
+        "_validate_target_arn",
     ),
     "ministack.services.kms": ("_keys", "_aliases"),
     "ministack.services.lambda_svc": (

@@ -11,6 +11,7 @@ from local.emulator import (
     activity,
     alarms,
     asynchronous,
+    bus_targets,
     cloudformation,
     delivery,
     gateway,
@@ -45,6 +46,7 @@ def install() -> None:
     eventbridge._invoke_target = delivery.invoke_target
     eventbridge._dispatch_to_lambda = delivery.rule_to_lambda
     eventbridge._dispatch_to_event_bus = delivery.rule_to_bus
+    eventbridge._validate_target_arn = bus_targets.validated(eventbridge._validate_target_arn)
     sns._deliver_to_lambda = delivery.topic_to_lambda
     sns._fanout = mail.fan_out
 
@@ -67,6 +69,8 @@ def install() -> None:
     for module in (engine, changesets, stack_calls, stacks):  # each has the name for itself
         module._evaluate_conditions = evaluate_conditions
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
+    rules = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
+    rules["create"] = bus_targets.checked_rule(rules["create"])
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
 

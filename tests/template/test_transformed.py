@@ -94,3 +94,16 @@ def test_no_policy_is_public(resources):
                         name
                     )
     assert seen >= 3
+
+
+def test_a_target_that_is_an_event_bus_has_nothing_that_eventbridge_refuses_there(resources):
+    """PutTargets: "Retry policy is not supported for Event bus targets."; no Input of any kind; a role is needed."""
+    buses = [
+        target
+        for rule in of_type(resources, "AWS::Events::Rule").values()
+        for target in rule["Properties"]["Targets"]
+        if ":event-bus/" in json.dumps(target["Arn"])
+    ]
+    assert buses
+    for target in buses:
+        assert set(target) == {"Id", "Arn", "RoleArn", "DeadLetterConfig"}
