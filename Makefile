@@ -31,6 +31,7 @@ check:  ## what CI checks beyond tests
 	sam validate --lint
 	cfn-lint template.yaml
 	.tools/checkov/bin/checkov --config-file .checkov.yaml
+	python -m tools.policy_reference
 	python tools/generate_docs.py --check
 
 docs:  ## write the generated parts of the docs anew

@@ -1,4 +1,7 @@
-"""Prints template.yaml as CloudFormation gets to see it, after SAM's transform. Runs in SAM CLI's own environment."""
+"""Prints template.yaml as CloudFormation gets to see it, after SAM's transform. Runs in SAM CLI's own environment.
+
+The first argument, if there is one, is a JSON object of parameters that are not to have their defaults.
+"""
 
 import json
 import sys
@@ -25,6 +28,7 @@ def main() -> None:
             if place in resource.get("Properties", {}):
                 resource["Properties"][place] = "s3://bucket/key"
     parameters = {name: item["Default"] for name, item in template["Parameters"].items()}
+    parameters |= json.loads(sys.argv[1]) if sys.argv[1:] else {}
     json.dump(transform(template, parameters, Policies()), sys.stdout)
 
 
