@@ -305,7 +305,7 @@ def _copy_snapshot(call: _Call) -> list[Check]:
 
 
 def _modify_snapshot_attribute(call: _Call) -> list[Check]:
-    about: Context = {"ec2:attribute": call.parameters.get("Attribute", "createVolumePermission")}
+    about: Context = {}  # AWS sends no ec2:Attribute here, whatever the reference lists
     permission = call.parameters.get("CreateVolumePermission", {})
     for way in ("Add", "Remove"):
         entries = permission.get(way, [])

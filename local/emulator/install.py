@@ -71,6 +71,9 @@ def install() -> None:
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
     rules = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
     rules["create"] = bus_targets.checked_rule(rules["create"])
+    watched = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
+    watched["create"] = alarms.on_one_metric(watched["create"], properties_at=1)
+    watched["update"] = alarms.on_one_metric(watched["update"], properties_at=2)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
 

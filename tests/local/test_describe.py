@@ -118,7 +118,7 @@ def test_an_unknown_filter_is_refused(there: Any, action: str) -> None:
 
 def test_bad_pages_are_refused(there: Any) -> None:
     assert refusal(lambda: there.describe_snapshots(MaxResults=4)) == "InvalidParameterValue"
-    assert refusal(lambda: there.describe_snapshots(MaxResults=5, NextToken="nope")) == "InvalidNextToken"
+    assert refusal(lambda: there.describe_snapshots(MaxResults=5, NextToken="nope")) == "InvalidParameterValue"
     instance = there.describe_instances(MaxResults=5)["Reservations"][0]["Instances"][0]["InstanceId"]
     both = lambda: there.describe_instances(InstanceIds=[instance], MaxResults=5)  # noqa: E731
     assert refusal(both) == "InvalidParameterCombination"

@@ -177,10 +177,17 @@ def test_a_copy_keeps_nothing_of_the_sources_tags_and_volume(aws: LocalAws, ec2:
     assert refusal(lambda: described(ec2, copy)) == "InvalidSnapshot.NotFound"
 
 
-def test_a_pending_snapshot_cannot_be_copied(ec2: Any, control: Control, volume: str) -> None:
-    control.set_delays(snapshot=0.3)
+def test_a_copy_of_a_pending_snapshot_ends_in_error(ec2: Any, control: Control, volume: str) -> None:
+    control.fail_creation("snapshot", resource=volume, stuck=True)
     pending = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
-    assert refusal(lambda: ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=pending)) == "IncorrectState"
+    copy = ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=pending)["SnapshotId"]
+    control.settle()
+    found = described(ec2, copy)
+    assert (found["State"], found["StateMessage"], found["VolumeSize"]) == (
+        "error",
+        "Source snapshot is not complete",
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -269,13 +276,20 @@ def test_a_shared_snapshot_is_copied_by_who_sees_it_and_the_copy_outlives_the_sh
     snapshot = new_snapshot(aws, ec2, volume)
     vault = aws.client("ec2", account="555566667777")
     copy: Callable[[], Any] = lambda: vault.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=snapshot)  # noqa: E731
-    assert refusal(copy) == "InvalidSnapshot.NotFound"
+
+    def ends_as_not_found() -> bool:
+        made = copy()["SnapshotId"]
+        aws.control.settle()
+        [found] = vault.describe_snapshots(SnapshotIds=[made])["Snapshots"]
+        return bool(found["State"] == "error" and found["StateMessage"] == "Source snapshot is not found")
+
+    assert ends_as_not_found()
     share = {"SnapshotId": snapshot, "Attribute": "createVolumePermission", "UserIds": ["555566667777"]}
     ec2.modify_snapshot_attribute(**share, OperationType="add")
     copied = copy()["SnapshotId"]
     aws.control.settle()
     ec2.modify_snapshot_attribute(**share, OperationType="remove")
-    assert refusal(copy) == "InvalidSnapshot.NotFound"
+    assert ends_as_not_found()
     ec2.delete_snapshot(SnapshotId=snapshot)
     [found] = vault.describe_snapshots(SnapshotIds=[copied])["Snapshots"]
     assert (found["State"], found["OwnerId"]) == ("completed", "555566667777")

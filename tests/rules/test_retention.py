@@ -186,6 +186,12 @@ class TestFailed:
         assert gone(decided) == ["odd"]
         assert reasons(decided, "odd") == (f"it is {odd.condition}, older than 7 days, and a later one is good",)
 
+    def test_a_copy_that_found_no_source_goes_too_although_it_has_no_size(self):
+        """EC2 begins the copy of a snapshot that is not there, and leaves it in error with size 0 for ever."""
+        odd = point("-8d", name="odd", state="error", size=0)
+        decided = decide([odd, *days(1)], "last=unlimited")
+        assert (gone(decided), decided.saved_gib) == (["odd"], 0)
+
     def test_stays_while_it_is_to_be_looked_at(self):
         odd = point("-6.9d", name="odd", state="error")
         assert gone(decide([odd, *days(1)])) == []

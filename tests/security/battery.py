@@ -112,6 +112,11 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
         "a lifecycle policy's snapshot": (ec2_arn("snapshot"), OURS | DLM_ID),
         "a lifecycle manager's snapshot": (ec2_arn("snapshot"), OURS | DLM_MANAGED),
         "a stranger's snapshot": (ec2_arn("snapshot"), {"ec2:owner": FOREIGN}),
+        "a stranger's snapshot with our tags": (ec2_arn("snapshot"), {**OUR_POINT, "ec2:owner": FOREIGN}),
+        "a source's snapshot with our tags": (
+            ec2_arn("snapshot"),
+            {**OUR_POINT, "ec2:owner": SOURCE} | tags("resource", source_account=SOURCE),
+        ),
         "a trusted owner's snapshot": (ec2_arn("snapshot"), {"ec2:owner": TRUSTED}),
         "a source's snapshot": (ec2_arn("snapshot"), {"ec2:owner": SOURCE}),
         "a source's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": SOURCE}),
@@ -489,6 +494,7 @@ _KEEP = {
     "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
     "ec2:CopySnapshot a source's snapshot",
     "ec2:CopySnapshot a source's snapshot elsewhere",
+    "ec2:CopySnapshot a source's snapshot with our tags",
 }
 _FETCH = {
     "ec2:CopySnapshot a fetched copy here with our stack's tag and the fetched region's",

@@ -16,7 +16,7 @@ from bench.fleet_memory import MEMORY_SIZE
 from lifeboat.chains import backup
 from lifeboat.model import ImageEvidence
 from lifeboat.rules import ami, fleet
-from tools.docs_template import function_statements, read_template
+from tools.docs_template import function_statements, read_template, resource_statements
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "template.yaml").read_text()
@@ -243,7 +243,7 @@ def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
     alarms = [
         properties
         for properties in of_type("AWS::CloudWatch::Alarm").values()
-        if properties["MetricName"] == "Errors" and properties["Dimensions"][0]["Value"] == {"Ref": function}
+        if properties.get("MetricName") == "Errors" and properties["Dimensions"][0]["Value"] == {"Ref": function}
     ]
     assert len(alarms) == 1
 
@@ -265,13 +265,35 @@ def test_an_alarm_reaches_the_topic(alarm):
     assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NewsTopic"}]
 
 
-def test_a_sweep_that_stops_is_noticed():
-    swept = {
-        properties["Dimensions"][0]["Value"]["Ref"]
-        for properties in of_type("AWS::CloudWatch::Alarm").values()
-        if properties["MetricName"] == "Invocations" and properties["TreatMissingData"] == "breaching"
-    }
+def test_a_sweep_that_stops_is_noticed_after_ten_minutes_and_one_that_begins_rings_no_alarm():
+    """Zeros in place of what is missing: real data come before missing data, and from further back than two periods."""
+    swept = set()
+    for properties in of_type("AWS::CloudWatch::Alarm").values():
+        if "Metrics" not in properties:
+            continue
+        filled, measured = properties["Metrics"]
+        assert filled["Expression"] == f"FILL({measured['Id']}, 0)"
+        assert "ReturnData" not in filled
+        assert measured["ReturnData"] is False
+        assert measured["MetricStat"]["Stat"] == "Sum"
+        assert measured["MetricStat"]["Period"] * properties["EvaluationPeriods"] == 600
+        assert (properties["ComparisonOperator"], properties["Threshold"]) == ("LessThanThreshold", 1)
+        assert properties["TreatMissingData"] == "ignore"
+        [dimension] = measured["MetricStat"]["Metric"]["Dimensions"]
+        swept.add(dimension["Value"]["Ref"])
     assert swept == {function for function, name, *_ in EVENTS if name == "Sweep"}
+
+
+def test_who_trusts_a_snapshots_tags_asks_whose_it_is():
+    """An account may tag what another shares with it, and its own tags are what aws:ResourceTag then sees."""
+    trusting = [
+        statement
+        for _, statement in [*function_statements(TEMPLATE), *resource_statements(TEMPLATE)]
+        if "snapshot/*" in json.dumps(statement["Resource"]) and "aws:ResourceTag" in json.dumps(statement)
+    ]
+    assert len(trusting) >= 5
+    for statement in trusting:
+        assert statement["Condition"]["StringEquals"]["ec2:Owner"] == {"Ref": "AWS::AccountId"}, statement["Sid"]
 
 
 READS = ("Describe", "Get", "List", "Query")

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -22,6 +22,12 @@ NETWORK = re.compile(
     r"|LaunchTemplate|NatGateway|DhcpOptions|NetworkAcl|InstanceTypes|AccountAttributes"
 )
 OURS = re.compile(r"^(vol|snap|i|ami)-")
+
+VALUES: Mapping[str, Callable[[Request], object]] = {
+    "CreateVolume": volumes.check_values,
+    "CopySnapshot": snapshots.check_values,
+}
+"""What EC2 checks of a call's values before it answers a DryRun; other calls' ids come after."""
 
 _network = ministack_ec2.handle_request
 
@@ -57,9 +63,11 @@ def _answer(action: str, flat: Mapping[str, str], request_id: str) -> bytes:
     if operation is None:
         raise Ec2Error("InvalidAction", f"The action {action} is not valid for this web service.")
     parameters = wire.parse(operation, flat)
-    if parameters.pop("DryRun", False):
-        # IAM has had its say before this is reached.
-        raise Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+    dry_run = parameters.pop("DryRun", False)
     request = Request(Scope.current(), action, parameters, request_id, iam_evaluator.caller_arn())
     with LOCK:
+        if dry_run:
+            # IAM has had its say before this is reached; on AWS the values of these two come even before IAM.
+            VALUES.get(action, lambda _: None)(request)
+            raise Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         return wire.render(operation, ACTIONS[action](request), request_id)

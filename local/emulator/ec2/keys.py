@@ -11,9 +11,10 @@ from local.emulator.scope import Scope
 
 NEEDED_TO_CREATE = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext")
 NEEDED_TO_START = ("kms:CreateGrant",)
-NEEDED_TO_READ = ("kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt")
-"""What an account needs on the key of another account's snapshot to copy it
-(https://docs.aws.amazon.com/ebs/latest/userguide/share-kms-key.html)."""
+NEEDED_TO_COPY = ("kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext")
+"""On the copy's key, beside DescribeKey, which is asked at once (recorded from a live account)."""
+NEEDED_TO_READ = ("kms:CreateGrant",)
+"""On the key of another account's snapshot, to copy it (recorded; the documentation asks for more)."""
 
 
 def default_key(region: Region, account: str) -> str:
@@ -55,6 +56,23 @@ def why_unusable(scope: Scope, region: Region, key_arn: str | None) -> str:
     return {"Enabled": "", "PendingDeletion": f"{key_arn} is pending deletion."}.get(state, f"{key_arn} is disabled.")
 
 
+def refuse_for_copy(request: Request, key_arn: str | None) -> None:
+    """What CopySnapshot refuses at once of the copy's key; all else ends the copy in error.
+
+    Raises:
+        Ec2Error: InvalidParameterValue for a key that is disabled, AuthFailure where DescribeKey is not granted.
+    """
+    if not key_arn:
+        return
+    given = str(request.get("KmsKeyId") or "")
+    if given.startswith("alias/") and "/unknown-" in key_arn:
+        raise Ec2Error("InvalidParameterValue", f"The specified keyId {given} is invalid")
+    if why_unusable(request.scope, request.region, key_arn).endswith("is disabled."):
+        raise Ec2Error("InvalidParameterValue", f"The specified keyId {key_arn} is disabled")
+    if why_forbidden(request, key_arn, ("kms:DescribeKey",)):
+        raise Ec2Error("AuthFailure", f"Not authorized to use key {key_arn} ", 403)
+
+
 def why_forbidden(request: Request, key_arn: str | None, actions: tuple[str, ...]) -> str:
     """Why the caller cannot let EBS use a customer key; nothing if it can."""
     if not key_arn or key_arn == managed_key(request.region, request.account):
@@ -85,7 +103,7 @@ def for_new(request: Request, *, encrypted: bool | None, given: str | None, inhe
     if given:
         if not encrypted and not by_default and not inherited:
             raise Ec2Error(
-                "InvalidParameterDependency", "The parameter KmsKeyId requires the parameter Encrypted to be set."
+                "InvalidParameterDependency", "The parameter [KmsKeyId] requires the parameter Encrypted to be set."
             )
         return arn_of(request, given)
     if by_default:

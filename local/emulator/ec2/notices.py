@@ -78,26 +78,28 @@ def snapshot_copied(
         "startTime": utc(snapshot.start_time),
         "endTime": utc(ended),
     }
+    detail |= {
+        "incremental": "true" if incremental and not cause else "false",
+        "transferType": snapshot.transfer_type or "",
+    }
     if not cause:
-        detail |= {"incremental": "true" if incremental else "false", "transferType": snapshot.transfer_type or ""}
-        if snapshot.completion_minutes:
-            began = snapshot.start_time.astimezone(UTC).replace(tzinfo=None)
-            detail["completionDurationStartTime"] = began.isoformat(timespec="milliseconds") + "Z"
+        began = snapshot.start_time.astimezone(UTC).replace(tzinfo=None)
+        detail["completionDurationStartTime"] = began.isoformat(timespec="milliseconds") + "Z"
+    if not cause and snapshot.completion_minutes:
+        detail["metCompletionDuration"] = "true"
     BUS.emit(scope, SNAPSHOT, [arn], detail)
 
 
-def snapshot_shared(scope: Scope, snapshot: Snapshot, target: str, at: datetime) -> None:
+def snapshot_shared(scope: Scope, snapshot: Snapshot, target: str, request_id: str) -> None:
     """shareSnapshot, to the account that it was shared with."""
     arn = old_arn(scope.region, "snapshot", snapshot.snapshot_id)
     detail = {
         "event": "shareSnapshot",
         "result": "succeeded",
         "cause": "",
-        "request-id": "",
+        "request-id": request_id,
         "snapshot_id": arn,
-        "source": int(scope.account),
-        "startTime": utc(at),
-        "endTime": utc(at),
+        "source": scope.account,
     }
     BUS.emit(Scope(target, scope.region), SNAPSHOT, [arn], detail)
 

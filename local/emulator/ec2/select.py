@@ -105,7 +105,7 @@ def page[R: Resource](
         default: the page size without MaxResults; everything if nothing.
 
     Raises:
-        Ec2Error: InvalidParameterValue, InvalidParameterCombination or InvalidNextToken.
+        Ec2Error: InvalidParameterValue or InvalidParameterCombination.
     """
     size = request.get("MaxResults")
     if size is not None and exclusive_with and request.get(exclusive_with):
@@ -114,7 +114,9 @@ def page[R: Resource](
             f"The parameter {exclusive_with} cannot be used with the parameter MaxResults",
         )
     if size is not None and size < least:
-        raise invalid_value(f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value >= {least}.")
+        raise invalid_value(
+            f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than {least}."
+        )
     ordered = sorted(resources, key=lambda resource: resource.number)
     token = request.get("NextToken")
     if token:
@@ -134,4 +136,4 @@ def _decode(token: str) -> int:
     try:
         return int(base64.urlsafe_b64decode(token.encode()).decode().removeprefix("after:"))
     except (ValueError, binascii.Error, UnicodeDecodeError):
-        raise Ec2Error("InvalidNextToken", "The specified NextToken is not valid.") from None
+        raise invalid_value("Unable to parse pagination token") from None

@@ -10,6 +10,7 @@ from local.emulator.ec2.errors import Ec2Error, invalid_value, missing
 from local.emulator.ec2.model import (
     LOCK,
     WORLD,
+    Region,
     Request,
     Snapshot,
     SnapshotLock,
@@ -28,6 +29,7 @@ COPIED_VOLUME = "vol-ffffffff"
 CONCURRENT_PER_VOLUME = {"st1": 1, "sc1": 1}
 CONCURRENT_DEFAULT = 5
 SECONDS_BETWEEN_SNAPSHOTS = 15
+MOST_PERMISSIONS = 500
 GIB = 1024**3
 COMPLETION_STEP = 15
 MOST_COMPLETION = 2880
@@ -52,21 +54,33 @@ def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
         "Encrypted": snapshot.encrypted,
         "KmsKeyId": snapshot.kms_key_id,
         "StorageTier": snapshot.storage_tier,
-        "TransferType": snapshot.transfer_type,
+        # On every snapshot, of a volume as well, pending or not.
+        "TransferType": snapshot.transfer_type or "standard",
         "CompletionDurationMinutes": snapshot.completion_minutes,
         "Tags": tags.as_list(snapshot.tags) if snapshot.owner == viewer else [],
     }
+    if isinstance(snapshot, _Copy) and (snapshot.state == "pending" or not snapshot.knows_source):
+        shown |= {"VolumeSize": 0, "Encrypted": False, "KmsKeyId": None}
+    if isinstance(snapshot, _Copy) and snapshot.state == "pending":
+        shown["StateMessage"] = "Metadata not updated"
     if snapshot.state == "completed":
         shown["FullSnapshotSizeInBytes"] = snapshot.size * GIB
     return shown
 
 
 def progress(snapshot: Snapshot) -> str:
-    """In percent, as text; nothing for a failed one."""
+    """In percent, as text."""
     if snapshot.state != "pending":
-        return "100%" if snapshot.state == "completed" else ""
+        return "100%" if snapshot.state == "completed" else "0%"
     elapsed = (now() - snapshot.start_time).total_seconds()
     return f"{min(99, max(0, int(100 * elapsed / snapshot.seconds))) if snapshot.seconds else 0}%"
+
+
+def _answered(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
+    """As CreateSnapshot answers: less than DescribeSnapshots shows, and no progress yet."""
+    left_out = {"StorageTier", "TransferType", "KmsKeyId"}
+    shown = {name: value for name, value in describe(snapshot, viewer).items() if name not in left_out}
+    return {**shown, "Progress": ""}
 
 
 def _info(snapshot: Snapshot) -> dict[str, Any]:
@@ -138,7 +152,7 @@ def create_snapshot(request: Request) -> dict[str, Any]:
             lambda: _end_one(request.scope, snapshot, failed=failed),
             f"snapshot {snapshot.snapshot_id}",
         )
-    return describe(snapshot, request.account)
+    return _answered(snapshot, request.account)
 
 
 def _end_one(scope: Scope, snapshot: Snapshot, *, failed: bool) -> None:
@@ -284,7 +298,9 @@ def _restorable(snapshot: Snapshot, users: Sequence[str], account: str) -> bool:
     if not users:
         return True
     named = {account if user == "self" else user for user in users}
-    return bool(snapshot.users & named or ("all" in named and "all" in snapshot.groups) or snapshot.owner in named)
+    # One's own, or shared with one; naming its owner does not find another's.
+    own = snapshot.owner == account and account in named
+    return bool(snapshot.users & named or ("all" in named and "all" in snapshot.groups) or own)
 
 
 # --- deleting
@@ -321,25 +337,30 @@ def delete_snapshot(request: Request) -> dict[str, Any]:
 
 @handles("CopySnapshot")
 def copy_snapshot(request: Request) -> dict[str, Any]:
-    """A copy in the called region; nothing of the source's tags or volume id comes along."""
+    """A copy in the called region; nothing of the source's tags or volume id comes along.
+
+    What is wrong with the source is not refused: EC2 begins the copy, which ends in error and stays, with size 0.
+    """
     source_region = WORLD.region(request.parameters["SourceRegion"])
-    source = source_region.snapshot(request.parameters["SourceSnapshotId"], request.account)
-    if source.state != "completed":
-        raise Ec2Error("IncorrectState", f"The snapshot {source.snapshot_id} is not completed.")
-    if source.storage_tier == "archive":
+    source = source_region.snapshots.get(_source_id(request))
+    if source is not None and not source.readable_by(request.account):
+        source = None
+    if source and source.storage_tier == "archive":
         raise Ec2Error("IncorrectState", f"The snapshot {source.snapshot_id} is archived.")
     minutes = _completion_minutes(request, source)
-    open_copies = [s for s in request.region.snapshots.values() if s.transfer_type and s.state == "pending"]
+    open_copies = [s for s in request.region.snapshots.values() if isinstance(s, _Copy) and s.state == "pending"]
     if sum(copy.owner == request.account for copy in open_copies) >= COPIES_IN_FLIGHT:
         raise Ec2Error("ResourceLimitExceeded", "Too many snapshot copies in progress to this region")
     key = keys.for_new(
         request,
         encrypted=request.get("Encrypted"),
         given=request.get("KmsKeyId"),
-        inherited=keys.default_key(request.region, request.account) if source.encrypted else None,
+        inherited=keys.default_key(request.region, request.account) if source and source.encrypted else None,
     )
+    keys.refuse_for_copy(request, key)
+    of_volume = source.volume_id if source else ""
     incremental = any(
-        s.transfer_type and s.state == "completed" and s.kms_key_id == key and s.tags_of_source == source.volume_id
+        s.state == "completed" and s.kms_key_id == key and s.tags_of_source == of_volume
         for s in request.region.snapshots.values()
         if isinstance(s, _Copy)
     )
@@ -348,26 +369,21 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
         tags=tags.at_creation(request, "snapshot")["snapshot"],
         snapshot_id=new_id("snap"),
         volume_id=COPIED_VOLUME,
-        size=source.size,
+        size=source.size if source else 0,
         description=request.get("Description", ""),
         encrypted=key is not None,
         kms_key_id=key,
         seconds=SETTINGS.delays.copy,
         transfer_type="time-based" if minutes else "standard",
         completion_minutes=minutes,
-        tags_of_source=source.volume_id,
+        tags_of_source=of_volume,
+        knows_source=source is not None and source.state == "completed",
     )
     request.region.snapshots[copy.snapshot_id] = copy
-    outcome = outcomes.take("copy", source.snapshot_id)
+    outcome = outcomes.take("copy", request.parameters["SourceSnapshotId"])
     cause = (outcome.cause or "Source snapshot ID is not valid") if outcome else ""
-    if (
-        keys.why_unusable(request.scope, request.region, key)
-        or keys.why_unusable(Scope(request.account, source_region.name), source_region, source.kms_key_id)
-        or keys.why_forbidden(request, key, keys.NEEDED_TO_CREATE)
-        or _why_unreadable(request, source)
-    ):
-        cause = "Given key ID is not accessible"
-    origin = (source_region.name, source.snapshot_id)
+    cause = _why_no_copy(request, source_region, source, key) or cause
+    origin = (source_region.name, request.parameters["SourceSnapshotId"])
     if not (outcome and outcome.stuck):
         TIMERS.after(
             SETTINGS.delays.copy,
@@ -377,12 +393,42 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
     return {"SnapshotId": copy.snapshot_id, "Tags": tags.as_list(copy.tags)}
 
 
-def _completion_minutes(request: Request, source: Snapshot) -> int | None:
-    """In how many minutes a time-based copy is to be made. The code of a refusal is not documented."""
+def check_values(request: Request) -> None:
+    """What EC2 refuses of a CopySnapshot before DryRun. Raises Ec2Error."""
+    _source_id(request)
+    _completion_minutes(request, None)
+
+
+def _source_id(request: Request) -> str:
+    given = str(request.parameters["SourceSnapshotId"])
+    try:
+        return check_id("snap", given)
+    except Ec2Error:
+        raise invalid_value("The specified snapshotId is invalid") from None
+
+
+def _why_no_copy(request: Request, source_region: Region, source: Snapshot | None, key: str | None) -> str:
+    """With what a copy ends that EC2 has begun, in EC2's words; nothing if it ends well."""
+    if source is None:
+        return "Source snapshot is not found"
+    if source.state != "completed":
+        return "Source snapshot is not complete"
+    if (
+        keys.why_unusable(request.scope, request.region, key)
+        or keys.why_unusable(Scope(request.account, source_region.name), source_region, source.kms_key_id)
+        or keys.why_forbidden(request, key, keys.NEEDED_TO_COPY)
+        or _why_unreadable(request, source)
+    ):
+        return "Given key ID is not accessible"
+    return ""
+
+
+def _completion_minutes(request: Request, source: Snapshot | None) -> int | None:
+    """In how many minutes a time-based copy is to be made. How one that is too short is refused is not recorded."""
     minutes = request.get("CompletionDurationMinutes")
     if minutes is None:
         return None
-    least = max(COMPLETION_STEP, source.size * 1024 / MIB_A_MINUTE)
+    least = max(COMPLETION_STEP, source.size * 1024 / MIB_A_MINUTE if source else 0)
     if minutes % COMPLETION_STEP or not least <= minutes <= MOST_COMPLETION:
         raise Ec2Error("InvalidParameterValue", f"The completion duration {minutes} is not valid for this snapshot.")
     return int(minutes)
@@ -396,11 +442,13 @@ def _why_unreadable(request: Request, source: Snapshot) -> str:
 
 
 class _Copy(Snapshot):
-    """A snapshot that was copied; it remembers of which volume, which decides whether the next copy is incremental."""
+    """A snapshot that was copied; it remembers of which volume, which decides whether the next copy is incremental, and
+    whether EC2 came to know its source, without which it has neither size nor key."""
 
-    def __init__(self, *, tags_of_source: str, **known: Any) -> None:
+    def __init__(self, *, tags_of_source: str, knows_source: bool = True, **known: Any) -> None:
         super().__init__(**known)
         self.tags_of_source = tags_of_source
+        self.knows_source = knows_source
 
 
 def _end_copy(scope: Scope, copy: Snapshot, origin: tuple[str, str], cause: str, *, incremental: bool) -> None:
@@ -422,12 +470,14 @@ def modify_snapshot_attribute(request: Request) -> dict[str, Any]:
     groups = {g for kind, g in added if kind == "group"}
     users = {u for kind, u in added if kind == "user"}
     managed = keys.managed_key(request.region, request.account)
-    if (users or groups) and snapshot.encrypted and (groups or snapshot.kms_key_id == managed):
+    if groups and snapshot.encrypted:
+        raise Ec2Error("OperationNotPermitted", "Encrypted snapshots cannot be shared publicly.")
+    if users and snapshot.encrypted and snapshot.kms_key_id == managed:
         raise Ec2Error("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
     snapshot.users -= {u for kind, u in removed if kind == "user"}
     snapshot.groups -= {g for kind, g in removed if kind == "group"}
     for user in users - snapshot.users:
-        notices.snapshot_shared(request.scope, snapshot, user, now())
+        notices.snapshot_shared(request.scope, snapshot, user, request.request_id)
     snapshot.users |= users
     snapshot.groups |= groups
     return {}
@@ -443,7 +493,14 @@ def _permission_changes(request: Request) -> tuple[list[tuple[str, str]], list[t
     added += _permission_entries(permission.get("Add", []))
     removed += _permission_entries(permission.get("Remove", []))
     if not added and not removed:
-        raise missing("createVolumePermission")
+        raise Ec2Error("InvalidParameterCombination", "No attributes specified.")
+    if added and removed:
+        raise Ec2Error(
+            "InvalidParameterCombination",
+            "One and only one operation type may be specified for createVolumePermissions",
+        )
+    if len(added) + len(removed) > MOST_PERMISSIONS:
+        raise invalid_value(f"Modification size must not be greater than {MOST_PERMISSIONS}")
     return added, removed
 
 

@@ -32,6 +32,10 @@ class Limits:
     iops_required: bool = False
 
 
+GP3_LEAST_IOPS = 100
+GP3_MOST_A_GIB = 500
+GP3_FREE = (3_000, 125)
+
 LIMITS = {
     "gp2": Limits(size=(1, 16_384)),
     "gp3": Limits((1, 65_536), (3_000, 80_000), (125, 2_000), default_iops=3_000, default_throughput=125),
@@ -90,6 +94,22 @@ def describe_attachment(volume: Volume) -> dict[str, Any]:
     }
 
 
+def _gp3(size: int, iops: int | None) -> int:
+    """The IOPS that a gp3 volume gets: what is below the free ones is raised to them (recorded from a live account)."""
+    if iops is None or iops == GP3_FREE[0]:
+        return GP3_FREE[0]
+    if iops < GP3_LEAST_IOPS:
+        raise invalid_value(f"Volume iops of {iops} is too low; minimum is {GP3_LEAST_IOPS}.")
+    if iops > GP3_MOST_A_GIB * size:
+        ratio = iops / size
+        raise invalid_value(f"Iops to volume size ratio of {ratio:.6f} is too high; maximum is {GP3_MOST_A_GIB}")
+    return max(iops, GP3_FREE[0])
+
+
+def _raised(volume_type: str, size: int, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
+    return (_gp3(size, iops), max(throughput or 0, GP3_FREE[1])) if volume_type == "gp3" else (iops, throughput)
+
+
 def performance(volume_type: str, size: int, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
     """IOPS and throughput that a volume gets.
 
@@ -107,6 +127,7 @@ def performance(volume_type: str, size: int, iops: int | None, throughput: int |
         raise Ec2Error("InvalidParameterCombination", f"The parameter iops is not supported for {volume_type} volumes.")
     if iops is None and limits.iops_required:
         raise missing("iops")
+    iops, throughput = _raised(volume_type, size, iops, throughput)
     if iops is not None and limits.iops and not limits.iops[0] <= iops <= limits.iops[1]:
         raise invalid_value(
             f"Volume iops of {iops} is out of range; {volume_type} takes {limits.iops[0]} to {limits.iops[1]}."
@@ -170,6 +191,23 @@ def _fingerprint(request: Request) -> str:
     return json.dumps(request.parameters, sort_keys=True, default=str)
 
 
+def check_values(request: Request) -> None:
+    """What EC2 refuses of a CreateVolume before DryRun: zone, size, type, IOPS, throughput, key. Raises Ec2Error."""
+    _zone(request)
+    snapshot = request.region.snapshots.get(request.get("SnapshotId", ""))
+    size = max(request.get("Size") or 0, snapshot.size if snapshot else 0)
+    if not size and not request.get("SnapshotId"):
+        raise missing("size/snapshot")
+    if size:
+        performance(request.get("VolumeType", "gp2"), size, request.get("Iops"), request.get("Throughput"))
+    keys.for_new(
+        request,
+        encrypted=request.get("Encrypted"),
+        given=request.get("KmsKeyId"),
+        inherited=snapshot and snapshot.kms_key_id,
+    )
+
+
 @handles("CreateVolume")
 def create_volume(request: Request) -> dict[str, Any]:
     """A volume, empty or from a snapshot; gp2 unless told otherwise, as the API does."""
@@ -185,11 +223,7 @@ def create_volume(request: Request) -> dict[str, Any]:
         raise Ec2Error("IncorrectState", f"Snapshot is in invalid state - {held}")
     if snapshot is None and size is None:
         raise missing("size/snapshot")
-    if snapshot and size is not None and size < snapshot.size:
-        raise invalid_value(
-            f"Volume of {size}GiB is smaller than snapshot '{snapshot_id}', expect size >= {snapshot.size}GiB"
-        )
-    size = size if size is not None else snapshot.size if snapshot else 0
+    size = max(size or 0, snapshot.size if snapshot else 0)  # one below the snapshot's is raised to it
     volume_type = request.get("VolumeType", "gp2")
     iops, throughput = performance(volume_type, size, request.get("Iops"), request.get("Throughput"))
     key = keys.for_new(
@@ -249,8 +283,6 @@ def delete_volume(request: Request) -> dict[str, Any]:
         raise Ec2Error(
             "VolumeInUse", f"Volume {volume.volume_id} is currently attached to {volume.attachment.instance_id}"
         )
-    if volume.state not in ("available", "error"):
-        raise Ec2Error("IncorrectState", f"The volume '{volume.volume_id}' is in the '{volume.state}' state.")
     del request.region.volumes[volume.volume_id]
     notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
     return {}

@@ -34,7 +34,7 @@ from lifeboat.model import (
     Volume,
 )
 from lifeboat.rules.catalogue import COPIED_VOLUME, is_copy, is_stranger, made_by_others
-from lifeboat.rules.error_codes import NOT_ALLOWED, NOT_SUBSCRIBED
+from lifeboat.rules.error_codes import BAD_VALUES, NOT_ALLOWED, NOT_SUBSCRIBED
 from lifeboat.rules.locks import Lock
 
 if TYPE_CHECKING:
@@ -225,15 +225,11 @@ def _of_instances(ending: str) -> FilterTypeDef:
 def pending_copies_in(region: str) -> frozenset[str]:
     """All of this account's snapshot copies that a region is making, ours and others': they share EC2's limit.
 
-    A copy is known by its transfer type, or by the volume id that every copy has. Raises AwsError.
+    A copy is known by the volume id that every copy has, a time-based one, too: EC2 shows a transfer type on snapshots
+    of volumes as well. Snapshots by the EBS direct APIs have that id and are counted. Raises AwsError.
     """
     pages = _own_snapshot_pages([{"Name": "status", "Values": ["pending"]}], region)
-    return frozenset(
-        item["SnapshotId"]
-        for page in pages
-        for item in page
-        if item.get("TransferType") or item.get("VolumeId") == COPIED_VOLUME
-    )
+    return frozenset(item["SnapshotId"] for page in pages for item in page if item.get("VolumeId") == COPIED_VOLUME)
 
 
 def _own_snapshots(
@@ -719,15 +715,26 @@ def perform(change: Change) -> str:
 def rehearse(change: Change) -> str:
     """Ask EC2, with DryRun, whether one step of a restore would be allowed: AWS's refusal, or nothing.
 
-    Only a refusal of the right counts, and of a Marketplace product that the account is not subscribed to. Whatever
-    else is said, of a state or of too many calls, may be different by then.
+    A refusal of the right counts, and of a Marketplace product that the account is not subscribed to; of CreateVolume
+    and CopySnapshot one of a value, too: EC2 checks the values of these two before DryRun. Not where the restore asks
+    once more without a time or a rate. Whatever else is said, of a state or of too many calls, may be different by then.
     """
     try:
         with translated():
             _perform(change, dry_run=True)
     except AwsError as answer:
-        return str(answer) if answer.code in NOT_ALLOWED | {NOT_SUBSCRIBED} else ""
+        counts = NOT_ALLOWED | {NOT_SUBSCRIBED} | (BAD_VALUES if _is_final(change) else frozenset())
+        return str(answer) if answer.code in counts else ""
     return ""
+
+
+def _is_final(change: Change) -> bool:
+    match change:
+        case CopySnapshot():
+            return not change.completion_minutes
+        case CreateVolume():
+            return change.initialization_rate is None
+    return False
 
 
 def _perform(change: Change, *, dry_run: bool = False) -> str:  # noqa: C901 - one case for each call

@@ -11,6 +11,12 @@ THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingExceptio
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
 """A right is missing."""
 
+BAD_VALUES = frozenset(
+    {"InvalidParameterValue", "InvalidParameterCombination", "InvalidParameterDependency", "InvalidParameter"}
+)
+"""A value of the call is refused. CreateVolume and CopySnapshot say so before any right and before DryRun (recorded
+from a live account)."""
+
 CAPACITY = frozenset(
     {
         "InsufficientInstanceCapacity",
