@@ -1,0 +1,260 @@
+"""The local AWS says what live accounts said: the states, words and events recorded in tests/fixtures/captures.
+
+Ids, times and accounts differ, so what is compared are the rest of a thing's fields, and the form of ARNs.
+"""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.control import Control
+from local.session import HOME_ACCOUNT, REGION, LocalAws
+from tests.local.conftest import ZONE, new_snapshot, new_volume
+
+CAPTURES = Path(__file__).parent.parent / "fixtures" / "captures"
+NOBODY = "snap-0123456789abcdef0"
+CHANGING = {"SnapshotId", "VolumeId", "StartTime", "CompletionTime", "OwnerId", "FullSnapshotSizeInBytes", "VolumeSize"}
+
+
+def captured(name: str) -> Any:
+    return json.loads((CAPTURES / f"{name}.json").read_text())
+
+
+def call(name: str, label: str) -> Any:
+    [found] = [item for item in captured(name)["calls"] if item["label"].startswith(label)]
+    return found
+
+
+def event(name: str, kind: str, result: str, **detail: str) -> Any:
+    """The first recorded event that is so."""
+    wanted = {"event": kind, "result": result, **detail}
+    return next(item["event"] for item in captured(name)["events"] if wanted.items() <= item["event"]["detail"].items())
+
+
+def form(value: Any) -> Any:
+    """A text without what differs between two runs: ids, times and the numbers of accounts."""
+    if isinstance(value, dict):
+        return {key: form(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [form(item) for item in value]
+    text = re.sub(r"\b(snap|vol|key)([-/])[0-9a-f-]{8,36}", r"\1\2ID", str(value))
+    text = re.sub(r"\b(us|eu)-[a-z]+-\d\b", "REGION", re.sub(r"\b\d{12}\b", "ACCOUNT", text))
+    text = re.sub(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "REQUEST", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+
+
+def same_event(told: Any, recorded: Any, *, without: tuple[str, ...] = ()) -> None:
+    """In form; what is recorded of a key's refusal names the role, so a cause may be left out."""
+    detail = {name: value for name, value in told["detail"].items() if name not in without}
+    wanted = {name: value for name, value in recorded["detail"].items() if name not in without}
+    assert form(detail) == form(wanted)
+    assert form(told["resources"]) == form(recorded["resources"])
+    assert told["detail_type"] == recorded["detail-type"]
+
+
+def same_fields(shown: Any, recorded: Any, *, without: frozenset[str] = frozenset()) -> None:
+    names = recorded.keys() - CHANGING - without
+    assert {name: shown.get(name) for name in names} == {name: recorded[name] for name in names}
+
+
+def described(ec2: Any, snapshot: str) -> Any:
+    [found] = ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    return found
+
+
+def refused(ask: Any) -> Any:
+    with pytest.raises(ClientError) as refusal:
+        ask()
+    return refusal.value.response["Error"]
+
+
+def test_a_snapshot_of_a_volume_has_a_transfer_type_when_it_is_shown_and_not_when_it_is_made(
+    ec2: Any, control: Control, volume: str
+) -> None:
+    control.fail_creation("snapshot", resource=volume, stuck=True)
+    made = ec2.create_snapshot(VolumeId=volume)
+    answered = captured("ebs_createsnapshot_states")["calls"][2]
+    assert answered["operation"] == "CreateSnapshot"
+    assert made["Progress"] == answered["output"]["Progress"] == ""
+    assert {"TransferType", "StorageTier", "KmsKeyId"}.isdisjoint(made)
+    assert {"TransferType", "StorageTier", "KmsKeyId"}.isdisjoint(answered["output"])
+    pending = captured("ebs_createsnapshot_states")["calls"][3]["output"]["Snapshots"][0]
+    same_fields(described(ec2, made["SnapshotId"]), pending, without=frozenset({"Tags", "Description", "Progress"}))
+
+
+def test_a_pending_copy_knows_nothing_of_its_source_yet(aws: LocalAws, ec2: Any, control: Control) -> None:
+    source = new_snapshot(aws, ec2, new_volume(aws, ec2, Encrypted=True))
+    control.fail_creation("copy", resource=source, stuck=True)
+    copy = described(ec2, ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=source)["SnapshotId"])
+    words = captured("ebs_copysnapshot_states_and_events")["pending_words_of_the_contract"]
+    assert "StateMessage Metadata not updated" in words
+    assert (copy["StateMessage"], copy["VolumeSize"], copy["Encrypted"]) == ("Metadata not updated", 0, False)
+    assert "KmsKeyId" not in copy
+    assert (copy["State"], copy["VolumeId"], copy["TransferType"]) == ("pending", "vol-ffffffff", "standard")
+
+
+@pytest.mark.parametrize("words", ["Source snapshot is not found", "Source snapshot is not complete"])
+def test_a_copy_of_a_bad_source_is_begun_and_ends_in_error_with_size_0(
+    ec2: Any, control: Control, volume: str, words: str
+) -> None:
+    source = NOBODY
+    if "complete" in words:
+        control.fail_creation("snapshot", resource=volume, stuck=True)
+        source = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    mark = control.mark()
+    copy = ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=source)["SnapshotId"]
+    control.settle()
+    found = described(ec2, copy)
+    [recorded, *_] = [
+        item for item in captured("ebs_copysnapshot_states_and_events")["terminal"] if item.get("StateMessage") == words
+    ]
+    same_fields(found, recorded)
+    assert found["VolumeSize"] == recorded["VolumeSize"] == 0
+    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
+    same_event(told, event("ebs_copysnapshot_states_and_events", "copySnapshot", "failed", cause=words))
+
+
+@pytest.mark.parametrize("minutes", [None, 15])
+def test_a_copy_ends_as_recorded(aws: LocalAws, ec2: Any, control: Control, volume: str, minutes: int | None) -> None:
+    source = new_snapshot(aws, ec2, volume)
+    mark = control.mark()
+    more = {"CompletionDurationMinutes": minutes} if minutes else {}
+    copy = ec2.copy_snapshot(SourceRegion=REGION, SourceSnapshotId=source, **more)["SnapshotId"]
+    control.settle()
+    kind = "time-based" if minutes else "standard"
+    [recorded, *_] = [
+        item
+        for item in captured("ebs_copysnapshot_states_and_events")["terminal"]
+        if (item["TransferType"], item["State"]) == (kind, "completed")
+    ]
+    same_fields(described(ec2, copy), recorded)
+    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
+    recorded = event("ebs_copysnapshot_states_and_events", "copySnapshot", "succeeded", transferType=kind)
+    same_event(told, recorded, without=("incremental",))
+    assert told["detail"]["incremental"] in {"true", "false"}
+
+
+def test_a_bad_key_of_a_copy_is_refused_at_once_in_the_recorded_words(aws: LocalAws, ec2: Any, volume: str) -> None:
+    source = new_snapshot(aws, ec2, volume)
+    ask: Any = {"SourceRegion": REGION, "SourceSnapshotId": source, "Encrypted": True}
+    kms = aws.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=key)
+    recorded = call("ebs_copysnapshot_refusals", "disabled-target-key")["error"]
+    assert form(refused(lambda: ec2.copy_snapshot(**ask, KmsKeyId=key))) == form(recorded)
+    recorded = call("ebs_copysnapshot_refusals", "missing-key-alias")
+    alias = recorded["input"]["KmsKeyId"]
+    assert refused(lambda: ec2.copy_snapshot(**ask, KmsKeyId=alias)) == recorded["error"]
+
+
+def test_values_come_before_a_dry_run(ec2: Any) -> None:
+    """CreateVolume and CopySnapshot only; of a source that is not there a DryRun knows nothing."""
+    ask: Any = {"SourceRegion": REGION, "SourceSnapshotId": NOBODY, "DryRun": True}
+    assert refused(lambda: ec2.copy_snapshot(**ask))["Code"] == "DryRunOperation"
+    assert refused(lambda: ec2.copy_snapshot(**ask, CompletionDurationMinutes=16))["Code"] == "InvalidParameterValue"
+    bad: Any = {"AvailabilityZone": ZONE, "Size": 1, "VolumeType": "gp3", "Iops": 99, "DryRun": True}
+    assert refused(lambda: ec2.create_volume(**bad))["Code"] == "InvalidParameterValue"
+    assert refused(lambda: ec2.create_volume(**{**bad, "Iops": 500}))["Code"] == "DryRunOperation"
+
+
+def test_a_volume_smaller_than_its_snapshot_is_as_large_as_it(aws: LocalAws, ec2: Any) -> None:
+    recorded = call("ebs_createsnapshot_states", "size-smaller-than-source")
+    snapshot = new_snapshot(aws, ec2, new_volume(aws, ec2, Size=recorded["output"]["Size"]))
+    made = ec2.create_volume(
+        SnapshotId=snapshot, AvailabilityZone=ZONE, VolumeType="gp3", Size=recorded["input"]["Size"]
+    )
+    same = ("Size", "Iops", "Throughput", "State", "Encrypted", "VolumeType")
+    assert {name: made[name] for name in same} == {name: recorded["output"][name] for name in same}
+
+
+def test_a_volume_that_is_being_created_may_be_deleted(ec2: Any, control: Control) -> None:
+    control.fail_creation("volume", stuck=True)
+    volume = ec2.create_volume(AvailabilityZone=ZONE, Size=1)["VolumeId"]
+    ec2.delete_volume(VolumeId=volume)
+    control.settle()
+    recorded = call("ec2_deletevolume", "cleanup-vol-07c2eddfb92c27621 (5 s later)")["error"]
+    assert form(refused(lambda: ec2.delete_volume(VolumeId=volume))) == form(recorded)
+
+
+@pytest.mark.parametrize("label", ["mixed-same-account", "aws-managed-completed-add", "aws-managed-public-add"])
+def test_what_may_not_be_shared_is_refused_in_the_recorded_words(aws: LocalAws, ec2: Any, label: str) -> None:
+    recorded = call("ec2_modifysnapshotattribute", label)
+    snapshot = new_snapshot(aws, ec2, new_volume(aws, ec2, Encrypted="managed" in label))
+    permission = recorded["input"]["CreateVolumePermission"]
+    said = refused(lambda: ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission=permission))
+    assert said == recorded["error"]
+
+
+def test_the_recipient_is_told_of_a_share_as_recorded(aws: LocalAws, ec2: Any, control: Control, volume: str) -> None:
+    snapshot = new_snapshot(aws, ec2, volume)
+    mark = control.mark()
+    ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": "444455556666"}]})
+    control.settle()
+    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
+    same_event(told, event("ebs_createvolume_kms_authority_and_events", "shareSnapshot", "succeeded"))
+    other = aws.client("ec2", account="444455556666")
+    assert other.describe_snapshots(RestorableByUserIds=[HOME_ACCOUNT])["Snapshots"] == []
+    assert other.describe_snapshots(RestorableByUserIds=["self"])["Snapshots"]
+
+
+def test_a_volume_under_a_bad_key_tells_twice_and_in_the_recorded_form(
+    aws: LocalAws, ec2: Any, control: Control
+) -> None:
+    kms = aws.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    kms.disable_key(KeyId=key)
+    mark = control.mark()
+    ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=key)
+    control.settle()
+    failed, deleted = control.events(mark, detail_type="EBS Volume Notification")
+    name = "ebs_createvolume_kms_authority_and_events"
+    same_event(failed, event(name, "createVolume", "failed"), without=("cause",))
+    same_event(deleted, event(name, "deleteVolume", "deleted"))
+
+
+def test_an_alarm_counts_the_last_real_data_before_missing_ones_unless_they_are_filled(aws: LocalAws) -> None:
+    """In a stack, as FILL cannot be told by PutMetricAlarm here: missing data are zeros then, and come first."""
+    [recorded] = [
+        case
+        for case in captured("cloudwatch_alarm_missing_data")["cases"]
+        if case["name"] == "dense-real-over-breaching"
+    ]
+    assert "1 out of the last 3 datapoints" in recorded["stateReason"]
+    metric = {"Namespace": "Captures", "MetricName": "Beats", "Dimensions": [{"Name": "Of", "Value": "captures"}]}
+    rest = {"EvaluationPeriods": 2, "Threshold": 1, "ComparisonOperator": "LessThanThreshold"}
+    stat = {"Metric": metric, "Stat": "Sum", "Period": 300}
+    filled = {"Id": "filled", "Expression": "FILL(beats, 0)"}
+    measured = {"Id": "beats", "ReturnData": False, "MetricStat": stat}
+    alarms = {
+        "Plain": {**metric, "Statistic": "Sum", "Period": 300, "TreatMissingData": "breaching", **rest},
+        "Filled": {"Metrics": [filled, measured], "TreatMissingData": "ignore", **rest},
+    }
+    resources = {name: {"Type": "AWS::CloudWatch::Alarm", "Properties": item} for name, item in alarms.items()}
+    outputs = {name: {"Value": {"Ref": name}} for name in alarms}
+    stacks, watch = aws.client("cloudformation"), aws.client("cloudwatch")
+    template = json.dumps({"Resources": resources, "Outputs": outputs})
+    stacks.create_stack(StackName="captured-alarms", TemplateBody=template)
+    stacks.get_waiter("stack_create_complete").wait(StackName="captured-alarms", WaiterConfig={"Delay": 1})
+    [stack] = stacks.describe_stacks(StackName="captured-alarms")["Stacks"]
+    names = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+
+    def states() -> dict[str, str]:
+        found = watch.describe_alarms(AlarmNames=list(names.values()))["MetricAlarms"]
+        by_name = {item["AlarmName"]: item["StateValue"] for item in found}
+        return {name: by_name[alarm] for name, alarm in names.items()}
+
+    assert states() == {"Plain": "INSUFFICIENT_DATA", "Filled": "INSUFFICIENT_DATA"}
+    past = datetime.now(UTC) - timedelta(seconds=700)
+    datum: Any = {"MetricName": "Beats", "Dimensions": metric["Dimensions"], "Value": 1, "Timestamp": past}
+    watch.put_metric_data(Namespace="Captures", MetricData=[datum])
+    for _ in range(100):  # alarms are looked at now and then, which nothing waits for
+        if "INSUFFICIENT_DATA" not in states().values():
+            break
+        sleep(0.1)
+    assert states() == {"Plain": "OK", "Filled": "ALARM"}
