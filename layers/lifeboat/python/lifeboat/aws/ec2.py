@@ -717,7 +717,7 @@ def rehearse(change: Change) -> str:
 
     A refusal of the right counts, and of a Marketplace product that the account is not subscribed to; of CreateVolume
     and CopySnapshot one of a value, too: EC2 checks the values of these two before DryRun. Not where the restore asks
-    once more without a time or a rate. Whatever else is said, of a state or of too many calls, may be different by then.
+    once more without a time or a rate. Whatever else is said, of a state or of too many calls, may differ by then.
     """
     try:
         with translated():
