@@ -1,9 +1,12 @@
 """CloudFormation: resource types that ministack lacks, accepted and recorded without effect; and names of resources."""
 
 import hashlib
+import time
 import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+from ministack.services import scheduler
 
 from local.emulator.activity import ACTIVITY, CHANGED
 from local.emulator.clock import CLOCK
@@ -44,6 +47,34 @@ ACCEPTED = {
     "AWS::CloudWatch::CompositeAlarm": _recorded("AWS::CloudWatch::CompositeAlarm", ("Arn",)),
     "AWS::Backup::BackupSelection": _recorded("AWS::Backup::BackupSelection", ("Id",)),
 }
+
+
+SCHEDULE_LEFT_OUT = ("ScheduleExpressionTimezone", "StartDate", "EndDate", "ActionAfterCompletion")
+"""Properties of a schedule that ministack's CloudFormation leaves out: without the first all of them are in UTC."""
+
+
+def whole_schedules(handlers: dict[str, Any]) -> dict[str, Any]:
+    """In place of ministack's handlers of `AWS::Scheduler::Schedule`: the same, and no property is left out."""
+
+    def completed(name: str, properties: dict[str, Any]) -> None:
+        schedule = scheduler._schedules.get(f"{properties.get('GroupName', 'default')}/{name}")
+        if schedule is not None:
+            schedule.update({key: properties[key] for key in SCHEDULE_LEFT_OUT if key in properties})
+            schedule["LastModificationDate"] = time.time()
+
+    def create(logical_id: str, properties: dict[str, Any], stack_name: str) -> tuple[str, dict[str, Any]]:
+        name, attributes = handlers["create"](logical_id, properties, stack_name)
+        completed(name, properties)
+        return name, attributes
+
+    def update(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], stack_name: str
+    ) -> tuple[str, dict[str, Any]]:
+        name, attributes = handlers["update"](physical_id, old, new, stack_name)
+        completed(name, new)
+        return name, attributes
+
+    return {**handlers, "create": create, "update": update}
 
 
 type Conditions = Callable[[dict[str, Any], dict[str, Any]], dict[str, bool]]

@@ -74,6 +74,8 @@ def install() -> None:
     watched = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
     watched["create"] = alarms.on_one_metric(watched["create"], properties_at=1)
     watched["update"] = alarms.on_one_metric(watched["update"], properties_at=2)
+    schedule = provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]
+    provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"] = cloudformation.whole_schedules(schedule)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
 
