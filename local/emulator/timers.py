@@ -225,14 +225,38 @@ class Timers:
         else:
             CHANGED.wait(LOOK_AGAIN_SECONDS)
 
+    def run_next(self, until: float) -> bool:
+        """Do what is due now, or else move a simulated clock to what is due next; for who has one thread only and no
+        `start`.
+
+        Args:
+            until: seconds since 1970; the clock goes no further.
+
+        Returns:
+            Whether there was anything due by then.
+        """
+        timer = self._due()
+        if timer is None:
+            times = [item.due for item in self._heap[:1]]
+            times += [due for source in self.sources if (due := source.due()) is not None]
+            if not times or min(times) > until:
+                CLOCK.move_to(until)
+                return False
+            CLOCK.move_to(min(times))
+            return True
+        self._do(timer)
+        return True
+
     def _run(self) -> None:
         while True:
-            timer = self._next()
-            self.moves += 1
-            try:
-                timer.work()
-            except Exception:
-                logger.exception("%s failed", timer.what)
+            self._do(self._next())
+
+    def _do(self, timer: Timer) -> None:
+        self.moves += 1
+        try:
+            timer.work()
+        except Exception:
+            logger.exception("%s failed", timer.what)
 
 
 TIMERS = Timers()

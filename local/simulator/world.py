@@ -1,0 +1,195 @@
+"""One world: made from its plan, lived to its end, judged at every step."""
+
+import contextlib
+import hashlib
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from local.emulator.calls import CALLS
+from local.emulator.clock import CLOCK
+from local.emulator.ec2 import notices
+from local.emulator.ec2.actions import ACTIONS
+from local.emulator.timers import TIMERS
+from local.simulator import calls, chance, stage
+from local.simulator.functions import ENVIRONMENTS
+from local.simulator.judge import Judge, Violation
+from local.simulator.machine import MACHINE
+from local.simulator.misfortune import OURS, Misfortune, function_of
+from local.simulator.people import People
+from local.simulator.plan import Plan
+from local.simulator.schedules import Schedules
+
+READS = ("Describe", "Get", "List")
+
+
+@dataclass
+class Outcome:
+    """What became of a world.
+
+    Attributes:
+        hours: of its clock.
+        seconds: of a processor.
+        happened: the numbers of the happenings that were let happen.
+    """
+
+    seed: int
+    hours: float
+    seconds: float
+    violations: list[Violation]
+    restores: int
+    points: int
+    calls: int
+    misfortune: dict[str, int]
+    events: dict[str, int]
+    states: dict[str, int]
+    invocations: dict[str, int]
+    most_at_once: int
+    happened: int
+    digest: str
+    trace: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, without the trace."""
+        return {name: value for name, value in asdict(self).items() if name != "trace"}
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, plan: Plan, keep: Collection[int] | None = None) -> None:
+        self.plan = plan
+        self.kept = [item for item in plan.happenings if keep is None or item.number in keep]
+        self.trace: list[str] = []
+        self.invocations: Counter[str] = Counter()
+        self._luck = chance.Chance(f"luck of {plan.seed}")
+        self._begun = 0.0
+        chance.govern(chance.Chance(f"ids of {plan.seed}"))
+        MACHINE.draw = self._luck.random
+        self.people = People(plan, self.tell)
+        self.misfortune = Misfortune(chance.Chance(f"misfortune of {plan.seed}"), self.tell)
+        self.judge = Judge(self.people, self.tell)
+        self.schedules = Schedules(self._luck, self.misfortune.of_slot, self._is_idle)
+
+    def tell(self, sentence: str) -> None:
+        """A line of the trace."""
+        now = datetime.fromtimestamp(CLOCK.now(), UTC)
+        self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
+
+    def _is_idle(self) -> bool:
+        return not any(stage.items(name, self.people.outputs) for name in ("restore-open", "backup-open", "copy-open"))
+
+    def live(self, *, stop_at_violation: bool = True) -> Outcome:
+        """From the beginning to the end, or to the first violation."""
+        with contextlib.redirect_stdout(io.StringIO()):  # what the functions print is their log
+            return self._live(stop_at_violation=stop_at_violation)
+
+    def _live(self, *, stop_at_violation: bool) -> Outcome:
+        begun = time.process_time()
+        stage.begin_time(self.plan.beginning)
+        self.people.build()
+        self._watch()
+        self._begun = CLOCK.now()
+        self.misfortune.install()
+        calls.WIRE.on_the_way = self._on_the_way
+        self.schedules.start()
+        self.people.begin()
+        for happening in self.kept:
+            act = self.people.act if happening.kind in self.people._acts else self.misfortune.begin
+            TIMERS.after(happening.at, lambda act=act, it=happening: act(it), f"happening {happening.number}")  # type: ignore[misc]
+        end = self._begun + self.plan.life
+        self._run(end, stop_at_violation=stop_at_violation)
+        if not (self.judge.violations and stop_at_violation):
+            self.tell("everything is calm from now on")
+            self.misfortune.end_all()
+            self._run(end + self.plan.calm, stop_at_violation=stop_at_violation)
+        if not (self.judge.violations and stop_at_violation):
+            self.judge.at_the_end(self.schedules.due, calm_since=end)
+        return self._outcome(time.process_time() - begun)
+
+    def _run(self, end: float, *, stop_at_violation: bool) -> None:
+        while TIMERS.run_next(end):
+            if self.judge.violations and stop_at_violation:
+                return
+
+    def _on_the_way(self) -> None:
+        if ENVIRONMENTS.running_here():
+            MACHINE.sleep(self.misfortune.latency())
+
+    def _watch(self) -> None:
+        """Let the judge see what EC2 does, what is answered, published and run."""
+        for action in [name for name in ACTIONS if not name.startswith(READS)]:
+            ACTIONS[action] = self._watched(action, ACTIONS[action])
+        changed = notices.instance_changed
+
+        def instance_changed(scope: Any, instance: Any) -> None:
+            self.judge.instance_changed(instance)
+            changed(scope, instance)
+
+        notices.instance_changed = instance_changed
+        stage.sns._fanout = self._published(stage.sns._fanout)
+        stage.lambda_svc._execute_function_warm = self._ran
+        add = CALLS.add
+
+        def added(**call: Any) -> None:
+            add(**call)
+            self.judge.answered(CALLS._calls[-1], call["answer"])
+
+        CALLS.add = added  # type: ignore[method-assign]
+
+    def _watched(self, action: str, handler: Any) -> Any:
+        def carried_out(request: Any) -> Any:
+            self.judge.before(request)
+            if OURS in request.caller:
+                self.tell(f"  {function_of(request.caller)}: {action} {_brief(request.parameters)}")
+            answer = handler(request)
+            self.judge.after(request, answer)
+            return answer
+
+        return carried_out
+
+    def _published(self, fan_out: Any) -> Any:
+        def published(topic_arn: str, msg_id: str, message: str, *rest: Any, **named: Any) -> None:
+            self.tell(f"  published {self.judge.published_one(message)}")
+            fan_out(topic_arn, msg_id, message, *rest, **named)
+
+        return published
+
+    def _ran(self, function: dict[str, Any], event: Any, request_id: str) -> Any:
+        outcome = ENVIRONMENTS.run(function, event, request_id)
+        name = (function.get("config") or function)["FunctionName"].split("-")[1]
+        self.invocations[name] += 1
+        self.judge.ended(name, event, outcome)
+        if outcome.get("error"):
+            self.tell(f"  {name} failed: {str(outcome.get('body'))[:300]}")
+        return outcome
+
+    def _outcome(self, seconds: float) -> Outcome:
+        text = "\n".join(self.trace)
+        return Outcome(
+            seed=self.plan.seed,
+            hours=round((CLOCK.now() - self._begun) / 3600, 2),
+            seconds=round(seconds, 2),
+            violations=self.judge.violations,
+            restores=len(self.judge.restores),
+            points=len(self.judge.points),
+            calls=self.judge.calls,
+            misfortune=dict(self.misfortune.kinds()),
+            events=dict(sorted(self.judge.events.items())),
+            states=dict(sorted(self.judge.states.items())),
+            invocations=dict(sorted(self.invocations.items())),
+            most_at_once=ENVIRONMENTS.most_at_once,
+            happened=len(self.kept),
+            digest=hashlib.sha256(text.encode()).hexdigest(),
+            trace=self.trace,
+        )
+
+
+def _brief(parameters: dict[str, Any]) -> str:
+    shown = {k: v for k, v in parameters.items() if k not in ("TagSpecifications", "ClientToken", "Description")}
+    return json.dumps(shown, default=str)[:200]
