@@ -6,7 +6,7 @@ export AWS_DEFAULT_REGION := eu-west-1
 # One a core: time is simulated, so tests work and do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: help demo test check local fuzz bench docs lock format clean
+.PHONY: help demo test check local simulate fuzz bench docs lock format clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -18,6 +18,11 @@ demo:  ## the main job, end to end, on the local AWS
 local:  ## a local AWS with the stack deployed, until interrupted; CLOCK=simulated: its time moves when you ask
 	@tools/setup dev sam local
 	@python -m local $(if $(filter simulated,$(CLOCK)),--simulated)
+
+simulate:  ## random worlds and misfortune: SECONDS=600, or SEED=n to see one again; else until interrupted
+	@tools/setup local
+	@.tools/local/bin/python -m local.simulator $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(DAYS),--days $(DAYS)) $(if $(ONLY),--only $(ONLY)) $(if $(TRACE),--trace $(TRACE))
 
 test:  ## all tests, with branch coverage of layers/ and functions/
 	@tools/setup dev sam local
