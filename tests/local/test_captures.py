@@ -5,7 +5,7 @@ Ids, times and accounts differ, so what is compared are the rest of a thing's fi
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
