@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -121,6 +122,19 @@ def install_clock(path: str, packages: str) -> None:
         connection.getresponse().read()
         connection.close()
 
+    def timed_wait(self: threading.Condition, timeout: float | None = None) -> bool:
+        """Botocore waits so for its turn after a throttle, and reads the clock to see whether it has come."""
+        if timeout is None or timeout <= 0:
+            return untimed_wait(self, timeout)
+        held = self._release_save()  # type: ignore[attr-defined]
+        try:
+            wait(timeout)
+        finally:
+            self._acquire_restore(held)  # type: ignore[attr-defined]
+        return False
+
+    untimed_wait = threading.Condition.wait
+    threading.Condition.wait = timed_wait  # type: ignore[method-assign]
     time.monotonic = lambda: nanoseconds() / 1_000_000_000
     time.monotonic_ns = nanoseconds
     time.sleep = wait

@@ -60,7 +60,7 @@ POLICIES = (
     "last=5 hourly=4",
 )
 VOLUME_TYPES = ("gp3", "gp3", "gp2", "io1", "io2", "st1", "sc1", "standard")
-DEVICES = ("/dev/sdh", "/dev/sdb", "/dev/xvdf", "/dev/sdf", "/dev/xvdba", "/dev/sdp", "/dev/sdc", "/dev/hda")
+DEVICES = ("/dev/sdh", "/dev/sdb", "/dev/xvdf", "/dev/sdf", "/dev/xvdba", "/dev/sdp", "/dev/sdc", "/dev/xvdbc")
 LETTERS = "abc"
 
 

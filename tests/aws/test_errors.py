@@ -31,7 +31,7 @@ def refusal(code: str, message: str, status: int = 403) -> ClientError:
 def logged(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What goes to the log."""
     stream = io.StringIO()
-    monkeypatch.setattr(errors.logger, "warning", lambda text, extra: stream.write(json.dumps([text, extra])))
+    monkeypatch.setattr(errors._logger(), "warning", lambda text, extra: stream.write(json.dumps([text, extra])))
     return stream
 
 

@@ -28,7 +28,7 @@ from lifeboat.aws import backups, clients, clock, ec2
 ROOT = Path(__file__).parents[2]
 TABLE = "lifeboat-state"
 ACCOUNT = "123456789012"  # moto's own
-TODAY = datetime(2026, 11, 23, tzinfo=UTC)
+TODAY = datetime(2026, 11, 28, tzinfo=UTC)
 """The time in this room, moto's as well."""
 
 

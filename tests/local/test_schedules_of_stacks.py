@@ -1,9 +1,7 @@
 """A schedule that CloudFormation makes is the schedule that the template describes, its time zone included."""
 
 import json
-import time
 from datetime import UTC, datetime
-from typing import Any
 
 from local.session import LocalAws
 
@@ -23,20 +21,15 @@ def template(zone: str) -> str:
     return json.dumps({"Resources": {"Slot": {"Type": "AWS::Scheduler::Schedule", "Properties": schedule}}})
 
 
-def deployed(cloudformation: Any) -> None:
-    while cloudformation.describe_stacks(StackName="s")["Stacks"][0]["StackStatus"].endswith("IN_PROGRESS"):
-        time.sleep(0.05)
-
-
 def test_a_schedule_of_a_stack_is_due_in_its_zone_also_after_an_update() -> None:
     with LocalAws({"schedules_fire": False}) as aws:
         cloudformation = aws.client("cloudformation")
         cloudformation.create_stack(StackName="s", TemplateBody=template("America/New_York"))
-        deployed(cloudformation)
+        aws.control.settle()
         [schedule] = aws.control.schedules(after=JULY)
         assert (schedule["time_zone"], schedule["next_due"]) == ("America/New_York", "2026-07-01T06:30:00+00:00")
 
         cloudformation.update_stack(StackName="s", TemplateBody=template("Asia/Kolkata"))
-        deployed(cloudformation)
+        aws.control.settle()
         [schedule] = aws.control.schedules(after=JULY)
         assert (schedule["time_zone"], schedule["next_due"]) == ("Asia/Kolkata", "2026-07-01T21:00:00+00:00")

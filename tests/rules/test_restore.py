@@ -744,7 +744,7 @@ def test_a_whole_restore_tells_its_story() -> None:
         restore = step.restore
         if isinstance(step.action, Wait):
             now += timedelta(minutes=1)
-            world = next(progress(world), world)
+            world = next(iter(progress(world)), world)
         elif not isinstance(step.action, Finish):
             actions.append(type(step.action).__name__)
             world = carried_out(world, step.action)

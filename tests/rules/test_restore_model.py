@@ -114,6 +114,10 @@ class State(NamedTuple):
     record: Record
     world: World
 
+    @property
+    def restore(self) -> Restore:
+        return self.record.restore
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:

@@ -113,7 +113,7 @@ def driven(case: Case, refusal: Refusal) -> tuple[Restore, datetime, int]:
             return restore, now, refused
         if isinstance(action, Wait):
             now += timedelta(minutes=20 if restore.step is RestoreStep.COPIES else 1)
-            world = next(progress(world), world)
+            world = next(iter(progress(world)), world)
         elif isinstance(action, case.call) and restore.direction is case.direction:
             refused += 1
             restore = after_failure(restore, action, refusal, now)
@@ -164,7 +164,7 @@ def test_a_refusal_that_passes_is_told_in_the_timeline_once_and_blamed_for_nothi
         restore, action = step.restore, step.action
         if isinstance(action, Wait):
             now += timedelta(minutes=1)
-            world = next(progress(world), world)
+            world = next(iter(progress(world)), world)
         elif isinstance(action, AttachVolume) and refused < 3:
             refused += 1
             restore = after_failure(restore, action, Refused("VolumeInUse", WORDS), now)
@@ -186,7 +186,7 @@ def test_a_deadline_does_not_blame_what_was_refused_and_then_granted() -> None:
         if isinstance(action, Wait):
             now += timedelta(minutes=1)
             if world.power != "stopping":  # it never stops
-                world = next(progress(world), world)
+                world = next(iter(progress(world)), world)
         elif isinstance(action, StopInstance) and not refused:
             refused = True
             restore = after_failure(restore, action, Refused("IncorrectInstanceState", WORDS), now)

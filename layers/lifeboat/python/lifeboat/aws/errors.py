@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lifeboat.rules.error_codes import THROTTLED, TIME_MENDS
 
-logger = Logger(child=True)
+
+@cache
+def _logger() -> Logger:
+    """Made when it is needed: a logger reads the function's environment, and importing this module does not."""
+    return Logger(child=True)
+
 
 _ENCODED = re.compile(r"(Encoded authorization failure message: )[\w+/=-]{40,}")
 _IN_THE_LOG = r"\1in the function's log, for aws sts decode-authorization-message"
@@ -32,7 +38,7 @@ def message_of(problem: Exception) -> str:
     said = str(problem.response.get("Error", {}).get("Message", ""))
     short = _ENCODED.sub(_IN_THE_LOG, said)
     if short != said:
-        logger.warning("AWS refused a call", extra={"call": problem.operation_name, "said": said})
+        _logger().warning("AWS refused a call", extra={"call": problem.operation_name, "said": said})
     return short
 
 
