@@ -170,10 +170,6 @@ class Timers:
             await over.wait()
         ACTIVITY.end(held[0])
 
-    def moving(self) -> list[str]:
-        """What is under way at this moment and holds the clock, in words."""
-        return [*ACTIVITY.words(), *(words for busy in self.busy for words in busy())]
-
     def _next(self) -> Timer:
         while True:
             with CHANGED:

@@ -206,7 +206,7 @@ def test_an_overdue_backup_is_told_once_in_each_spell(stage: Stage, machine: Mac
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["caught_up"] == [machine.instance_id]
     stage.control.settle()
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["overdue"] == []
-    assert age_of(stage, machine) < 300
+    assert age_of(stage, machine) < 120
 
     for snapshot in taken(stage, machine):  # somebody deletes it; what is left is another, older one
         if tags_of(snapshot).get("lifeboat:late"):

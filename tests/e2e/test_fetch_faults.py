@@ -19,8 +19,6 @@ from tests.e2e.test_fetch import COPY_SECONDS, copies
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, SMALL
 
 SNAPSHOT_EVENT = "EBS Snapshot Notification"
-WITHIN = 200.0
-"""Seconds in which all have ended: a copy that was asked for and never begun is asked for again after two minutes."""
 
 
 @pytest.fixture(scope="module")
