@@ -6,7 +6,7 @@ In place of ministack's evaluation, which lumps the metrics of all functions tog
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ministack.services import cloudwatch, sns, sqs
@@ -134,9 +134,18 @@ def evaluate(alarm: dict[str, Any], now: float | None = None) -> None:
             v for index, v in enumerate(verdicts[:wanted]) if v is None and now - (index + 1) * period >= created
         ]
         known = [*real[:wanted], *missing[: max(0, wanted - len(real))]]
-    state = _state(alarm, known, needed)
+    ages = [index + 1 for index, verdict in enumerate(verdicts) if verdict is not None][:wanted]
+    state = "ALARM" if _last_ones_breach(alarm, known, ages, needed) else _state(alarm, known, needed)
     if state and state != alarm["StateValue"]:
         _change(alarm, state)
+
+
+def _last_ones_breach(alarm: Mapping[str, Any], known: Sequence[bool | None], ages: Sequence[int], needed: int) -> bool:
+    """Whether all data that are left breach, the oldest of them for long enough, and the rest is missing (recorded, and
+    documented as what is done against premature transitions)."""
+    if (alarm.get("TreatMissingData") or "missing") != "missing" or None not in known:
+        return False
+    return bool(ages) and ages[-1] >= needed and all(verdict is not False for verdict in known)
 
 
 def _points(alarm: dict[str, Any]) -> list[dict[str, Any]] | None:

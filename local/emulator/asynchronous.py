@@ -8,6 +8,7 @@ attributes, if there is one; both with the execution role's rights.
 
 import json
 import logging
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from ministack.services import lambda_svc, sns
 
 from local.emulator import activity, permissions, queues
 from local.emulator.clock import CLOCK
+from local.emulator.invocations import accepted_as
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
@@ -40,9 +42,13 @@ class _Terms:
     dead_letter: str
 
 
+called_with: ContextVar[str] = ContextVar("called_with", default="")
+"""The request id of the Invoke that is being answered here; nothing if an event or a message invokes."""
+
+
 def invoke(record: dict[str, Any], event: Any) -> None:
     """In place of ministack's `invoke_async_with_retry`: whoever hands an event over does not wait."""
-    _Handed(record, event).attempt()
+    _Handed(record, event, called_with.get() or new_uuid()).attempt()
 
 
 def _terms(record: dict[str, Any]) -> _Terms:
@@ -65,9 +71,10 @@ def _terms(record: dict[str, Any]) -> _Terms:
 class _Handed:
     """One event that was handed over, until its function has dealt with it or it is given up."""
 
-    def __init__(self, record: dict[str, Any], event: Any) -> None:
+    def __init__(self, record: dict[str, Any], event: Any, request_id: str) -> None:
         self._record = record
         self._event = event
+        self._request_id = request_id
         config = record.get("config") or record
         arn = config["FunctionArn"].split(":")
         self._scope = Scope(arn[4], arn[3])
@@ -88,7 +95,11 @@ class _Handed:
             logger.exception("%s failed", self._what)
 
     def _attempt(self) -> None:
-        outcome = lambda_svc._execute_function(self._record, self._event)
+        token = accepted_as.set(self._request_id)
+        try:
+            outcome = lambda_svc._execute_function(self._record, self._event)
+        finally:
+            accepted_as.reset(token)
         if outcome.get("throttle"):
             shortest, longest = THROTTLE_BACKOFF_SECONDS
             self._later(outcome, min(shortest * 2**self._throttles, longest))
@@ -97,8 +108,7 @@ class _Handed:
         self._attempts += 1
         if not outcome.get("error"):
             if self._terms.on_success:
-                succeeded = _record(self._record, self._event, outcome, "Success", self._attempts)
-                _deliver(self._record, self._terms.on_success, succeeded)
+                _deliver(self._record, self._terms.on_success, self._told(outcome, "Success"))
         elif self._attempts > self._terms.retries:
             self._give_up(outcome, "RetriesExhausted")
         else:
@@ -112,35 +122,32 @@ class _Handed:
 
     def _give_up(self, outcome: dict[str, Any], condition: str) -> None:
         if self._terms.on_failure:
-            failed = _record(self._record, self._event, outcome, condition, self._attempts)
-            _deliver(self._record, self._terms.on_failure, failed)
+            _deliver(self._record, self._terms.on_failure, self._told(outcome, condition))
         if self._terms.dead_letter:
-            _dead_letter(self._record, self._terms.dead_letter, self._event, outcome)
+            _dead_letter(self._record, self._terms.dead_letter, self._event, outcome, self._request_id)
 
-
-def _record(
-    record: dict[str, Any], event: Any, outcome: dict[str, Any], condition: str, attempts: int
-) -> dict[str, Any]:
-    config = record.get("config") or record
-    qualified = config["FunctionArn"]
-    if len(qualified.split(":")) == 7:
-        qualified += ":$LATEST"
-    response: dict[str, Any] = {"statusCode": 200, "executedVersion": config.get("Version", "$LATEST")}
-    if outcome.get("error"):
-        response["functionError"] = outcome.get("function_error") or "Unhandled"
-    return {
-        "version": "1.0",
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestContext": {
-            "requestId": new_uuid(),
-            "functionArn": qualified,
-            "condition": condition,
-            "approximateInvokeCount": attempts,
-        },
-        "requestPayload": event,
-        "responseContext": response,
-        "responsePayload": outcome.get("body"),
-    }
+    def _told(self, outcome: dict[str, Any], condition: str) -> dict[str, Any]:
+        """What a destination gets."""
+        config = self._record.get("config") or self._record
+        qualified = config["FunctionArn"]
+        if len(qualified.split(":")) == 7:
+            qualified += ":$LATEST"
+        response: dict[str, Any] = {"statusCode": 200, "executedVersion": config.get("Version", "$LATEST")}
+        if outcome.get("error"):
+            response["functionError"] = outcome.get("function_error") or "Unhandled"
+        return {
+            "version": "1.0",
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "requestContext": {
+                "requestId": self._request_id,
+                "functionArn": qualified,
+                "condition": condition,
+                "approximateInvokeCount": self._attempts,
+            },
+            "requestPayload": self._event,
+            "responseContext": response,
+            "responsePayload": outcome.get("body"),
+        }
 
 
 def _invoke_config(function: dict[str, Any], qualifier: str | None) -> dict[str, Any]:
@@ -172,11 +179,11 @@ def _deliver(record: dict[str, Any], target: str, message: dict[str, Any]) -> No
         logger.error("a destination of service %s is not done here: %s", service, target)
 
 
-def _dead_letter(record: dict[str, Any], target: str, event: Any, outcome: dict[str, Any]) -> None:
+def _dead_letter(record: dict[str, Any], target: str, event: Any, outcome: dict[str, Any], request_id: str) -> None:
     body = json.dumps(event)
     message = outcome.get("body") if isinstance(outcome.get("body"), dict) else {}
     attributes = {
-        "RequestID": new_uuid(),
+        "RequestID": request_id,
         "ErrorCode": "200",
         "ErrorMessage": str((message or {}).get("errorMessage", ""))[:1024],
     }

@@ -8,9 +8,11 @@ rule's target or of the subscription.
 import contextvars
 import json
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from ministack.core.responses import new_uuid
 from ministack.services import eventbridge, sns
 
 from local.emulator import asynchronous, lost, permissions, queues
@@ -64,7 +66,8 @@ def rule_to_bus(
     """In place of ministack's `_dispatch_to_event_bus`: it reaches buses of the account's other regions, too.
 
     The target's role must be EventBridge's to take on and may put events there. What arrives is the event as it was,
-    its own region included. A bus of another account is not done.
+    its own account and region included, with an id and a time of its own (recorded). An event to a bus that does not
+    exist is dropped without a trace (recorded). A bus of another account is not done.
     """
     here = Scope.current()
     if (target.account_id, target.region) == (here.account, here.region):
@@ -77,11 +80,14 @@ def rule_to_bus(
     there = Scope(target.account_id, target.region)
     if not trusted or not permissions.role_may(role, "events:PutEvents", str(target)):
         _rule_dead_letter(current, str(target), payload, "NO_PERMISSIONS", "the target's role may not put events there")
-    elif lost.is_lost(there) or target.account_id != here.account or target.resource != DEFAULT_BUS:
+    elif target.account_id == here.account and target.resource != DEFAULT_BUS:
+        logger.warning("rule %s: there is no event bus %s", rule.get("Arn"), target)
+    elif lost.is_lost(there) or target.account_id != here.account:
         _rule_dead_letter(current, str(target), payload, "RESOURCE_NOT_FOUND", "there is no such event bus")
     else:
         key = eventbridge._rule_key(rule.get("Name"), rule.get("EventBusName", "default"))
-        forwarded = {**event, "EventBusName": "default", "_DispatchPath": [*path, key]}
+        own = {"EventId": new_uuid(), "Time": int(time.time())}
+        forwarded = {**event, **own, "EventBusName": "default", "_DispatchPath": [*path, key]}
         TIMERS.after(0.0, lambda: there.run(lambda: _arrive(forwarded)), f"an event forwarded to {target.region}")
 
 

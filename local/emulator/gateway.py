@@ -16,7 +16,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 from ministack.services import sts
 
-from local.emulator import activity, control, lost, throttle, workers
+from local.emulator import activity, asynchronous, control, lost, throttle, workers
 from local.emulator.activity import ACTIVITY
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
@@ -120,6 +120,7 @@ async def _answer(
         return _refusal(service, action, headers, request_id, ("RequestLimitExceeded", message, 503))
     if fault and fault.effect == "delay":
         await TIMERS.pause(fault.seconds, f"a slow {action}", workers.running_caller(*_ports.get()))
+    asynchronous.called_with.set(request_id if service == "lambda" else "")
     if action == "ReceiveMessage" and CLOCK.simulated:
         answer: Answer = await _receive_messages(request)
     else:

@@ -23,6 +23,7 @@ HOOKS = {
         "EvalContext",
         "EvalResult",
         "_gather_role_policies",
+        "_resolve_condition_key",
         "caller_arn",
         "enforce",
         "evaluate",

@@ -21,6 +21,7 @@ from local.emulator.scope import Scope
 
 Context = dict[str, Any]
 WITHOUT_ACCOUNT = ("snapshot", "image")
+RESOURCE_ACCOUNT = "aws:resourceaccount"
 KINDS = {"vol": "volume", "snap": "snapshot", "i": "instance", "ami": "image"}
 
 SQS_BATCHES = {
@@ -31,6 +32,7 @@ SQS_BATCHES = {
 
 _extract_resource_arn = iam_actions.extract_resource_arn
 _enforce = iam_evaluator.enforce
+_resolve_condition_key = iam_evaluator._resolve_condition_key
 _flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters")
 _leading: contextvars.ContextVar[dict[str, list[str]]] = contextvars.ContextVar("dynamodb_leading_keys")
 _access_key: contextvars.ContextVar[str] = contextvars.ContextVar("ec2_access_key", default="")
@@ -64,6 +66,12 @@ def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
     return _extract_resource_arn(service, method, path, headers, body, params, region, account)
 
 
+def resolve_condition_key(key: str, context: Any) -> Any:
+    """In place of ministack's, which takes whose a resource is from its ARN; the ARN of a snapshot does not tell."""
+    owner = context.service_context.get(RESOURCE_ACCOUNT) if key.lower() == RESOURCE_ACCOUNT else None
+    return owner or _resolve_condition_key(key, context)
+
+
 def enforce(  # noqa: PLR0917 ministack calls it so
     access_key_id: str,
     iam_action: str,
@@ -88,24 +96,33 @@ def _refusal(denied: Any, check: Check) -> Any:
     """The refusal in EC2's words, with the action and the resource that were refused: CreateTags, not CreateVolume."""
     if isinstance(denied, iam_evaluator.AuthError):
         return denied
+    # An action that knows no resources is refused without one.
+    resource = "" if check.resource == "*" else f" on resource: {check.resource}"
+    said = _sentence(denied, f"ec2:{check.action}", resource)
+    return iam_evaluator.AuthError("UnauthorizedOperation", f"You are not authorized to perform this operation. {said}")
+
+
+def _sentence(denied: Any, action: str, on_resource: str) -> str:
     why = (
         "with an explicit deny in an identity-based policy"
         if denied.decision == "Deny"
-        else f"because no identity-based policy allows the ec2:{check.action} action"
+        else f"because no identity-based policy allows the {action} action"
     )
-    message = (
-        f"You are not authorized to perform this operation. User: {denied.principal_arn} is not authorized to perform: "
-        f"ec2:{check.action} on resource: {check.resource} {why}"
-    )
-    return iam_evaluator.AuthError("UnauthorizedOperation", message)
+    return f"User: {denied.principal_arn} is not authorized to perform: {action}{on_resource} {why}"
 
 
-def caller_may(scope: Scope, action: str, resource: str, context: Context) -> bool:
-    """Whether the caller of the EC2 call under way may do something else as well, such as use a KMS key."""
+def why_caller_may_not(scope: Scope, action: str, key_arn: str, context: Context) -> str:
+    """In the words of KMS, why the caller of the EC2 call under way may not do this with a key; nothing if it may."""
     if not ministack_app.AUTH:
-        return True
-    service = action.split(":", 1)[0]
-    return not _enforce(_access_key.get(), action, service, scope.region, resource, context)
+        return ""
+    denied = _enforce(_access_key.get(), action, "kms", scope.region, key_arn, context)
+    if not denied:
+        return ""
+    if isinstance(denied, iam_evaluator.AuthError):
+        return str(denied)
+    by_ciphertext = action in ("kms:Decrypt", "kms:ReEncryptFrom")
+    named = "on the resource associated with this ciphertext" if by_ciphertext else f"on resource: {key_arn}"
+    return _sentence(denied, action, f" {named}")
 
 
 # --- what an EC2 call is checked on
@@ -148,19 +165,18 @@ class _Call:
 
     def new(self, kind: str, more: Context | None = None) -> Check:
         """About a resource that the call makes."""
-        return Check(self.action, self.arn(kind, "*"), {**self._requested_tags(kind), **(more or {})})
+        account = {RESOURCE_ACCOUNT: self.scope.account}
+        return Check(self.action, self.arn(kind, "*"), {**self._requested_tags(kind), **account, **(more or {})})
 
     def _facts(self, kind: str, resource_id: str) -> Context:
         found = _find(self.region, kind, resource_id)
         if found is None:
             return {}
         context: Context = {}
-        # Only the owner's tags count: another account does not see them.
-        if found.owner == self.scope.account:
-            for key, value in found.tags.items():
-                context[f"aws:resourcetag/{key}".lower()] = value
-                context[f"ec2:resourcetag/{key}".lower()] = value
-        return context | facts_of(found, self.scope)
+        for key, value in _tags_seen(found, self.scope.account).items():
+            context[f"aws:resourcetag/{key}".lower()] = value
+            context[f"ec2:resourcetag/{key}".lower()] = value
+        return context | facts_of(found, self.scope) | {RESOURCE_ACCOUNT: found.owner}
 
     def _requested_tags(self, kind: str) -> Context:
         requested = self._specified().get(kind, {})
@@ -197,6 +213,13 @@ def _find(region: Region, kind: str, resource_id: str) -> Resource | None:
     return known.get(resource_id)
 
 
+def _tags_seen(found: Resource, account: str) -> Mapping[str, str]:
+    """The tags that count in an account's policies: the owner's, or on a shared snapshot the recipient's own."""
+    if isinstance(found, Snapshot):
+        return found.tags_seen_by(account)
+    return found.tags if found.owner == account else {}
+
+
 def facts_of(found: Resource, scope: Scope) -> Context:
     """The condition keys that a resource itself answers."""
     if isinstance(found, Volume):
@@ -227,7 +250,13 @@ def facts_of(found: Resource, scope: Scope) -> Context:
             "ec2:rootdevicetype": "ebs",
         }
     if isinstance(found, Image):
-        return {"ec2:owner": found.alias or found.owner, "ec2:public": str(found.public).lower()}
+        return {
+            "ec2:owner": found.alias or found.owner,
+            "ec2:public": str(found.public).lower(),
+            "ec2:imageid": found.image_id,
+            "ec2:imagetype": "machine",
+            "ec2:rootdevicetype": "ebs",
+        }
     return {}
 
 
@@ -268,8 +297,11 @@ def _create_volume(call: _Call) -> list[Check]:
         or call.scope.account in call.region.encrypt_by_default
     )
     size = call.parameters.get("Size") or (snapshot.size if snapshot else 0)
+    zone = call.parameters.get("AvailabilityZone", "")
     about: Context = {
-        "ec2:availabilityzone": call.parameters.get("AvailabilityZone"),
+        "ec2:availabilityzone": zone,
+        "ec2:volumeid": "*",
+        "aws:resourcebeingcreated": "true",
         "ec2:encrypted": str(encrypted).lower(),
         "ec2:volumetype": call.parameters.get("VolumeType", "gp2"),
         "ec2:volumesize": str(size),
@@ -282,6 +314,8 @@ def _create_volume(call: _Call) -> list[Check]:
     ):
         if parameter in call.parameters:
             about[key] = str(call.parameters[parameter])
+    if zone in call.region.zones:
+        about["ec2:availabilityzoneid"] = call.region.zone_id(zone)
     if not snapshot_id:
         return [call.new("volume", about)]
     about["ec2:parentsnapshot"] = call.arn("snapshot", snapshot_id)
@@ -296,12 +330,17 @@ def _copy_snapshot(call: _Call) -> list[Check]:
     about: Context = {
         "ec2:encrypted": str(bool(call.parameters.get("Encrypted") or (source and source.encrypted))).lower(),
         "ec2:parentsnapshot": f"arn:aws:ec2:{source_region.name}::snapshot/{source_id}",
+        "ec2:sourceregion": source_region.name,
     }
     source_arn = f"arn:aws:ec2:{source_region.name}::snapshot/{source_id}"
     return [
         call.new("snapshot", about),
-        Check(call.action, source_arn, facts_of(source, call.scope) if source else {}),
+        Check(call.action, source_arn, {**_of_source(source, call.scope), "ec2:sourceregion": source_region.name}),
     ]
+
+
+def _of_source(source: Snapshot | None, scope: Scope) -> Context:
+    return {**facts_of(source, scope), RESOURCE_ACCOUNT: source.owner} if source else {}
 
 
 def _modify_snapshot_attribute(call: _Call) -> list[Check]:
@@ -364,7 +403,57 @@ def _modify_instance_attribute(call: _Call) -> list[Check]:
 
 
 def _run_instances(call: _Call) -> list[Check]:
-    return [call.existing(call.parameters.get("ImageId", "ami-")), call.new("instance"), call.new("volume")]
+    """The image, the instance and each of its volumes; networks and keys are not asked about here."""
+    image = call.region.images.get(call.parameters.get("ImageId", ""))
+    zone = call.parameters.get("Placement", {}).get("AvailabilityZone", "")
+    place: Context = {"aws:resourcebeingcreated": "true"}
+    if zone in call.region.zones:
+        place |= {"ec2:availabilityzone": zone, "ec2:availabilityzoneid": call.region.zone_id(zone)}
+    metadata = call.parameters.get("MetadataOptions", {})
+    profile = call.parameters.get("IamInstanceProfile", {})
+    about: Context = {
+        **place,
+        "ec2:instanceid": "*",
+        "ec2:instancetype": call.parameters.get("InstanceType", "m1.small"),
+        "ec2:instancemarkettype": call.parameters.get("InstanceMarketOptions", {}).get("MarketType", "on-demand"),
+        "ec2:tenancy": call.parameters.get("Placement", {}).get("Tenancy", "default"),
+        "ec2:ebsoptimized": str(bool(call.parameters.get("EbsOptimized"))).lower(),
+        "ec2:rootdevicetype": "ebs",
+        "ec2:metadatahttptokens": metadata.get("HttpTokens", "required"),
+        "ec2:metadatahttpendpoint": metadata.get("HttpEndpoint", "enabled"),
+        "ec2:metadatahttpputresponsehoplimit": str(metadata.get("HttpPutResponseHopLimit", 2)),
+    }
+    if profile:
+        named = f"arn:aws:iam::{call.scope.account}:instance-profile/{profile.get('Name')}"
+        about["ec2:instanceprofile"] = profile.get("Arn") or named
+    devices = {mapping["DeviceName"]: mapping.get("Ebs", {}) for mapping in image.mappings} if image else {}
+    for mapping in call.parameters.get("BlockDeviceMappings", []):
+        if "Ebs" in mapping:
+            device = mapping.get("DeviceName", "")
+            devices[device] = {**devices.get(device, {}), **mapping["Ebs"]}
+    return [
+        call.existing(call.parameters.get("ImageId", "ami-"), {"ec2:islaunchtemplateresource": "false"}),
+        call.new("instance", about),
+        *(call.new("volume", {**place, **_launched_volume(call, ebs)}) for ebs in devices.values()),
+    ]
+
+
+def _launched_volume(call: _Call, ebs: Mapping[str, Any]) -> Context:
+    kind = ebs.get("VolumeType", "gp2")
+    iops, throughput = (
+        (ebs.get("Iops", 3_000), ebs.get("Throughput", 125)) if kind == "gp3" else (ebs.get("Iops"), None)
+    )
+    snapshot = call.region.snapshots.get(ebs.get("SnapshotId", ""))
+    encrypted = bool(ebs.get("Encrypted") or (snapshot and snapshot.encrypted))
+    about: Context = {
+        "ec2:volumeid": "*",
+        "ec2:volumetype": kind,
+        "ec2:volumesize": str(ebs.get("VolumeSize") or (snapshot.size if snapshot else 8)),
+        "ec2:encrypted": str(encrypted).lower(),
+    }
+    about |= {"ec2:volumeiops": str(iops)} if iops else {}
+    about |= {"ec2:volumethroughput": str(throughput)} if throughput else {}
+    return about | ({"ec2:parentsnapshot": call.arn("snapshot", ebs["SnapshotId"])} if snapshot else {})
 
 
 def _tags(call: _Call) -> list[Check]:

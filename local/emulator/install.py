@@ -36,6 +36,7 @@ def install() -> None:
 
     iam_actions.extract_resource_arn = iam.extract_resource_arn
     iam_evaluator.enforce = iam.enforce
+    iam_evaluator._resolve_condition_key = iam.resolve_condition_key
 
     lambda_runtime._worker_class_for = workers.worker_class_for
     lambda_svc._execute_function_warm = workers.execute

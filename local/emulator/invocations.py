@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -152,6 +153,10 @@ INVOCATIONS = InvocationLog()
 
 _dispatch = lambda_svc._execute_function_dispatch
 
+accepted_as: ContextVar[str] = ContextVar("accepted_as", default="")
+"""The request id of the asynchronous invocation of which an attempt runs here: all its attempts have that one, which is
+the one that Invoke answered (recorded from a live account)."""
+
 
 def dispatch(
     function: dict[str, Any], config: dict[str, Any], event: Any, request_id: str, started: float
@@ -161,6 +166,7 @@ def dispatch(
     ministack measures synchronous invocations only, so that an alarm on Errors would never see a failed event.
     """
     name = config.get("FunctionName", "unknown")
+    request_id = accepted_as.get() or request_id
     outcome: dict[str, Any] = {"error": True}
     try:
         with INVOCATIONS.running(name):

@@ -21,6 +21,8 @@ class Delays:
         snapshot: pending to completed.
         copy: the same for CopySnapshot.
         volume: creating to available.
+        initialize: from the creation of a volume to its event that all blocks of its snapshot have arrived.
+        delete: a volume's deleting to gone.
         attach: attaching to attached.
         detach: detaching to detached, and the volume available.
         start: pending to running, after RunInstances as after StartInstances.
@@ -34,6 +36,8 @@ class Delays:
     snapshot: float = 2.0
     copy: float = 2.0
     volume: float = 1.0
+    initialize: float = 2.0
+    delete: float = 0.5
     attach: float = 0.5
     detach: float = 0.5
     start: float = 1.0
@@ -61,6 +65,8 @@ class Settings:
         schedule_sweep_seconds: how often due schedules are looked for; a simulated clock stops at each by itself.
         alarm_seconds: how often alarms are evaluated.
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
+        empty_pages: whether the first page of every Describe that has a page size is empty and has a NextToken, as any
+            page may be.
         stuck_seconds: seconds of the machine's clock in which nothing runs and nothing could run, and after which what
             is under way all the same is said to be stuck.
         bad_key_leaves_error: whether a volume whose key may not be used stays, in the state `error`, as documented;
@@ -78,6 +84,7 @@ class Settings:
     schedule_sweep_seconds: float = 0.5
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False
+    empty_pages: bool = False
     stuck_seconds: float = 20.0
     bad_key_leaves_error: bool = False
     throttling: bool = False
@@ -118,6 +125,8 @@ AS_IN_AWS: Mapping[str, Any] = {
         "snapshot": 90,
         "copy": 180,
         "volume": 8,
+        "initialize": 70,
+        "delete": 1,
         "attach": 3,
         "detach": 5,
         "start": 15,

@@ -277,6 +277,11 @@ def test_an_event_is_forwarded_to_another_region_as_it_is_if_the_role_may(
     for event in heard:
         assert (event["source"], event["region"], event["detail-type"]) == ("aws.ec2", AWAY, SNAPSHOT)
         assert event["detail"]["snapshot_id"].endswith(copy)
+        # Recorded (eventbridge_bus_target_retry_policy): "cross-region forwarding changes id/time but retains the
+        # ORIGINAL account/region".
+        [there] = [told for told in control.events(mark, detail_type=SNAPSHOT) if told["region"] == AWAY]
+        assert event["id"] != there["event_id"]
+        assert event["account"] == there["account"]
     failed = Queue(lost, arn, sqs).messages()
     assert [item["MessageAttributes"]["ERROR_CODE"]["StringValue"] for item in failed] == (
         [] if may else ["NO_PERMISSIONS"]

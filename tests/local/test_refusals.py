@@ -27,11 +27,13 @@ MANY = [f"x-{number}" for number in range(200)]
     "action",
     [
         *("describe_instances", "describe_instance_status", "describe_volumes", "describe_snapshots"),
-        *("describe_images", "describe_tags"),
+        *("describe_images", "describe_tags", "describe_volume_status", "describe_instance_image_metadata"),
+        "describe_locked_snapshots",
     ],
 )
 def test_a_call_with_more_than_200_filter_values_in_all_is_refused(ec2: Any, action: str) -> None:
-    name = "key" if action == "describe_tags" else "instance-state-name" if "status" in action else "tag-key"
+    names = {"describe_tags": "key", "describe_instance_status": "instance-state-name"}
+    name = {**names, "describe_locked_snapshots": "lock-state"}.get(action, "tag-key")
     describe = getattr(ec2, action)
     describe(Filters=[{"Name": name, "Values": MANY}])
     other = {"Name": "value" if action == "describe_tags" else name, "Values": ["one more"]}

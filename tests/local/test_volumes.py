@@ -187,8 +187,11 @@ def test_the_root_of_a_stopped_instance_can_be_detached_and_is_needed_to_start(
 def test_deleting(ec2: Any, control: Control, machine: Machine, volume: str, mark: int) -> None:
     assert refusal(lambda: ec2.delete_volume(VolumeId=machine.data_id)) == "VolumeInUse"
     ec2.delete_volume(VolumeId=volume)
-    assert refusal(lambda: described(ec2, volume)) == "InvalidVolume.NotFound"
+    assert described(ec2, volume)["State"] == "deleting"
+    attach = lambda: ec2.attach_volume(VolumeId=volume, InstanceId=machine.instance_id, Device="/dev/sdg")  # noqa: E731
+    assert refusal(attach) == "IncorrectState"
     control.settle()
+    assert refusal(lambda: described(ec2, volume)) == "InvalidVolume.NotFound"
     details = [e["detail"] for e in control.events(mark) if volume in str(e["resources"])]
     assert [(d["event"], d["result"]) for d in details] == [("deleteVolume", "deleted")]
 

@@ -26,6 +26,7 @@ OURS = re.compile(r"^(vol|snap|i|ami)-")
 VALUES: Mapping[str, Callable[[Request], object]] = {
     "CreateVolume": volumes.check_values,
     "CopySnapshot": snapshots.check_values,
+    "RunInstances": instances.check_values,
 }
 """What EC2 checks of a call's values before it answers a DryRun; other calls' ids come after."""
 
@@ -67,7 +68,7 @@ def _answer(action: str, flat: Mapping[str, str], request_id: str) -> bytes:
     request = Request(Scope.current(), action, parameters, request_id, iam_evaluator.caller_arn())
     with LOCK:
         if dry_run:
-            # IAM has had its say before this is reached; on AWS the values of these two come even before IAM.
+            # IAM has had its say before this is reached; on AWS the values of the first two come even before IAM.
             VALUES.get(action, lambda _: None)(request)
             raise Ec2Error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
         return wire.render(operation, ACTIONS[action](request), request_id)

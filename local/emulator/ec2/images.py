@@ -297,6 +297,11 @@ def register_image(request: Request) -> dict[str, Any]:
         ebs = dict(mapping.get("Ebs", {}))
         if ebs.get("SnapshotId"):
             snapshot = request.region.snapshot(ebs["SnapshotId"], request.account)
+            if snapshot.owner != request.account:
+                raise invalid_value(
+                    f"Invalid value '{snapshot.snapshot_id}' for snapshotId. Snapshot does not belong to "
+                    f"{request.account}"
+                )
             ebs = {"VolumeSize": snapshot.size, "VolumeType": "gp2", "DeleteOnTermination": True} | ebs
             ebs["Encrypted"] = snapshot.encrypted
         mappings.append({**mapping, "Ebs": ebs})
@@ -318,10 +323,13 @@ def register_image(request: Request) -> dict[str, Any]:
 @handles("DeregisterImage")
 def deregister_image(request: Request) -> dict[str, Any]:
     """No longer to be launched; its snapshots stay."""
+    known = request.region.images.get(check_id("ami", request.parameters["ImageId"]))
+    if known and known.owner == request.account and known.state == "deregistered":
+        raise Ec2Error("InvalidAMIID.Unavailable", f"The image ID '{known.image_id}' is no longer available")
     image = request.region.image(request.parameters["ImageId"], request.account, own=True)
     image.state = "deregistered"
     notices.image_changed(request.scope, image.image_id, "deregistered", request.request_id)
-    return {"Return": True}
+    return {"Return": True, "DeleteSnapshotResults": []}
 
 
 @handles("DisableImage", "EnableImage")

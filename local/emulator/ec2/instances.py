@@ -10,7 +10,7 @@ from ministack.services import ec2 as ministack_ec2
 from local.emulator.ec2 import keys, notices, tags, volumes
 from local.emulator.ec2.actions import handles
 from local.emulator.ec2.errors import Ec2Error, invalid_value, missing
-from local.emulator.ec2.model import LOCK, Image, Instance, Request, Volume, new_id, now
+from local.emulator.ec2.model import LOCK, Image, Instance, Request, Volume, check_id, new_id, now
 from local.emulator.ec2.select import filtered, page
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
@@ -43,6 +43,7 @@ def describe(request: Request, instance: Instance) -> dict[str, Any]:
                         "Status": "attached" if attachment.state == "busy" else attachment.state,
                         "AttachTime": attachment.attach_time,
                         "DeleteOnTermination": attachment.delete_on_termination,
+                        "EbsCardIndex": 0,
                     },
                 }
             )
@@ -51,7 +52,7 @@ def describe(request: Request, instance: Instance) -> dict[str, Any]:
         "ImageId": instance.image_id,
         "InstanceType": instance.instance_type,
         "State": _state(instance.state),
-        "LaunchTime": instance.launch_time,
+        "LaunchTime": instance.launch_time.replace(microsecond=0),
         "Placement": {
             "AvailabilityZone": instance.zone,
             "AvailabilityZoneId": region.zone_id(instance.zone),
@@ -100,6 +101,8 @@ def describe(request: Request, instance: Instance) -> dict[str, Any]:
     if instance.state_reason:
         code, message = instance.state_reason
         shown |= {"StateReason": {"Code": code, "Message": message}, "StateTransitionReason": message}
+    if instance.asked_at:
+        shown["StateTransitionReason"] = f"User initiated ({instance.asked_at:%Y-%m-%d %H:%M:%S} GMT)"
     return shown
 
 
@@ -112,25 +115,32 @@ def _product_codes(request: Request, instance: Instance) -> list[str]:
 # --- running
 
 
-@handles("RunInstances")
-def run_instances(request: Request) -> dict[str, Any]:
-    """Launch instances with their volumes, as the image and the block device mappings say."""
-    known = volumes.remembered(request)
-    if known is not None:
-        return _reservation(request, [request.region.instances[instance_id] for instance_id in known])
+def check_values(request: Request) -> None:
+    """What EC2 refuses of a RunInstances before DryRun (recorded). Raises Ec2Error."""
     if not request.get("ImageId"):
         raise missing("ImageId")
-    image = request.region.image(request.parameters["ImageId"], request.account)
+    check_id("ami", request.parameters["ImageId"])
     least, most = request.parameters["MinCount"], request.parameters["MaxCount"]
     if not 1 <= least <= most <= MOST_INSTANCES:
         raise invalid_value(f"Value ({most}) for parameter maxCount is invalid.")
+    volumes.check_token(request)
+
+
+@handles("RunInstances")
+def run_instances(request: Request) -> dict[str, Any]:
+    """Launch instances with their volumes, as the image and the block device mappings say."""
+    check_values(request)
+    known = volumes.remembered(request)
+    if known is not None:
+        return _reservation(request, [request.region.instances[instance_id] for instance_id in known])
+    image = request.region.image(request.parameters["ImageId"], request.account)
     tagged = tags.at_creation(
         request, "instance", "volume", "network-interface", "spot-instances-request", "elastic-gpu"
     )
     reservation = new_id("r")
     wanted = _mappings(image, request.get("BlockDeviceMappings", []))
     made = []
-    for _index in range(most):
+    for _index in range(request.parameters["MaxCount"]):
         instance = _new_instance(request, image, reservation, tagged["instance"])
         request.region.instances[instance.instance_id] = instance
         for device, ebs in wanted.items():
@@ -295,7 +305,7 @@ def _later(request: Request, instance: Instance, seconds: float, state: str, wor
 def _run_soon(request: Request, instance: Instance) -> None:
     def running() -> None:
         instance.running_since = now()
-        instance.state_reason = None
+        instance.state_reason = instance.asked_at = None
         _enter(request, instance, "running")
 
     _later(request, instance, SETTINGS.delays.start, "running", running)
@@ -360,6 +370,7 @@ def _start(request: Request, instance: Instance) -> None:
     wrong.falls_back -= wrong.falls_back > 0
 
     def fall_back() -> None:
+        instance.asked_at = None
         instance.state_reason = ("Client.InternalError", "Client.InternalError: Client error on launch")
         _enter(request, instance, "stopped")
 
@@ -407,6 +418,7 @@ def _stop(request: Request, instance: Instance, *, force: bool) -> None:
     how = "Hibernate" if request.get("Hibernate") else "Shutdown"
     code = f"Client.UserInitiated{how}"
     instance.state_reason = (code, f"{code}: User initiated {how.lower()}")
+    instance.asked_at = now()
     instance.running_since = None
     if not instance.elastic_ip:
         instance.public_ip = None
@@ -427,9 +439,13 @@ def _stop(request: Request, instance: Instance, *, force: bool) -> None:
 
 @handles("RebootInstances")
 def reboot_instances(request: Request) -> dict[str, Any]:
-    """Nothing to be seen from outside."""
+    """Nothing to be seen from outside; a stopped one cannot be rebooted."""
     for instance_id in request.parameters["InstanceIds"]:
-        request.region.instance(instance_id, request.account)
+        instance = request.region.instance(instance_id, request.account)
+        if instance.state == "stopped":
+            raise Ec2Error(
+                "IncorrectState", f"Cannot reboot instance {instance_id} that is currently in stopped state."
+            )
     return {}
 
 
@@ -454,8 +470,11 @@ def terminate_instances(request: Request) -> dict[str, Any]:
 
 
 def _terminate(request: Request, instance: Instance) -> None:
+    was_stopped = instance.state == "stopped"
     instance.state_reason = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
-    _enter(request, instance, "shutting-down")
+    instance.asked_at = now()
+    if not was_stopped:
+        _enter(request, instance, "shutting-down")
 
     def terminated() -> None:
         for volume_id in list(instance.devices.values()):
@@ -468,7 +487,10 @@ def _terminate(request: Request, instance: Instance) -> None:
         instance.devices.clear()
         _enter(request, instance, "terminated")
 
-    _later(request, instance, SETTINGS.delays.terminate, "terminated", terminated)
+    if was_stopped:
+        terminated()
+    else:
+        _later(request, instance, SETTINGS.delays.terminate, "terminated", terminated)
 
 
 def _change(instance: Instance, before: str) -> dict[str, Any]:

@@ -10,6 +10,11 @@ from local.emulator.ec2.model import Region, Request
 from local.emulator.scope import Scope
 
 NEEDED_TO_CREATE = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext")
+"""Of an empty volume, or one under its snapshot's own key (documented)."""
+NEEDED_TO_REENCRYPT = ("kms:ReEncryptTo", "kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext")
+"""On the key of a volume whose snapshot is under another one; on that one NEEDED_TO_REENCRYPT_FROM (recorded of another
+account's snapshot)."""
+NEEDED_TO_REENCRYPT_FROM = ("kms:ReEncryptFrom",)
 NEEDED_TO_START = ("kms:CreateGrant",)
 NEEDED_TO_COPY = ("kms:CreateGrant", "kms:GenerateDataKeyWithoutPlaintext")
 """On the copy's key, beside DescribeKey, which is asked at once (recorded from a live account)."""
@@ -82,10 +87,18 @@ def why_forbidden(request: Request, key_arn: str | None, actions: tuple[str, ...
         "kms:grantisforawsresource": "true",
         "kms:calleraccount": request.account,
     }
-    for action in actions:
-        if not iam.caller_may(request.scope, action, key_arn, context):
-            return f"Given key ID is not accessible: {request.caller} may not {action}"
-    return ""
+    return next(
+        filter(None, (iam.why_caller_may_not(request.scope, action, key_arn, context) for action in actions)), ""
+    )
+
+
+def why_not_created(request: Request, key_arn: str | None, of_snapshot: str | None) -> str:
+    """Why the caller cannot create a volume under a key, of a snapshot that is perhaps under another one."""
+    if key_arn and of_snapshot and of_snapshot != key_arn:
+        return why_forbidden(request, of_snapshot, NEEDED_TO_REENCRYPT_FROM) or why_forbidden(
+            request, key_arn, NEEDED_TO_REENCRYPT
+        )
+    return why_forbidden(request, key_arn, NEEDED_TO_CREATE)
 
 
 def for_new(request: Request, *, encrypted: bool | None, given: str | None, inherited: str | None) -> str | None:

@@ -4,6 +4,7 @@ import itertools
 import re
 import secrets
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +37,7 @@ def check_id(kind: str, resource_id: str) -> str:
         Ec2Error: InvalidParameterValue or InvalidInstanceID.Malformed.
     """
     found = _ID.match(resource_id)
-    if not found or found[1] != kind:
+    if not found or found[1] != kind or not resource_id.rstrip("0").removeprefix(f"{kind}-"):
         raise malformed(kind, resource_id)
     return resource_id
 
@@ -111,6 +112,9 @@ class SnapshotLock:
         return self.created + timedelta(hours=self.cool_off_hours) if self.cool_off_hours else None
 
 
+NO_TAGS: Mapping[str, str] = {}
+
+
 @dataclass
 class Snapshot(Resource):
     """An EBS snapshot; its size is the volume's when it was taken."""
@@ -135,6 +139,12 @@ class Snapshot(Resource):
     delete_when_done: bool = False
     product_codes: list[str] = field(default_factory=list)
     owner_alias: str | None = None
+    tags_of_others: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def tags_seen_by(self, account: str) -> Mapping[str, str]:
+        """The owner's tags for the owner; for another account those that it has set itself, also before the snapshot
+        was last shared with it (recorded from a live account)."""
+        return self.tags if account == self.owner else self.tags_of_others.get(account, NO_TAGS)
 
     def readable_by(self, account: str) -> bool:
         """Whether an account sees it and may create volumes from it."""
@@ -199,6 +209,7 @@ class Instance(Resource):
     Attributes:
         public_ip: while it runs, or for good if `elastic_ip`; `wants_public_ip` gives it one at each start.
         ended_subscriptions: the product codes of volumes that may not be attached to it.
+        asked_at: when a user asked to stop or terminate it; nothing once it runs again.
     """
 
     instance_id: str = field(default_factory=lambda: new_id("i"))
@@ -232,6 +243,7 @@ class Instance(Resource):
     wants_public_ip: bool = False
     outpost_arn: str | None = None
     ended_subscriptions: set[str] = field(default_factory=set)
+    asked_at: datetime | None = None
     generation: int = 0
     misbehaviour: Misbehaviour = field(default_factory=Misbehaviour)
 

@@ -24,6 +24,11 @@ def volume_arn(scope: Scope, volume_id: str) -> str:
     return f"arn:aws:ec2:{scope.region}:{scope.account}:volume/{volume_id}"
 
 
+def _precise(moment: datetime) -> str:
+    """A time as the events of snapshots and copies write it."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
 def snapshot_created(scope: Scope, snapshot: Snapshot, ended: datetime) -> None:
     """createSnapshot, when a snapshot is completed or failed."""
     arn = old_arn(scope.region, "snapshot", snapshot.snapshot_id)
@@ -35,8 +40,8 @@ def snapshot_created(scope: Scope, snapshot: Snapshot, ended: datetime) -> None:
         "request-id": "",
         "snapshot_id": arn,
         "source": old_arn(scope.region, "volume", snapshot.volume_id),
-        "startTime": utc(snapshot.start_time),
-        "endTime": utc(ended),
+        "startTime": _precise(snapshot.start_time),
+        "endTime": _precise(ended),
     }
     BUS.emit(scope, SNAPSHOT, [arn], detail)
 
@@ -75,16 +80,15 @@ def snapshot_copied(
         "request-id": "",
         "snapshot_id": arn,
         "source": old_arn(source[0], "snapshot", source[1]),
-        "startTime": utc(snapshot.start_time),
-        "endTime": utc(ended),
+        "startTime": _precise(snapshot.start_time),
+        "endTime": _precise(ended),
     }
     detail |= {
         "incremental": "true" if incremental and not cause else "false",
         "transferType": snapshot.transfer_type or "",
     }
     if not cause:
-        began = snapshot.start_time.astimezone(UTC).replace(tzinfo=None)
-        detail["completionDurationStartTime"] = began.isoformat(timespec="milliseconds") + "Z"
+        detail["completionDurationStartTime"] = _precise(snapshot.start_time)
     if not cause and snapshot.completion_minutes:
         detail["metCompletionDuration"] = "true"
     BUS.emit(scope, SNAPSHOT, [arn], detail)
@@ -133,6 +137,18 @@ def volume_created(scope: Scope, volume: Volume, cause: str, request_id: str) ->
     }
     key = [volume.kms_key_id] if cause and volume.kms_key_id else []
     BUS.emit(scope, VOLUME, [volume_arn(scope, volume.volume_id), *key], detail)
+
+
+def volume_initialized(scope: Scope, volume_id: str, ended: datetime, request_id: str) -> None:
+    """initializeVolume; the request is the one that created the volume."""
+    detail = {
+        "event": "initializeVolume",
+        "result": "succeeded",
+        "cause": "",
+        "completionTime": utc(ended),
+        "request-id": request_id,
+    }
+    BUS.emit(scope, VOLUME, [volume_arn(scope, volume_id)], detail)
 
 
 def volume_deleted(scope: Scope, volume_id: str, request_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from local.emulator.ec2.errors import Ec2Error, invalid_value
 from local.emulator.ec2.model import Request, Resource
+from local.emulator.settings import SETTINGS
 
 Values = Callable[[Any], Sequence[Any]]
 MOST_PER_PAGE = 1000
@@ -58,9 +59,14 @@ def _text(value: Any) -> str:
 
 
 def filtered[R: Resource](
-    resources: Sequence[R], filters: Sequence[Mapping[str, Any]], fields: Mapping[str, Values]
+    resources: Sequence[R],
+    filters: Sequence[Mapping[str, Any]],
+    fields: Mapping[str, Values],
+    tags_of: Callable[[R], Mapping[str, str]] = lambda resource: resource.tags,
 ) -> list[R]:
     """The resources that match all filters; within a filter one value is enough.
+
+    `tags_of` is which tags of a resource are seen.
 
     Raises:
         Ec2Error: FilterLimitExceeded for too many values in all, InvalidParameterValue for a filter that the action
@@ -76,9 +82,9 @@ def filtered[R: Resource](
         name, values = wanted.get("Name", ""), _Wanted.of(wanted.get("Values", []))
         if name.startswith("tag:"):
             key = name[4:]
-            kept = [r for r in kept if key in r.tags and values.matches([r.tags[key]])]
+            kept = [r for r in kept if key in (seen := tags_of(r)) and values.matches([seen[key]])]
         elif name == "tag-key":
-            kept = [r for r in kept if values.matches(r.tags)]
+            kept = [r for r in kept if values.matches(tags_of(r))]
         elif name in fields:
             kept = [r for r in kept if values.matches(fields[name](r))]
         else:
@@ -108,17 +114,19 @@ def page[R: Resource](
         Ec2Error: InvalidParameterValue or InvalidParameterCombination.
     """
     size = request.get("MaxResults")
-    if size is not None and exclusive_with and request.get(exclusive_with):
-        raise Ec2Error(
-            "InvalidParameterCombination",
-            f"The parameter {exclusive_with} cannot be used with the parameter MaxResults",
-        )
+    other = "maxResults" if size is not None else "nextToken" if request.get("NextToken") else ""
+    if other and exclusive_with and request.get(exclusive_with):
+        # As EC2 calls them: volumeIdsSet (recorded).
+        name = f"{exclusive_with[0].lower()}{exclusive_with[1:]}Set"
+        raise Ec2Error("InvalidParameterCombination", f"The parameter {name} cannot be used with the parameter {other}")
     if size is not None and size < least:
         raise invalid_value(
             f"Value ( {size} ) for parameter maxResults is invalid. Expecting a value greater than {least}."
         )
     ordered = sorted(resources, key=lambda resource: resource.number)
     token = request.get("NextToken")
+    if SETTINGS.empty_pages and size is not None and not token:
+        return [], {"NextToken": _encode(0)}
     if token:
         after = _decode(token)
         ordered = [resource for resource in ordered if resource.number > after]

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import botocore.session
 
 from local.emulator.ec2 import keys, notices, outcomes, tags
 from local.emulator.ec2.actions import handles
@@ -38,7 +42,7 @@ MIB_A_MINUTE = 500 * 60
 
 
 def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
-    """A snapshot as an account sees it; another account's tags are not shown."""
+    """A snapshot as an account sees it: with the tags that are its own."""
     shown: dict[str, Any] = {
         "SnapshotId": snapshot.snapshot_id,
         "VolumeId": snapshot.volume_id,
@@ -57,7 +61,7 @@ def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
         # On every snapshot, of a volume as well, pending or not.
         "TransferType": snapshot.transfer_type or "standard",
         "CompletionDurationMinutes": snapshot.completion_minutes,
-        "Tags": tags.as_list(snapshot.tags) if snapshot.owner == viewer else [],
+        "Tags": tags.as_list(snapshot.tags_seen_by(viewer)) or None,
     }
     if isinstance(snapshot, _Copy) and (snapshot.state == "pending" or not snapshot.knows_source):
         shown |= {"VolumeSize": 0, "Encrypted": False, "KmsKeyId": None}
@@ -281,10 +285,9 @@ def describe_snapshots(request: Request) -> dict[str, Any]:
         and _owned(snapshot, request.get("OwnerIds", []), account)
         and _restorable(snapshot, request.get("RestorableByUserIds", []), account)
     ]
-    # The tags of another account's snapshot are not seen, so a filter on tags never matches one.
-    if any(f["Name"].startswith("tag") for f in request.get("Filters", [])):
-        seen = [snapshot for snapshot in seen if snapshot.owner == account]
-    found, more = page(request, filtered(seen, request.get("Filters", []), FIELDS), exclusive_with="SnapshotIds")
+    # Of another account's snapshot only the tags count that the viewer has set on it.
+    matching = filtered(seen, request.get("Filters", []), FIELDS, lambda snapshot: snapshot.tags_seen_by(account))
+    found, more = page(request, matching, exclusive_with="SnapshotIds")
     return {"Snapshots": [describe(snapshot, account) for snapshot in found], **more}
 
 
@@ -341,6 +344,7 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
 
     What is wrong with the source is not refused: EC2 begins the copy, which ends in error and stays, with size 0.
     """
+    _check_regions(request)
     source_region = WORLD.region(request.parameters["SourceRegion"])
     source = source_region.snapshots.get(_source_id(request))
     if source is not None and not source.readable_by(request.account):
@@ -396,7 +400,42 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
 def check_values(request: Request) -> None:
     """What EC2 refuses of a CopySnapshot before DryRun. Raises Ec2Error."""
     _source_id(request)
+    _check_regions(request)
     _completion_minutes(request, None)
+
+
+def _check_regions(request: Request) -> None:
+    """The two regions, and what a PresignedUrl says of them and the source; its signature is not looked at."""
+    source, here = request.parameters["SourceRegion"], request.region.name
+    if source not in known_regions():
+        raise Ec2Error("InvalidRegion", f"{source} is not a valid region name")
+    destination = request.get("DestinationRegion") or here
+    if destination != here:
+        raise invalid_value(f"DestinationRegion '{destination}' does not match the current region ({here}).")
+    if "PresignedUrl" not in request.parameters:
+        return
+    url = urlsplit(request.parameters["PresignedUrl"])
+    said = dict(parse_qsl(url.query))
+    if url.scheme not in ("http", "https"):
+        raise invalid_value("The protocol in PresignedUrl should be http or https")
+    if said.get("DestinationRegion", here) != here:
+        raise invalid_value(
+            f"The destination region specified in PresignedUrl: '{said['DestinationRegion']}' is incorrect"
+        )
+    given = request.parameters["SourceSnapshotId"]
+    if said.get("SourceSnapshotId", given) != given:
+        raise invalid_value(
+            f"The source snapshot specified in PresignedUrl '{said['SourceSnapshotId']}' does not match the source "
+            f"snapshot in the request: '{given}'"
+        )
+
+
+@cache
+def known_regions() -> frozenset[str]:
+    """The regions that botocore knows, of all partitions."""
+    session = botocore.session.Session()
+    partitions = session.get_available_partitions()
+    return frozenset(name for one in partitions for name in session.get_available_regions("ec2", one))
 
 
 def _source_id(request: Request) -> str:
@@ -474,6 +513,7 @@ def modify_snapshot_attribute(request: Request) -> dict[str, Any]:
         raise Ec2Error("OperationNotPermitted", "Encrypted snapshots cannot be shared publicly.")
     if users and snapshot.encrypted and snapshot.kms_key_id == managed:
         raise Ec2Error("OperationNotPermitted", "Encrypted snapshots with EBS default key cannot be shared")
+    users.discard(snapshot.owner)  # sharing with oneself succeeds and does nothing
     snapshot.users -= {u for kind, u in removed if kind == "user"}
     snapshot.groups -= {g for kind, g in removed if kind == "group"}
     for user in users - snapshot.users:
@@ -492,6 +532,8 @@ def _permission_changes(request: Request) -> tuple[list[tuple[str, str]], list[t
     permission = request.get("CreateVolumePermission", {})
     added += _permission_entries(permission.get("Add", []))
     removed += _permission_entries(permission.get("Remove", []))
+    if not added and not removed and "CreateVolumePermission" not in request.parameters and request.get("Attribute"):
+        raise Ec2Error("InvalidParameterCombination", "No operation specified for createVolumePermission attribute.")
     if not added and not removed:
         raise Ec2Error("InvalidParameterCombination", "No attributes specified.")
     if added and removed:

@@ -66,8 +66,22 @@ def at_creation(request: Request, *kinds: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def resource(request: Request, resource_id: str) -> Resource:
-    """The account's resource with an id.
+def of(request: Request, resource_id: str) -> dict[str, str]:
+    """The tags on a resource that are the account's own: of what it owns, and those that it sets on a snapshot that
+    another account shares with it (recorded from a live account).
+
+    Raises:
+        Ec2Error: NotFound in the words of its kind, or InvalidID.
+    """
+    if resource_id.split("-", maxsplit=1)[0] == "snap":
+        found = request.region.snapshot(resource_id, request.account)
+        own = found.owner == request.account
+        return found.tags if own else found.tags_of_others.setdefault(request.account, {})
+    return _owned(request, resource_id).tags
+
+
+def _owned(request: Request, resource_id: str) -> Resource:
+    """The account's resource with an id, which is no snapshot.
 
     Raises:
         Ec2Error: NotFound in the words of its kind, or InvalidID.
@@ -78,8 +92,6 @@ def resource(request: Request, resource_id: str) -> Resource:
         return region.volume(resource_id, account)
     if kind == "i":
         return region.instance(resource_id, account)
-    if kind == "snap":
-        return region.snapshot(resource_id, account, own=True)
     if kind == "ami":
         image = region.images.get(check_id("ami", resource_id))
         if image is None or image.owner != account:
@@ -92,11 +104,11 @@ def resource(request: Request, resource_id: str) -> Resource:
 def create_tags(request: Request) -> dict[str, Any]:
     """Set tags on existing resources; all of them exist or none is tagged."""
     tags = checked(request.get("Tags", []))
-    targets = [resource(request, resource_id) for resource_id in request.get("Resources", [])]
+    targets = [of(request, resource_id) for resource_id in request.get("Resources", [])]
     for target in targets:
-        check_number({**target.tags, **tags})
+        check_number({**target, **tags})
     for target in targets:
-        target.tags.update(tags)
+        target.update(tags)
     return {}
 
 
@@ -104,16 +116,17 @@ def create_tags(request: Request) -> dict[str, Any]:
 def delete_tags(request: Request) -> dict[str, Any]:
     """Remove tags; a given value must match. Without tags, all that are not AWS's go."""
     wanted = request.get("Tags")
-    for target in [resource(request, resource_id) for resource_id in request.get("Resources", [])]:
+    for target in [of(request, resource_id) for resource_id in request.get("Resources", [])]:
         if wanted is None:
-            target.tags = {key: value for key, value in target.tags.items() if key.startswith("aws:")}
+            for key in [key for key in target if not key.startswith("aws:")]:
+                del target[key]
             continue
         for tag in wanted:
             key = tag.get("Key", "")
             if key.startswith("aws:"):
                 raise invalid_value("Tag keys starting with 'aws:' are reserved for internal use")
-            if "Value" not in tag or target.tags.get(key) == tag["Value"]:
-                target.tags.pop(key, None)
+            if "Value" not in tag or target.get(key) == tag["Value"]:
+                target.pop(key, None)
     return {}
 
 

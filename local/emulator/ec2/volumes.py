@@ -7,9 +7,10 @@ from typing import Any
 
 from local.emulator.ec2 import keys, notices, outcomes, tags
 from local.emulator.ec2.actions import handles
-from local.emulator.ec2.errors import Ec2Error, invalid_value, missing
+from local.emulator.ec2.errors import Ec2Error, invalid_value, missing, not_found
 from local.emulator.ec2.model import LOCK, Attachment, Instance, Request, Volume, now
 from local.emulator.ec2.select import filtered, page
+from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
 
@@ -30,17 +31,24 @@ class Limits:
     default_iops: int | None = None
     default_throughput: int | None = None
     iops_required: bool = False
+    iops_a_gib: int | None = None
 
 
 GP3_LEAST_IOPS = 100
-GP3_MOST_A_GIB = 500
 GP3_FREE = (3_000, 125)
+MOST_MIB_AN_IOPS = 0.25
+"""Throughput in MiB/s for each of a gp3 volume's IOPS."""
+RATES = (100, 300)
+"""Least and most VolumeInitializationRate, MiB/s."""
+MOST_TOKEN = 64
 
 LIMITS = {
     "gp2": Limits(size=(1, 16_384)),
-    "gp3": Limits((1, 65_536), (3_000, 80_000), (125, 2_000), default_iops=3_000, default_throughput=125),
-    "io1": Limits((4, 16_384), (100, 64_000), iops_required=True),
-    "io2": Limits((4, 65_536), (100, 256_000), iops_required=True),
+    "gp3": Limits(
+        (1, 65_536), (3_000, 80_000), (125, 2_000), default_iops=3_000, default_throughput=125, iops_a_gib=500
+    ),
+    "io1": Limits((4, 16_384), (100, 64_000), iops_required=True, iops_a_gib=50),
+    "io2": Limits((4, 65_536), (100, 256_000), iops_required=True, iops_a_gib=1_000),
     "st1": Limits(size=(125, 16_384)),
     "sc1": Limits(size=(125, 16_384)),
     "standard": Limits(size=(1, 1_024)),
@@ -59,13 +67,17 @@ def _bare(device: str) -> str:
     return re.sub("^xvd", "sd", device.removeprefix("/dev/"))
 
 
-def describe(volume: Volume) -> dict[str, Any]:
-    """A volume."""
+def describe(request: Request, volume: Volume) -> dict[str, Any]:
+    """A volume, as DescribeVolumes shows it."""
     return {
         "VolumeId": volume.volume_id,
+        "VolumeArn": notices.volume_arn(Scope(volume.owner, request.scope.region), volume.volume_id),
+        "OwnerId": volume.owner,
+        "Operator": {"Managed": False, "HiddenByDefault": False},
         "Size": volume.size,
         "SnapshotId": volume.snapshot_id,
         "AvailabilityZone": volume.zone,
+        "AvailabilityZoneId": request.region.zone_id(volume.zone),
         "State": volume.state,
         "CreateTime": volume.create_time,
         "VolumeType": volume.volume_type,
@@ -77,6 +89,13 @@ def describe(volume: Volume) -> dict[str, Any]:
         "Attachments": [describe_attachment(volume)] if volume.attachment else [],
         "Tags": tags.as_list(volume.tags),
     }
+
+
+def _answered(request: Request, volume: Volume) -> dict[str, Any]:
+    """As CreateVolume answers: less than DescribeVolumes shows, and in whole seconds."""
+    left_out = {"VolumeArn", "OwnerId", "Operator", "Attachments"}
+    shown = {name: value for name, value in describe(request, volume).items() if name not in left_out}
+    return {**shown, "CreateTime": volume.create_time.replace(microsecond=0)}
 
 
 def describe_attachment(volume: Volume) -> dict[str, Any]:
@@ -94,20 +113,34 @@ def describe_attachment(volume: Volume) -> dict[str, Any]:
     }
 
 
-def _gp3(size: int, iops: int | None) -> int:
-    """The IOPS that a gp3 volume gets: what is below the free ones is raised to them (recorded from a live account)."""
-    if iops is None or iops == GP3_FREE[0]:
-        return GP3_FREE[0]
-    if iops < GP3_LEAST_IOPS:
+def _check_ratio(volume_type: str, size: int, iops: int | None) -> None:
+    """The words are recorded for gp3."""
+    if volume_type == "gp3" and iops is not None and iops < GP3_LEAST_IOPS:
         raise invalid_value(f"Volume iops of {iops} is too low; minimum is {GP3_LEAST_IOPS}.")
-    if iops > GP3_MOST_A_GIB * size:
-        ratio = iops / size
-        raise invalid_value(f"Iops to volume size ratio of {ratio:.6f} is too high; maximum is {GP3_MOST_A_GIB}")
-    return max(iops, GP3_FREE[0])
+    most = LIMITS[volume_type].iops_a_gib
+    free = volume_type == "gp3" and iops == GP3_FREE[0]
+    if iops and most and not free and iops > most * size:
+        raise invalid_value(f"Iops to volume size ratio of {iops / size:.6f} is too high; maximum is {most}")
 
 
-def _raised(volume_type: str, size: int, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
-    return (_gp3(size, iops), max(throughput or 0, GP3_FREE[1])) if volume_type == "gp3" else (iops, throughput)
+def _raised(volume_type: str, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
+    """What a gp3 volume gets: what is below the free IOPS and throughput is raised to them (recorded)."""
+    if volume_type != "gp3":
+        return iops, throughput
+    raised = max(iops or 0, GP3_FREE[0]), max(throughput or 0, GP3_FREE[1])
+    if raised[1] > MOST_MIB_AN_IOPS * raised[0]:
+        # The ratio is recorded; how it is refused is not.
+        raise invalid_value(
+            f"Throughput (MiBps) to iops ratio of {raised[1] / raised[0]:.6f} is too high; maximum is "
+            f"{MOST_MIB_AN_IOPS:.6f} MiBps per iops."
+        )
+    return raised
+
+
+def _check_positive(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and value < 0:
+            raise invalid_value(f"Value ({value}) for parameter {name} is invalid. Value must be a positive integer.")
 
 
 def performance(volume_type: str, size: int, iops: int | None, throughput: int | None) -> tuple[int | None, int | None]:
@@ -116,6 +149,7 @@ def performance(volume_type: str, size: int, iops: int | None, throughput: int |
     Raises:
         Ec2Error: an unknown type, or a size, IOPS or throughput that the type does not take.
     """
+    _check_positive(iops=iops, throughput=throughput)
     limits = LIMITS.get(volume_type)
     if limits is None:
         raise invalid_value(f"Value ({volume_type}) for parameter volumeType is invalid.")
@@ -127,7 +161,8 @@ def performance(volume_type: str, size: int, iops: int | None, throughput: int |
         raise Ec2Error("InvalidParameterCombination", f"The parameter iops is not supported for {volume_type} volumes.")
     if iops is None and limits.iops_required:
         raise missing("iops")
-    iops, throughput = _raised(volume_type, size, iops, throughput)
+    _check_ratio(volume_type, size, iops)
+    iops, throughput = _raised(volume_type, iops, throughput)
     if iops is not None and limits.iops and not limits.iops[0] <= iops <= limits.iops[1]:
         raise invalid_value(
             f"Volume iops of {iops} is out of range; {volume_type} takes {limits.iops[0]} to {limits.iops[1]}."
@@ -150,12 +185,22 @@ def _zone(request: Request) -> str:
     if name and zone_id:
         raise Ec2Error("InvalidParameterCombination", "Specify either AvailabilityZone or AvailabilityZoneId")
     if zone_id:
-        name = next((zone for zone in request.region.zones if request.region.zone_id(zone) == zone_id), zone_id)
+        name = _zone_named(request, zone_id)
     if not name:
         raise missing("availabilityZone")
     if name not in request.region.zones:
         raise Ec2Error("InvalidZone.NotFound", f"The zone '{name}' does not exist.")
     return str(name)
+
+
+def _zone_named(request: Request, zone_id: str) -> str:
+    """The name of the zone with an id; the id itself if there is none."""
+    return next((zone for zone in request.region.zones if request.region.zone_id(zone) == zone_id), zone_id)
+
+
+def _volume_type(request: Request) -> str:
+    """gp2 unless told otherwise, as the API does; the letters' case does not matter."""
+    return str(request.get("VolumeType", "gp2")).lower()
 
 
 def remembered(request: Request) -> Any:
@@ -173,11 +218,18 @@ def remembered(request: Request) -> Any:
             "IdempotentParameterMismatch",
             "The request uses the same client token as a previous, but non-identical request.",
         )
-    if request.action == "CreateVolume" and known[1] not in request.region.volumes:
+    made = request.region.volumes.get(known[1]) if request.action == "CreateVolume" else None
+    if request.action == "CreateVolume" and (made is None or made.state == "deleting"):
         raise Ec2Error(
             "IdempotentParameterMismatch", "The client token was used for a volume that does not exist any more."
         )
     return known[1]
+
+
+def check_token(request: Request) -> None:
+    """The code is recorded for RunInstances, the words are not. Raises Ec2Error."""
+    if len(request.get("ClientToken", "")) > MOST_TOKEN:
+        raise invalid_value(f"The ClientToken has more than {MOST_TOKEN} characters.")
 
 
 def remember(request: Request, made: Any) -> None:
@@ -188,18 +240,29 @@ def remember(request: Request, made: Any) -> None:
 
 
 def _fingerprint(request: Request) -> str:
-    return json.dumps(request.parameters, sort_keys=True, default=str)
+    """The call's values: a zone may be named by its name or its id, and tags in any order (recorded)."""
+    values = dict(request.parameters)
+    zone_id = values.pop("AvailabilityZoneId", None)
+    if zone_id:
+        values["AvailabilityZone"] = _zone_named(request, zone_id)
+    values["TagSpecifications"] = [
+        {**item, "Tags": sorted(item.get("Tags", []), key=lambda tag: tag.get("Key", ""))}
+        for item in values.get("TagSpecifications", [])
+    ]
+    return json.dumps(values, sort_keys=True, default=str)
 
 
 def check_values(request: Request) -> None:
-    """What EC2 refuses of a CreateVolume before DryRun: zone, size, type, IOPS, throughput, key. Raises Ec2Error."""
+    """What EC2 refuses of a CreateVolume before DryRun: zone, size, type, IOPS, throughput, rate, key. Raises
+    Ec2Error."""
     _zone(request)
+    _check_rate(request)
     snapshot = request.region.snapshots.get(request.get("SnapshotId", ""))
     size = max(request.get("Size") or 0, snapshot.size if snapshot else 0)
     if not size and not request.get("SnapshotId"):
         raise missing("size/snapshot")
     if size:
-        performance(request.get("VolumeType", "gp2"), size, request.get("Iops"), request.get("Throughput"))
+        performance(_volume_type(request), size, request.get("Iops"), request.get("Throughput"))
     keys.for_new(
         request,
         encrypted=request.get("Encrypted"),
@@ -208,13 +271,21 @@ def check_values(request: Request) -> None:
     )
 
 
+def _check_rate(request: Request) -> None:
+    rate = request.get("VolumeInitializationRate")
+    if rate is not None and not RATES[0] <= rate <= RATES[1]:
+        raise invalid_value("The value specified for VolumeInitializationRate is not in the allowed range.")
+
+
 @handles("CreateVolume")
 def create_volume(request: Request) -> dict[str, Any]:
     """A volume, empty or from a snapshot; gp2 unless told otherwise, as the API does."""
+    check_token(request)  # on AWS, too, only by the real call
     known = remembered(request)
     if known is not None:
-        return describe(request.region.volume(known, request.account))
+        return _answered(request, request.region.volume(known, request.account))
     zone = _zone(request)
+    _check_rate(request)
     tagged = tags.at_creation(request, "volume")["volume"]
     snapshot_id, size = request.get("SnapshotId"), request.get("Size")
     snapshot = request.region.snapshot(snapshot_id, request.account) if snapshot_id else None
@@ -224,7 +295,7 @@ def create_volume(request: Request) -> dict[str, Any]:
     if snapshot is None and size is None:
         raise missing("size/snapshot")
     size = max(size or 0, snapshot.size if snapshot else 0)  # one below the snapshot's is raised to it
-    volume_type = request.get("VolumeType", "gp2")
+    volume_type = _volume_type(request)
     iops, throughput = performance(volume_type, size, request.get("Iops"), request.get("Throughput"))
     key = keys.for_new(
         request,
@@ -249,8 +320,8 @@ def create_volume(request: Request) -> dict[str, Any]:
     remember(request, volume.volume_id)
     outcome = outcomes.take("volume", snapshot_id or "", *tagged.values())
     cause = (outcome.cause or "Internal error") if outcome else ""
-    bad_key = keys.why_unusable(request.scope, request.region, key) or keys.why_forbidden(
-        request, key, keys.NEEDED_TO_CREATE
+    bad_key = keys.why_unusable(request.scope, request.region, key) or keys.why_not_created(
+        request, key, snapshot.kms_key_id if snapshot else None
     )
     vanishes = bool(bad_key) and not cause and not SETTINGS.bad_key_leaves_error
     cause = cause or bad_key
@@ -260,7 +331,7 @@ def create_volume(request: Request) -> dict[str, Any]:
             lambda: _ready(request, volume, cause, vanishes=vanishes),
             f"volume {volume.volume_id}",
         )
-    return describe(volume)
+    return _answered(request, volume)
 
 
 def _ready(request: Request, volume: Volume, cause: str, *, vanishes: bool) -> None:
@@ -273,18 +344,40 @@ def _ready(request: Request, volume: Volume, cause: str, *, vanishes: bool) -> N
         if vanishes:
             del request.region.volumes[volume.volume_id]
             notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
+    if volume.state == "available" and volume.snapshot_id:
+        # Told of a volume that is attached meanwhile as well, and counted from its creation.
+        TIMERS.after(
+            max(0.0, SETTINGS.delays.initialize - SETTINGS.delays.volume),
+            lambda: _initialized(request, volume),
+            f"initializing {volume.volume_id}",
+        )
+
+
+def _initialized(request: Request, volume: Volume) -> None:
+    """All blocks of the snapshot have arrived."""
+    with LOCK:
+        if volume.volume_id in request.region.volumes:
+            notices.volume_initialized(request.scope, volume.volume_id, now(), request.request_id)
 
 
 @handles("DeleteVolume")
 def delete_volume(request: Request) -> dict[str, Any]:
-    """Delete a volume that is attached to nothing."""
+    """Delete a volume that is attached to nothing; for a moment it is still seen, `deleting`."""
     volume = request.region.volume(request.parameters["VolumeId"], request.account)
+    if volume.state == "deleting":
+        raise not_found("vol", volume.volume_id)
     if volume.attachment:
         raise Ec2Error(
             "VolumeInUse", f"Volume {volume.volume_id} is currently attached to {volume.attachment.instance_id}"
         )
-    del request.region.volumes[volume.volume_id]
-    notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
+    volume.state = "deleting"
+
+    def deleted() -> None:
+        with LOCK:
+            request.region.volumes.pop(volume.volume_id, None)
+            notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
+
+    TIMERS.after(SETTINGS.delays.delete, deleted, f"deleting {volume.volume_id}")
     return {}
 
 
@@ -447,7 +540,7 @@ def describe_volumes(request: Request) -> dict[str, Any]:
         else [volume for volume in request.region.volumes.values() if volume.owner == request.account]
     )
     found, more = page(request, filtered(mine, request.get("Filters", []), FIELDS), exclusive_with="VolumeIds")
-    return {"Volumes": [describe(volume) for volume in found], **more}
+    return {"Volumes": [describe(request, volume) for volume in found], **more}
 
 
 @handles("DescribeVolumeAttribute")
@@ -469,13 +562,14 @@ def describe_volume_attribute(request: Request) -> dict[str, Any]:
 @handles("DescribeVolumeStatus")
 def describe_volume_status(request: Request) -> dict[str, Any]:
     """All is well with every volume."""
-    found = describe_volumes(request)["Volumes"]
+    described = describe_volumes(request)
     healthy = {"Status": "ok", "Details": [{"Name": "io-enabled", "Status": "passed"}]}
     return {
         "VolumeStatuses": [
             {"VolumeId": v["VolumeId"], "AvailabilityZone": v["AvailabilityZone"], "VolumeStatus": healthy}
-            for v in found
-        ]
+            for v in described.pop("Volumes")
+        ],
+        **described,
     }
 
 
@@ -501,12 +595,14 @@ def modify_volume(request: Request) -> dict[str, Any]:
             "TargetVolumeType": volume.volume_type,
             "TargetIops": volume.iops,
             "TargetThroughput": volume.throughput,
+            "TargetMultiAttachEnabled": False,
             "OriginalSize": before[0],
             "OriginalVolumeType": before[1],
             "OriginalIops": before[2],
             "OriginalThroughput": before[3],
+            "OriginalMultiAttachEnabled": False,
             "Progress": 0,
-            "StartTime": now(),
+            "StartTime": now().replace(microsecond=0),
         }
     }
 
