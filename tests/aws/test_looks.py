@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import pytest
+from botocore import xform_name
 
-from lifeboat.aws import ec2
+from lifeboat.aws import clients, ec2, sharing
 from lifeboat.model import Instance
 
 WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -70,3 +74,29 @@ def test_the_check_of_the_volumes_counts_where_ec2_tells_of_one(ec2_reads, volum
     ec2_reads.add_response("describe_instance_status", {"InstanceStatuses": [], "NextToken": "more"}, asked)
     ec2_reads.add_response("describe_instance_status", found, {**asked, "NextToken": "more"})
     assert ec2.status_checks("i-1") == word
+
+
+@pytest.mark.parametrize("module", [ec2, sharing])
+def test_every_look_of_which_ec2_may_answer_a_part_goes_on_to_the_last_page(module: ModuleType):
+    """Through a paginator, or in a function that hands the token back."""
+    model = clients.ec2_reads().meta.service_model
+    paged = {
+        xform_name(name)
+        for name in model.operation_names
+        if (answer := model.operation_model(name).output_shape) and "NextToken" in answer.members
+    }
+    looks, forgetful = set(), set()
+    for function in ast.walk(ast.parse(inspect.getsource(module))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        text = ast.unparse(function)
+        called = {
+            node.func.attr
+            for node in ast.walk(function)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        named = {node.value for node in ast.walk(function) if isinstance(node, ast.Constant) and node.value in paged}
+        looks |= (called & paged) | named
+        forgetful |= {f"{function.name}: {name}" for name in called & paged if "NextToken" not in text}
+    assert not forgetful
+    assert looks, "the test sees what is looked at"

@@ -492,8 +492,10 @@ def stop_protected(instance_id: str) -> bool:
 
 def instance_store(instance_type: str) -> int | None:
     """How many GB of disks of the host come with an instance type; None if EC2 does not tell."""
+    asked: Any = {"InstanceTypes": [instance_type]}
     try:
-        [found] = clients.ec2_reads().describe_instance_types(InstanceTypes=[instance_type])["InstanceTypes"]  # type: ignore[list-item]
+        pages = clients.ec2_reads().get_paginator("describe_instance_types").paginate(**asked)
+        [found] = [item for page in pages for item in page["InstanceTypes"]]
     except (ClientError, BotoCoreError, ValueError):
         return None
     return found.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0)

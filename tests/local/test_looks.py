@@ -1,0 +1,81 @@
+"""The product's looks find the same whether EC2's pages are full or the first one is empty."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lifeboat.aws import clients, sharing
+from lifeboat.aws import ec2 as looks
+from lifeboat.model import Tag
+from local.control import Control
+from local.session import HOME_ACCOUNT, LocalAws
+from tests.local.conftest import Machine, launch, tagged
+
+ACCOUNT = "666677778888"
+"""No other test is there, so there is nothing else to be seen."""
+STACK = {Tag.STACK: "looks", Tag.RECOVERY_POINT: "one", Tag.SLOT: "slot", Tag.INSTANCE: "i-1"}
+
+
+@pytest.fixture
+def of_the_product(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The product's clients talk to the local AWS; a client of ours in the same account."""
+    for name, value in aws.environment(account=ACCOUNT).items():
+        monkeypatch.setenv(name, value)
+    clients.forget()
+    yield aws.client("ec2", account=ACCOUNT)
+    clients.forget()
+
+
+def looked(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[], Any]]:
+    """All looks that may have pages."""
+    instance = machine.instance_id
+    return {
+        "instances": lambda: looks.instances([instance]),
+        "instances_with_tag": lambda: looks.instances_with_tag("Name", "CadoResponse"),
+        "volumes": lambda: looks.volumes([volume]),
+        "all_volume_ids": looks.all_volume_ids,
+        "recovery_point_snapshots": looks.recovery_point_snapshots,
+        "recovery_point_snapshots_of": lambda: looks.recovery_point_snapshots_of("looks", {}),
+        "recovery_point_snapshots_elsewhere": lambda: looks.recovery_point_snapshots_elsewhere(
+            "eu-west-1", "looks", {}, most=9
+        ),
+        "instances_saved_by": lambda: looks.instances_saved_by("looks", slot_tag="slot"),
+        "snapshots_of_volume": lambda: looks.snapshots_of_volume(volume),
+        "snapshots": lambda: looks.snapshots([snapshot]),
+        "own_snapshots": lambda: looks.own_snapshots([snapshot]),
+        "locked_snapshot_ids": looks.locked_snapshot_ids,
+        "ever_locked": lambda: looks.ever_locked([snapshot]),
+        "image_snapshot_ids": looks.image_snapshot_ids,
+        "public_snapshot_ids": looks.public_snapshot_ids,
+        "image_owners": lambda: looks.image_owners([instance]),
+        "status_checks": lambda: looks.status_checks(instance),
+        "shared_with": lambda: sharing.shared_with(HOME_ACCOUNT, "looks"),
+    }
+
+
+def test_an_empty_page_hides_nothing(aws: LocalAws, control: Control, of_the_product: Any) -> None:
+    ec2 = of_the_product
+    machine = launch(aws, ec2)
+    volume = machine.root_id
+    snapshot = ec2.create_snapshot(
+        VolumeId=volume, TagSpecifications=tagged("snapshot", **STACK, **{f"lifeboat:volume/{volume}": "{}"})
+    )["SnapshotId"]
+    control.settle()
+    for permission in ({"UserIds": [HOME_ACCOUNT]}, {"GroupNames": ["all"]}):
+        ec2.modify_snapshot_attribute(
+            SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="add", **permission
+        )
+    ec2.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=1)
+    mappings = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}]
+    ec2.register_image(Name="looks", RootDeviceName="/dev/xvda", BlockDeviceMappings=mappings)
+    asked = looked(machine, snapshot, volume)
+    full = {name: look() for name, look in asked.items()}
+    assert not [name for name, found in full.items() if not found]
+    control.configure(empty_pages=True)
+    assert ec2.describe_volumes(MaxResults=1000)["Volumes"] == [], "pages are empty now"
+    assert {name: look() for name, look in asked.items()} == full
+    # Nobody else is to see it.
+    ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"]
+    )
