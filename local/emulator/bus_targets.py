@@ -21,7 +21,9 @@ def refusal(target: Mapping[str, Any]) -> str:
         return ""
     if target.get("RetryPolicy"):
         return RETRY_POLICY
-    # That they are refused is recorded, the words are not.
+    # That these are refused is recorded, the words are not.
+    if not target.get("RoleArn"):
+        return f"RoleArn is required for target {target['Arn']}."
     return next((f"{name} is not supported for Event bus targets." for name in INPUTS if target.get(name)), "")
 
 

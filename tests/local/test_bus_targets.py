@@ -26,6 +26,8 @@ def test_put_targets_refuses_a_retry_policy_on_a_bus(aws: LocalAws) -> None:
     assert refusal.value.response["Error"] == {"Code": "ValidationException", "Message": NO_RETRIES}
     with pytest.raises(ClientError, match="ValidationException"):
         events.put_targets(Rule=rule, Targets=[{**target, "Input": "{}"}])
+    with pytest.raises(ClientError, match="ValidationException"):
+        events.put_targets(Rule=rule, Targets=[{"Id": "home", "Arn": BUS}])
     assert not events.list_targets_by_rule(Rule=rule)["Targets"]
 
     events.put_targets(Rule=rule, Targets=[target])

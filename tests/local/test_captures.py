@@ -115,7 +115,19 @@ def test_values_come_before_a_dry_run(ec2: Any) -> None:
     assert refused(lambda: ec2.copy_snapshot(**ask, CompletionDurationMinutes=16))["Code"] == "InvalidParameterValue"
     bad: Any = {"AvailabilityZone": ZONE, "Size": 1, "VolumeType": "gp3", "Iops": 99, "DryRun": True}
     assert refused(lambda: ec2.create_volume(**bad))["Code"] == "InvalidParameterValue"
-    assert refused(lambda: ec2.create_volume(**{**bad, "Iops": 500}))["Code"] == "DryRunOperation"
+    good: Any = {**bad, "Iops": 500}
+    assert refused(lambda: ec2.create_volume(**good))["Code"] == "DryRunOperation"
+    for wrong in (
+        {"AvailabilityZone": "eu-west-1z"},
+        {"Size": 65_537},
+        {"VolumeType": "gp9"},
+        {"TagSpecifications": [{"ResourceType": "volume", "Tags": [{"Key": "aws:x", "Value": ""}]}]},
+    ):
+        assert refused(lambda: ec2.create_volume(**{**good, **wrong}))["Code"] != "DryRunOperation"  # noqa: B023
+    # Its token is no such value, and of other calls EC2 looks at nothing.
+    assert refused(lambda: ec2.create_volume(**good, ClientToken="x" * 65))["Code"] == "DryRunOperation"
+    gone = "vol-0123456789abcdef0"
+    assert refused(lambda: ec2.delete_volume(VolumeId=gone, DryRun=True))["Code"] == "DryRunOperation"
 
 
 def test_a_volume_smaller_than_its_snapshot_is_as_large_as_it(aws: LocalAws, ec2: Any) -> None:

@@ -293,6 +293,19 @@ def test_a_presigned_url_of_another_copy_is_refused(aws: LocalAws, ec2: Any, vol
     same(ask(ec2, recorded, SourceRegion=REGION, SourceSnapshotId=source, PresignedUrl=url), recorded)
 
 
+@pytest.mark.parametrize("said", [{}, {"Encrypted": False}])
+def test_a_copy_of_what_is_encrypted_is_encrypted(aws: LocalAws, ec2: Any, said: dict[str, bool]) -> None:
+    """In captures.md: under the destination's default key, whatever is said; and each call makes another copy."""
+    own = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    source = new_snapshot(aws, ec2, new_volume(aws, ec2, Encrypted=True, KmsKeyId=own))
+    asked = {"SourceRegion": REGION, "SourceSnapshotId": source, **said}
+    copies = [ec2.copy_snapshot(**asked)["SnapshotId"] for _ in range(2)]
+    aws.control.settle()
+    found = ec2.describe_snapshots(SnapshotIds=copies)["Snapshots"]
+    default = ec2.get_ebs_default_kms_key_id()["KmsKeyId"]
+    assert [(copy["Encrypted"], copy["KmsKeyId"]) for copy in found] == [(True, default)] * 2
+
+
 def test_a_region_that_is_none_is_refused(aws: LocalAws, ec2: Any, volume: str) -> None:
     """In captures.md; also of a DryRun."""
     source = new_snapshot(aws, ec2, volume)

@@ -253,10 +253,11 @@ def _fingerprint(request: Request) -> str:
 
 
 def check_values(request: Request) -> None:
-    """What EC2 refuses of a CreateVolume before DryRun: zone, size, type, IOPS, throughput, rate, key. Raises
+    """What EC2 refuses of a CreateVolume before DryRun: zone, size, type, IOPS, throughput, rate, tags, key. Raises
     Ec2Error."""
     _zone(request)
     _check_rate(request)
+    tags.at_creation(request, "volume")
     snapshot = request.region.snapshots.get(request.get("SnapshotId", ""))
     size = max(request.get("Size") or 0, snapshot.size if snapshot else 0)
     if not size and not request.get("SnapshotId"):
