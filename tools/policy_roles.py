@@ -41,6 +41,8 @@ REFERENCES: Mapping[str, Any] = {
     "NewsTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NewsTopic",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
+    "TakeSnapshotsFunction.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-TakeSnapshotsFunction",
+    "PruneSnapshotsFunction.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
     "HomeRegion": AWAY,

@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 import pytest
 import time_machine
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
@@ -47,6 +48,7 @@ def _own_tags(resource: Any) -> list[dict[str, str]]:
 
 TaggedEC2Resource.get_tags = _own_tags  # type: ignore[method-assign]
 
+FUNCTIONS = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function"
 client = cache(boto3.client)
 """Made once: what is behind it is another world for each test."""
 
@@ -62,6 +64,39 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 60_000
+
+
+class Functions:
+    """Lambda, as far as a function asks for it: what is to be invoked later is at once, unless it is `busy`.
+
+    moto would start containers. Lambda's own times and retries are shown on the local AWS.
+    """
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[str, dict[str, Any], Context]] = []
+        self.busy = False
+        """Whether what is handed over waits for `run`."""
+        self.refuses = ""
+        """The code with which it refuses to take anything over."""
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> None:  # noqa: N803 - boto3's names
+        assert InvocationType == "Event"
+        if self.refuses:
+            answer: Any = {"Error": {"Code": self.refuses}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise ClientError(answer, "Invoke")
+        context = Context(invoked_function_arn=FunctionName)
+        self.handed.append((FunctionName.rsplit(":", 1)[-1], json.loads(Payload), context))
+        if not self.busy:
+            self.run()
+
+    def run(self) -> Exception | dict[str, Any]:
+        """Invoke with what was handed over last; once more is Lambda's retry. What it answers, or the failure."""
+        function, event, context = self.handed[-1]
+        try:
+            answer: dict[str, Any] = importlib.import_module(f"functions.{function}.app").handler(event, context)
+        except Exception as failure:
+            return failure
+        return answer
 
 
 class World:
@@ -81,12 +116,14 @@ class World:
         self.mailbox = self.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
         arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+        self.functions = Functions()
         self.image_owner = "055430919509"
         [self.image] = self.ec2.describe_images(Owners=["amazon"])["Images"]
 
     def invoke(self, function: str, event: Any) -> dict[str, Any]:
+        """What the function answers. What it hands over to another invocation of itself is done by then."""
         module = importlib.import_module(f"functions.{function}.app")
-        return module.handler(event, Context())
+        return module.handler(event, Context(invoked_function_arn=f"{FUNCTIONS}:{function}"))
 
     def news(self) -> list[dict[str, Any]]:
         """The messages told since the last look, oldest first."""
@@ -180,6 +217,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         monkeypatch.setenv("LIFEBOAT_TOPIC", made.topic)
         clients.forget()
         door.forget()
+        monkeypatch.setattr(clients, "functions", cache(lambda: made.functions))
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2, "_image_metadata", made.image_metadata)
         monkeypatch.setattr(

@@ -158,7 +158,7 @@ def test_a_refusal_of_ec2_is_a_result_and_throttling_is_none(world, legacy, monk
 
 def test_a_run_cut_off_says_how_many_are_left_and_is_resumed(world, legacy, monkeypatch):
     volume_id, made = legacy
-    left_ms = iter([60_000] * 8 + [paced.LEFT_FOR_RETURN - 1] * 10)
+    left_ms = iter([60_000] * 9 + [paced.LEFT_FOR_RETURN - 1] * 10)
     ask = {"adopt": {"volume_id": volume_id}, "confirm": True}
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))

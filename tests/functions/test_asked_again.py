@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import clock, ec2
-from lifeboat.aws.asked import known_run, write_run
+from lifeboat.aws import clock, ec2, functions
+from lifeboat.aws.asked import ROOM, known_run, write_run
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import backup, retention
+from lifeboat.chains import retention
+from lifeboat.events import prune_request
 from lifeboat.rules.asked import WINDOW, Run, key_of_run
-from tests.functions.conftest import TABLE, Context
+from tests.functions.conftest import TABLE, Context, client
 from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
 
 __all__ = ["saved", "time"]  # fixtures
@@ -34,23 +35,27 @@ def later(monkeypatch):
 
 @pytest.fixture
 def impatient(world, later, monkeypatch):
-    """A client that asks again after 60 seconds, while the first attempt's look or call takes 90."""
+    """A client that asks again after 60 seconds, while a look or call takes 90: what it is answered each time."""
     monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 300_000)
 
     def during(module, name, function, event):
-        real, answers = getattr(module, name), []
+        world.functions.busy = True
+        begun = clock.now()
+        answers = [world.invoke(function, event)]
+        assert clock.now() - begun < timedelta(seconds=10), "a client waits for no longer"
+        real = getattr(module, name)
 
         def slow(*args, **more):
-            if not answers:
+            if len(answers) == 1:
+                later(60 - 8)
                 answers.append(None)
-                later(60)
-                answers[:] = [world.invoke(function, event), world.invoke(function, event)]
+                answers[1:] = [world.invoke(function, event), world.invoke(function, event)]
                 later(30)
             return real(*args, **more)
 
         monkeypatch.setattr(module, name, slow)
-        first = world.invoke(function, event)
-        return first, answers
+        assert not isinstance(world.functions.run(), Exception)
+        return answers
 
     return during
 
@@ -61,18 +66,100 @@ def sets(world):
     }
 
 
-def test_a_backup_by_hand_that_takes_90_seconds_makes_one_set(world, impatient):
+def test_a_backup_by_hand_that_takes_90_seconds_makes_one_set_and_answers_within_seconds(world, impatient):
     world.launch(disks=2)
-    first, again = impatient(ec2, "create_snapshots", "take_snapshots", {})
-    assert len(first["begun"]) == 1
-    for answer in again:
+    answers = impatient(ec2, "create_snapshots", "take_snapshots", {})
+    for answer in answers:
         assert answer["under_way"] is True
-        assert answer["request"] == first["request"]
-        assert f'{{"request": "{first["request"]}"}}' in answer["next"]
+        assert answer["request"] == answers[0]["request"]
+        assert f'{{"request": "{answer["request"]}"}}' in answer["next"]
+    assert len(world.functions.handed) == 1
     assert len(world.snapshots()) == 2
     assert len(sets(world)) == 1
-    told = world.invoke("take_snapshots", {"request": first["request"]})
-    assert told["begun"] == first["begun"]
+    told = world.invoke("take_snapshots", {"request": answers[0]["request"]})
+    assert len(told["begun"]) == 1
+
+
+def test_a_client_that_asks_again_before_anything_was_begun_has_it_begun_once(world, later):
+    world.launch()
+    world.functions.busy = True
+    first, again = world.invoke("take_snapshots", {}), world.invoke("take_snapshots", {})
+    assert first["request"] == again["request"]
+    assert len(world.functions.handed) == 1
+    world.functions.run()
+    assert world.functions.run() == {"request": first["request"], "nothing_to_do": True}, "Lambda delivers it twice"
+    assert len(sets(world)) == 1
+
+
+def test_what_waited_in_lambdas_queue_for_too_long_is_taken_over_and_finds_nothing_to_do(world, later):
+    world.launch()
+    world.functions.busy = True
+    first = world.invoke("take_snapshots", {})
+    later(300)
+    again = world.invoke("take_snapshots", {})
+    assert (again["request"], again["under_way"]) == (first["request"], True)
+    [late, newer] = world.functions.handed
+    world.functions.handed.reverse()
+    assert world.functions.run() == {"request": first["request"], "nothing_to_do": True}, "another one has it"
+    assert world.snapshots() == []
+    world.functions.handed.append(newer)
+    assert len(world.functions.run()["begun"]) == 1
+    world.functions.handed.append(late)
+    assert world.functions.run() == {"request": first["request"], "nothing_to_do": True}
+    assert len(sets(world)) == 1
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "TooManyRequestsException"])
+def test_where_lambda_takes_nothing_over_the_work_is_done_at_once(world, code):
+    world.launch()
+    world.functions.refuses = code
+    first = world.invoke("take_snapshots", {})
+    assert len(first["begun"]) == 1
+    assert "next" not in first
+    assert world.invoke("take_snapshots", {})["slot"] == first["slot"]
+    assert len(sets(world)) == 1
+
+
+def test_what_lambda_took_over_although_its_answer_was_lost_finds_nothing_to_do(world, monkeypatch):
+    world.launch()
+    world.functions.busy = True
+    real = functions.invoke_later
+
+    def lost(arn, event):
+        real(arn, event)
+        raise AwsError("ReadTimeoutError", "no answer", answered=False)
+
+    monkeypatch.setattr(functions, "invoke_later", lost)
+    answer = world.invoke("take_snapshots", {})
+    assert len(answer["begun"]) == 1
+    assert world.functions.run() == {"request": answer["request"], "nothing_to_do": True}
+    assert len(sets(world)) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {},
+        {"dry_run": True, "request_id": "why not"},
+        {"adopt": {"volume_id": "vol-0123456789abcdef0"}, "volume": {"device": "/dev/sdh", "iops": 3000}},
+        {"adopt": {"tag": {"key": "CreatedBy", "value": "nightly"}}, "confirm": True, "request_id": "once"},
+    ],
+)
+def test_what_is_handed_over_is_what_was_asked_for(world, later, ask):
+    world.functions.busy = True
+    first = world.invoke("prune_snapshots", ask)
+    [(_, handed, _)] = world.functions.handed
+    assert (handed["carry_out"], prune_request(handed).request) == (first["request"], prune_request(ask))
+
+
+def test_a_refusal_is_one_sentence_and_not_remembered(world, later):
+    other = world.launch(Name="not selected")
+    ask = {"instance_ids": [other]}
+    refused = world.invoke("take_snapshots", ask)
+    assert refused.keys() == {"refused"}
+    assert other in refused["refused"]
+    world.ec2.create_tags(Resources=[other], Tags=[{"Key": "lifeboat:backup", "Value": "true"}])
+    assert len(world.invoke("take_snapshots", ask)["begun"]) == 1
 
 
 def test_a_backup_asked_for_again_within_minutes_is_the_same_and_says_so(world, later):
@@ -102,7 +189,8 @@ def test_after_the_window_the_same_words_are_another_backup(world, later):
     assert len(sets(world)) == 2
 
 
-def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypatch):
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypatch, by_itself):
     fine, refused = world.launch(), world.launch()
     real = ec2.create_snapshots
 
@@ -112,27 +200,30 @@ def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypa
         return real(instance_id, *more)
 
     monkeypatch.setattr(ec2, "create_snapshots", refuse_one)
-    with pytest.raises(backup.BackupIncomplete):
-        world.invoke("take_snapshots", {})
+    first = world.invoke("take_snapshots", {})
+    assert f"no recovery point for {refused}: InternalError: not now" in first["failed"]
     monkeypatch.setattr(ec2, "create_snapshots", real)
     later(30)
-    again = world.invoke("take_snapshots", {})
+    again = world.functions.run() if by_itself else world.invoke("take_snapshots", {})
     assert [item["instance_id"] for item in again["already"]] == [fine]
     assert [item["instance_id"] for item in again["begun"]] == [refused]
+    assert again["request"] == first["request"]
     assert len({point.removesuffix(fine).removesuffix(refused) for point in sets(world)}) == 1, "one slot"
 
 
-def test_a_dry_run_of_retention_that_takes_90_seconds_can_be_asked_for(world, impatient, monkeypatch):
+def test_a_dry_run_of_retention_that_takes_90_seconds_can_be_asked_for(world, impatient, later, monkeypatch):
     monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)
     monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)
     world.launch()
     world.invoke("take_snapshots", {})
-    first, again = impatient(retention, "inventories", "prune_snapshots", {"dry_run": True})
-    assert [answer["under_way"] for answer in again] == [True, True]
-    told = world.invoke("prune_snapshots", {"request": first["request"]})
-    assert (told["kept"], told["calendar"]) == (first["kept"], first["calendar"])
+    answers = impatient(retention, "inventories", "prune_snapshots", {"dry_run": True})
+    assert [answer["under_way"] for answer in answers] == [True, True, True]
     same = world.invoke("prune_snapshots", {"dry_run": True})
-    assert same["request"] == first["request"], "the client has not heard it"
+    assert (same["request"], len(same["kept"])) == (answers[0]["request"], 1), "the client has not heard it"
+    told = world.invoke("prune_snapshots", {"request": answers[0]["request"]})
+    assert (told["kept"], told["calendar"]) == (same["kept"], same["calendar"])
+    later(1)
+    assert world.invoke("prune_snapshots", {"dry_run": True})["request"] != same["request"], "now it has"
 
 
 def test_a_quick_dry_run_is_made_anew_each_time(world, monkeypatch):
@@ -144,16 +235,21 @@ def test_a_quick_dry_run_is_made_anew_each_time(world, monkeypatch):
     assert len(world.invoke("prune_snapshots", {"dry_run": True})["kept"]) == 1
 
 
-def test_an_answer_too_long_for_the_table_is_kept_without_its_lists(world):
+def test_an_answer_too_long_for_one_item_is_kept_in_several(world):
     begun = clock.now()
     run = Run("prune-0123456789abcdef-20261123T020000Z", begun, "lease", begun + MINUTE)
-    assert write_run(TABLE, key_of_run(run.id), run, None)
+    key = key_of_run(run.id)
+    assert write_run(TABLE, key, run, None)
     long = {"kept": [f"{number * 2654435761 % 2**64:x}" for number in range(100_000)], "saved_gib": 7}
     done = Run(run.id, begun, "lease", run.until, begun, long)
-    assert write_run(TABLE, key_of_run(run.id), done, run)
-    found = known_run(TABLE, key_of_run(run.id))
-    assert found is not None
-    assert found.answer == {"saved_gib": 7, "cut": "the lists were too long to be kept"}
+    assert write_run(TABLE, key, done, run)
+    assert known_run(TABLE, key) == done
+    table = client("dynamodb")
+    items = table.scan(TableName=TABLE)["Items"]
+    assert len(items) > 1
+    assert all(len(item["answer"]["B"]) <= ROOM for item in items)
+    table.delete_item(TableName=TABLE, Key={"pk": {"S": "asked"}, "sk": {"S": f"{run.id}/1"}})
+    assert known_run(TABLE, key).answer is None, "the table drops items one by one"
 
 
 def test_of_two_who_take_a_run_at_once_one_has_it(world):

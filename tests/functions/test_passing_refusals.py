@@ -82,12 +82,24 @@ def test_it_is_told_only_after_the_last_attempt(world, waits, refusing, code):
     assert len(invoke(Context())["begun"]) == 1, "the next look finds it missing, and makes it"
 
 
-def test_of_a_run_by_hand_the_only_attempt_is_the_last(world, waits, refusing):
+def test_of_a_run_by_hand_it_is_answered_at_once_and_told_after_the_last_attempt(world, waits, refusing):
     world.launch()
     refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
-    with pytest.raises(BackupIncomplete):
-        invoke(Context(), {})
+    answer = world.invoke("take_snapshots", {})
+    assert "ConcurrentSnapshotLimitExceeded: in EC2's words" in answer["failed"]
     assert waits == [WAITED_OUT]
+    for attempt in range(2, ATTEMPTS + 1):
+        assert events(world) == []
+        assert isinstance(world.functions.run(), BackupIncomplete), attempt
+    assert events(world) == ["BackupFailed"]
+
+
+def test_of_a_run_by_hand_that_lambda_does_not_take_over_the_only_attempt_is_the_last(world, waits, refusing):
+    world.launch()
+    world.functions.refuses = "TooManyRequestsException"
+    refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
+    with pytest.raises(BackupIncomplete):
+        world.invoke("take_snapshots", {})
     assert events(world) == ["BackupFailed"]
 
 

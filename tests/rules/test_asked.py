@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.rules.asked import WINDOW, Run, decide, is_under_way, key_of, key_of_run
+from lifeboat.rules.asked import PAUSES, WINDOW, Run, decide, is_under_way, key_of, key_of_run, take_over
 from tests.rules.nouns import SLOT
 
 KEY = "backup-0123456789abcdef"
@@ -46,11 +46,51 @@ def test_what_was_cut_off_or_failed_goes_on_as_the_same_run(known):
 
 
 @pytest.mark.parametrize(
-    ("once", "seconds", "same"), [(True, 1, True), (True, 90, True), (False, 1, False), (False, 90, True)]
+    ("once", "heard", "same"), [(True, True, True), (True, False, True), (False, True, False), (False, False, True)]
 )
-def test_what_is_done_is_done_again_only_if_it_may_be_and_the_answer_has_arrived(once, seconds, same):
-    done = replace(FIRST, done_at=SLOT + timedelta(seconds=seconds), answer={})
+def test_what_is_done_is_done_again_only_if_it_may_be_and_the_answer_has_arrived(once, heard, same):
+    done = replace(FIRST, done_at=SLOT + MINUTE, answer={}, heard=heard)
     assert (asked(done, 2 * MINUTE, once=once) is done) is same
+
+
+def taken_over(known, lease="worker", after=timedelta(0)):
+    now = SLOT + after
+    return take_over(known, handed_by="first", lease=lease, until=now + 5 * MINUTE, now=now)
+
+
+def test_what_was_handed_over_is_taken_from_who_handed_it_over():
+    run = taken_over(FIRST)
+    assert (run.id, run.asked_at, run.lease) == (FIRST.id, FIRST.asked_at, "worker")
+
+
+@pytest.mark.parametrize("lease", ["worker", "another"])
+def test_what_failed_or_was_cut_off_is_taken_over_again(lease):
+    failed = replace(FIRST, lease="worker", failed="EC2 refused it")
+    assert taken_over(failed, lease) == replace(FIRST, lease=lease)
+    cut_off = replace(FIRST, lease="worker", until=SLOT)
+    assert taken_over(cut_off, lease, MINUTE).lease == lease
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        replace(FIRST, lease="another"),
+        replace(FIRST, done_at=SLOT, answer={}),
+        replace(FIRST, refused="there is no such volume"),
+    ],
+)
+def test_what_another_one_does_or_has_done_is_not_taken_over(known):
+    assert taken_over(known) is None
+
+
+def test_a_refusal_is_not_under_way_and_asked_again_it_is_looked_at_again():
+    refused = replace(FIRST, refused="there is no such volume")
+    assert not is_under_way(refused, SLOT)
+    assert asked(refused, MINUTE) == replace(FIRST, lease="second", until=SLOT + 6 * MINUTE)
+
+
+def test_a_client_waits_for_seconds_only():
+    assert sum(PAUSES) < 10
 
 
 @pytest.mark.parametrize("once", [True, False])

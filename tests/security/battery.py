@@ -221,9 +221,6 @@ ELSEWHERE: Mapping[str, str] = {
     "iam:PassRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
     "iam:PutRolePolicy": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-role",
     "sts:AssumeRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
-    "lambda:InvokeFunction": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-RestoreVolumeFunction",
-    "lambda:UpdateFunctionCode": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
-    "lambda:AddPermission": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
     "ebs:GetSnapshotBlock": ec2_arn("snapshot"),
     "ebs:PutSnapshotBlock": ec2_arn("snapshot"),
     "ebs:ListSnapshotBlocks": ec2_arn("snapshot"),
@@ -273,6 +270,7 @@ def questions() -> Iterator[Question]:
     yield from _looks()
     yield from _keys()
     yield from _stores()
+    yield from _functions()
     yield from _buses()
     for action, resource in ELSEWHERE.items():
         yield Question(f"on {resource.rsplit(':', 1)[-1]}", action, resource)
@@ -436,6 +434,15 @@ def _stores() -> Iterator[Question]:
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
 
+def _functions() -> Iterator[Question]:
+    for function in FUNCTIONS:
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-{function}Function"
+        for action in ("InvokeFunction", "UpdateFunctionCode", "AddPermission"):
+            yield Question(f"of {function}", f"lambda:{action}", arn)
+            yield Question(f"of another stack's {function}", f"lambda:{action}", arn.replace(STACK, "other"))
+            yield Question(f"of a stranger's {function}", f"lambda:{action}", arn.replace(ACCOUNT, FOREIGN))
+
+
 def _buses() -> Iterator[Question]:
     bus = f"arn:aws:events:{AWAY}:{ACCOUNT}:event-bus/default"
     for name, arn in {
@@ -528,6 +535,7 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:BatchWriteItem of who is selected",
         "dynamodb:BatchWriteItem of what was begun",
         "dynamodb:ConditionCheckItem of the table",
+        "lambda:InvokeFunction of TakeSnapshots",
         *_TELL,
     },
     "ConfirmSnapshots": {
@@ -551,6 +559,8 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:Query of the table's retention",
         "dynamodb:GetItem of the table's asked",
         "dynamodb:PutItem of the table's asked",
+        "dynamodb:UpdateItem of the table's asked",
+        "lambda:InvokeFunction of PruneSnapshots",
         "dynamodb:BatchWriteItem of the terms of retention",
         "dynamodb:GetItem of the table's restore",
         *_TELL,

@@ -74,6 +74,8 @@ def documents(stage, function):
         found.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
     text = json.dumps([json.loads(item) if isinstance(item, str) else item for item in found])
     text = text.replace(stage.outputs["NewsTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NewsTopic")
+    own = f"{function}Function"
+    text = text.replace(f"function:{stage.outputs[own]}", f"function:lifeboat-{own}")
     text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")
     return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
 

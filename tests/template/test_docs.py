@@ -22,6 +22,15 @@ def template() -> dict[str, Any]:
     return read_template(TEMPLATE.read_text())
 
 
+def attached(*roles: Any) -> dict[str, Any]:
+    """A policy that is attached to roles by its own properties."""
+    allowed = {"Statement": [{"Sid": "S", "Effect": "Allow", "Action": "a:B", "Resource": "*"}]}
+    return {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {"PolicyName": "p", "Roles": list(roles), "PolicyDocument": allowed},
+    }
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path.stem)
 def test_a_page_is_up_to_date(page):
     assert page.path not in stale_pages([page]), "make docs writes it anew"
@@ -162,6 +171,9 @@ class TestRights:
         function = {"Type": docs_template.FUNCTION, "Properties": {"Policies": [{"Statement": [known]}]}}
         assert said in rights({"Resources": {"AFunction": function}})
 
+    def test_a_policy_attached_to_a_functions_role_is_that_functions(self):
+        assert "| `TakeSnapshots` | `lambda:InvokeFunction` | `TakeSnapshotsFunction` | - |" in rights(template())
+
     def test_what_depends_on_a_condition_of_the_stack_says_so(self):
         def allowed(action):
             return {"Sid": action, "Effect": "Allow", "Action": action, "Resource": "*"}
@@ -183,6 +195,10 @@ class TestRights:
         [
             ("Extra", {"Type": "AWS::IAM::Role", "Properties": {}}),
             ("Extra", {"Type": "AWS::IAM::Policy", "Properties": {}}),
+            ("Extra", attached("lifeboat-role")),
+            ("Extra", attached({"Ref": "CopyEndedRole"})),
+            ("Extra", attached({"Ref": "PruneSnapshotsFunctionRole"}, {"Ref": "TakeSnapshotsFunctionRole"})),
+            ("Extra", {**attached({"Ref": "PruneSnapshotsFunctionRole"}), "Type": "AWS::IAM::RolePolicy"}),
             ("Extra", {"Type": docs_template.MANAGED_POLICY, "Properties": {"Roles": ["r"], "PolicyDocument": {}}}),
             ("Extra", {"Type": "AWS::Lambda::Permission", "Properties": {}}),
             ("Extra", {"Type": "AWS::S3::BucketPolicy", "Properties": {}}),

@@ -56,7 +56,7 @@ def statements() -> list[Any]:
         for policy in properties["Policies"]
         if "Statement" in policy
     ]
-    for name, properties in of_type("AWS::IAM::ManagedPolicy").items():
+    for name, properties in [*of_type("AWS::IAM::ManagedPolicy").items(), *of_type("AWS::IAM::Policy").items()]:
         document = properties["PolicyDocument"]
         documents.append((name, json.loads(document["Fn::Sub"]) if "Fn::Sub" in document else document))
     for owner, document in documents:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
@@ -26,6 +26,7 @@ from lifeboat.requests import (
     CatchUpRequest,
     ConfirmRequest,
     CopyRequest,
+    HandedOver,
     ImageRequest,
     PortionRequest,
     PruneRequest,
@@ -425,10 +426,28 @@ class _RunStatus(_Ask):
     request: RunId
 
 
-def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest | PortionRequest | RunStatus:
+class _HandedOver(_Ask):
+    carry_out: RunId
+    lease: Annotated[
+        str, StringConstraints(min_length=1, max_length=128), Expected("the id of the invocation that handed it over")
+    ]
+    ask: Annotated[dict[str, Any], Expected("the request that is to be carried out, as a person sent it")]
+
+
+def _handed_over[Request](
+    event: Mapping[str, Any], read_ask: Callable[[Mapping[str, Any]], Request]
+) -> HandedOver[Request]:
+    """What the function itself sends: a run by hand for this invocation to carry out."""
+    told = read(_HandedOver, event)
+    return HandedOver(told.carry_out, told.lease, read_ask(told.ask))
+
+
+def snapshot_request(
+    event: Mapping[str, Any],
+) -> BackupRequest | CatchUpRequest | PortionRequest | RunStatus | HandedOver[BackupRequest]:
     """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person.
 
-    A person may also ask what came of a run.
+    A person may also ask what came of a run; the function itself hands a person's request over.
     """
     if isinstance(event, Mapping) and "Records" in event:
         return _portion_request(event)
@@ -439,6 +458,12 @@ def snapshot_request(event: Mapping[str, Any]) -> BackupRequest | CatchUpRequest
         return CatchUpRequest()
     if isinstance(event, Mapping) and "request" in event:
         return RunStatus(read(_RunStatus, event).request)
+    if isinstance(event, Mapping) and "carry_out" in event:
+        return _handed_over(event, _backup_request)
+    return _backup_request(event)
+
+
+def _backup_request(event: Mapping[str, Any]) -> BackupRequest:
     ask = read(_Backup, event)
     return BackupRequest(
         trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,
@@ -546,16 +571,24 @@ def _completed(event: Mapping[str, Any]) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
-def prune_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest | RunStatus:
+def prune_request(
+    event: Mapping[str, Any],
+) -> PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest]:
     """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots, or ask
-    what came of a run.
+    what came of a run; the function itself hands a person's request over.
     """
     if isinstance(event, Mapping) and "Records" in event:
         return PruneRequest(Trigger.EVENT, completed=_completed(event))
-    if isinstance(event, Mapping) and "adopt" in event:
-        return _adopt_request(read(_Adopt, event))
     if isinstance(event, Mapping) and "request" in event:
         return RunStatus(read(_RunStatus, event).request)
+    if isinstance(event, Mapping) and "carry_out" in event:
+        return _handed_over(event, _retention_request)
+    return _retention_request(event)
+
+
+def _retention_request(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
+    if isinstance(event, Mapping) and "adopt" in event:
+        return _adopt_request(read(_Adopt, event))
     ask = read(_Prune, event)
     trigger = Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL
     return PruneRequest(trigger, dry_run=ask.dry_run, request_id=ask.request_id)

@@ -23,6 +23,7 @@ class BackupRequest:
     """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected.
 
     `late`: the catch-up asks, after the slot's own run had its time. `request_id` tells requests by hand apart.
+    `retried`: Lambda tries again what fails.
     """
 
     trigger: Trigger
@@ -31,6 +32,7 @@ class BackupRequest:
     dry_run: bool = False
     late: bool = False
     request_id: str = ""
+    retried: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,15 @@ class RunStatus:
     """Tell what came of a run by hand."""
 
     run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver[Request]:
+    """Carry out a run by hand that another invocation, which a person waits for, has handed over by its `lease`."""
+
+    run_id: str
+    lease: str
+    request: Request
 
 
 @dataclass(frozen=True, slots=True)

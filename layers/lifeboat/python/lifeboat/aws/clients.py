@@ -109,7 +109,12 @@ def sts() -> Any:
     return _session().client("sts", config=Config(connect_timeout=5, read_timeout=10))
 
 
+@cache
+def functions() -> Any:
+    return _session().client("lambda", config=Config(connect_timeout=5, read_timeout=10))
+
+
 def forget() -> None:
     """Drop every client, so that the next is made anew: tests change the environment under us."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, functions):
         made.cache_clear()

@@ -1,4 +1,8 @@
-"""Requests by hand: the same one asked again is the same run, and what takes longer can be asked for by its id."""
+"""Requests by hand: the same one asked again is the same run, and what takes longer can be asked for by its id.
+
+The invocation that a person waits for hands the work over to another one of the same function, and answers what came of
+it, or after some seconds its id.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from lifeboat.aws import clock
-from lifeboat.aws.asked import known_run, write_run
+from aws_lambda_powertools import Logger
+
+from lifeboat.aws import clock, functions
+from lifeboat.aws.asked import known_run, note_heard, write_run
+from lifeboat.aws.errors import AwsError
 from lifeboat.config import Config
 from lifeboat.refusals import BadRequest, shown
-from lifeboat.rules.asked import Run, decide, is_under_way, key_of, key_of_run
+from lifeboat.requests import HandedOver
+from lifeboat.rules.asked import DELIVERED, PAUSES, Run, decide, is_under_way, key_of, key_of_run, take_over
 from lifeboat.rules.catalogue import iso
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger(child=True)
 
 LONGEST = timedelta(minutes=15)
 """How long an invocation lasts at the most, where no context says how long this one does."""
@@ -31,21 +41,43 @@ def carry_out(
     *,
     once: bool,
 ) -> dict[str, Any]:
-    """Do the work of a request by hand, or answer what is known of the run that does it or has done it.
+    """Have the work of a request by hand done, or answer what is known of the run that does it or has done it.
 
-    `once`: see `rules/asked.decide`. Raises what `work` raises; then the same request carries the same run out again.
+    `request` is what the person sent, in the form in which it can be sent again. `once`: see `rules/asked.decide`.
+    Raises BadRequest when the work does. Where Lambda takes nothing over, the work is done here, and what it raises is
+    raised; then the same request carries the same run out again.
     """
     key = key_of(kind, request)
     run, is_ours = _taken(key, config, context, once=once)
-    if not is_ours:
-        return _told(run, clock.now())
-    try:
-        answer = {**work(run), "request": run.id}
-    except Exception as problem:
-        write_run(config.table, key, replace(run, failed=f"{type(problem).__name__}: {problem}"), run)
-        raise
-    write_run(config.table, key, replace(run, done_at=clock.now(), answer=answer), run)
-    return answer
+    if is_ours and not _hand_over(run, request, context):
+        here = replace(run, lease=f"{run.lease} itself")
+        if write_run(config.table, key, here, run):  # if it has been handed over after all, that one finds it taken
+            return _carried_out(here, work, config, waited_for=True)
+    found = _awaited(key, run, config)
+    if is_ours and found.id == run.id and found.answer is not None:
+        note_heard(config.table, key, found)
+        return dict(found.answer)
+    return _told(found, config)
+
+
+def go_on(
+    handed: HandedOver[Any], work: Callable[[Run], dict[str, Any]], config: Config, context: LambdaContext | None
+) -> dict[str, Any]:
+    """Do the work of a run that another invocation has handed over, unless that is done or being done.
+
+    Raises what `work` raises, so that Lambda tries again.
+    """
+    key, lease = key_of_run(handed.run_id), _lease(context)
+    while True:
+        now = clock.now()
+        known = known_run(config.table, key)
+        if known is None or known.id != handed.run_id:
+            return outcome_of(handed.run_id, config)
+        run = take_over(known, handed_by=handed.lease, lease=lease, until=_until(context, now), now=now)
+        if run is None:
+            return {"request": known.id, "nothing_to_do": True}
+        if write_run(config.table, key, run, known):
+            return _carried_out(run, work, config)
 
 
 def outcome_of(run_id: str, config: Config) -> dict[str, Any]:
@@ -53,7 +85,7 @@ def outcome_of(run_id: str, config: Config) -> dict[str, Any]:
     run = known_run(config.table, key_of_run(run_id))
     if run is None or run.id != run_id:
         raise BadRequest(f"request is {shown(run_id)}, expected the id that a request got within the last day")
-    return _told(run, clock.now())
+    return _told(run, config)
 
 
 def run_of(kind: str, request: Mapping[str, Any], config: Config, context: LambdaContext | None) -> Run:
@@ -82,6 +114,50 @@ def _taken(key: str, config: Config, context: LambdaContext | None, *, once: boo
             return run, True
 
 
+def _hand_over(run: Run, request: Mapping[str, Any], context: LambdaContext | None) -> bool:
+    """Whether another invocation will carry the run out, which it takes from who has the lease and from nobody else."""
+    if context is None:
+        return False
+    handed = {"carry_out": run.id, "lease": run.lease, "ask": request}
+    try:
+        functions.invoke_later(context.invoked_function_arn, handed)
+    except AwsError as problem:
+        logger.warning("not handed over", extra={"run": run.id, "problem": str(problem)})
+        return False
+    return True
+
+
+def _carried_out(
+    run: Run, work: Callable[[Run], dict[str, Any]], config: Config, *, waited_for: bool = False
+) -> dict[str, Any]:
+    """Do the work and note what comes of it; `waited_for`: a client waits for what this invocation answers."""
+    key = key_of_run(run.id)
+    begun = clock.now()
+    try:
+        answer = {**work(run), "request": run.id}
+    except BadRequest as refusal:
+        write_run(config.table, key, replace(run, refused=str(refusal)), run)
+        raise
+    except Exception as problem:
+        write_run(config.table, key, replace(run, failed=str(problem) or type(problem).__name__), run)
+        raise
+    now = clock.now()
+    heard = waited_for and now - begun <= DELIVERED
+    write_run(config.table, key, replace(run, done_at=now, answer=answer, heard=heard), run)
+    return answer
+
+
+def _awaited(key: str, run: Run, config: Config) -> Run:
+    """The run once it is done, or as it stands after some seconds."""
+    for pause in (0.0, *PAUSES):
+        if pause:
+            clock.wait(pause)
+        run = known_run(config.table, key) or run
+        if not is_under_way(run, clock.now()):
+            break
+    return run
+
+
 def _lease(context: LambdaContext | None) -> str:
     return context.aws_request_id if context else str(uuid4())
 
@@ -90,14 +166,17 @@ def _until(context: LambdaContext | None, now: datetime) -> datetime:
     return now + (timedelta(milliseconds=context.get_remaining_time_in_millis()) if context else LONGEST)
 
 
-def _told(run: Run, now: datetime) -> dict[str, Any]:
+def _told(run: Run, config: Config) -> dict[str, Any]:
     ask = f'{{"request": "{run.id}"}}'
+    if run.refused:
+        raise BadRequest(run.refused)
     if run.done_at is not None and run.answer is not None:
+        if not run.heard:
+            note_heard(config.table, key_of_run(run.id), run)
         note = f"This is what came of the same request of {iso(run.asked_at)}; to have it done anew, add a request_id."
         return {**run.answer, "asked_at": iso(run.asked_at), "next": note}
     known = {"request": run.id, "asked_at": iso(run.asked_at)}
-    if run.failed:
-        return {**known, "failed": run.failed, "next": "Ask with the same words to have it go on."}
-    if is_under_way(run, now):
+    if is_under_way(run, clock.now()):
         return {**known, "under_way": True, "next": f"It is being carried out; ask for its outcome with {ask}."}
-    return {**known, "failed": "it was cut off", "next": "Ask with the same words to have it go on."}
+    again = f"Lambda may try it again within minutes: ask for its outcome with {ask}. To have it go on at once, ask "
+    return {**known, "failed": run.failed or "it was cut off", "next": f"{again}with the same words."}

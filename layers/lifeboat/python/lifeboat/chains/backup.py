@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat import news
 from lifeboat.aws import attempts, clock, ec2, selected, topic
 from lifeboat.chains import fleet
-from lifeboat.chains.asked import carry_out, outcome_of
+from lifeboat.chains.asked import carry_out, go_on, outcome_of
 from lifeboat.chains.overdue import tell_overdue
 from lifeboat.chains.paced import PacedCalls
 from lifeboat.chains.portion import Taken, Taking
@@ -21,7 +21,7 @@ from lifeboat.chains.telling import tell_once
 from lifeboat.config import Config
 from lifeboat.model import Instance
 from lifeboat.refusals import BadRequest
-from lifeboat.requests import BackupRequest, CatchUpRequest, PortionRequest, RunStatus, Trigger
+from lifeboat.requests import BackupRequest, CatchUpRequest, HandedOver, PortionRequest, RunStatus, Trigger
 from lifeboat.rules import selection
 from lifeboat.rules.asked import Run
 from lifeboat.rules.catalogue import iso
@@ -50,7 +50,7 @@ GONE = frozenset({"shutting-down", "terminated"})
 
 
 def run(
-    request: BackupRequest | CatchUpRequest | PortionRequest | RunStatus,
+    request: BackupRequest | CatchUpRequest | PortionRequest | RunStatus | HandedOver[BackupRequest],
     config: Config,
     context: LambdaContext | None = None,
 ) -> dict[str, Any]:
@@ -60,20 +60,30 @@ def run(
     """
     if isinstance(request, RunStatus):
         return outcome_of(request.run_id, config)
+    if isinstance(request, HandedOver):
+        ask = request.request
+        return go_on(request, lambda run: _by_hand(ask, run, config, context), config, context)
     if isinstance(request, PortionRequest):
         return fleet.work(request, config, context)
     if isinstance(request, CatchUpRequest):
         return catch_up(config, context)
     if request.trigger is Trigger.SCHEDULE and request.slot is not None and not request.dry_run:
         selected.remember_slot(config.table, config.schedule, request.slot)
-    if request.trigger is Trigger.MANUAL and not request.dry_run:
-        asked = {"instance_ids": sorted(request.instance_ids), "request_id": request.request_id}
-
-        def taken(run: Run) -> dict[str, Any]:
-            return take(replace(request, slot=run.asked_at, request_id=run.id), config, context)
-
-        return carry_out("backup", asked, taken, config, context, once=True)
+    if request.trigger is Trigger.MANUAL:
+        asked = {
+            "instance_ids": sorted(request.instance_ids),
+            "dry_run": request.dry_run,
+            "request_id": request.request_id,
+        }
+        here = replace(request, retried=False)
+        return carry_out(
+            "backup", asked, lambda run: _by_hand(here, run, config, context), config, context, once=not request.dry_run
+        )
     return take(request, config, context)
+
+
+def _by_hand(request: BackupRequest, run: Run, config: Config, context: LambdaContext | None) -> dict[str, Any]:
+    return take(replace(request, slot=run.asked_at, request_id=run.id), config, context)
 
 
 def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
@@ -171,9 +181,8 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
 
 
 def _is_last_attempt(request: BackupRequest, config: Config, context: LambdaContext | None) -> bool:
-    """Whether Lambda will not try again by itself. Of a person's request it is the only one, and whoever waited for the
-    answer may have stopped waiting."""
-    if context is None or request.trigger is Trigger.MANUAL:
+    """Whether Lambda will not try again by itself."""
+    if context is None or not request.retried:
         return True
     return attempts.count_attempt(config.table, context.aws_request_id, clock.now()) >= ATTEMPTS
 

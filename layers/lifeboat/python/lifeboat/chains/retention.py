@@ -12,13 +12,13 @@ from lifeboat.aws import clock, ec2, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.retention_terms import forget_terms, remember_terms, remembered_terms
 from lifeboat.chains.adoption import adopt
-from lifeboat.chains.asked import carry_out, outcome_of
+from lifeboat.chains.asked import carry_out, go_on, outcome_of
 from lifeboat.chains.inventory import Inventory, inventories
 from lifeboat.chains.paced import OutOfTime, PacedCalls
 from lifeboat.chains.settled import others_are_open
 from lifeboat.config import Config
 from lifeboat.model import RecoveryPoint, Snapshot, Tag
-from lifeboat.requests import AdoptRequest, PruneRequest, RunStatus, Trigger
+from lifeboat.requests import AdoptRequest, HandedOver, PruneRequest, RunStatus, Trigger
 from lifeboat.rules.calendar import render_text
 from lifeboat.rules.catalogue import iso
 from lifeboat.rules.pace import DELETE_SNAPSHOT_REFILL, Pace
@@ -40,22 +40,42 @@ CALENDAR_LENGTH = 500_000
 
 
 def answer(
-    request: PruneRequest | AdoptRequest | RunStatus, config: Config, context: LambdaContext | None = None
+    request: PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
+    config: Config,
+    context: LambdaContext | None = None,
 ) -> dict[str, Any]:
     """What prune_snapshots is asked for: to prune, or to adopt. What a person asks for again is the same run as long as
-    it lasts, and afterwards, if the client may have missed its answer.
+    it lasts, and afterwards, if the client has not heard what came of it.
     """
     if isinstance(request, RunStatus):
         return outcome_of(request.run_id, config)
+    if isinstance(request, HandedOver):
+        ask = request.request
+        return go_on(request, lambda _: _work(ask, config, context), config, context)
+    if isinstance(request, PruneRequest) and request.trigger is not Trigger.MANUAL:
+        return prune(request, config, context)
+    kind, asked = _as_asked(request)
+    return carry_out(kind, asked, lambda _: _work(request, config, context), config, context, once=False)
+
+
+def _work(request: PruneRequest | AdoptRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
     if isinstance(request, AdoptRequest):
-        return carry_out(
-            "adopt", asdict(request), lambda _: adopt(request, config, context), config, context, once=False
-        )
-    if request.trigger is Trigger.MANUAL:
-        return carry_out(
-            "prune", asdict(request), lambda _: prune(request, config, context), config, context, once=False
-        )
+        return adopt(request, config, context)
     return prune(request, config, context)
+
+
+def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:
+    """What kind of run a person's request is, and the request in the form in which it can be sent."""
+    if isinstance(request, PruneRequest):
+        return "prune", {"dry_run": request.dry_run, "request_id": request.request_id}
+    tag = {"tag": {"key": request.tag[0], "value": request.tag[1]}} if request.tag else {}
+    facts = {name: value for name, value in asdict(request.facts).items() if value is not None}
+    return "adopt", {
+        "adopt": tag or {"volume_id": request.volume_id},
+        **({"volume": facts} if facts else {}),
+        "confirm": request.confirm,
+        "request_id": request.request_id,
+    }
 
 
 def prune(request: PruneRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:

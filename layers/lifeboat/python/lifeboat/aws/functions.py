@@ -1,0 +1,16 @@
+"""Lambda's functions: work is handed over to another invocation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lifeboat.aws import clients
+from lifeboat.aws.errors import translated
+
+
+def invoke_later(arn: str, event: Mapping[str, Any]) -> None:
+    """Have a function invoked asynchronously, which Lambda may do more than once. Raises AwsError."""
+    with translated():
+        clients.functions().invoke(FunctionName=arn, InvocationType="Event", Payload=json.dumps(event).encode())
