@@ -263,6 +263,8 @@ def _text(item: Any) -> str:
     """A value of the template as people write it: `${X}` for a reference."""
     if isinstance(item, Mapping):
         kind, value = next(iter(item.items()))
+        if kind == "Fn::Split":
+            return _text(value[1])
         return str(value) if kind == "Fn::Sub" else f"${{{value}}}"
     return str(item)
 

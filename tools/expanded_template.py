@@ -109,6 +109,7 @@ class _Expansion:
             "Fn::Sub": self._sub,
             "Fn::If": lambda of: self._put_in(of[1 if self._holds(of[0]) else 2]),
             "Fn::Join": lambda of: of[0].join(self._put_in(of[1])),
+            "Fn::Split": lambda of: str(self._put_in(of[1])).split(of[0]),
             "Fn::Equals": lambda of: str(self._put_in(of[0])) == str(self._put_in(of[1])),
             "Fn::Not": lambda of: not self._put_in(of[0]),
             "Fn::And": lambda of: all(map(self._put_in, of)),

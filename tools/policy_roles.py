@@ -48,8 +48,8 @@ REFERENCES: Mapping[str, Any] = {
     "HomeRegion": AWAY,
     "RestoreFromRegions": [AWAY],
     "VaultAccount": VAULT,
-    "VaultSourceAccounts": [SOURCE],
-    "VaultReaderRoleArns": [READER],
+    "VaultSourceAccounts": SOURCE,
+    "VaultReaderRoleArns": READER,
 }
 
 type Statement = dict[str, Any]
@@ -85,6 +85,9 @@ def _put_in(value: Any, known: Mapping[str, Any]) -> Any:
         return _put_in(value["Fn::Sub"], known)
     if set(value) == {"Fn::If"}:
         return _put_in(value["Fn::If"][1], known)
+    if set(value) == {"Fn::Split"}:
+        separator, text = value["Fn::Split"]
+        return str(_put_in(text, known)).split(separator)
     if set(value) == {"Fn::Join"}:
         separator, items = value["Fn::Join"]
         return separator.join(_put_in(items, known))

@@ -81,9 +81,9 @@ type Conditions = Callable[[dict[str, Any], dict[str, Any]], dict[str, bool]]
 
 
 def full_conditions(evaluate: Conditions) -> Conditions:
-    """In place of ministack's: a condition may join texts or a list, and ask for the region, as in AWS.
+    """In place of ministack's: a condition may join texts or a list, and ask for region and partition, as in AWS.
 
-    ministack takes a Join for true, and `AWS::Region` for a region of that name.
+    ministack takes a Join for true, and `AWS::Region` or `AWS::Partition` for one of that name.
     """
 
     def evaluate_conditions(template: dict[str, Any], parameters: dict[str, Any]) -> dict[str, bool]:
@@ -97,6 +97,8 @@ def _plainer(value: Any, parameters: dict[str, Any]) -> Any:
         return [_plainer(item, parameters) for item in value]
     if not isinstance(value, dict):
         return value
+    if value == {"Ref": "AWS::Partition"}:
+        return "aws"
     if value == {"Ref": "AWS::Region"}:
         return Scope.current().region
     if "Fn::Join" in value:
