@@ -1,14 +1,16 @@
-"""The environment is read in one place, and refused in one sentence."""
+"""The environment is read in one place, and refused in one sentence that names the template's parameter."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
-from lifeboat.config import ConfigError, load
+from lifeboat.config import PARAMETERS, ConfigError, load
 from lifeboat.model import Selector
 from lifeboat.rules.locks import LockSettings
+from tools.docs_template import FUNCTION, TEMPLATE, read_template
 
 REQUIRED = {
     "LIFEBOAT_STACK": "lifeboat",
@@ -59,8 +61,40 @@ def test_everything_set():
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_missing_variable_is_named(name):
-    with pytest.raises(ConfigError, match=f"{name} is empty, expected"):
+    with pytest.raises(ConfigError, match=f"{name} is empty, expected .*; deploy the stack anew"):
         load({**REQUIRED, name: ""})
+
+
+def test_every_parameter_that_can_make_no_sense_is_named_as_in_the_template():
+    """The variables, by the parameters that the template passes in them, of all functions."""
+    template = read_template(TEMPLATE.read_text())
+    functions = [template["Globals"]["Function"]]
+    functions += [item["Properties"] for item in template["Resources"].values() if item["Type"] == FUNCTION]
+    passed = {
+        name: re.findall(r"'Ref': '(\w+)'", str(value))
+        for function in functions
+        for name, value in function.get("Environment", {}).get("Variables", {}).items()
+    }
+    for name, parameter in PARAMETERS.items():
+        assert passed[name] == [parameter]
+        assert parameter in template["Parameters"]
+
+
+SENSELESS = {
+    name: value
+    for name in PARAMETERS
+    for value in ["a,b,c,d" if name.endswith("REGIONS") else "" if name == "LIFEBOAT_VAULT_KMS_KEY" else "senseless"]
+}
+
+
+@pytest.mark.parametrize(("name", "value"), SENSELESS.items())
+def test_each_is_refused_by_its_name_with_its_value_and_what_to_do(name, value):
+    with pytest.raises(ConfigError) as refused:
+        load({**REQUIRED, **(VAULT if name == "LIFEBOAT_VAULT_KMS_KEY" else {}), name: value})
+    said = str(refused.value)
+    assert said.startswith(f"{PARAMETERS[name]} is {value!r}, expected ")
+    assert said.endswith("; deploy the stack anew with it set right")
+    assert "LIFEBOAT_" not in said
 
 
 @pytest.mark.parametrize(
@@ -68,7 +102,7 @@ def test_a_missing_variable_is_named(name):
     [("LIFEBOAT_MIN_KEEP", "0"), ("LIFEBOAT_MIN_KEEP", "many"), ("LIFEBOAT_STOP_DEADLINE_MINUTES", "-1")],
 )
 def test_a_number_out_of_range_is_refused_with_what_was_expected(name, value):
-    with pytest.raises(ConfigError, match=f"{name} is '{value}', expected a number from 1 to"):
+    with pytest.raises(ConfigError, match=f"^{PARAMETERS[name]} is '{value}', expected a number from 1 to"):
         load({**REQUIRED, name: value})
 
 
@@ -92,12 +126,15 @@ def test_each_destination_has_the_key_at_its_place_or_none_has_one():
     ("facts", "said"),
     [
         ({"LIFEBOAT_COPY_TO_REGIONS": "a-1,b-1,c-1,d-1"}, "expected at most 3"),
-        ({"LIFEBOAT_RESTORE_FROM_REGIONS": "a-1,b-1,c-1,d-1"}, "RESTORE_FROM_REGIONS is .* at most 3 other"),
-        ({"LIFEBOAT_COPY_TO_REGIONS": "eu-west-1"}, "none of them eu-west-1"),
+        (
+            {"LIFEBOAT_RESTORE_FROM_REGIONS": "a-1,b-1,c-1,d-1"},
+            "RestoreFromRegions is .* at most 3 regions beside",
+        ),
+        ({"LIFEBOAT_COPY_TO_REGIONS": "eu-west-1"}, "none of them this one, eu-west-1"),
         ({"LIFEBOAT_COPY_TO_REGIONS": "us-east-1,us-east-1"}, "different regions"),
-        ({**AWAY, **keys("eu-central-1")}, "one key's ARN for each"),
-        ({**AWAY, **keys("us-east-1", "eu-central-1")}, "in this order"),
-        ({**AWAY, "LIFEBOAT_COPY_KMS_KEYS": "alias/a,alias/b"}, "one key's ARN"),
+        ({**AWAY, **keys("eu-central-1")}, "the ARN of one key for each"),
+        ({**AWAY, **keys("us-east-1", "eu-central-1")}, "in this order: eu-central-1,us-east-1"),
+        ({**AWAY, "LIFEBOAT_COPY_KMS_KEYS": "alias/a,alias/b"}, "the ARN of one key"),
     ],
 )
 def test_destinations_that_make_no_sense_are_refused(facts, said):
@@ -112,10 +149,14 @@ def test_the_time_of_a_copy_is_read(text, minutes):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("20", "is 20, expected 0, or 15 to 2880 in steps of 15"), ("2895", "from 0 to 2880"), ("-15", "from 0 to 2880")],
+    [
+        ("20", "is '20', expected 0, or 15 to 2880 in steps of 15"),
+        ("2895", "from 0 to 2880"),
+        ("-15", "from 0 to 2880"),
+    ],
 )
 def test_a_time_that_no_copy_can_have_is_refused(text, said):
-    with pytest.raises(ConfigError, match=f"LIFEBOAT_COPY_COMPLETION_MINUTES .*{said}"):
+    with pytest.raises(ConfigError, match=f"^CopyCompletionMinutes .*{said}"):
         load({**REQUIRED, "LIFEBOAT_COPY_COMPLETION_MINUTES": text})
 
 
@@ -135,7 +176,7 @@ def test_locks_are_read_and_off_by_themselves():
     ],
 )
 def test_a_lock_that_ec2_would_not_take_is_refused(name, value):
-    with pytest.raises(ConfigError, match=f"^environment variable {name} is '{value}', expected"):
+    with pytest.raises(ConfigError, match=f"^{PARAMETERS[name]} is '{value}', expected"):
         load({**REQUIRED, name: value})
 
 
@@ -158,10 +199,10 @@ def test_a_vault_has_a_reader_for_each_source():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"LIFEBOAT_VAULT_READER_ROLES": "arn:aws:iam::333344445555:role/r"}, "LIFEBOAT_VAULT_READER_ROLES"),
-        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": "333344445555,222233334444"}, "LIFEBOAT_VAULT_READER_ROLES"),
-        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": ""}, "of no account"),
-        ({"LIFEBOAT_VAULT_KMS_KEY": ""}, "LIFEBOAT_VAULT_KMS_KEY is '', expected a key's ARN"),
+        ({"LIFEBOAT_VAULT_READER_ROLES": "arn:aws:iam::333344445555:role/r"}, "^VaultReaderRoleArns is"),
+        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": "333344445555,222233334444"}, "^VaultReaderRoleArns is"),
+        ({"LIFEBOAT_VAULT_SOURCE_ACCOUNTS": ""}, "expected nothing, because VaultSourceAccounts is empty"),
+        ({"LIFEBOAT_VAULT_KMS_KEY": ""}, "^VaultKmsKeyArn is '', expected the ARN of a KMS key"),
     ],
 )
 def test_a_vault_that_makes_no_sense_is_refused(change, named):

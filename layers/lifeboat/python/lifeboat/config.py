@@ -18,7 +18,41 @@ COPY_REGIONS = 3
 
 
 class ConfigError(ValueError):
-    """A variable of the function's environment is missing or makes no sense."""
+    """What the stack was deployed with makes no sense; the message is one sentence for who deploys it."""
+
+
+PARAMETERS = {
+    "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "CatchUpGraceMinutes",
+    "LIFEBOAT_API_SHARE_PERCENT": "ApiSharePercent",
+    "LIFEBOAT_MIN_KEEP": "MinimumKept",
+    "LIFEBOAT_ORPHAN_KEEP": "OrphanKeep",
+    "LIFEBOAT_MAX_DELETE_PERCENT": "MaximumDeletePercent",
+    "LIFEBOAT_GRACE_HOURS": "GraceHours",
+    "LIFEBOAT_RETENTION_CHANGE_HOURS": "RetentionChangeHours",
+    "LIFEBOAT_FAILED_AFTER_DAYS": "FailedAfterDays",
+    "LIFEBOAT_LOCK_MODE": "LockMode",
+    "LIFEBOAT_LOCK_DAYS": "LockDays",
+    "LIFEBOAT_LOCK_COOL_OFF_HOURS": "LockCoolOffHours",
+    "LIFEBOAT_COPY_TO_REGIONS": "CopyToRegions",
+    "LIFEBOAT_COPY_KMS_KEYS": "CopyKmsKeyArns",
+    "LIFEBOAT_COPY_COMPLETION_MINUTES": "CopyCompletionMinutes",
+    "LIFEBOAT_RESTORE_FROM_REGIONS": "RestoreFromRegions",
+    "LIFEBOAT_VAULT_READER_ROLES": "VaultReaderRoleArns",
+    "LIFEBOAT_VAULT_KMS_KEY": "VaultKmsKeyArn",
+    "LIFEBOAT_COPIES_DEADLINE_MINUTES": "CopiesDeadlineMinutes",
+    "LIFEBOAT_VOLUMES_DEADLINE_MINUTES": "VolumesDeadlineMinutes",
+    "LIFEBOAT_STOP_DEADLINE_MINUTES": "StopDeadlineMinutes",
+    "LIFEBOAT_SWAP_DEADLINE_MINUTES": "SwapDeadlineMinutes",
+    "LIFEBOAT_START_DEADLINE_MINUTES": "StartDeadlineMinutes",
+    "LIFEBOAT_VERIFY_DEADLINE_MINUTES": "VerifyDeadlineMinutes",
+    "LIFEBOAT_RUNNING_WINDOW_SECONDS": "RunningWindowSeconds",
+}
+"""The template's parameters that can make no sense, by the variables that it passes them in."""
+
+
+def _refused(name: str, value: str, expected: str) -> ConfigError:
+    """What a person can set right: the parameter, what it is, and what it should be."""
+    return ConfigError(f"{PARAMETERS[name]} is {value!r}, expected {expected}; deploy the stack anew with it set right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +107,7 @@ class Config:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Config:
-    """Read the configuration. Raises ConfigError naming the variable, its value and what was expected."""
+    """Read the configuration. Raises ConfigError naming the template's parameter, its value and what was expected."""
     variables = os.environ if environment is None else environment
     return Config(
         stack=_required(variables, "LIFEBOAT_STACK"),
@@ -123,7 +157,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
 def _locks(variables: Mapping[str, str]) -> LockSettings:
     mode = variables.get("LIFEBOAT_LOCK_MODE") or NO_LOCKS
     if mode not in MODES:
-        raise ConfigError(f"environment variable LIFEBOAT_LOCK_MODE is {mode!r}, expected one of {', '.join(MODES)}")
+        raise _refused("LIFEBOAT_LOCK_MODE", mode, f"one of {', '.join(MODES)}")
     return LockSettings(
         mode=mode,
         days=int(_number(variables, "LIFEBOAT_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
@@ -137,15 +171,11 @@ def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, .
     keys = _list(variables, "LIFEBOAT_COPY_KMS_KEYS")
     home = variables.get("AWS_REGION")
     if len(regions) > COPY_REGIONS or len(set(regions)) < len(regions) or home in regions:
-        raise ConfigError(
-            f"environment variable LIFEBOAT_COPY_TO_REGIONS is {','.join(regions)!r}, expected at most {COPY_REGIONS} "
-            f"different regions, none of them {home}"
-        )
-    if keys and [key.split(":")[3] for key in keys if key.count(":") > 3] != list(regions):
-        raise ConfigError(
-            f"environment variable LIFEBOAT_COPY_KMS_KEYS is {','.join(keys)!r}, expected nothing, or one key's ARN "
-            f"for each of {','.join(regions)}, in this order"
-        )
+        expected = f"at most {COPY_REGIONS} different regions, none of them this one, {home}"
+        raise _refused("LIFEBOAT_COPY_TO_REGIONS", ",".join(regions), expected)
+    if keys and [_of_arn(key, 3) for key in keys] != list(regions):
+        each = f"for each of CopyToRegions in this order: {','.join(regions)}" if regions else "for no region"
+        raise _refused("LIFEBOAT_COPY_KMS_KEYS", ",".join(keys), f"nothing, or the ARN of one key {each}")
     return tuple(CopyDestination(region, keys[at] if keys else None) for at, region in enumerate(regions))
 
 
@@ -153,19 +183,15 @@ def _other_regions(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
     """The regions in their order, the function's own left out: the same list may be given everywhere."""
     regions = tuple(dict.fromkeys(item for item in _list(variables, name) if item != variables.get("AWS_REGION")))
     if len(regions) > COPY_REGIONS:
-        raise ConfigError(
-            f"environment variable {name} is {','.join(regions)!r}, expected at most {COPY_REGIONS} other regions"
-        )
+        raise _refused(name, ",".join(regions), f"at most {COPY_REGIONS} regions beside this one")
     return regions
 
 
 def _completion_minutes(variables: Mapping[str, str]) -> int:
     minutes = _number(variables, "LIFEBOAT_COPY_COMPLETION_MINUTES", 0, least=0, most=MOST_COMPLETION)
     if minutes % COMPLETION_STEP:
-        raise ConfigError(
-            f"environment variable LIFEBOAT_COPY_COMPLETION_MINUTES is {minutes:g}, expected 0, or "
-            f"{COMPLETION_STEP} to {MOST_COMPLETION} in steps of {COMPLETION_STEP}"
-        )
+        expected = f"0, or {COMPLETION_STEP} to {MOST_COMPLETION} in steps of {COMPLETION_STEP}"
+        raise _refused("LIFEBOAT_COPY_COMPLETION_MINUTES", f"{minutes:g}", expected)
     return int(minutes)
 
 
@@ -176,17 +202,20 @@ def _vault_sources(variables: Mapping[str, str]) -> tuple[VaultSource, ...]:
     """
     accounts = _list(variables, "LIFEBOAT_VAULT_SOURCE_ACCOUNTS")
     roles = _list(variables, "LIFEBOAT_VAULT_READER_ROLES")
-    if [role.split(":")[4] for role in roles if role.count(":") > 4] != list(accounts):
-        raise ConfigError(
-            f"environment variable LIFEBOAT_VAULT_READER_ROLES is {','.join(roles)!r}, expected one role's ARN for "
-            f"each of {','.join(accounts) or 'no account'}, in this order"
-        )
+    if [_of_arn(role, 4) for role in roles] != list(accounts):
+        each = f"the ARN of one role for each of VaultSourceAccounts in this order: {','.join(accounts)}"
+        expected = each if accounts else "nothing, because VaultSourceAccounts is empty"
+        raise _refused("LIFEBOAT_VAULT_READER_ROLES", ",".join(roles), expected)
     if accounts and not variables.get("LIFEBOAT_VAULT_KMS_KEY"):
-        raise ConfigError(
-            "environment variable LIFEBOAT_VAULT_KMS_KEY is '', expected a key's ARN: a vault keeps its copies under a "
-            "key of its own"
-        )
+        expected = "the ARN of a KMS key of this account, because a vault keeps its copies under a key of its own"
+        raise _refused("LIFEBOAT_VAULT_KMS_KEY", "", expected)
     return tuple(VaultSource(account, role) for account, role in zip(accounts, roles, strict=True))
+
+
+def _of_arn(text: str, part: int) -> str:
+    """The region (3) or the account (4) of an ARN; nothing of what is none."""
+    parts = text.split(":")
+    return parts[part] if len(parts) > part + 1 else ""
 
 
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
@@ -205,7 +234,10 @@ def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
 def _required(variables: Mapping[str, str], name: str) -> str:
     value = variables.get(name, "")
     if not value:
-        raise ConfigError(f"environment variable {name} is empty, expected the template to set it")
+        raise ConfigError(
+            f"the function's environment variable {name} is empty, expected what the template sets there; deploy the "
+            "stack anew to have it set"
+        )
     return value
 
 
@@ -220,5 +252,5 @@ def _number(variables: Mapping[str, str], name: str, default: float, *, least: f
     except ValueError:
         value = float("nan")
     if text and not least <= value <= most:
-        raise ConfigError(f"environment variable {name} is {text!r}, expected a number from {least} to {most}")
+        raise _refused(name, text, f"a number from {least:g} to {most:g}")
     return value
