@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -37,20 +38,22 @@ from lifeboat.model import (
     UntagDisplaced,
     Wait,
 )
+from lifeboat.rules import error_codes
 from lifeboat.rules.copies import TOO_MANY
-from lifeboat.rules.error_codes import CAPACITY, MISMATCH, NOT_ALLOWED, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED
+from lifeboat.rules.error_codes import MISMATCH, THROTTLED
 from lifeboat.rules.outcome import outcome
 from lifeboat.rules.restore import after_copy_begun, after_failure, begin, cancel, next_step
 from tests.rules.test_restore_model import NOW, Scenario, World, carried_out, first, progress, seen
 
-CODES = sorted(
-    THROTTLED
-    | NOT_ALLOWED
-    | CAPACITY
-    | SNAPSHOT_LIMITS
-    | NOT_NOW
-    | {MISMATCH, TOO_MANY, "InvalidParameterValue", "InvalidVolume.NotFound", "VolumeLimitExceeded", "OptInRequired"}
-)
+KNOWN = {
+    code
+    for name, named in vars(error_codes).items()
+    if name.isupper()
+    for code in ([named] if isinstance(named, str) else named)
+}
+"""Every code of EC2's that the product knows."""
+
+CODES = sorted(KNOWN | {TOO_MANY, "InvalidVolume.NotFound", "VolumeLimitExceeded"})
 WORDS = "Said in EC2's own words: already in use, 4711."
 LONGEST = timedelta(days=3)
 
@@ -128,6 +131,12 @@ def driven(case: Case, refusal: Refusal) -> tuple[Restore, datetime, int]:
 def message(restore: Restore, now: datetime) -> news.News:
     told = outcome(restore, now, "eu-west-1", "111122223333")
     return news.restore_ended(stack="lifeboat", at=now, restore=restore, outcome=told)
+
+
+def test_every_call_of_a_restore_that_changes_something_is_refused_with_every_code_that_is_known() -> None:
+    assert {case.call for case in CASES.values()} == set(get_args(Change.__value__))
+    assert {"UnauthorizedOperation", "InvalidParameterCombination", "VolumeInUse", MISMATCH, "OptInRequired"} <= KNOWN
+    assert len(KNOWN) > 30
 
 
 @pytest.mark.parametrize("code", CODES)
