@@ -88,7 +88,7 @@ def hear(event: Mapping[str, Any]) -> Fact:
     if detail == "{}":  # Scheduler's default notification carries its detail as text
         detail = {}
     if not isinstance(detail, Mapping):
-        raise BadRequest(f"detail of {kind} is {shown(detail)}, expected an object")
+        raise BadRequest(f"detail is {shown(detail)}, expected a JSON object")
     mentioned = _mentioned(event, kind, detail)
     return Fact(
         kind=kind,
@@ -188,7 +188,10 @@ InstanceIds = Annotated[
 SavedInstanceId = Annotated[
     str,
     StringConstraints(pattern=r"^([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})$"),
-    Expected("the id of an instance that was backed up, such as i-0123456789abcdef0, in a vault after its account"),
+    Expected(
+        "the id of an instance that was backed up, such as i-0123456789abcdef0, or in a vault "
+        "111122223333/i-0123456789abcdef0"
+    ),
 ]
 """An instance that was backed up; in a vault it has its account before it."""
 SnapshotId = Annotated[
@@ -270,6 +273,8 @@ class _Backup(_Ask):
 
 
 class _CatchUp(_Ask):
+    form: ClassVar = "catch_up"
+
     catch_up: Yes
     scheduled_time: Moment | None = None
 
@@ -338,6 +343,8 @@ class _VolumeFacts(_Ask):
 
 
 class _Adopt(_Ask):
+    form: ClassVar = "adopt"
+
     adopt: Annotated[_Adopted, Expected(_ADOPT)]
     volume: Annotated[_VolumeFacts, Expected('an object such as {"device": "/dev/sdh", "type": "gp3"}')] | None = None
     confirm: Flag = False
@@ -413,20 +420,28 @@ class _Restore(_Ask):
 
 
 class _Cancel(_Ask):
+    form: ClassVar = "cancel"
+
     cancel: RestoreId
     requested_by: Words = ""
     reason: Words = ""
 
 
 class _Status(_Ask):
+    form: ClassVar = "status"
+
     status: RestoreId
 
 
 class _RunStatus(_Ask):
+    form: ClassVar = "request"
+
     request: RunId
 
 
 class _HandedOver(_Ask):
+    form: ClassVar = "carry_out"
+
     carry_out: RunId
     lease: Annotated[
         str, StringConstraints(min_length=1, max_length=128), Expected("the id of the invocation that handed it over")
@@ -506,7 +521,7 @@ def confirm_request(event: Mapping[str, Any]) -> ConfirmRequest:
         return ConfirmRequest(sweep=True)
     fact = hear(event)
     if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
-        raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected a snapshot's event")
+        raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")
     return ConfirmRequest(snapshot_ids=fact.snapshot_ids)
 
 
@@ -553,10 +568,12 @@ def copy_request(event: Mapping[str, Any]) -> CopyRequest:
         return CopyRequest(completed=_completed(event))
     if _is_event(event):
         fact = hear(event)
-        if fact.kind != SNAPSHOT or fact.event != COPIED or not fact.snapshot_ids:
-            raise BadRequest(
-                f"detail-type is {shown(fact.kind)} of {shown(fact.event)}, expected {SNAPSHOT} of {COPIED}"
-            )
+        if fact.kind != SNAPSHOT:
+            raise BadRequest(f"detail-type is {shown(fact.kind)}, expected {SNAPSHOT}")
+        if fact.event != COPIED:
+            raise BadRequest(f"detail.event is {shown(fact.event)}, expected {COPIED}")
+        if not fact.snapshot_ids:
+            raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")
         return CopyRequest(ended=fact.snapshot_ids)
     return CopyRequest(retry=read(_Copy, event).retry)
 
@@ -598,7 +615,7 @@ def _adopt_request(ask: _Adopt) -> AdoptRequest:
     named, tag = ask.adopt, ask.adopt.tag
     if (named.volume_id is None) is (tag is None):
         both = shown(named.model_dump(exclude_unset=True))
-        raise BadRequest(f"adopt is {both}, expected one of volume_id and tag")
+        raise BadRequest(f"adopt is {both}, expected either volume_id or tag in it")
     if ask.volume and tag:
         told = shown(ask.volume.model_dump(exclude_unset=True))
         raise BadRequest(
@@ -622,7 +639,9 @@ def advance_request(event: Mapping[str, Any]) -> AdvanceRequest:
     if fact.kind == SNAPSHOT and fact.event == COPIED and fact.snapshot_ids:
         return AdvanceRequest(copy_ids=fact.snapshot_ids)
     if not fact.volume_ids and not fact.instance_ids:
-        raise BadRequest(f"detail-type is {shown(fact.kind)} about no volume or instance, expected one of those")
+        raise BadRequest(
+            f"detail-type is {shown(fact.kind)} about no volume or instance, expected an event that names one"
+        )
     return AdvanceRequest(volume_ids=fact.volume_ids, instance_ids=fact.instance_ids)
 
 
@@ -630,8 +649,10 @@ def image_request(event: Mapping[str, Any]) -> ImageRequest:
     """check_ami_owner: an instance's event, the daily schedule, or a person."""
     if _is_event(event):
         fact = hear(event)
-        if fact.kind != INSTANCE or not fact.instance_ids:
+        if fact.kind != INSTANCE:
             raise BadRequest(f"detail-type is {shown(fact.kind)}, expected {INSTANCE}")
+        if not fact.instance_ids:
+            raise BadRequest(f"detail-type is {shown(fact.kind)} about no instance, expected an event that names one")
         return ImageRequest(Trigger.EVENT, fact.instance_ids)
     ask = read(_Images, event)
     return ImageRequest(

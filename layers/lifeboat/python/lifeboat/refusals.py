@@ -85,7 +85,11 @@ def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
         del place[1]  # which of the union's forms it has
     field = _path(place)
     if first["type"] == "extra_forbidden":
-        return f"{field} is {shown(first['input'])}, and there is no such field: expected {_known(model, place)}"
+        form = getattr(model, "form", "") if len(place) == 1 else ""
+        beside = f" beside {form}" if form else ""
+        return (
+            f"{field} is {shown(first['input'])}, and there is no such field{beside}: expected {_known(model, place)}"
+        )
     if first["type"] == "missing":
         return f"{field} is missing, expected {_words(model, place)}"
     words = first["msg"] if first["type"] == _EXPECTED else "a JSON object"
@@ -117,7 +121,7 @@ def _known(model: type[BaseModel], place: Sequence[int | str]) -> str:
     if meant := get_close_matches(typed, plain, n=1, cutoff=SURE):
         return plain[meant[0]]
     fields = f"only {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"
-    return fields + (f", or a request with {' or '.join(forms)}" if forms else "")
+    return fields + (f", or instead of these {' or '.join(forms)}" if forms else "")
 
 
 def _words(model: type[BaseModel], place: Sequence[int | str]) -> str:
