@@ -362,17 +362,25 @@ def test_stacks_of_one_name_in_two_regions_have_roles_of_their_own(aws: LocalAws
 @pytest.mark.parametrize(
     ("regions", "made"), [("", ["Always", "Here"]), ("eu-central-1, us-east-1", ["Always", "Here", "Some"])]
 )
-def test_conditions_join_a_list_parameter_and_know_the_region(aws: LocalAws, regions: str, made: list[str]) -> None:
+def test_conditions_join_a_list_parameter_and_know_region_and_partition(
+    aws: LocalAws, regions: str, made: list[str]
+) -> None:
     stacks, name = aws.client("cloudformation"), unique("conditions")
     empty = {"Fn::Equals": [{"Fn::Join": ["", {"Ref": "Regions"}]}, ""]}
     elsewhere = {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["-", ["eu", "west", "1"]]}, {"Ref": "AWS::Region"}]}]}
+    foreign = {"Fn::Not": [{"Fn::Equals": [{"Ref": "AWS::Partition"}, "aws"]}]}
     topic = {"Type": "AWS::SNS::Topic"}
     template = {
         "Parameters": {"Regions": {"Type": "CommaDelimitedList", "Default": ""}},
-        "Conditions": {"Some": {"Fn::Not": [empty]}, "Here": {"Fn::Not": [elsewhere]}, "Elsewhere": elsewhere},
+        "Conditions": {
+            "Some": {"Fn::Not": [empty]},
+            "Here": {"Fn::Not": [elsewhere]},
+            "Elsewhere": elsewhere,
+            "Foreign": foreign,
+        },
         "Resources": {
             "Always": topic,
-            **{condition: {**topic, "Condition": condition} for condition in ("Some", "Here", "Elsewhere")},
+            **{condition: {**topic, "Condition": condition} for condition in ("Some", "Here", "Elsewhere", "Foreign")},
         },
     }
     stacks.create_stack(

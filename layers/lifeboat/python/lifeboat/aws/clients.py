@@ -16,6 +16,7 @@ from botocore.utils import parse_timestamp
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
@@ -110,7 +111,7 @@ def sts() -> Any:
 
 
 @cache
-def functions() -> Any:
+def functions() -> LambdaClient:
     return _session().client("lambda", config=Config(connect_timeout=5, read_timeout=10))
 
 

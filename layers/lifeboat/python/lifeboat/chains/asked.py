@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,10 +27,14 @@ from lifeboat.rules.catalogue import iso
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(child=True)
-
 LONGEST = timedelta(minutes=15)
 """How long an invocation lasts at the most, where no context says how long this one does."""
+
+
+@cache
+def _logger() -> Logger:
+    """Made when it is needed: a logger reads the function's environment, and importing this module does not."""
+    return Logger(child=True)
 
 
 def carry_out(
@@ -122,7 +127,7 @@ def _hand_over(run: Run, request: Mapping[str, Any], context: LambdaContext | No
     try:
         functions.invoke_later(context.invoked_function_arn, handed)
     except AwsError as problem:
-        logger.warning("not handed over", extra={"run": run.id, "problem": str(problem)})
+        _logger().warning("not handed over", extra={"run": run.id, "problem": str(problem)})
         return False
     return True
 
