@@ -95,7 +95,10 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
 
 def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> None:
     """Recovery points as Lifeboat tags them, older than this demo could make them."""
-    story = "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false"
+    story = (
+        "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false tags=2 "
+        f"kms-key={key}"
+    )
     for day in range(1, HISTORY_DAYS + 1):
         slot = (demo.aws.control.now() - timedelta(days=day)).replace(hour=2, minute=0, second=0, microsecond=0)
         demo.aws.control.seed_snapshot(
@@ -118,7 +121,6 @@ def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> Non
                 "lifeboat:volumes": "1",
                 "lifeboat:chain": chain,
                 f"lifeboat:volume/{chain}": story,
-                f"lifeboat:kms-key/{chain}": key,
                 f"lifeboat:tags/{chain}/1": "Name=CadoResponseDataVolume&team=forensics",
             },
         )
