@@ -3,6 +3,8 @@ PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/sam/bin:$(PATH)
 export PATH
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION := eu-west-1
+# A run has hundreds of processes: what the first one compiles, of the tests too, the others and the next run read.
+unexport PYTHONDONTWRITEBYTECODE
 # One a core: time is simulated, so tests work and do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
