@@ -28,6 +28,7 @@ from lifeboat.rules.slots import (
     slot_prefix,
     slots_between,
 )
+from tests.steps import steps
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -380,6 +381,14 @@ def test_a_cron_has_no_slot_before_its_start() -> None:
     assert next_slot(schedule, utc("2026-01-02T02:00")) == utc("2026-01-03T02:00")
     assert previous_slot(schedule, utc("2026-01-02T02:00")) == utc("2026-01-02T02:00")
     assert previous_slot(schedule, utc("2026-01-02T01:59")) is None
+
+
+@pytest.mark.parametrize("ask", [next_slot, previous_slot])
+def test_the_slots_around_a_time_are_found_without_walking_a_day_of_minutes(
+    ask: Callable[[Schedule, datetime], datetime | None],
+) -> None:
+    schedule = parse_schedule("cron(* * * * ? *)", "Europe/Berlin")
+    assert steps(lambda: ask(schedule, utc("2150-06-15T12:30:30"))) < 1_000
 
 
 def test_a_cron_has_an_end() -> None:

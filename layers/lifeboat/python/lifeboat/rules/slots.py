@@ -15,7 +15,7 @@ word on the expression itself.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -369,16 +369,17 @@ def _rate_of(schedule: Schedule) -> tuple[datetime, timedelta]:
 
 
 def _cron_slots(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    # A day of slack, because `after` may be of an hour that the zone's clock shows twice.
-    since = _local_date(after, zone, -_DAY)
-    for year in cron.years:
+    floor = _wall_clock(after, zone, -_DAY)
+    for year in cron.years[bisect_left(cron.years, floor.year) :]:
         for month in cron.months:
-            if (year, month) < (since.year, since.month):
+            if (year, month) < (floor.year, floor.month):
                 continue
             for day in sorted(cron.days.of(year, month)):
-                if date(year, month, day) < since:
+                if date(year, month, day) < floor.date():
                     continue
                 for hour in cron.hours:
+                    if datetime(year, month, day, hour, 59, tzinfo=zone) < floor:
+                        continue
                     for minute in cron.minutes:
                         slot = _instant(datetime(year, month, day, hour, minute, tzinfo=zone))
                         if slot is not None and slot > after:
@@ -386,24 +387,34 @@ def _cron_slots(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetim
 
 
 def _cron_slots_back(cron: Cron, zone: ZoneInfo, at: datetime) -> Iterator[datetime]:
-    until = _local_date(at, zone, _DAY)
-    for year in reversed(cron.years):
+    ceiling = _wall_clock(at, zone, _DAY)
+    for year in reversed(cron.years[: bisect_right(cron.years, ceiling.year)]):
         for month in reversed(cron.months):
-            if (year, month) > (until.year, until.month):
+            if (year, month) > (ceiling.year, ceiling.month):
                 continue
             for day in sorted(cron.days.of(year, month), reverse=True):
-                if date(year, month, day) > until:
+                if date(year, month, day) > ceiling.date():
                     continue
                 for hour in reversed(cron.hours):
+                    if datetime(year, month, day, hour, tzinfo=zone) > ceiling:
+                        continue
                     for minute in reversed(cron.minutes):
                         slot = _instant(datetime(year, month, day, hour, minute, tzinfo=zone))
                         if slot is not None and slot <= at:
                             yield slot
 
 
-def _local_date(at: datetime, zone: ZoneInfo, slack: timedelta) -> date:
-    inside = min(max(at, datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)), datetime(LAST_YEAR + 1, 1, 2, tzinfo=UTC))
-    return (inside.astimezone(zone) + slack).date()
+def _wall_clock(at: datetime, zone: ZoneInfo, slack: timedelta) -> datetime:
+    """What the zone's clock shows at `at`: no slot on the far side of `at` has a wall clock's time on the near side.
+
+    With a day of slack where the clock is put forward or back within a day of it, because `at` may be of an hour that
+    the clock shows twice.
+    """
+    # Clocks cannot be asked of the first and the last years that Python knows; no slot is beyond these two times.
+    inside = min(max(at, datetime(FIRST_YEAR - 1, 12, 30, tzinfo=UTC)), datetime(LAST_YEAR + 1, 1, 2, tzinfo=UTC))
+    shown = inside.astimezone(zone)
+    steady = shown.utcoffset() == (inside - slack).astimezone(zone).utcoffset()
+    return shown if steady else shown + slack
 
 
 def _instant(local: datetime) -> datetime | None:
