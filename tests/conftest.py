@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -74,15 +75,16 @@ all, and in these files it runs a million times, each at twice the time if it is
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def file(item: pytest.Item) -> str:
-        return item.path.relative_to(Path(__file__).parent).as_posix()
+    @cache
+    def file(path: Path) -> str:
+        return path.relative_to(Path(__file__).parent).as_posix()
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        name = file(item)
+        name = file(item.path)
         return LONGEST.index(name) if name in LONGEST else len(LONGEST), not name.startswith("e2e/")
 
     for item in items:
-        if file(item).startswith(UNTRACED):
+        if file(item.path).startswith(UNTRACED):
             item.add_marker("no_cover")
     items.sort(key=place)
 

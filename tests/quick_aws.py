@@ -5,20 +5,28 @@ Every piece answers as before; only how often it is worked out changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 import botocore.client
 import botocore.session
 import botocore.useragent
+import xmltodict
+from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
+from botocore.compat import get_current_datetime
+from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.loaders import create_loader
 from moto import backend_index
 from moto.core import models, responses, serialize
-from moto.core.serialize import AttributePicker
+from moto.core.serialize import ResponseSerializer, XFormedAttributePicker
+from moto.core.utils import MISSING, get_value
+from moto.ec2 import utils as ec2_utils
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.kms import models as kms
+from moto.moto_api._internal import mock_random
 
 OURS = frozenset({"dynamodb", "ec2", "sns", "sqs", "sts"})
 """What Lifeboat calls."""
@@ -42,6 +50,50 @@ def make_client_classes_once() -> None:
         return made[service_name]
 
     botocore.client.ClientCreator._create_client_class = make_once
+
+
+def read_models_once() -> None:
+    """botocore makes the shapes of a service anew for each client, and goes through all operations for one of them."""
+    load = botocore.client.ClientCreator._load_service_model
+    made: dict[tuple[str, str | None], Any] = {}
+
+    def load_once(self: Any, service_name: str, api_version: str | None = None) -> Any:
+        if service_name not in OURS:
+            return load(self, service_name, api_version)
+        if (service_name, api_version) not in made:
+            made[service_name, api_version] = load(self, service_name, api_version)
+        return made[service_name, api_version]
+
+    botocore.client.ClientCreator._load_service_model = load_once
+
+
+def translate_events_once() -> None:
+    """botocore compares the name of each event of each client with all names that have ever changed."""
+    begin = EventAliaser.__init__
+    names: dict[str, str] = {}
+
+    def __init__(self: Any, event_emitter: Any, event_aliases: Any = None) -> None:  # noqa: N807
+        begin(self, event_emitter, event_aliases)
+        if self._event_aliases == EVENT_ALIASES:
+            self._alias_name_cache = names
+
+    EventAliaser.__init__ = __init__
+
+
+def name_the_caller_without_signing() -> None:
+    """moto and the local AWS read who asks, and compare no signature."""
+    sign = SigV4Auth.add_auth
+
+    def add_auth(self: Any, request: Any) -> None:
+        if type(self) is not SigV4Auth or self.credentials is None:
+            sign(self, request)
+            return
+        request.context["timestamp"] = get_current_datetime().strftime(SIGV4_TIMESTAMP)
+        self._modify_request_before_signing(request)
+        words = f"AWS4-HMAC-SHA256 Credential={self.scope(request)}, SignedHeaders=host, Signature=0"
+        request.headers["Authorization"] = words
+
+    SigV4Auth.add_auth = add_auth
 
 
 def clean_user_agents_once() -> None:
@@ -83,46 +135,124 @@ def make_keys_once() -> None:
     kms.generate_private_key = cache(kms.generate_private_key)
 
 
-def work_out_names_once() -> None:
-    """moto works out, for each member of each answer, under which names an object may have it."""
-    names: dict[object, tuple[str, ...]] = {}
+def pick_values_quickly() -> None:
+    """moto makes an object for each member of each answer to look up the names that it may have."""
+    pick, usual = ResponseSerializer.get_value, serialize.DEFAULT_ALIAS_PROVIDERS
 
-    for picker in (AttributePicker, serialize.XFormedAttributePicker):
-        _remember(picker, picker.get_possible_keys, names)
+    def get(self: Any, value: Any, key: str, shape: Any) -> Any:
+        picker = self._value_picker
+        if type(picker) is not XFormedAttributePicker or picker.alias_providers is not usual:
+            return pick(self, value, key, shape)
+        kind = value.__class__
+        known = shape.__dict__.get("_lifeboat_names")
+        if known is None:
+            known = shape._lifeboat_names = {}
+        names = known.get((kind, key))
+        if names is None:
+            context = serialize.AttributePickerContext(
+                value, key, shape, self.operation_model, self.operation_model.service_model
+            )
+            names = known[kind, key] = tuple(picker.get_possible_keys(context))
+        found = _first(value, kind, names)
+        if picker.response_transformers:
+            return _transformed(found, picker.response_transformers, self.path, key)
+        return found
+
+    ResponseSerializer.get_value = get
 
 
-def _remember(picker: type[AttributePicker], work_out: Any, names: dict[object, tuple[str, ...]]) -> None:
-    def get_possible_keys(self: AttributePicker, context: Any) -> Iterator[str]:
-        shape = context.shape
-        parent = getattr(shape, "parent", None)
-        if shape is None or parent is None or context.service_model is None:
-            return work_out(self, context)
-        # All that the names depend on: in one service, the shape's name and its parent's tell which shape it is.
-        key = (
-            picker,
-            tuple(self.alias_providers),
-            context.service_model.service_name,
-            parent.name,
-            shape.name,
-            shape.serialization.get("name"),
-            context.key,
-            context.obj.__class__,
-        )
-        if key not in names:
-            names[key] = tuple(work_out(self, context))
-        return iter(names[key])
+_ENDS: dict[tuple[int, int, str], tuple[str, ...]] = {}
+"""Of each response class's transformers, to which moto only adds: the paths that a member of this name may end."""
 
-    picker.get_possible_keys = get_possible_keys
+
+def _transformed(found: Any, transformers: dict[str, Any], path: list[str], key: str) -> Any:
+    known = (id(transformers), len(transformers), key)
+    if known not in _ENDS:
+        _ENDS[known] = tuple(end for end in transformers if key.endswith(end.rpartition(".")[2]))
+    for end in _ENDS[known]:
+        if f"{'.'.join(path)}.{key}".endswith(end):
+            return transformers[end](found)
+    return found
+
+
+def _first(value: Any, kind: type, names: tuple[str, ...]) -> Any:
+    for name in names:
+        found = value.get(name, MISSING) if kind is dict and "." not in name else get_value(value, name, MISSING)
+        if found is not MISSING:
+            return found
+    return None
+
+
+def write_xml_quickly() -> None:
+    """xmltodict goes through a handler of SAX, and looks at each letter of each name, for each element."""
+
+    def unparse(document: Any, *, full_document: bool, pretty: bool, short_empty_elements: bool, **more: Any) -> str:
+        if pretty or more or len(document) != 1:
+            return xmltodict.unparse(
+                document,
+                full_document=full_document,
+                pretty=pretty,
+                short_empty_elements=short_empty_elements,
+                **more,
+            )
+        written = ['<?xml version="1.0" encoding="utf-8"?>\n'] if full_document else []
+        [(name, value)] = document.items()
+        _write(name, value, written, short_empty_elements)
+        return "".join(written)
+
+    serialize.xmltodict = SimpleNamespace(unparse=unparse)
+
+
+_valid = cache(xmltodict._validate_name)
+
+
+def _write(name: str, value: Any, written: list[str], short: bool) -> None:
+    _valid(name, "element")
+    for item in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(item, dict):
+            content: list[str] = []
+            attributes = ""
+            for below, inner in item.items():
+                if below[0] == "@":
+                    _valid(below[1:], "attribute")
+                    attributes += f" {below[1:]}={quoteattr(_text(inner))}"
+                elif below[0] == "#":
+                    content.append(escape(_text(inner)))
+                elif not (isinstance(inner, list) and not inner):
+                    _write(below, inner, content, short)
+            body = "".join(content)
+        else:
+            attributes, body = "", "" if item is None else escape(_text(item))
+        written.append(f"<{name}{attributes}>{body}</{name}>" if body or not short else f"<{name}{attributes}/>")
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else xmltodict._convert_value_to_string(value)
+
+
+def draw_ids_at_once() -> None:
+    """moto draws each digit of an id by itself."""
+    ec2_utils.random_resource_id = lambda size=8: f"{mock_random.getrandbits(4 * size):0{size}x}"
+
+
+def read_names_of_actions_once() -> None:
+    responses.camelcase_to_underscores = cache(responses.camelcase_to_underscores)
 
 
 def quicken() -> None:
     """Once, before the first client is made."""
     read_descriptions_once()
     make_client_classes_once()
+    read_models_once()
+    translate_events_once()
+    name_the_caller_without_signing()
     clean_user_agents_once()
     look_for_methods_once()
     find_services_quickly()
     leave_requests_alone()
     find_tags_quickly()
     make_keys_once()
-    work_out_names_once()
+    pick_values_quickly()
+    write_xml_quickly()
+    draw_ids_at_once()
+    read_names_of_actions_once()

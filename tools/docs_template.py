@@ -36,7 +36,11 @@ ONLY_IF = "only if"
 type Json = Mapping[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, ten times as fast, where PyYAML was built with it."""
+
+
+class _Loader(_SafeLoader):
     """Reads CloudFormation's short forms as their long ones."""
 
 

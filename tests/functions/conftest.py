@@ -20,8 +20,6 @@ import pytest
 import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
-from moto.ec2.models.core import TaggedEC2Resource
-from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 from lifeboat import door
 from lifeboat.aws import backups, clients, clock, ec2
@@ -38,15 +36,6 @@ def _at_a_fixed_time() -> Iterator[None]:
     with time_machine.travel(TODAY, tick=True):
         yield
 
-
-def _own_tags(resource: Any) -> list[dict[str, str]]:
-    """moto looks through the tags of all resources for those of one: a second for each call about some hundred."""
-    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "") if resource.id else ""
-    own = resource.ec2_backend.tags.get(resource.id, {})
-    return [{"resource_id": resource.id, "resource_type": kind, "key": key, "value": own[key]} for key in [*own]]
-
-
-TaggedEC2Resource.get_tags = _own_tags  # type: ignore[method-assign]
 
 FUNCTIONS = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function"
 client = cache(boto3.client)
