@@ -362,7 +362,8 @@ def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world
 
 @pytest.mark.no_cover  # six hundred times what the tests above have gone through
 class TestDaylightSaving:
-    """A schedule at 02:30 in Berlin, looked at every quarter of an hour over the days when the clocks change."""
+    """A schedule at 02:30 in Berlin, looked at over the days when the clocks change: every quarter of an hour about the
+    slots and the change, which are at 00:30, 01:00 and 01:30 UTC, and every hour else."""
 
     YEAR = SLOT.year + 1
 
@@ -375,7 +376,9 @@ class TestDaylightSaving:
         """The slots that the catch-up alone takes."""
         world.launch()
         for number in range(days * 96):
-            assert sight.look(first + number * 15 * MINUTE) == {}
+            at = first + number * 15 * MINUTE
+            if at.hour < 5 or not at.minute:
+                assert sight.look(at) == {}
         return sorted(
             tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:slot"
         )

@@ -46,12 +46,12 @@ def test_the_last_message_has_ec2s_code_and_words(world, saved, time, monkeypatc
     with monkeypatch.context() as refusing:
         refuse(refusing, operation, code, status)
         begun = world.invoke("restore_volume", ask(target))
-        for _ in range(90):
+        for _ in range(20):
             world.invoke("attach_volume", {"sweep": True})
             report = world.invoke("restore_volume", {"status": begun["restore_id"]})
             if report["direction"] == "rollback":
                 break
-            time.wait(300)
+            time.wait(1_800)
     assert f"{code}: {WORDS}" in report["failure"]
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
     ended = world.news()[-1]

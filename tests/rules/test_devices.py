@@ -159,7 +159,7 @@ SAVED = read_catalogue([snapshot(tags=point_tags())]).points
 
 
 @pytest.mark.no_cover
-@settings(max_examples=examples(1_000), deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(machine=machines(), recorded=NAMES, asked=st.one_of(st.none(), NAMES))
 def test_no_name_and_no_mapping_makes_the_root_a_data_volume(
     machine: Instance, recorded: str, asked: str | None

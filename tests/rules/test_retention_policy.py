@@ -379,7 +379,7 @@ TIMES = st.integers(0, len(_DAYS) * 2880 - 1).map(
 
 
 @given(POLICIES, ZONES, st.lists(TIMES, min_size=1, max_size=12))
-@settings(max_examples=examples(500), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_policy_keeps_what_the_oracle_keeps(text, zone, times):
     times.sort(reverse=True)
     policy = parse_policy(text, zone)

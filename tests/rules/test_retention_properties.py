@@ -21,7 +21,7 @@ from tests.rules.retention_nouns import BARE, INSTANCE, NOW, STACK, decide, name
 # What they walk is covered by the tables beside them; following every line of it takes four times as long.
 pytestmark = pytest.mark.no_cover
 
-EXAMPLES = settings(max_examples=examples(500), deadline=None)
+EXAMPLES = settings(max_examples=examples(200), deadline=None)
 """Ten properties: 5,000 examples in a run of the tests."""
 
 BROKEN = PolicyError("retention policy '' is empty")
