@@ -683,6 +683,7 @@ MAY_ENTER: Mapping[str, set[str]] = {
 
 
 @cache
+@cache
 def asked_of(owner: str) -> tuple[Question, ...]:
     """Every question about a function's role, or about a resource that lets others in."""
     return tuple(_spoken(*DOORS[owner])) if owner in DOORS else tuple(questions())
@@ -696,12 +697,18 @@ def expected(owner: str) -> set[str]:
 OWNERS = (*FUNCTIONS, *ROLES, *DOORS)
 
 
+@cache
+def _answers(owner: str) -> tuple[tuple[Question, bool], ...]:
+    """What is asked, with what is to be answered."""
+    return tuple((question, str(question) in expected(owner)) for question in asked_of(owner))
+
+
 def differences(owner: str, policies: Asked, *, first: bool = False) -> list[str]:
     """Where the answers differ from what is expected; with `first`, only the first."""
     found = []
-    for question in asked_of(owner):
+    for question, may in _answers(owner):
         allowed = policies.allow(question.action, question.resource, question.context, question.service)
-        if allowed != (str(question) in expected(owner)):
+        if allowed != may:
             found.append(f"{owner}: {question} is {'allowed' if allowed else 'denied'}")
             if first:
                 return found

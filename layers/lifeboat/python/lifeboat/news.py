@@ -224,7 +224,9 @@ def _one_line(text: str) -> str:
 
     Names, tags and AWS's own words come from outside: none may begin a line of its own in an e-mail.
     """
-    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())
 
 
 def _some(items: Sequence[Any], key: str, count: int | None = None) -> dict[str, Any]:
