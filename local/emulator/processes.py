@@ -1,12 +1,16 @@
 """What the kernel tells of the workers' processes: whether one moves, or waits for something to come from outside."""
 
+import fcntl
 import os
+import select
+import socket
+import stat
+import termios
 from pathlib import Path
 
 CALM = 3
 """So many looks in a row must find nothing moving in a worker with several threads: its last request may just be on
 its way from the socket to the count of requests."""
-LISTENING = "0A"
 
 _calm: dict[int, tuple[tuple[int, ...], int]] = {}
 
@@ -24,13 +28,27 @@ def _threads(pid: int) -> tuple[bool, tuple[int, ...]]:
 
 
 def _unread(port: int) -> bool:
-    """Whether something has arrived on our sockets that we have not read yet."""
-    ending = f":{port:04X}"
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[1].endswith(ending) and int(fields[4].split(":")[1], 16):
-            return True
+    """Whether something has arrived on our sockets that we have not read yet.
+
+    We ask our own sockets: the kernel's table has every connection of the machine, and takes 6 ms to read.
+    """
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 only their numbers are wanted
+        try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as ours:
+                if ours.family == socket.AF_INET and ours.getsockname()[1] == port and _has_arrived(ours):
+                    return True
+        except OSError:  # it has just been closed
+            continue
     return False
+
+
+def _has_arrived(ours: socket.socket) -> bool:
+    """Whether there is a connection to accept, or there are bytes to read; the client's end is neither."""
+    if ours.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return bool(select.select([ours], [], [], 0)[0])
+    return any(fcntl.ioctl(ours, termios.FIONREAD, bytes(4)))
 
 
 def is_blocked(pid: int, sleepers: int) -> bool:

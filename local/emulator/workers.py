@@ -340,10 +340,8 @@ def processes() -> list[fork_client.Process]:
 
 def running_caller(port: int, server_port: int) -> Running | None:
     """The execution that has the client's end of this connection, if one has."""
-    for pid in INVOCATIONS.pids():
-        if connections.holds(pid, port, server_port):
-            return INVOCATIONS.of_process(pid)
-    return None
+    pid = connections.holder(INVOCATIONS.pids(), port, server_port)
+    return INVOCATIONS.of_process(pid) if pid else None
 
 
 def kill_caller(port: int, server_port: int) -> None:
@@ -353,10 +351,10 @@ def kill_caller(port: int, server_port: int) -> None:
     """
     end = time.monotonic() + CALLER_FOUND_WITHIN
     while time.monotonic() < end:
-        for process in processes():
-            if connections.holds(process.pid, port, server_port):
-                process.kill()
-                return
+        alive = {process.pid: process for process in processes()}
+        if pid := connections.holder(alive, port, server_port):
+            alive[pid].kill()
+            return
         time.sleep(0.01)  # the kernel's tables change under whoever reads them
     raise LookupError(f"no worker has called from port {port}")
 
