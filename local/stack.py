@@ -127,7 +127,12 @@ def build(
 
 
 def create(
-    aws: LocalAws, parameters: Mapping[str, str] | None = None, *, region: str = REGION, account: str | None = None
+    aws: LocalAws,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    stack_name: str = STACK_NAME,
+    region: str = REGION,
+    account: str | None = None,
 ) -> dict[str, str]:
     """Create the stack as `deploy` would, from what `sam package` made once for all: in a tenth of the time.
 
@@ -140,7 +145,7 @@ def create(
         StackError: CloudFormation refused or rolled back; the message says why.
     """
     packaged = _package(aws)
-    bucket = f"{_ARTIFACTS}-{account or HOME_ACCOUNT}-{region}"
+    bucket = f"{_ARTIFACTS}-{account or HOME_ACCOUNT}-{region}-{stack_name}"
     s3 = aws.client("s3", region, account)
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
     for file in sorted((packaged / "objects").iterdir()):
@@ -151,26 +156,26 @@ def create(
     cloudformation = aws.client("cloudformation", region, account)
     try:
         cloudformation.create_stack(
-            StackName=STACK_NAME,
+            StackName=stack_name,
             TemplateURL=f"https://s3.{region}.amazonaws.com/{bucket}/template",
             Capabilities=list(CAPABILITIES),
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in overrides.items()],
         )
     except cloudformation.exceptions.ClientError as refusal:
         raise StackError(str(refusal)) from refusal
-    while (status := _status(cloudformation)).endswith("IN_PROGRESS"):
+    while (status := _status(cloudformation, stack_name)).endswith("IN_PROGRESS"):
         time.sleep(0.1)
     if status != "CREATE_COMPLETE":
-        events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+        events = cloudformation.describe_stack_events(StackName=stack_name)["StackEvents"]
         raise StackError(f"{status}: " + "; ".join(item.get("ResourceStatusReason", "") for item in events))
-    return outputs(aws, region=region, account=account)
+    return outputs(aws, stack_name, region=region, account=account)
 
 
 _ARTIFACTS = "lifeboat-artifacts"
 
 
-def _status(cloudformation: Any) -> str:
-    [stack] = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"]
+def _status(cloudformation: Any, stack_name: str) -> str:
+    [stack] = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
     return str(stack["StackStatus"])
 
 

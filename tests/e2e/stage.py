@@ -263,6 +263,10 @@ class Stage:
                 self.sqs.delete_message(QueueUrl=self._mailbox, ReceiptHandle=message["ReceiptHandle"])
         return self._told
 
+    def forget_news(self) -> None:
+        """What has been told so far is of an earlier test."""
+        self.news().clear()
+
     def told_of(self, **subject: str) -> list[dict[str, Any]]:
         """What has been told of a restore, an instance or a recovery point."""
         return [message for message in self.news() if subject.items() <= message["subject"].items()]

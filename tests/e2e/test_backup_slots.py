@@ -147,7 +147,7 @@ def test_the_loss_of_the_table_doubles_nothing(stage: Stage, machine: Machine, s
 @pytest.fixture(scope="module")
 def other(stage: Stage) -> Mapping[str, str]:
     """The outputs of another stack that selects the same instances."""
-    return stack.deploy(stage.aws, "other", {**PARAMETERS, "Schedule": YEARLY})
+    return stack.create(stage.aws, {**PARAMETERS, "Schedule": YEARLY}, stack_name="other")
 
 
 def test_each_of_two_stacks_makes_and_tells_its_own(

@@ -28,7 +28,8 @@ from tests.e2e.copy_cases import (
 )
 from tests.e2e.stage import SETTINGS, Regions, Stage, tags_of
 
-POINTS = 100
+POINTS = 45
+"""More than twice what may be on its way at once: what ends must wake what follows."""
 AT_ONCE = 5
 """How many copies end, and wake the function, at the same moment."""
 

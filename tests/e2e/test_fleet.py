@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -16,18 +18,43 @@ MANY = 200
 SOME = 28
 SPEED = 4
 """So much faster than in AWS EC2's buckets fill here."""
-SLOT = "2026-11-23T02:00:00Z"
+FIRST = datetime(2026, 11, 23, 3, tzinfo=UTC)
+"""An hour after the slot of `bench.back_up`; each test has one of its own."""
+
+_slots = count()
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[Stage]:
     with staged({"Fleet": "true"}) as made:
-        made.control.event_fault("drop", count=0)  # what EC2's events start is not what this is about
         yield made
 
 
-def fire(stage: Stage) -> None:
-    stage.control.fire_schedule("TakeSnapshotsFunctionSlot", SLOT)
+@pytest.fixture
+def stage(deployed: Stage) -> Stage:
+    """Without the instances and snapshots of an earlier test; what EC2's events start is not what this is about."""
+    control, ec2 = deployed.control, deployed.ec2
+    control.reset()
+    control.event_fault("drop", count=0)
+    found = ec2.describe_instances(Filters=[{"Name": "instance-state-name", "Values": ["running"]}])["Reservations"]
+    if ids := [item["InstanceId"] for reservation in found for item in reservation["Instances"]]:
+        ec2.terminate_instances(InstanceIds=ids)
+    for snapshot in deployed.recovery_point_snapshots():
+        ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
+    control.settle()
+    assert deployed.failed_events() == []
+    deployed.forget_news()
+    return deployed
+
+
+@pytest.fixture
+def slot() -> str:
+    """A due time that no other test has."""
+    return f"{FIRST + timedelta(hours=next(_slots)):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def fire(stage: Stage, slot: str) -> None:
+    stage.control.fire_schedule("TakeSnapshotsFunctionSlot", slot)
     stage.control.settle()
 
 
@@ -35,33 +62,10 @@ def saved(stage: Stage) -> Counter[str]:
     return Counter(tags_of(item)["lifeboat:instance"] for item in stage.recovery_point_snapshots())
 
 
-def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
-    figure = bench.back_up(stage, MANY, speed=SPEED)
-    assert bench.problems_of(figure) == []
-    assert figure.refused <= MANY / 5
-    pages = 1 + 4 * (figure.invocations - 1)  # the planner's page; a worker's instances, volumes, snapshots and owners
-    assert figure.pages == pages
-    assert stage.denied() == []
-    assert stage.failed_events() == []
-    worked = [item for item in stage.control.invocations(function="TakeSnapshots") if "Records" in item["event"]]
-    at_once = max(
-        sum(other["at"] <= item["at"] < other["at"] + other["milliseconds"] / 1000 for other in worked)
-        for item in worked
-    )
-    assert at_once <= fleet.WORKERS
-
-    mark = stage.control.mark()
-    fire(stage)  # the same slot again
-    assert "ec2:CreateSnapshots" not in stage.control.counts(mark)
-    assert len(saved(stage)) == MANY
-    assert events_of(stage.news()) == ["BackupStarted"]
-
-
-def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage) -> None:
+def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage, slot: str) -> None:
     machines = stage.launch(5)
     stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", nth=2)
-    stage.control.fire_schedule("TakeSnapshotsFunctionSlot", SLOT)
-    stage.control.settle()
+    fire(stage, slot)
     assert saved(stage) == Counter(item.instance_id for item in machines)
     told = stage.news()
     assert events_of(told) == ["BackupStarted", "BackupFailed", "BackupStarted"]
@@ -70,11 +74,11 @@ def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage)
     assert begun == [sorted({item.instance_id for item in machines} - {refused}), [refused]]
 
 
-def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage) -> None:
+def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage, slot: str) -> None:
     machines = stage.launch(SOME)
     bad = machines[1].instance_id
     stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", resource=bad, count=0)
-    fire(stage)
+    fire(stage, slot)
     assert set(saved(stage)) == {item.instance_id for item in machines} - {bad}
     assert stage.news() == [], "its portion is held back"
     stage.control.reset()
@@ -86,11 +90,11 @@ def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage) -> None:
     assert (started["event"], started["details"]["begun"]) == ("BackupStarted", SOME)
 
 
-def test_what_is_refused_for_good_is_named_in_the_one_outcome(stage: Stage) -> None:
+def test_what_is_refused_for_good_is_named_in_the_one_outcome(stage: Stage, slot: str) -> None:
     machines = stage.launch(SOME)
     bad = machines[1].instance_id
     stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", resource=bad, count=0)
-    fire(stage)
+    fire(stage, slot)
     for _ in range(60):
         if stage.news():
             break
@@ -113,15 +117,38 @@ def the_killed_ones_time_is_up(stage: Stage) -> None:
         tables.put_item(TableName=name, Item={**item, "until": {"N": "1"}})
 
 
-def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage) -> None:
+def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage, slot: str) -> None:
     machines = stage.launch(SOME)
     stage.control.fault("CreateSnapshots", "kill", nth=10)
-    fire(stage)
+    fire(stage, slot)
     assert stage.news() == []
     the_killed_ones_time_is_up(stage)
     stage.control.release_messages()
     stage.control.settle()
     assert saved(stage) == Counter(item.instance_id for item in machines)
+    assert events_of(stage.news()) == ["BackupStarted"]
+
+
+def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
+    begun = stage.control.mark()
+    figure = bench.back_up(stage, MANY, speed=SPEED)
+    assert bench.problems_of(figure) == []
+    assert figure.refused <= MANY / 5
+    pages = 1 + 4 * (figure.invocations - 1)  # the planner's page; a worker's instances, volumes, snapshots and owners
+    assert figure.pages == pages
+    assert stage.denied(begun) == []
+    assert stage.failed_events() == []
+    worked = [item for item in stage.control.invocations(begun, function="TakeSnapshots") if "Records" in item["event"]]
+    at_once = max(
+        sum(other["at"] <= item["at"] < other["at"] + other["milliseconds"] / 1000 for other in worked)
+        for item in worked
+    )
+    assert at_once <= fleet.WORKERS
+
+    mark = stage.control.mark()
+    fire(stage, f"{bench.SLOT:%Y-%m-%dT%H:%M:%SZ}")  # the same slot again
+    assert "ec2:CreateSnapshots" not in stage.control.counts(mark)
+    assert len(saved(stage)) == MANY
     assert events_of(stage.news()) == ["BackupStarted"]
 
 
