@@ -9,7 +9,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,17 +53,18 @@ def told_alone(module: str, *arguments: object, url: str, **variables: str) -> d
 
 @dataclass(slots=True)
 class Context:
-    """What Lambda tells a function that may take so many seconds."""
+    """What Lambda tells a function that may take so many seconds, those of a processor: what else runs on this machine
+    takes nothing of them."""
 
     seconds: float
     memory_limit_in_mb: int
-    began: float = field(default_factory=perf_counter)
+    began: float = field(default_factory=process_time)
     function_name: str = "measured"
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:measured"
     aws_request_id: str = "1"
 
     def get_remaining_time_in_millis(self) -> int:
-        return int(1000 * (self.seconds - (perf_counter() - self.began)))
+        return int(1000 * (self.seconds - (process_time() - self.began)))
 
 
 def in_lambda(seconds: float, processor_seconds: float, memory_size: int) -> float:

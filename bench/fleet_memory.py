@@ -293,13 +293,16 @@ def _invoke(mode: str, instances: int) -> Figure:
     )
 
 
-def problems_of(figure: Figure) -> list[str]:
-    """What breaks a bound, one sentence each."""
+def problems_of(figure: Figure, *, timed: bool = True) -> list[str]:
+    """What breaks a bound, one sentence each; not `timed`, and how fast this machine is counts for nothing."""
     name = f"{figure.instances} instances, {figure.mode}"
     handed_out = figure.instances if figure.mode in ("slot", "catch-up, all missed") else 0
     bars = [
         (figure.peak_mb >= MAX_MEGABYTES, f"{figure.peak_mb:.0f} MB, expected under {MAX_MEGABYTES} MB"),
-        (figure.lambda_seconds >= MAX_SECONDS, f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s"),
+        (
+            timed and figure.lambda_seconds >= MAX_SECONDS,
+            f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s",
+        ),
         (figure.handed_out != handed_out, f"{figure.handed_out} handed out, expected {handed_out}"),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]

@@ -83,12 +83,15 @@ def _invoke(choice: str, snapshots: int, regions: int) -> Figure:
     )
 
 
-def problems_of(figure: Figure) -> list[str]:
-    """What breaks a bound, one sentence each."""
+def problems_of(figure: Figure, *, timed: bool = True) -> list[str]:
+    """What breaks a bound, one sentence each; not `timed`, and how fast this machine is counts for nothing."""
     name = f"{figure.snapshots} snapshots here and in {figure.regions} regions, {figure.choice}"
     bars = [
         (figure.peak_mb >= MEMORY_SIZE, f"{figure.peak_mb:.0f} MB, expected under {MEMORY_SIZE} MB"),
-        (figure.lambda_seconds >= MAX_SECONDS, f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s"),
+        (
+            timed and figure.lambda_seconds >= MAX_SECONDS,
+            f"{figure.lambda_seconds:.0f} s, expected under {MAX_SECONDS} s",
+        ),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]
 
