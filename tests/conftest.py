@@ -44,17 +44,29 @@ def _one_call_at_a_time() -> None:
 _one_call_at_a_time()
 
 LONGEST = (
+    "simulator/test_simulator.py",
     "e2e/test_restore_faults.py",
     "e2e/test_fetch_faults.py",
     "e2e/test_restore_deadlines.py",
+    "e2e/test_retention_scale.py",
     "e2e/test_migrate_account.py",
-    "e2e/test_fleet.py",
     "e2e/test_migrate.py",
+    "e2e/test_fleet.py",
+    "e2e/test_chains.py",
     "e2e/test_fetch.py",
+    "e2e/test_backup_slots.py",
+    "bench/test_restore_memory.py",
     "e2e/test_copy_events.py",
+    "e2e/test_limits.py",
+    "e2e/test_copies.py",
     "rules/test_restore_model.py",
+    "security/test_deployed.py",
+    "security/test_fuzz.py",
+    "security/test_battery.py",
+    "wall_clock/test_session.py",
 )
-"""These files begin first, whatever waits or works the longest in front: at the end the workers end together."""
+"""These files begin first, those that work the longest in front (10 processor seconds and more, and what starts local
+AWSs): a file stays on one worker, so one that begins late leaves the others without work at the end."""
 
 UNTRACED = (
     "bench/",
