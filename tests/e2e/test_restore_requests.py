@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from lifeboat.rules.restore import restore_id
 from local import platform
+from local.session import ROOT
 from tests.e2e.stage import (
     CONSENT,
     DEVICE,
@@ -149,6 +151,49 @@ def test_the_same_request_twice_is_one_restore(stage: Stage, machine: Machine) -
     assert stage.until_closed(id_of(machine))["status"] == "completed"
     assert len(stage.made_by(id_of(machine))) == 1
     assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
+
+
+def test_waiting_for_a_volume_costs_one_call_a_look(stage: Stage, machine: Machine) -> None:
+    point = stage.point_of(machine)
+    mark = stage.control.mark()
+    stage.restore(machine, point)
+    assert stage.until_closed(id_of(machine))["status"] == "completed"
+    calls = stage.control.calls(mark, service="ec2", caller="AttachVolume")
+    [detach] = [call for call in calls if call["action"] == "DetachVolume" and "DryRun=true" not in call["request"]]
+    [tagged] = [call for call in calls if call["action"] == "CreateTags" and "DryRun=true" not in call["request"]]
+    meanwhile = Counter(call["action"] for call in calls if detach["number"] < call["number"] < tagged["number"])
+    seconds = tagged["at"] - detach["at"]
+    # One look follows the call, one what has changed; each is two calls for volumes and one for the instance.
+    assert seconds >= 5
+    assert meanwhile == {"DescribeVolumes": 2 * seconds - 1 + 2 * 2, "DescribeInstances": 2}
+
+
+def test_what_no_volume_shows_is_looked_at_within_seconds(stage: Stage, machine: Machine) -> None:
+    # Whether an attachment that EC2 has failed at may be asked for again, only the clock tells.
+    point = stage.point_of(machine)
+    stage.control.fault("AttachVolume", "fail", resource=machine.instance_id, code="InternalError")
+    mark = stage.control.mark()
+    stage.restore(machine, point)
+    assert stage.until_closed(id_of(machine))["status"] == "completed"
+    stage.control.reset()
+    calls = stage.control.calls(mark, action="AttachVolume", caller="AttachVolume")
+    [first, second] = [call["at"] for call in calls if "DryRun=true" not in call["request"]]
+    assert 15 <= second - first <= 20
+
+
+def test_an_event_of_an_instance_without_a_restore_costs_one_read(stage: Stage, machine: Machine) -> None:
+    [other] = stage.launch()
+    stage.restore(machine, stage.point_of(machine))
+    sample = (ROOT / "events/attach_volume/instance-stopped.json").read_text()
+
+    def stopped(instance_id: str) -> dict[str, Any]:
+        return stage.invoke("AttachVolumeFunction", json.loads(sample.replace("i-0123456789abcdef0", instance_id)))
+
+    mark = stage.control.mark()
+    assert stopped(other.instance_id) == {"restores": {}}
+    assert stage.control.counts(mark, caller="AttachVolume") == {"dynamodb:GetItem": 1}
+    assert [*stopped(machine.instance_id)["restores"]] == [id_of(machine)]
+    assert stage.until_closed(id_of(machine))["status"] == "completed"
 
 
 def test_cancelled_before_the_stop_all_is_as_it_was(stage: Stage, machine: Machine) -> None:

@@ -41,6 +41,7 @@ from lifeboat.model import (
     Trust,
     Unknown,
     VaultSource,
+    Volume,
     Wait,
 )
 from lifeboat.refusals import BadRequest
@@ -67,6 +68,9 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
+
+LOOK_AT_ALL = 5.0
+"""Seconds after which a restore is looked at as a whole although its volumes show nothing new."""
 
 AT_ONCE = 20_000
 """Snapshots that a pre-flight looks at in one region, in 20 answers of EC2: a person waits for it."""
@@ -106,35 +110,70 @@ def _asked_again(request: RestoreRequest, config: Config, context: LambdaContext
 
 
 def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
-    """Move on the restores that an event speaks of, or all open ones. An event about anything else costs one query."""
+    """Move on the restores that an event speaks of, or all open ones. An event of an instance without one costs one
+    read, as does any other while none is open.
+    """
     moved: dict[str, Any] = {}
     failed: list[str] = []
     patience = clock.monotonic() + PATIENCE
-    wanted = restores.open_restores(config.table)
+    waiting: dict[str, Mapping[str, Volume]] = {}
+    wanted = _open_ones(request, config)
     while wanted:
-        again = []
         for restore_id in wanted:
+            waiting.pop(restore_id, None)
             restore = restores.load_restore(config.table, restore_id)
             if restore is None or not _concerns(request, restore):
                 continue
             try:
                 with translated():  # looks and messages fail in botocore's own words
-                    restore, look_again = _advance(restore, config, context)
+                    restore, unfinished = _advance(restore, config, context)
                     restore = _tell_owed(restore, config, context)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
             moved[restore_id] = _report(restore)
-            if look_again:
-                again.append(restore_id)
-        if not again or clock.monotonic() >= patience:
-            break
+            if unfinished:
+                waiting[restore_id] = unfinished
         # All wait together: one that EC2 keeps waiting costs no other its turn.
-        clock.wait(LOOK_AGAIN)
-        wanted = tuple(again)
+        wanted = _until_changed(waiting, patience)
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"restores": moved}
+
+
+def _open_ones(request: AdvanceRequest, config: Config) -> tuple[str, ...]:
+    """The ids of the open restores that a request may be about; of one about instances alone just those on them."""
+    if request.sweep or request.volume_ids or request.copy_ids:
+        return restores.open_restores(config.table)
+    found = (restores.open_on(config.table, instance_id) for instance_id in request.instance_ids)
+    return tuple(restore_id for restore_id in found if restore_id)
+
+
+def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float) -> tuple[str, ...]:
+    """Wait until EC2 shows a volume otherwise than it was seen last. One call looks at those of all that wait.
+
+    Returns:
+        The restores to look at: those of such a volume, or all after `LOOK_AT_ALL`, because not everything shows on a
+        volume, and an action may be asked for again. None when there is no patience left.
+    """
+    ids = {volume_id for seen in waiting.values() for volume_id in seen}
+    look_at_all = clock.monotonic() + LOOK_AT_ALL
+    while waiting and clock.monotonic() < patience:
+        clock.wait(LOOK_AGAIN)
+        if clock.monotonic() >= look_at_all:
+            return tuple(waiting)
+        try:
+            now = ec2.volumes(ids)
+        except AwsError:  # the look at each of them says so of each
+            return tuple(waiting)
+        changed = [
+            restore_id
+            for restore_id, seen in waiting.items()
+            if any(now.get(volume_id) != volume for volume_id, volume in seen.items())
+        ]
+        if changed:
+            return tuple(changed)
+    return ()
 
 
 def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
@@ -305,21 +344,22 @@ def _known(restore_id: str, field: str, config: Config) -> Restore:
 
 def _advance(
     restore: Restore, config: Config, context: LambdaContext | None, only: tuple[type[Change], ...] | None = None
-) -> tuple[Restore, bool]:
+) -> tuple[Restore, Mapping[str, Volume]]:
     """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
 
     Returns:
-        The restore as it stands then, and whether another look in a moment is worth its while.
+        The restore as it stands then, and its volumes as they were seen if EC2 is done with one of them in a moment.
     """
     deadlines = _deadlines(config)
     try:
         while True:
-            step = next_step(restore, _look(restore), clock.now(), deadlines)
+            seen = _look(restore)
+            step = next_step(restore, seen, clock.now(), deadlines)
             action = step.action
             if only is not None and not isinstance(action, (*only, Wait)):
-                return restore, False
+                return restore, {}
             if isinstance(action, Finish) and action.closes:
-                return _finish(step.restore, config, context), False
+                return _finish(step.restore, config, context), {}
             if step.restore.touched and not restore.touched:
                 refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2.rehearse(change))]
                 if refused:
@@ -328,13 +368,13 @@ def _advance(
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
             if isinstance(action, Finish):  # it goes on trying, whether or not that can be told
-                return restore, False
+                return restore, {}
             if isinstance(action, Wait):
-                return restore, action.look_again
+                return restore, seen.volumes if action.look_again else {}
             restore = _act(action, restore, config)
     except restores.Overtaken:
         # Another invocation is at it; it goes on from what it saw.
-        return _known(restore.id, "restore", config), False
+        return _known(restore.id, "restore", config), {}
 
 
 def _act(action: Change, restore: Restore, config: Config) -> Restore:
