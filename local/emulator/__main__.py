@@ -11,10 +11,9 @@ import signal
 import sys
 import threading
 
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
+import uvicorn
 
-KEEP_ALIVE_SECONDS = 75.0
+KEEP_ALIVE_SECONDS = 75
 """Longer than botocore keeps an idle connection in its pool, or a request may meet a connection that just closed."""
 
 
@@ -60,14 +59,25 @@ def main() -> None:
     install.install()
     if os.environ.get("LOCAL_AWS_WATCH_PARENT", "true") == "true":
         _stop_with_parent()
-    config = Config()
-    config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]
-    config.loglevel = os.environ.get("LOG_LEVEL", "WARNING")
-    config.keep_alive_timeout = KEEP_ALIVE_SECONDS
-    config.graceful_timeout = 0.2
-    config.shutdown_timeout = 2.0
+    config = uvicorn.Config(
+        gateway.app,
+        host="127.0.0.1",
+        port=int(os.environ["GATEWAY_PORT"]),
+        http="httptools",  # an answer costs a third of what it does with a parser in Python
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,  # ministack has its own
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=1,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has stopped
+        signal.signal(number, lambda *_: None)
     try:
-        asyncio.run(serve(gateway.app, config))  # type: ignore[arg-type]
+        asyncio.run(uvicorn.Server(config).serve())
     finally:
         install.remove_workers()
         clock.CLOCK.remove()

@@ -56,6 +56,8 @@ async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> 
             await ministack_app.app(scope, receive, send)
         except ConnectionCutError:
             _cut(_ports.get()[0])
+            while (await receive())["type"] != "http.disconnect":  # else the server answers in our stead
+                pass
 
 
 def _cut(port: int) -> None:

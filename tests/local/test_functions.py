@@ -34,7 +34,7 @@ def test_a_layer_comes_before_the_runtimes_own_packages(aws: LocalAws, deploy: D
     assert run(aws, deploy, source)[0].isdigit()
 
 
-@pytest.mark.parametrize("package", ["ministack", "pydantic", "hypercorn", "yaml", "local"])
+@pytest.mark.parametrize("package", ["ministack", "pydantic", "hypercorn", "uvicorn", "yaml", "local"])
 def test_the_emulators_packages_are_not_seen(aws: LocalAws, deploy: Deploy, package: str) -> None:
     answer = run(aws, deploy, f"import {package}\ndef handler(e, c): return 1")
     assert answer["errorType"] == "Runtime.ImportModuleError"
