@@ -52,11 +52,12 @@ class Activity:
         return number, work
 
     def end(self, number: int) -> None:
-        """It has ended."""
+        """It has ended. Nobody is woken while something else moves by itself: nobody waits for less than all of it."""
         with CHANGED:
             self._open.pop(number, None)
             self.ended += 1
-            CHANGED.notify_all()
+            if all(work.parked for work in self._open.values()):
+                CHANGED.notify_all()
 
     @contextmanager
     def parked(self, *works: Work | None) -> Iterator[None]:

@@ -136,7 +136,8 @@ def _lose_region(body: Body) -> Any:
 
 def under_way() -> list[str]:
     """What is under way, in words."""
-    return [*TIMERS.pending(), *INVOCATIONS.under_way(), *ACTIVITY.words(), *queues.under_way()]
+    found = [*TIMERS.pending(), *INVOCATIONS.under_way(), *ACTIVITY.words(), *queues.under_way()]
+    return [*dict.fromkeys(found)]
 
 
 async def _settle(_body: Body) -> Any:
@@ -188,12 +189,12 @@ async def _sleep(body: Body) -> Any:
 
     def wake() -> None:
         with CHANGED:
-            running.sleepers -= 1
+            running.wake()
             _waking.append(ACTIVITY.begin(f"{running.function} goes on")[0])
         loop.call_soon_threadsafe(over.set)
 
     with CHANGED:
-        running.sleepers += 1
+        running.fall_asleep()
         TIMERS.after(float(body["seconds"]), wake, f"{running.function} waits")
     await over.wait()
     return {}

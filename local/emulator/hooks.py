@@ -28,6 +28,9 @@ HOOKS = {
         "enforce",
         "evaluate",
         "evaluate_resource_policy",
+        "parse_policy_document",
+        "request_caller_arn",
+        "resolve_credential",
     ),
     "ministack.core.lambda_runtime": (
         "Worker",
@@ -37,6 +40,7 @@ HOOKS = {
         "execution_credentials",
         "reset",
     ),
+    "ministack.core.responses": ("_account_from_sts_session",),
     "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
     "ministack.core.sigv4": ("request_time_failure",),
     "ministack.services.cloudformation.changesets": ("_create_stack_task_in_region", "_evaluate_conditions"),

@@ -37,6 +37,8 @@ def install() -> None:
     iam_actions.extract_resource_arn = iam.extract_resource_arn
     iam_evaluator.enforce = iam.enforce
     iam_evaluator._resolve_condition_key = iam.resolve_condition_key
+    iam_evaluator.parse_policy_document = iam.parse_policy_document
+    iam_evaluator.request_caller_arn = iam.request_caller_arn
 
     lambda_runtime._worker_class_for = workers.worker_class_for
     lambda_svc._execute_function_warm = workers.execute
@@ -59,7 +61,7 @@ def install() -> None:
         calls._create_stack_task_in_region = cloudformation.counted(calls._create_stack_task_in_region)
     if CLOCK.simulated:  # who asks from outside signs by the machine's clock, and is neither late nor early
         sigv4.request_time_failure = lambda *_, **__: None
-    TIMERS.busy += [INVOCATIONS.awake, queues.under_way]
+    TIMERS.busy += [INVOCATIONS.stirring, queues.under_way]
     queues.start()
     TIMERS.start()
     cloudwatch._evaluate_alarm = alarms.evaluate

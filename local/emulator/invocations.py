@@ -12,7 +12,7 @@ from typing import Any
 from ministack.services import cloudwatch, lambda_svc
 
 from local.emulator import activity, processes
-from local.emulator.activity import ACTIVITY, CHANGED
+from local.emulator.activity import ACTIVITY, CHANGED, Work
 from local.emulator.sequence import next_number
 
 KEPT = 20_000
@@ -53,11 +53,26 @@ class Running:
         function: the function's name.
         pid: of its worker, once that has been asked.
         sleepers: how many of its threads sleep on the simulated clock.
+        work: what it counts as; parked as long as a thread sleeps, since then only the kernel tells whether it moves.
     """
 
     function: str
+    work: Work
     pid: int = 0
     sleepers: int = 0
+
+    def fall_asleep(self) -> None:
+        """One of its threads waits for the clock from now on."""
+        with CHANGED:
+            self.sleepers += 1
+            self.work.parked += 1
+            CHANGED.notify_all()
+
+    def wake(self) -> None:
+        """One does no longer."""
+        with CHANGED:
+            self.sleepers -= 1
+            self.work.parked -= 1
 
     def is_asleep(self) -> bool:
         """Whether nothing in it moves before the clock does."""
@@ -89,10 +104,10 @@ class InvocationLog:
         with CHANGED:
             return [running.pid for running in self._running if running.pid]
 
-    def awake(self) -> list[str]:
-        """What runs now and does not wait for the simulated clock, in words."""
+    def stirring(self) -> list[str]:
+        """What runs now and moves although one of its threads sleeps, in words. It tells nobody when it stops."""
         with CHANGED:
-            return [f"{running.function} runs" for running in self._running if not running.is_asleep()]
+            return [f"{run.function} runs" for run in self._running if run.sleepers and not run.is_asleep()]
 
     def of_process(self, pid: int) -> Running:
         """The execution in a worker.
@@ -117,7 +132,8 @@ class InvocationLog:
     @contextmanager
     def running(self, function: str) -> Iterator[Running]:
         """An execution is under way in this block; who waits for it counts as waiting for the clock, no more."""
-        running = Running(function)
+        number, work = ACTIVITY.begin(f"{function} runs")
+        running = Running(function, work)
         with CHANGED:
             self._running.append(running)
         _of_thread.running = running
@@ -128,7 +144,7 @@ class InvocationLog:
             _of_thread.running = None
             with CHANGED:
                 self._running.remove(running)
-                CHANGED.notify_all()
+            ACTIVITY.end(number)
 
     def add(self, request_id: str, function: str, event: Any, outcome: dict[str, Any], started: float) -> None:
         """An execution ended, one way or the other."""

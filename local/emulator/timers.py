@@ -46,7 +46,11 @@ class Source(Protocol):
 class Sleeps(Protocol):
     """Something of which parts wait for the clock."""
 
-    sleepers: int
+    def fall_asleep(self) -> None:
+        """One part waits from now on."""
+
+    def wake(self) -> None:
+        """One does no longer."""
 
 
 @dataclass(eq=False)
@@ -159,13 +163,13 @@ class Timers:
         def wake() -> None:
             held.append(ACTIVITY.begin(what)[0])
             if caller:
-                caller.sleepers -= 1
+                caller.wake()
             loop.call_soon_threadsafe(over.set)
 
         with ACTIVITY.parked(activity.request.get()):
             with CHANGED:
                 if caller:
-                    caller.sleepers += 1
+                    caller.fall_asleep()
                 self.after(seconds, wake, what)
             await over.wait()
         ACTIVITY.end(held[0])

@@ -123,6 +123,21 @@ def create_snapshots_rights(**replaced: Any) -> list[dict[str, Any]]:
     return [statement for statement in rights.values() if statement]
 
 
+def test_a_policy_that_is_put_anew_counts_at_the_next_call(aws: LocalAws, deploy: Deploy) -> None:
+    function = deploy(SOURCE, [{"Action": "ec2:DescribeVolumes", "Resource": "*"}])
+    configuration = aws.client("lambda").get_function_configuration(FunctionName=function.name)
+    role = configuration["Role"].rsplit("/", 1)[-1]
+    iam = aws.client("iam")
+    found = []
+    for effect in ("Allow", "Deny", "Allow"):
+        statement = {"Effect": effect, "Action": "ec2:DescribeVolumes", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_role_policy(RoleName=role, PolicyName="put-anew", PolicyDocument=document)
+        [answer] = stack.invoke(aws, function.name, {"calls": [("describe_volumes", {})]}).payload
+        found.append(short(answer))
+    assert found == ["OK", "ec2:DescribeVolumes on *", "OK"]
+
+
 def test_create_snapshots_needs_the_instance_each_volume_and_the_snapshot(
     aws: LocalAws, ec2: Any, deploy: Deploy, machine: Machine
 ) -> None:
