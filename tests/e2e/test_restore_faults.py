@@ -19,6 +19,7 @@ from tests.e2e.restore_cases import (
     Made,
     Matrix,
     Run,
+    all_of,
     call,
     displaced,
     event,
@@ -51,6 +52,9 @@ TURNS_BACK = {
     "flag": call("ModifyInstanceAttribute", "fail", instance, **REFUSED),
 }
 """What makes a restore turn back, by the call that is refused."""
+
+PASSES = ("throttled", "failed inside AWS", "done but answered with an error")
+"""Effects after which a restore goes on as if nothing had been: every call of one restore meets the same."""
 
 SEEN_FORWARD = {"failed inside AWS", "function killed right before it"}
 """Effects that leave both directions with the same: an action noted in the record and not carried out."""
@@ -90,6 +94,27 @@ def back(action: str, effect: str) -> Case:
         told=FAILED_FIRST if refused and action not in bearable else BACK,
         made=Made.KEPT if refused and action == "DeleteVolume" else Made.DELETED,
         tags_left=refused and action == "DeleteTags",
+    )
+
+
+def every_call_forward(effect: str) -> Case:
+    fault, more = EFFECTS[effect]
+    return Case(
+        f"every call {effect}",
+        before=all_of(*(call(action, fault, resource, **more) for action, resource in FORWARD.items())),
+    )
+
+
+def every_call_back(effect: str) -> Case:
+    """All those of the way back that begins before the restored volume is attached."""
+    fault, more = EFFECTS[effect]
+    here = {action: where for action, where in ON_THE_WAY_BACK.items() if where[0] == "attaching"}
+    return Case(
+        f"every call {effect}, on the way back",
+        before=TURNS_BACK["attaching"],
+        once_made=all_of(*(call(action, fault, to, nth=nth, **more) for action, (_why, to, nth) in here.items())),
+        told=BACK,
+        made=Made.DELETED,
     )
 
 
@@ -133,13 +158,13 @@ def rehearsed(action: str) -> Case:
     )
 
 
-def of_the_table(action: str, effect: str, nth: int) -> Case:
+def of_the_table(action: str, effect: str, *numbers: int) -> Case:
     """The record itself cannot be written, or has been and nobody knows."""
     fault, more = EFFECTS[effect]
-    return Case(
-        f"the table's {action} number {nth} {effect}",
-        before=call(action, fault, record, service="dynamodb", caller="AttachVolume", nth=nth, **more),
+    faults = (
+        call(action, fault, record, service="dynamodb", caller="AttachVolume", nth=nth, **more) for nth in numbers
     )
+    return Case(f"the table's {action} number {' and '.join(map(str, numbers))} {effect}", before=all_of(*faults))
 
 
 CASES = [
@@ -151,13 +176,17 @@ CASES = [
     ),
     *(rehearsed(action) for action in REHEARSED),
     Case("a throttled rehearsal", before=call("StopInstances", "throttle", instance, dry_run=True)),
-    *(forward(action, effect) for action in FORWARD for effect in EFFECTS),
-    *(back(action, effect) for action in ON_THE_WAY_BACK for effect in EFFECTS if effect not in SEEN_FORWARD),
+    *(every_call_forward(effect) for effect in PASSES),
+    *(forward(action, effect) for action in FORWARD for effect in EFFECTS if effect not in PASSES),
+    *(every_call_back(effect) for effect in PASSES if effect not in SEEN_FORWARD),
     *(
-        of_the_table("PutItem", effect, nth)
-        for effect in ("failed inside AWS", "done but answered with an error", "function killed right after it")
-        for nth in (1, 3, 5)
+        back(action, effect)
+        for action, (why, _resource, _nth) in ON_THE_WAY_BACK.items()
+        for effect in EFFECTS
+        if effect not in SEEN_FORWARD and not (effect in PASSES and why == "attaching")
     ),
+    *(of_the_table("PutItem", effect, 1, 3, 5) for effect in PASSES if effect != "throttled"),
+    *(of_the_table("PutItem", "function killed right after it", nth) for nth in (1, 3, 5)),
     *(of_the_table("TransactWriteItems", effect, 1) for effect in EFFECTS if effect not in {"throttled", "refused"}),
     *(of_event(name, happens) for name in ("createVolume", "stopped", "running") for happens in HAPPENS),
 ]
