@@ -24,8 +24,9 @@ IN_FLIGHT = 4
 """How many are under way at once: each invocation looks at all of them."""
 CONCURRENCY = 10
 """How many invocations of attach_volume there may be at once; further ones wait, as under load in AWS."""
-MINUTES = 3000
-"""Of simulated time, in which all restores have ended, on the way back as well, after all their deadlines."""
+MINUTE = 60.0
+SWEEPS = 3000
+"""By when all restores have ended, on the way back as well, after all their deadlines."""
 DISK = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
 """AttachVolume leaves DeleteOnTermination false, so that a restore has a flag to set, forward and on the way back."""
 
@@ -96,10 +97,11 @@ class Case:
 
 
 class Matrix:
-    """All cases of a module, run together."""
+    """All cases of a module, run together; the sweep comes every `between` seconds of simulated time."""
 
-    def __init__(self, stage: Stage, cases: Iterable[Case]) -> None:
+    def __init__(self, stage: Stage, cases: Iterable[Case], between: float = MINUTE) -> None:
         self.stage = stage
+        self._between = between
         self.cases = {case.name: case for case in cases}
         self.runs: dict[str, Run] = {}
         self.begun: set[str] = set()
@@ -107,11 +109,11 @@ class Matrix:
         self._begun = stage.control.mark()
 
     def play(self) -> None:
-        """Run all cases to their ends, or for `MINUTES`; what is open then fails its own test."""
+        """Run all cases to their ends, or for `SWEEPS`; what is open then fails its own test."""
         self._prepare()
         waiting = list(self.cases.values())
         with ThreadPoolExecutor(AT_ONCE) as together:
-            for _minute in range(MINUTES):
+            for _sweep in range(SWEEPS):
                 going_on = self.stage.open_restores() & {run.id for run in self.runs.values()}
                 if not waiting and not going_on:
                     break
@@ -119,7 +121,7 @@ class Matrix:
                 waiting = waiting[len(some) :]
                 list(together.map(self._begin, some))
                 self.stage.control.fire_schedule(self.stage.outputs["AttachVolumeFunction"])
-                self.stage.control.advance(60)
+                self.stage.control.advance(self._between)
                 self._meanwhile()
         self.stage.control.settle()
         self.calls = [

@@ -27,6 +27,8 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
+BETWEEN_SWEEPS = 180.0
+"""Seconds: what is shown here takes up to an hour, and a look each minute shows no more of it."""
 BACK = ("RestoreRolledBack",)
 FAILED_FIRST = ("RestoreFailed", "RestoreRolledBack")
 
@@ -123,7 +125,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def matrix() -> Iterator[Matrix]:
     with staged() as stage:
-        made = Matrix(stage, CASES)
+        made = Matrix(stage, CASES, BETWEEN_SWEEPS)
         made.play()
         yield made
 
