@@ -2,24 +2,29 @@
 
 import contextvars
 import itertools
+import math
 import urllib.parse
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
-from botocore import auth, loaders
+from botocore import auth, loaders, useragent
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
-from botocore.exceptions import ConnectionClosedError
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 from ministack.core import router
 from ministack.core.responses import set_request_account_id, set_request_region
 
 from local.emulator import gateway
+from local.simulator.machine import MACHINE
 
 ANYBODY = "ANYBODY"
 """The access key of whoever's clients were made before it was known for whom."""
+
+AT_ONCE: contextvars.ContextVar[bool] = contextvars.ContextVar("at_once", default=False)
+"""Whether the request that is carried out has been late already."""
 
 _numbers = itertools.count(1)
 
@@ -30,8 +35,11 @@ class Wire:
     def __init__(self) -> None:
         self.key_of_caller: Callable[[], str] = lambda: ""
         """The access key of the function that runs here."""
-        self.on_the_way: Callable[[], None] = lambda: None
-        """Called when a request, and again when its answer, is on its way."""
+        self.on_the_way: Callable[[float], bool] = lambda _patience: True
+        """Called when a request, and again when its answer, is on its way; whether it arrives while the client waits,
+        which it does for so many seconds."""
+        self.arrives_later: Callable[[float, Callable[[], object]], object] = lambda _seconds, _work: None
+        """Called with what a request does when it arrives at last, though nobody waits for the answer any more."""
         self.beside: Callable[[], AbstractContextManager[object]] = nullcontext
         """What surrounds the emulator's work, which is none of the caller's process."""
 
@@ -67,20 +75,36 @@ class _Body:
         yield self._content
 
 
-def _send(_session: Any, request: Any) -> AWSResponse:
+class Belated(Exception):  # noqa: N818 - it is no error: the request is on its way
+    """A request has not arrived yet, and takes so many seconds more."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def _send(session: Any, request: Any) -> AWSResponse:
     """In place of botocore's HTTP session: the answer of the emulator.
 
     Raises:
         ConnectionClosedError: the answer did not arrive.
+        ReadTimeoutError: it did not arrive in time. What was asked for may be done, or be done yet.
     """
-    WIRE.on_the_way()
+    patience = session._timeout.read_timeout
+    late = ReadTimeoutError(endpoint_url=request.url)
+    if not WIRE.on_the_way(patience):
+        raise late
     try:
-        with WIRE.beside():
-            status, headers, content = contextvars.Context().run(_dispatched, request)
-    except gateway.ConnectionCutError:
-        WIRE.on_the_way()
-        raise ConnectionClosedError(endpoint_url=request.url) from None
-    WIRE.on_the_way()
+        status, headers, content = _carried_out(request)
+    except Belated as belated:
+        if belated.seconds >= patience:
+            WIRE.arrives_later(belated.seconds, lambda: _carried_out(request, at_once=True))
+            MACHINE.sleep(patience)
+            raise late from None
+        MACHINE.sleep(belated.seconds)
+        status, headers, content = _carried_out(request, at_once=True)
+    if not WIRE.on_the_way(patience):
+        raise late
     answered = HTTPHeaders()
     for name, value in headers.items():
         answered[name] = value
@@ -88,7 +112,22 @@ def _send(_session: Any, request: Any) -> AWSResponse:
     return AWSResponse(request.url, status, answered, _Body(body))
 
 
-def _dispatched(request: Any) -> tuple[int, dict[str, str], Any]:
+def _carried_out(request: Any, *, at_once: bool = False) -> tuple[int, dict[str, str], Any]:
+    """What the emulator answers.
+
+    Raises:
+        ConnectionClosedError: the answer is lost.
+        Belated: the request has not arrived yet; never if it is to be carried out at once.
+    """
+    try:
+        with WIRE.beside():
+            return contextvars.Context().run(_dispatched, request, at_once)
+    except gateway.ConnectionCutError:
+        WIRE.on_the_way(math.inf)
+        raise ConnectionClosedError(endpoint_url=request.url) from None
+
+
+def _dispatched(request: Any, at_once: bool) -> tuple[int, dict[str, str], Any]:
     url = urllib.parse.urlsplit(request.url)
     headers = {
         name.lower(): value.decode() if isinstance(value, bytes) else str(value)
@@ -100,6 +139,7 @@ def _dispatched(request: Any) -> tuple[int, dict[str, str], Any]:
     if not isinstance(body, bytes | str):
         body = body.read()
     body = body.encode() if isinstance(body, str) else body
+    AT_ONCE.set(at_once)
     set_request_account_id(router.extract_access_key_id(headers, query))
     set_request_region(router.extract_region(headers, query))
     path = urllib.parse.unquote(url.path) or "/"
@@ -116,6 +156,8 @@ def begin() -> None:
     reader = loaders.JSONFileLoader()
     read = cache(reader.load_file)
     loaders.JSONFileLoader.load_file = lambda _self, path: read(path)
+    loaders.Loader.list_available_services = cache(loaders.Loader.list_available_services)
+    useragent.UserAgentString.to_string = lambda _self: "simulated"
     for signer in {auth.SigV4Auth, *set(auth.AUTH_TYPE_MAPS.values())}:
         if issubclass(signer, auth.SigV4Auth):
             signer.add_auth = _sign

@@ -253,6 +253,12 @@ class Judge:
             self._must_not(
                 "at most one recovery point for an instance and slot", f"{point_id} is of the slot of {twin.id}"
             )
+        for volume_id, snapshot_ids in self._of_slot(instance.instance_id, tags["lifeboat:slot"]).items():
+            if len(snapshot_ids) > 1:
+                self._must_not(
+                    "at most one recovery point for an instance and slot",
+                    f"{sorted(snapshot_ids)} of {volume_id} are there for {tags['lifeboat:slot']}",
+                )
         data = frozenset(v for device, v in instance.devices.items() if device != instance.root_device_name)
         point = Point(point_id, instance.instance_id, tags["lifeboat:slot"], CLOCK.now(), data)
         for snapshot in made:
@@ -261,10 +267,25 @@ class Judge:
             point.chains[snapshot.snapshot_id] = volume.tags.get("lifeboat:chain") or volume.volume_id
         self.points[point_id] = point
 
+    def _of_slot(self, instance_id: str, slot: str) -> Mapping[str, list[str]]:
+        """EC2's own snapshots of an instance's volumes for a slot, by volume."""
+        found = defaultdict(list)
+        for snapshot in self.region.snapshots.values():
+            tags = snapshot.tags
+            if tags.get("lifeboat:instance") == instance_id and tags.get("lifeboat:slot") == slot:
+                found[snapshot.volume_id].append(snapshot.snapshot_id)
+        return found
+
     def _is_good(self, point: Point) -> bool:
         found = [self.region.snapshots.get(snapshot_id) for snapshot_id in point.snapshots.values()]
         whole = frozenset(point.snapshots) == point.volumes
         return whole and all(s is not None and s.state == "completed" and s.storage_tier == "standard" for s in found)
+
+    def _may_become_good(self, point: Point) -> bool:
+        states = {self._state(snapshot_id) for snapshot_id in point.snapshots.values()}
+        return (
+            frozenset(point.snapshots) == point.volumes and "pending" in states and states <= {"pending", "completed"}
+        )
 
     def floor(self) -> tuple[int, float]:
         """The floor and the grace, in seconds, that any invocation under way may go by."""
@@ -291,8 +312,12 @@ class Judge:
         if user := self._in_use(snapshot):
             self._must_not(rule, f"{name}, of which {user} is to make a volume, was deleted")
         point = self.points.get(snapshot.tags.get("lifeboat:recovery-point", ""))
-        if point is None or not self._is_good(point):
-            return
+        if point is not None and self._may_become_good(point):
+            self._must_not(rule, f"{name}, which EC2 is still making, was deleted")
+        if point is not None and self._is_good(point):
+            self._delete_good(point, name)
+
+    def _delete_good(self, point: Point, name: str) -> None:
         floor, grace = self.floor()
         if CLOCK.now() - point.taken_at < grace - 5:
             self._must_not(

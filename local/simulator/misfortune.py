@@ -17,6 +17,7 @@ from local.emulator.faults import Fault
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
 from local.simulator import stage
+from local.simulator.calls import AT_ONCE, Belated
 from local.simulator.chance import Chance
 from local.simulator.machine import MACHINE
 from local.simulator.plan import Happening
@@ -30,8 +31,11 @@ SPOILED = (
     ("stuck stopping", "stuck_stopping", True),
 )
 """A kind of misfortune, what of an instance goes wrong, and how."""
-READ_TIMEOUT = {"ec2": 30.0, "dynamodb": 10.0, "sns": 10.0, "sqs": 10.0}
-"""Seconds after which the library's clients give an answer up."""
+READ_TIMEOUT = {"ec2": 60.0, "dynamodb": 10.0, "sns": 10.0, "sqs": 10.0}
+"""Seconds after which the library's clients give an answer up; of reads of EC2 it is the half."""
+LATEST_REQUEST = {"ec2": 55.0}
+"""Seconds that a request is under way at most, where it must not arrive after its client has given up: EC2 has nothing
+by which a caller could make a forgotten call void."""
 QUICKEST, SLOWEST = 0.005, 0.15
 """Seconds that a call or its answer is on the way when all is well."""
 
@@ -130,8 +134,12 @@ class Misfortune:
     # --- calls
 
     def hit(self, service: str, action: str, caller: str, request: str) -> Fault | None:
-        """In place of `Faults.hit`: what becomes of this call."""
-        if OURS not in caller or "DryRun=true" in request:
+        """In place of `Faults.hit`: what becomes of this call.
+
+        Raises:
+            Belated: it has not arrived yet.
+        """
+        if OURS not in caller or "DryRun=true" in request or AT_ONCE.get():
             return None
         for happening in self._of("calls"):
             wanted = happening.more
@@ -141,9 +149,12 @@ class Misfortune:
                 continue
             effect = wanted["effect"]
             self.hits[f"call: {effect}"] += 1
+            patience = READ_TIMEOUT.get(service, 10.0)
             if effect == "slow":
-                self.slow = self._chance.uniform(0.5, 1.5 * READ_TIMEOUT.get(service, 10.0))
+                self.slow = self._chance.uniform(0.5, 1.5 * patience)
                 return None
+            if effect == "late":
+                raise Belated(self._chance.uniform(0.5, LATEST_REQUEST.get(service, 1.5 * patience)))
             self._tell(f"  {effect} strikes {service} {action} of {function_of(caller)}")
             if effect == "throttle":
                 return Fault(action, "throttle", service)

@@ -63,6 +63,7 @@ class People:
             "policy": self._policy,
             "protect": self._protect,
             "backup": self._backup,
+            "backup twice": self._backup_twice,
             "prune": self._prune,
             "grow": self._grow,
         }
@@ -419,6 +420,22 @@ class People:
             return ""
         event = {"instance_ids": [instance.instance_id]} if happening.which[1] < 0.7 else {}
         return f"{json.dumps(event)}: {str(self.invoke('TakeSnapshotsFunction', event))[:150]}"
+
+    def _backup_twice(self, happening: Happening) -> str:
+        """Two people ask for a backup within the same second, or somebody asks again who does not like to wait."""
+        instance = happening.pick(self._instances())
+        if instance is None:
+            return ""
+        named = {"instance_ids": [instance.instance_id]}
+        second = named if happening.which[1] < 0.3 else {}
+        MACHINE.sleep(1 - CLOCK.now() % 1)
+
+        def again() -> None:
+            MACHINE.sleep(happening.which[2] * 0.8)
+            self.invoke("TakeSnapshotsFunction", second)
+
+        MACHINE.spawn(again, "another person")
+        return f"{json.dumps(named)} and {json.dumps(second)}: {str(self.invoke('TakeSnapshotsFunction', named))[:150]}"
 
     def _prune(self, happening: Happening) -> str:
         del happening

@@ -59,6 +59,14 @@ POLICIES = (
     "last=1 within=6h",
     "last=5 hourly=4",
 )
+TIGHT = {
+    "MinimumKept": "1",
+    "MaximumDeletePercent": "100",
+    "GraceHours": "0",
+    "FailedAfterDays": "1",
+    "LockMode": "none",
+}
+"""With these retention keeps so little that any miscount shows."""
 VOLUME_TYPES = ("gp3", "gp3", "gp2", "io1", "io2", "st1", "sc1", "standard")
 DEVICES = ("/dev/sdh", "/dev/sdb", "/dev/xvdf", "/dev/sdf", "/dev/xvdba", "/dev/sdp", "/dev/sdc", "/dev/xvdbc")
 LETTERS = "abc"
@@ -140,10 +148,14 @@ def draw(seed: int, days: float | None = None) -> Plan:
     """The world of a seed; `days` of life if they are not to be drawn, too."""
     chance = Chance(seed)
     parameters = _parameters(chance)
+    if chance.happens(0.35):
+        parameters.update(TIGHT, Retention=chance.choice(("last=1", "last=2")))
     machines = _machines(chance, often=parameters["Schedule"] in OFTEN)
     drawn = chance.choice((1, 2, 2, 3)) if len(machines) > MANY else chance.choice((2, 3, 4, 5, 7, 10))
     life = (days or drawn) * DAY
     happenings = [*_people(chance, life), *_misfortune(chance, life)]
+    if chance.happens(0.4):
+        happenings += _together(chance, life)
     happenings.sort(key=lambda item: (item.at, item.kind))
     numbered = tuple(
         Happening(number, item.at, item.kind, item.which, item.seconds, item.more)
@@ -306,7 +318,7 @@ OTHERS = (
     ("sns", "Publish"),
     ("sqs", "*"),
 )
-EFFECTS = ("throttle", "fail", "answer_error", "drop", "kill", "kill_before", "slow", "slow")
+EFFECTS = ("throttle", "fail", "answer_error", "drop", "kill", "kill_before", "slow", "slow", "late")
 FAIL_CODES = {
     "ec2": ("InternalError", "Unavailable", "UnauthorizedOperation", "IncorrectState", "InsufficientInstanceCapacity"),
     "dynamodb": ("InternalServerError",),
@@ -359,6 +371,26 @@ def _misfortune(chance: Chance, life: float) -> list[Happening]:
                 found.append(
                     Happening(0, round(at + chance.uniform(0, min(seconds, 600)), 1), "restore", _which(chance))
                 )
+    return found
+
+
+def _together(chance: Chance, life: float) -> list[Happening]:
+    """What shows something only together: a slot that comes twice while the table answers late."""
+    found = []
+    for at in _times(chance, life, 12 * HOUR):
+        seconds = round(min(chance.uniform(2, 14) * HOUR, life - at), 1)
+        opening = {
+            "service": "dynamodb",
+            "action": "TransactWriteItems",
+            "effect": chance.choice(("slow", "slow", "late")),
+            "code": "InternalServerError",
+            "probability": chance.choice((0.5, 1.0)),
+        }
+        found.append(Happening(0, at, "calls", _which(chance), seconds, opening))
+        found.append(Happening(0, at, "schedules doubled", _which(chance), seconds, {"probability": 1.0}))
+        for _ in range(2):
+            twice = round(at + chance.uniform(0, seconds), 1)
+            found.append(Happening(0, twice, "backup twice", _which(chance)))
     return found
 
 

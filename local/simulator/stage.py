@@ -42,6 +42,7 @@ machine.begin()  # before anything is imported that starts a thread
 
 import boto3  # noqa: E402 all of these read the environment as they are imported
 from botocore.config import Config  # noqa: E402
+from ministack.core import iam_evaluator  # noqa: E402
 from ministack.services import dynamodb, lambda_svc, sns  # noqa: E402
 from ministack.services.cloudformation import changesets, stacks  # noqa: E402
 from ministack.services.cloudformation import handlers as stack_calls  # noqa: E402
@@ -71,6 +72,9 @@ def begin() -> None:
     lambda_svc._poller_started = True
     invocations._measure = lambda *_arguments, **_named: None
     workers.kill_caller = _kill_caller
+    parse = iam_evaluator.parse_policy_document
+    parsed = cache(parse)
+    iam_evaluator.parse_policy_document = lambda document: (parsed if isinstance(document, str) else parse)(document)
     for module in (changesets, stack_calls, stacks):
         module._create_stack_task_in_region = _create_stack
     for name in FUNCTIONS:

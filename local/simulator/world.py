@@ -6,10 +6,12 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from botocore.exceptions import ConnectionClosedError
 
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
@@ -97,6 +99,7 @@ class World:
         self._begun = CLOCK.now()
         self.misfortune.install()
         calls.WIRE.on_the_way = self._on_the_way
+        calls.WIRE.arrives_later = _arrives_later
         self.schedules.start()
         self.people.begin()
         for happening in self.kept:
@@ -117,9 +120,12 @@ class World:
             if self.judge.violations and stop_at_violation:
                 return
 
-    def _on_the_way(self) -> None:
-        if ENVIRONMENTS.running_here():
-            MACHINE.sleep(self.misfortune.latency())
+    def _on_the_way(self, patience: float) -> bool:
+        if not ENVIRONMENTS.running_here():
+            return True
+        seconds = self.misfortune.latency()
+        MACHINE.sleep(min(seconds, patience))
+        return seconds < patience
 
     def _watch(self) -> None:
         """Let the judge see what EC2 does, what is answered, published and run."""
@@ -188,6 +194,14 @@ class World:
             digest=hashlib.sha256(text.encode()).hexdigest(),
             trace=self.trace,
         )
+
+
+def _arrives_later(seconds: float, work: Callable[[], object]) -> None:
+    def arrive() -> None:
+        with contextlib.suppress(ConnectionClosedError):
+            work()
+
+    TIMERS.after(seconds, arrive, "a belated request")
 
 
 def _brief(parameters: dict[str, Any]) -> str:
