@@ -49,6 +49,8 @@ class Environment:
     function: str
     handler: Any
     modules: dict[str, ModuleType]
+    region: str
+    """Of its clients, which are made before it is known whose they are."""
     variables: dict[str, str] = field(default_factory=dict)
     encoded: dict[bytes, bytes] = field(default_factory=dict)
     invocation: Any = None
@@ -112,10 +114,12 @@ class Environments:
         for _ in range(number):
             self._made.setdefault(function, []).append(self._make(function))
 
-    def _make(self, function: str) -> Environment:
+    @staticmethod
+    def _make(function: str, region: str = "eu-west-1") -> Environment:
         """Import the function and the library anew, and make its clients."""
         ours = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_of_one(name)}
-        variables = {**_PLAIN, "AWS_LAMBDA_FUNCTION_NAME": function}
+        of_region = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        variables = {**_PLAIN, **of_region, "AWS_LAMBDA_FUNCTION_NAME": function}
         with _environment(variables):
             spec = importlib.util.spec_from_file_location(f"app_{function}", FUNCTIONS / function / "app.py")
             if spec is None or spec.loader is None:
@@ -132,7 +136,7 @@ class Environments:
         for name in modules:
             del sys.modules[name]
         sys.modules.update(ours)
-        return Environment(function, app.handler, modules)
+        return Environment(function, app.handler, modules, region)
 
     def run(self, function: dict[str, Any], event: Any, request_id: str) -> Outcome:
         """In place of `workers.execute`: one invocation, in the current greenlet."""
@@ -172,7 +176,8 @@ class Environments:
     def _free(self, config: dict[str, Any]) -> Environment:
         name = function_of(config)
         variables = _variables(config)
-        known = self._made.setdefault(name, [])
+        region = variables["AWS_REGION"]
+        known = [item for item in self._made.setdefault(name, []) if item.region == region]
         for environment in known:
             if environment.invocation is None and environment.variables in ({}, variables):
                 environment.configure(variables)
@@ -184,9 +189,9 @@ class Environments:
                 environment.configure(variables)
                 environment.modules["lifeboat.door"].forget()
                 return environment
-        made = self._make(name)
+        made = self._make(name, region)
         made.configure(variables)
-        known.append(made)
+        self._made[name].append(made)
         return made
 
     def enter(self, waiting: Any) -> None:

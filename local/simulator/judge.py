@@ -16,7 +16,9 @@ from typing import Any
 from local.emulator.calls import Call
 from local.emulator.clock import CLOCK
 from local.emulator.ec2.model import WORLD, Instance, Region, Request, Snapshot
+from local.emulator.scope import Scope
 from local.simulator import stage
+from local.simulator.carried import Carried
 from local.simulator.misfortune import OURS, function_of
 from local.simulator.people import People
 
@@ -60,6 +62,9 @@ class Point:
     slot: str
     taken_at: float
     volumes: frozenset[str]
+    devices: dict[str, str] = field(default_factory=dict)
+    unplanned: set[str] = field(default_factory=set)
+    """Snapshots that EC2 made of what was attached in between."""
     snapshots: dict[str, str] = field(default_factory=dict)
     chains: dict[str, str] = field(default_factory=dict)
 
@@ -91,10 +96,14 @@ class Judge:
         self.calls = 0
         self._ran: set[str] = set()
         self._made: set[str] = set()
+        self._strays: set[str] = set()
         self._displaced: dict[str, set[str]] = {}
         self._of_restore: dict[str, dict[str, str]] = {}
         self._floors: list[tuple[float, int, float]] = []
         people.asked = self._was_asked
+        self.carried = Carried(people, self.points, self._must_not)
+        self._away: dict[str, set[str]] = defaultdict(set)
+        """What was told of restores that are not at home."""
 
     @property
     def region(self) -> Region:
@@ -155,6 +164,10 @@ class Judge:
         """A call is about to be carried out."""
         if OURS not in request.caller:
             return
+        if request.scope != stage.HOME:
+            if request.action == "DeleteSnapshot":
+                self.carried.delete(request)
+            return
         rule = {"DeleteVolume": self._delete_volume, "DeleteSnapshot": self._delete_snapshot}.get(request.action)
         if rule:
             rule(request)
@@ -162,6 +175,10 @@ class Judge:
     def after(self, request: Request, answer: Mapping[str, Any]) -> None:
         """A call was carried out."""
         ours = OURS in request.caller
+        if ours and request.action == "CopySnapshot":
+            self.carried.made(request, answer)
+        if request.scope != stage.HOME:
+            return
         if request.action == "CreateSnapshots" and ours:
             self._create_snapshots(request, answer)
         elif request.action == "CreateVolume" and ours:
@@ -234,44 +251,41 @@ class Judge:
         made = [self.region.snapshots[item["SnapshotId"]] for item in answer["Snapshots"]]
         tags = made[0].tags
         point_id = tags["lifeboat:recovery-point"]
-        if point_id in self.points:
-            self._must_not(
-                "at most one recovery point for an instance and slot",
-                f"{point_id} was made at {_time(self.points[point_id].taken_at)}, and again: "
-                f"{[snapshot.snapshot_id for snapshot in made]}",
-            )
+        told = {item for key in tags for item in IDS.findall(key)} or {snapshot.volume_id for snapshot in made}
+        if told - {snapshot.volume_id for snapshot in made}:
+            # The volumes were swapped since the product looked: this is of others than its tags say.
+            self._strays |= {snapshot.snapshot_id for snapshot in made}
+            self._tell(f"  no recovery point: the tags tell of {sorted(told)}")
             return
-        twin = next(
-            (
-                p
-                for p in self.points.values()
-                if (p.instance_id, p.slot) == (instance.instance_id, tags["lifeboat:slot"])
-            ),
-            None,
-        )
-        if twin:
-            self._must_not(
-                "at most one recovery point for an instance and slot", f"{point_id} is of the slot of {twin.id}"
-            )
-        for volume_id, snapshot_ids in self._of_slot(instance.instance_id, tags["lifeboat:slot"]).items():
-            if len(snapshot_ids) > 1:
-                self._must_not(
-                    "at most one recovery point for an instance and slot",
-                    f"{sorted(snapshot_ids)} of {volume_id} are there for {tags['lifeboat:slot']}",
-                )
-        data = frozenset(v for device, v in instance.devices.items() if device != instance.root_device_name)
-        point = Point(point_id, instance.instance_id, tags["lifeboat:slot"], CLOCK.now(), data)
+        self._once_per_slot(point_id, instance.instance_id, tags["lifeboat:slot"])
+        if point_id in self.points:
+            return
+        data = {v: device for device, v in instance.devices.items() if device != instance.root_device_name}
+        point = Point(point_id, instance.instance_id, tags["lifeboat:slot"], CLOCK.now(), frozenset(data), data)
         for snapshot in made:
             volume = self.region.volumes[snapshot.volume_id]
             point.snapshots[snapshot.volume_id] = snapshot.snapshot_id
             point.chains[snapshot.snapshot_id] = volume.tags.get("lifeboat:chain") or volume.volume_id
+        point.unplanned = {snapshot.snapshot_id for snapshot in made if snapshot.volume_id not in told}
         self.points[point_id] = point
+
+    def _once_per_slot(self, point_id: str, instance_id: str, slot: str) -> None:
+        """A recovery point was just made: no other is of its slot, by what was made and by EC2's own state."""
+        rule = "at most one recovery point for an instance and slot"
+        twins = [p for p in self.points.values() if (p.instance_id, p.slot) == (instance_id, slot)]
+        for twin in twins:
+            self._must_not(rule, f"{point_id} is of the slot of {twin.id}, made at {_time(twin.taken_at)}")
+        for volume_id, snapshot_ids in self._of_slot(instance_id, slot).items():
+            if len(snapshot_ids) > 1:
+                self._must_not(rule, f"{sorted(snapshot_ids)} of {volume_id} are there for {slot}")
 
     def _of_slot(self, instance_id: str, slot: str) -> Mapping[str, list[str]]:
         """EC2's own snapshots of an instance's volumes for a slot, by volume."""
         found = defaultdict(list)
         for snapshot in self.region.snapshots.values():
             tags = snapshot.tags
+            if snapshot.snapshot_id in self._strays:
+                continue
             if tags.get("lifeboat:instance") == instance_id and tags.get("lifeboat:slot") == slot:
                 found[snapshot.volume_id].append(snapshot.snapshot_id)
         return found
@@ -369,8 +383,8 @@ class Judge:
             )
 
     def _is_gone(self, resource: str) -> bool:
-        known = (self.region.snapshots, self.region.volumes, self.region.instances)
-        return not any(resource in resources for resources in known)
+        regions = WORLD.regions()
+        return not any(resource in kind for r in regions for kind in (r.snapshots, r.volumes, r.instances))
 
     def ended(self, function: str, event: Any, outcome: Mapping[str, Any]) -> None:
         """An invocation has ended."""
@@ -390,13 +404,17 @@ class Judge:
                 f"{function}: {body['errorType']}: {body.get('errorMessage')} {outcome.get('log', '')[-1500:]}",
             )
 
-    def published_one(self, text: str) -> str:
-        """A message was published; its event."""
+    def published_one(self, text: str, place: Scope) -> str:
+        """A message was published by the stack in a place; its event."""
         message = json.loads(text)
         if isinstance(message, dict) and "default" in message:
             message = json.loads(message["default"])
         event, subject = str(message.get("event")), message.get("subject", {})
         self.events[event] += 1
+        self.carried.published(place.account, message)
+        if place != stage.HOME:
+            self._away[subject.get("restore_id", "")].add(event)
+            return f"in {place.account} {place.region} {event} {json.dumps(subject)[:200]}"
         key = subject.get("restore_id") or subject.get("recovery_point") or subject.get("instance_id") or ""
         self.published[key].append((CLOCK.now(), message))
         rule = {
@@ -422,8 +440,9 @@ class Judge:
                 rule, f"{point.id} is told good; its volumes were {sorted(point.volumes)}, its snapshots are {states}"
             )
         told = set(message["details"]["snapshots"])
-        if told != set(point.snapshots.values()):
-            self._must_not(rule, f"{point.id} is told of {sorted(told)}, EC2 made {sorted(point.snapshots.values())}")
+        planned = set(point.snapshots.values()) - point.unplanned
+        if told != planned:
+            self._must_not(rule, f"{point.id} is told of {sorted(told)}, EC2 made {sorted(planned)}")
 
     def _deleted_since(self, point: Point) -> bool:
         """Whether it was told before, so that retention may have deleted it meanwhile."""
@@ -505,6 +524,20 @@ class Judge:
             if ended and now - point.taken_at > 2 * HOUR and not {"BackupCompleted", "BackupFailed"} & set(told):
                 self._must_not("every outcome is published", f"{point.id} has ended, and was told {told}")
         self._slots(slots, calm_since)
+        self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
+
+    def _completed_at(self, point_id: str) -> float | None:
+        """When it was told good first; None if it was not."""
+        return next((at for at, m in self.published[point_id] if m["event"] == "BackupCompleted"), None)
+
+    def restored_elsewhere(self, instance_id: str, answer: Mapping[str, Any]) -> None:
+        """Home is lost, nothing goes wrong, and the restore in the other region has had its time."""
+        told = self._away[str(answer.get("restore_id", ""))]
+        if "refused" not in answer and "RestoreCompleted" not in told:
+            self._must_not(
+                "what was copied can be restored when home is lost",
+                f"what was {instance_id}: {json.dumps(answer)[:500]}, told {sorted(told)}",
+            )
 
     def _slots(self, slots: list[datetime], calm_since: float) -> None:
         """Each slot that came when all was calm has its recovery point, or it was told that it has not."""

@@ -107,9 +107,10 @@ class Misfortune:
             SETTINGS.throttle_speed = 0.2
             throttle.clear()
         self._spoil_instances()
-        disabled = {int(happening.which[0] * 2) for happening in self._of("key disabled")}
+        keys = [key for key in kms._keys._data.values() if key.get("KeyManager", "CUSTOMER") == "CUSTOMER"]
+        disabled = {int(happening.which[0] * len(keys)) for happening in self._of("key disabled")}
         self.hits["key disabled"] += len(disabled)
-        for place, key in enumerate(kms._keys.values()):
+        for place, key in enumerate(keys):
             key["KeyState"], key["Enabled"] = ("Disabled", False) if place in disabled else ("Enabled", True)
 
     def _spoil_instances(self) -> None:

@@ -1,7 +1,7 @@
 """The people of a world: who made it, and who does things in it at any moment, careful or not."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,10 @@ class People:
         self.plan = plan
         self._tell = tell
         self.parameters = dict(plan.parameters)
-        self.touched: dict[str, float] = {}
+        self.parameters_of: dict[Scope, Mapping[str, str]] = {HOME: self.parameters}
+        self.stacks: dict[Scope, Mapping[str, str]] = {}
+        """The outputs of each stack."""
+        self.touched: dict[object, float] = {}
         self.tagged: set[str] = set()
         self.keys: list[str] = []
         self.outputs: dict[str, str] = {}
@@ -65,6 +68,10 @@ class People:
             "backup": self._backup,
             "backup twice": self._backup_twice,
             "prune": self._prune,
+            "prune elsewhere": self._prune_elsewhere,
+            "hold copy": self._hold_copy,
+            "delete copy": self._delete_copy,
+            "copy again": self._copy_again,
             "grow": self._grow,
         }
 
@@ -81,9 +88,48 @@ class People:
         self.foreign = seeds.image(
             HOME, {"owner": "999988887777", "name": "somebody's", "root_size": 8, "public": True}
         )["image_id"]
-        self.outputs = stage.deploy(self.parameters)
+        self._deploy()
         for machine in self.plan.machines:
             self._launch(machine)
+
+    def _deploy(self) -> None:
+        """The stack, and those of the places that recovery points are carried to."""
+        carrying = self.plan.carrying
+        if carrying.region:
+            self.parameters["CopyToRegions"] = stage.AWAY.region
+            self.parameters["CopyExisting"] = "true" if self.plan.seed % 2 else "false"
+            if carrying.own_keys:
+                self.parameters["CopyKmsKeyArns"] = self._key(stage.AWAY)
+        if carrying.vault:
+            self.parameters["VaultAccount"] = stage.VAULT.account
+        self.outputs = stage.deploy(self.parameters)
+        self.stacks[HOME] = self.outputs
+        shared = {**self.plan.parameters, **carrying.parameters}
+        if carrying.region:
+            elsewhere = {"HomeRegion": stage.REGION, "RestoreFromRegions": stage.REGION}
+            self._deploy_at(stage.AWAY, {**shared, **elsewhere})
+        if carrying.vault:
+            of_vault = {
+                "VaultSourceAccounts": stage.HOME_ACCOUNT,
+                "VaultReaderRoleArns": self.outputs["VaultReaderRoleArn"],
+                "VaultKmsKeyArn": self._key(stage.VAULT),
+                "LockMode": "governance",
+                "LockDays": "1",
+            }
+            self._deploy_at(stage.VAULT, {**shared, **of_vault})
+
+    def _deploy_at(self, place: Scope, parameters: Mapping[str, str]) -> None:
+        self.parameters_of[place] = parameters
+        self.stacks[place] = stage.deploy(parameters, place)
+
+    @staticmethod
+    def _key(place: Scope) -> str:
+        made = stage.client("kms", place.region, place.account).create_key(Description=f"copies in {place}")
+        return str(made["KeyMetadata"]["Arn"])
+
+    def touched_since(self, since: float, *things: object) -> bool:
+        """Whether a person changed one of these since; a place stands for any copy there."""
+        return any(self.touched.get(item, -1.0) >= since for item in things)
 
     def begin(self) -> None:
         """In most worlds somebody begins with a backup of everything."""
@@ -150,7 +196,7 @@ class People:
 
         MACHINE.spawn(do, f"a person: {happening.kind}")
 
-    def _touch(self, *ids: str) -> None:
+    def _touch(self, *ids: object) -> None:
         for item in ids:
             self.touched[item] = CLOCK.now()
 
@@ -166,14 +212,78 @@ class People:
 
     def _snapshots(self) -> list[Snapshot]:
         known = WORLD.region(stage.REGION).snapshots.values()
-        return [item for item in known if "lifeboat:recovery-point" in item.tags]
+        ours = [item for item in known if item.owner == HOME.account]
+        return [item for item in ours if "lifeboat:recovery-point" in item.tags]
 
-    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+    def invoke(self, function: str, event: Mapping[str, Any], place: Scope = HOME) -> Any:
         """Invoke a function and wait for its answer."""
-        record, config, _name = HOME.run(lambda: lambda_svc._get_func_record_for_ref(self.outputs[function]))
-        execution = HOME.run(lambda: lambda_svc._execution_record_for_config(record, config))
-        outcome = HOME.run(lambda: lambda_svc._execute_function(execution, dict(event)))
+        name = self.stacks[place][function]
+        record, config, _name = place.run(lambda: lambda_svc._get_func_record_for_ref(name))
+        execution = place.run(lambda: lambda_svc._execution_record_for_config(record, config))
+        outcome = place.run(lambda: lambda_svc._execute_function(execution, dict(event)))
         return outcome.get("body")
+
+    def _elsewhere(self, happening: Happening) -> Scope | None:
+        return happening.pick([place for place in self.stacks if place != HOME])
+
+    def _copies(self, place: Scope) -> list[Snapshot]:
+        known = WORLD.region(place.region).snapshots.values()
+        return [item for item in known if item.owner == place.account and "lifeboat:copy-of" in item.tags]
+
+    def _prune_elsewhere(self, happening: Happening) -> str:
+        place = self._elsewhere(happening)
+        return str(self.invoke("PruneSnapshotsFunction", {"prune": True}, place))[:150] if place else ""
+
+    def _hold_copy(self, happening: Happening) -> str:
+        place = self._elsewhere(happening)
+        snapshot = happening.pick(self._copies(place), 1) if place else None
+        if place is None or snapshot is None:
+            return ""
+        key = "lifeboat:hold" if happening.which[2] < 0.7 else "lifeboat:shared"
+        self._touch(place)
+        ec2 = stage.client("ec2", place.region, place.account)
+        ec2.create_tags(Resources=[snapshot.snapshot_id], Tags=_tags({key: "simulated"}))
+        return f"tags the copy {snapshot.snapshot_id} {key}"
+
+    def _delete_copy(self, happening: Happening) -> str:
+        place = self._elsewhere(happening)
+        snapshot = happening.pick(self._copies(place), 1) if place else None
+        if place is None or snapshot is None:
+            return ""
+        self._touch(place, snapshot.snapshot_id)
+        stage.client("ec2", place.region, place.account).delete_snapshot(SnapshotId=snapshot.snapshot_id)
+        return f"the copy {snapshot.snapshot_id}"
+
+    def _copy_again(self, happening: Happening) -> str:
+        del happening
+        return str(self.invoke("CopySnapshotsFunction", {"retry": True}))[:150] if len(self.stacks) > 1 else ""
+
+    def restore_elsewhere(self, instance_id: str, devices: Collection[str]) -> dict[str, Any]:
+        """Home is gone: a fresh platform in the other region, and at its devices what was copied of an instance."""
+        place = stage.AWAY
+        image = seeds.image(place, {"owner": VENDOR, "name": "CadoResponse_v2.100.0", "root_size": 10, "public": True})
+        ec2 = stage.client("ec2", place.region, place.account)
+        fresh = ec2.run_instances(
+            ImageId=image["image_id"],
+            InstanceType="m5.4xlarge",
+            MinCount=1,
+            MaxCount=1,
+            Placement={"AvailabilityZone": f"{place.region}a"},
+            BlockDeviceMappings=[{"DeviceName": device, "Ebs": {"VolumeSize": 8}} for device in sorted(devices)],
+            TagSpecifications=[
+                {"ResourceType": kind, "Tags": _tags({"Name": "fresh", CONSENT: "true"})}
+                for kind in ("instance", "volume")
+            ],
+        )["Instances"][0]["InstanceId"]
+        MACHINE.sleep(120)
+        request = {
+            "instance_id": fresh,
+            "recovery_point": {"instance_id": instance_id},
+            "requested_by": "a person",
+            "reason": "the home region is gone",
+        }
+        answer = self.invoke("RestoreVolumeFunction", request, place)
+        return dict(answer) if isinstance(answer, dict) else {"answer": answer}
 
     def _last_target(self) -> Instance | None:
         """The instance that the last restore was asked for."""

@@ -69,6 +69,8 @@ TIGHT = {
 """With these retention keeps so little that any miscount shows."""
 VOLUME_TYPES = ("gp3", "gp3", "gp2", "io1", "io2", "st1", "sc1", "standard")
 DEVICES = ("/dev/sdh", "/dev/sdb", "/dev/xvdf", "/dev/sdf", "/dev/xvdba", "/dev/sdp", "/dev/sdc", "/dev/xvdbc")
+SAME = ("/dev/xvdf", "/dev/sdf")
+"""EC2 takes these for one and refuses an instance with both."""
 LETTERS = "abc"
 
 
@@ -125,6 +127,24 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Carrying:
+    """Where a world's recovery points are carried to.
+
+    Attributes:
+        region: another region has copies, and a stack.
+        vault: a vault account has copies.
+        own_keys: the copies are under keys made for them.
+        is_lost: at the end the home region is lost, and somebody restores in the other one.
+    """
+
+    region: bool = False
+    vault: bool = False
+    own_keys: bool = False
+    is_lost: bool = False
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Plan:
     """A world.
 
@@ -142,6 +162,7 @@ class Plan:
     parameters: Mapping[str, str]
     machines: tuple[Machine, ...]
     happenings: tuple[Happening, ...]
+    carrying: Carrying = Carrying()
 
 
 def draw(seed: int, days: float | None = None) -> Plan:
@@ -156,6 +177,8 @@ def draw(seed: int, days: float | None = None) -> Plan:
     happenings = [*_people(chance, life), *_misfortune(chance, life)]
     if chance.happens(0.4):
         happenings += _together(chance, life)
+    carrying, of_copies = _carrying(Chance(f"carrying of {seed}"), life)
+    happenings += of_copies
     happenings.sort(key=lambda item: (item.at, item.kind))
     numbered = tuple(
         Happening(number, item.at, item.kind, item.which, item.seconds, item.more)
@@ -163,7 +186,54 @@ def draw(seed: int, days: float | None = None) -> Plan:
     )
     beginning = datetime.fromisoformat(chance.choice(BEGINNINGS)).replace(tzinfo=UTC)
     beginning += timedelta(minutes=chance.randrange(24 * 60))
-    return Plan(seed, beginning.isoformat(), life, 14 * HOUR, parameters, machines, numbered)
+    return Plan(seed, beginning.isoformat(), life, 14 * HOUR, parameters, machines, numbered, carrying)
+
+
+OF_COPIES: Mapping[str, float] = {
+    "prune elsewhere": 6 * HOUR,
+    "hold copy": 20 * HOUR,
+    "delete copy": 40 * HOUR,
+    "copy again": 24 * HOUR,
+    "key disabled": 20 * HOUR,
+    "calls": 6 * HOUR,
+}
+"""What people do, and what goes wrong, where recovery points are carried away: how often on average, in seconds."""
+
+
+def _carrying(chance: Chance, life: float) -> tuple[Carrying, list[Happening]]:
+    region, vault = chance.happens(0.25), chance.happens(0.2)
+    if not (region or vault):
+        return Carrying(), []
+    parameters = {
+        "Retention": chance.choice(("last=1", "last=2", "last=3 daily=14 weekly=8 monthly=12 yearly=7")),
+        "MinimumKept": chance.choice(("1", "2")),
+        "GraceHours": "0",
+    }
+    happenings = []
+    for kind, every in OF_COPIES.items():
+        if kind in ("key disabled", "calls") and chance.happens(0.5):
+            continue
+        for at in _times(chance, life, every):
+            seconds, more = 0.0, {"probability": 1.0}
+            if kind in ("key disabled", "calls"):
+                seconds = round(min(chance.expovariate(1 / (2 * HOUR)), life - at), 1)
+            if kind == "calls":
+                service, action = chance.choice(CALLS_OF_COPIES)
+                more = _call(chance, service, action)
+            happenings.append(Happening(0, at, kind, _which(chance), seconds, more))
+    lost = region and chance.happens(0.5)
+    return Carrying(region, vault, chance.happens(0.6), lost, parameters), happenings
+
+
+CALLS_OF_COPIES = (
+    ("ec2", "CopySnapshot"),
+    ("ec2", "CopySnapshot"),
+    ("ec2", "DescribeSnapshots"),
+    ("ec2", "ModifySnapshotAttribute"),
+    ("ec2", "LockSnapshot"),
+    ("dynamodb", "PutItem"),
+    ("sns", "Publish"),
+)
 
 
 def _parameters(chance: Chance) -> dict[str, str]:
@@ -197,6 +267,7 @@ def _machines(chance: Chance, *, often: bool) -> tuple[Machine, ...]:
 def _machine(chance: Chance, name: str, least: int = 0) -> Machine:
     devices = list(DEVICES)
     chance.shuffle(devices)
+    devices.remove(chance.choice(SAME))
     disks = tuple(
         _disk(chance, devices[place]) for place in range(max(least, chance.choice((0, 1, 1, 1, 1, 2, 2, 3, 5))))
     )
@@ -402,6 +473,10 @@ def _calls(chance: Chance) -> dict[str, Any]:
         service, action = "ec2", chance.choice(EC2_OF_THE_REST)
     else:
         service, action = chance.choice(OTHERS)
+    return _call(chance, service, action)
+
+
+def _call(chance: Chance, service: str, action: str) -> dict[str, Any]:
     effect = chance.choice(EFFECTS)
     often = (0.02, 0.1, 0.3) if action == "*" else (0.1, 0.5, 1.0)
     return {

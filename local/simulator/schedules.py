@@ -11,13 +11,15 @@ from typing import Any
 from ministack.services import lambda_svc
 from ministack.services import scheduler as stored
 
-from local.emulator import queues, scheduler
+from local.emulator import lost, queues, scheduler
 from local.emulator.clock import CLOCK
 from local.emulator.scheduler import Slot
 from local.emulator.scope import Scope
 from local.emulator.timers import TIMERS
+from local.simulator import stage
 from local.simulator.chance import Chance
 
+HOME = (stage.HOME.account, stage.HOME.region)
 IDLE_SWEEPS = 0.02
 IDLE_LOOKS = 0.2
 """What part of the sweeps, and of the looks for missed slots, comes while there is nothing to be found."""
@@ -48,7 +50,9 @@ class Poller(queues.Polls):
 class Schedules:
     """All schedules of the emulator."""
 
-    def __init__(self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], is_idle: Callable[[], bool]) -> None:
+    def __init__(
+        self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], is_idle: Callable[[Scope], bool]
+    ) -> None:
         self._chance = chance
         self._of_slot = of_slot
         self._is_idle = is_idle
@@ -71,16 +75,16 @@ class Schedules:
 
     def _come(self, key: tuple[str, str, str], due: datetime) -> None:
         schedule = stored._schedules._data.get(key)
-        if schedule is None:
+        if schedule is None or lost.is_lost(Scope(key[0], key[1])):
             return
         self._wait(key, schedule, due)
         given = str(schedule["Target"].get("Input", ""))
-        if "sweep" in given and self._is_idle() and not self._chance.happens(IDLE_SWEEPS):
+        if "sweep" in given and self._is_idle(Scope(key[0], key[1])) and not self._chance.happens(IDLE_SWEEPS):
             return
         is_look = "catch_up" in given
         if is_look and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):
             return
-        if not is_look and "sweep" not in given and "TakeSnapshots" in schedule["Target"]["Arn"]:
+        if not is_look and "sweep" not in given and "TakeSnapshots" in schedule["Target"]["Arn"] and key[:2] == HOME:
             self.due.append(due)
         for seconds in self._of_slot():
             TIMERS.after(seconds, lambda: self._fire(key, Slot(schedule, due)), f"a slot of {key[2]}")

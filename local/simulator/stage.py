@@ -17,7 +17,7 @@ REGION = "eu-west-1"
 STACK_NAME = "lifeboat"
 ROOT = Path(__file__).resolve().parent.parent.parent
 CODE = re.compile(r"(CodeUri|ContentUri): \S+")
-PACKAGE = "s3://code/package.zip"
+PACKAGE = "package.zip"
 """What every function's code is here: nothing, because the handlers run in this process."""
 
 os.environ.update(
@@ -48,9 +48,15 @@ from ministack.services.cloudformation import changesets, stacks  # noqa: E402
 from ministack.services.cloudformation import handlers as stack_calls  # noqa: E402
 
 from local.emulator import alarms, hooks, install, invocations, workers  # noqa: E402
+from local.emulator.scope import Scope  # noqa: E402
 from local.emulator.settings import SETTINGS  # noqa: E402
 from local.simulator import calls, functions  # noqa: E402
 from local.simulator.machine import MACHINE, Killed  # noqa: E402
+
+HOME = Scope(HOME_ACCOUNT, REGION)
+AWAY = Scope(HOME_ACCOUNT, "eu-central-1")
+VAULT = Scope("777788889999", REGION)
+"""Where stacks may be: at home, in a region that is copied to, in the vault account."""
 
 
 class StageError(RuntimeError):
@@ -126,9 +132,9 @@ def _session() -> Any:
     return boto3.Session()
 
 
-def template() -> str:
+def template(bucket: str) -> str:
     """The real template; only where the code is differs, as after `sam package`."""
-    return CODE.sub(lambda found: f"{found[1]}: {PACKAGE}", (ROOT / "template.yaml").read_text())
+    return CODE.sub(lambda found: f"{found[1]}: s3://{bucket}/{PACKAGE}", (ROOT / "template.yaml").read_text())
 
 
 def in_background[Answer](work: Callable[[], Answer], *, most: float = 3600.0) -> Answer:
@@ -154,38 +160,43 @@ def in_background[Answer](work: Callable[[], Answer], *, most: float = 3600.0) -
     return answer  # type: ignore[return-value]
 
 
-def deploy(parameters: Mapping[str, str], *, region: str = REGION, account: str = HOME_ACCOUNT) -> dict[str, str]:
+def deploy(parameters: Mapping[str, str], place: Scope = HOME) -> dict[str, str]:
     """Create the stack; its outputs.
 
     Raises:
         StageError: CloudFormation refused, or rolled back.
     """
-    s3 = client("s3", region, account)
-    s3.create_bucket(Bucket="code", CreateBucketConfiguration={"LocationConstraint": region})
+    s3, bucket = client("s3", place.region, place.account), _bucket(place)
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": place.region})
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as content:
         content.writestr(zipfile.ZipInfo("app.py", (2026, 1, 1, 0, 0, 0)), "handler = None\n")
-    s3.put_object(Bucket="code", Key="package.zip", Body=archive.getvalue())
-    s3.put_object(Bucket="code", Key="template", Body=template().encode())
-    cloudformation = client("cloudformation", region, account)
-    cloudformation.create_stack(StackName=STACK_NAME, **_stack(parameters, region))
+    s3.put_object(Bucket=bucket, Key=PACKAGE, Body=archive.getvalue())
+    s3.put_object(Bucket=bucket, Key="template", Body=template(bucket).encode())
+    cloudformation = client("cloudformation", place.region, place.account)
+    cloudformation.create_stack(StackName=STACK_NAME, **_stack(parameters, place))
     return _outputs(cloudformation)
 
 
-def update(parameters: Mapping[str, str], *, region: str = REGION, account: str = HOME_ACCOUNT) -> None:
+def update(parameters: Mapping[str, str], place: Scope = HOME) -> None:
     """Deploy the stack again with these parameters, to the end.
 
     Raises:
         StageError: CloudFormation refused, or rolled back.
     """
-    cloudformation = client("cloudformation", region, account)
-    cloudformation.update_stack(StackName=STACK_NAME, **_stack(parameters, region))
+    cloudformation = client("cloudformation", place.region, place.account)
+    cloudformation.update_stack(StackName=STACK_NAME, **_stack(parameters, place))
     _outputs(cloudformation)
 
 
-def _stack(parameters: Mapping[str, str], region: str) -> dict[str, Any]:
+def _bucket(place: Scope) -> str:
+    """S3 knows a bucket's name once in the world."""
+    return f"code-{place.account}-{place.region}"
+
+
+def _stack(parameters: Mapping[str, str], place: Scope) -> dict[str, Any]:
     return {
-        "TemplateURL": f"https://s3.{region}.amazonaws.com/code/template",
+        "TemplateURL": f"https://s3.{place.region}.amazonaws.com/{_bucket(place)}/template",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     }
@@ -206,8 +217,8 @@ def _outputs(cloudformation: Any) -> dict[str, str]:
     return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
 
 
-def items(partition: str, outputs: Mapping[str, str]) -> dict[str, Any]:
-    """The items of a partition of the stack's table, by their sort key."""
-    table = dynamodb._tables.get_scoped(HOME_ACCOUNT, REGION, outputs["StateTableName"])
+def items(partition: str, outputs: Mapping[str, str], place: Scope = HOME) -> dict[str, Any]:
+    """The items of a partition of the table of the stack in this place, by their sort key."""
+    table = dynamodb._tables.get_scoped(place.account, place.region, outputs["StateTableName"])
     found: dict[str, Any] = table["items"].get(partition, {}) if table else {}
     return found

@@ -13,10 +13,12 @@ from typing import Any
 
 from botocore.exceptions import ConnectionClosedError
 
+from local.emulator import lost
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
 from local.emulator.ec2 import notices
 from local.emulator.ec2.actions import ACTIONS
+from local.emulator.scope import Scope
 from local.emulator.timers import TIMERS
 from local.simulator import calls, chance, stage
 from local.simulator.functions import ENVIRONMENTS
@@ -28,6 +30,7 @@ from local.simulator.plan import Plan
 from local.simulator.schedules import Schedules
 
 READS = ("Describe", "Get", "List")
+MOST_RESTORED_ELSEWHERE = 2
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Outcome:
     restores: int
     points: int
     calls: int
+    copies: int
     misfortune: dict[str, int]
     events: dict[str, int]
     states: dict[str, int]
@@ -83,8 +87,9 @@ class World:
         now = datetime.fromtimestamp(CLOCK.now(), UTC)
         self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
 
-    def _is_idle(self) -> bool:
-        return not any(stage.items(name, self.people.outputs) for name in ("restore-open", "backup-open", "copy-open"))
+    def _is_idle(self, place: Scope) -> bool:
+        outputs = self.people.stacks[place]
+        return not any(stage.items(name, outputs, place) for name in ("restore-open", "backup-open", "copy-open"))
 
     def live(self, *, stop_at_violation: bool = True) -> Outcome:
         """From the beginning to the end, or to the first violation."""
@@ -113,12 +118,26 @@ class World:
             self._run(end + self.plan.calm, stop_at_violation=stop_at_violation)
         if not (self.judge.violations and stop_at_violation):
             self.judge.at_the_end(self.schedules.due, calm_since=end)
+        if not self.judge.violations and self.plan.carrying.is_lost:
+            self._lose_home()
         return self._outcome(time.process_time() - begun)
 
     def _run(self, end: float, *, stop_at_violation: bool) -> None:
         while TIMERS.run_next(end):
             if self.judge.violations and stop_at_violation:
                 return
+
+    def _lose_home(self) -> None:
+        """The home region is gone, and what was copied of it comes back in the other one."""
+        self.tell(f"{stage.REGION} is lost")
+        lost.lose(stage.REGION)
+        wanted = {point.instance_id: point for point in self.judge.carried.to_restore(stage.AWAY)}  # the newest of each
+        for instance_id, point in sorted(wanted.items())[:MOST_RESTORED_ELSEWHERE]:
+            devices = point.devices.values()
+            answer = stage.in_background(lambda i=instance_id, d=devices: self.people.restore_elsewhere(i, d))  # type: ignore[misc]
+            self.tell(f"what was {instance_id} is restored in {stage.AWAY.region}: {json.dumps(answer)[:300]}")
+            self._run(CLOCK.now() + 2 * 3600, stop_at_violation=True)
+            self.judge.restored_elsewhere(instance_id, answer)
 
     def _on_the_way(self, patience: float) -> bool:
         if not ENVIRONMENTS.running_here():
@@ -161,7 +180,7 @@ class World:
 
     def _published(self, fan_out: Any) -> Any:
         def published(topic_arn: str, msg_id: str, message: str, *rest: Any, **named: Any) -> None:
-            self.tell(f"  published {self.judge.published_one(message)}")
+            self.tell(f"  published {self.judge.published_one(message, Scope(*_of_arn(topic_arn)))}")
             fan_out(topic_arn, msg_id, message, *rest, **named)
 
         return published
@@ -185,6 +204,7 @@ class World:
             restores=len(self.judge.restores),
             points=len(self.judge.points),
             calls=self.judge.calls,
+            copies=self.judge.carried.number,
             misfortune=dict(self.misfortune.kinds()),
             events=dict(sorted(self.judge.events.items())),
             states=dict(sorted(self.judge.states.items())),
@@ -194,6 +214,12 @@ class World:
             digest=hashlib.sha256(text.encode()).hexdigest(),
             trace=self.trace,
         )
+
+
+def _of_arn(arn: str) -> tuple[str, str]:
+    """The account and the region of what it names."""
+    parts = arn.split(":")
+    return parts[4], parts[3]
 
 
 def _arrives_later(seconds: float, work: Callable[[], object]) -> None:
