@@ -162,7 +162,8 @@ def _report(wanted: argparse.Namespace, outcomes: list[dict[str, Any]]) -> int:
         wanted.trace.write_text("\n".join(outcomes[-1]["trace"]) + "\n")
     broken = [outcome for outcome in outcomes if outcome["violations"]]
     for outcome in broken[:1]:
-        _explain(outcome, wanted)
+        total["shrunk"] = _explain(outcome, wanted)
+        wanted.result.write_text(json.dumps(total, indent=1) + "\n")
     return 1 if broken else 0
 
 
@@ -181,8 +182,9 @@ def summary(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return total
 
 
-def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> None:
-    """The seed, the rule, and the shortest story that is found in which it is broken."""
+def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> dict[str, Any]:
+    """Print the seed, the rule, and the shortest story that is found in which it is broken; that one's numbers and
+    trace."""
     from local.simulator import plan, shrink
 
     seed, rule = outcome["seed"], outcome["violations"][0]["rule"]
@@ -196,7 +198,7 @@ def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> None:
     if wanted.only is not None:
         numbers = [number for number in numbers if number in set(wanted.only)]
     if wanted.no_shrink:
-        return
+        return {"only": numbers, "trace": outcome["digest"]}
     shortest = outcome
 
     def fails(kept: Sequence[int]) -> bool:
@@ -217,6 +219,7 @@ def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> None:
         else [*trace[:LINES], f"... {len(trace) - 2 * LINES} more ...", *trace[-LINES:]]
     )
     print("\n".join(line[:240] for line in story), flush=True)
+    return {"only": kept, "trace": shortest["digest"]}
 
 
 if __name__ == "__main__":

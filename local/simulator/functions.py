@@ -159,6 +159,7 @@ class Environments:
         try:
             return {"body": json.loads(json.dumps(environment.handler(json.loads(json.dumps(event)), context)))}
         except Killed as ended:
+            self._made[environment.function].remove(environment)  # the next one starts cold
             kind = "Sandbox.Timedout" if isinstance(ended, TimedOutError) else "Runtime.ExitError"
             return {
                 "error": True,
@@ -182,9 +183,8 @@ class Environments:
             if environment.invocation is None and environment.variables in ({}, variables):
                 environment.configure(variables)
                 return environment
-        for (
-            environment
-        ) in known:  # configured anew, Lambda starts new environments; here the configuration is forgotten
+        for environment in known:
+            # Configured anew, Lambda starts new environments; here the configuration is forgotten.
             if environment.invocation is None:
                 environment.configure(variables)
                 environment.modules["lifeboat.door"].forget()

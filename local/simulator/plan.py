@@ -49,6 +49,7 @@ SCHEDULES = (
 OFTEN = SCHEDULES[-3:]
 MANY = 4
 """More instances than this live shorter, and are not saved every hour: what a world costs grows with both."""
+MOST_DAYS_OFTEN = 4
 POLICIES = (
     "last=1",
     "last=2",
@@ -173,6 +174,8 @@ def draw(seed: int, days: float | None = None) -> Plan:
         parameters.update(TIGHT, Retention=chance.choice(("last=1", "last=2")))
     machines = _machines(chance, often=parameters["Schedule"] in OFTEN)
     drawn = chance.choice((1, 2, 2, 3)) if len(machines) > MANY else chance.choice((2, 3, 4, 5, 7, 10))
+    if parameters["Schedule"] in OFTEN:
+        drawn = min(drawn, MOST_DAYS_OFTEN)
     life = (days or drawn) * DAY
     happenings = [*_people(chance, life), *_misfortune(chance, life)]
     if chance.happens(0.4):
