@@ -16,8 +16,6 @@ from tests.e2e.stage import Stage, events_of, staged, tags_of
 
 MANY = 200
 SOME = 28
-SPEED = 4
-"""So much faster than in AWS EC2's buckets fill here."""
 FIRST = datetime(2026, 11, 23, 3, tzinfo=UTC)
 """An hour after the slot of `bench.back_up`; each test has one of its own."""
 
@@ -134,7 +132,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage, slot: str) -> N
 
 def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
     begun = stage.control.mark()
-    figure = bench.back_up(stage, MANY, speed=SPEED)
+    figure = bench.back_up(stage, MANY)
     assert bench.problems_of(figure) == []
     assert figure.refused <= MANY / 5
     pages = 1 + 4 * (figure.invocations - 1)  # the planner's page; a worker's instances, volumes, snapshots and owners

@@ -39,9 +39,6 @@ FIXED_READS = ("DescribeLockedSnapshots", "DescribeImages", "DescribeSnapshots",
 CAPACITY, REFILL = 100, 5
 """DeleteSnapshot's bucket (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
-SPEED = 10
-"""How much faster than in AWS the buckets refill here, so that five minutes are thirty seconds."""
-
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
@@ -115,7 +112,7 @@ def all_of(points: Iterable[str], disks: int = 1) -> list[str]:
 def test_960_of_1200_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None:
     kept = [point for chain in range(CHAINS) for point in seeded(stage, TAKEN, chain=chain)[:KEPT]]
     mark = stage.control.mark()
-    stage.control.set_throttling(on=True, speed=SPEED)
+    stage.control.set_throttling(on=True)
 
     answer = prune(stage)
 
@@ -132,7 +129,7 @@ def test_960_of_1200_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None
     assert len(others) <= OTHER_CALLS, stage.control.counts(mark, caller=PRUNE)
 
     deletions = [call["at"] for call in calls if call["action"] == "DeleteSnapshot"]
-    bound = (gone - CAPACITY) / (REFILL * SPEED)
+    bound = (gone - CAPACITY) / REFILL
     assert 0.9 * bound <= deletions[-1] - deletions[0] <= 1.15 * bound, "the bucket was enforced, and used up"
     assert stage.denied(mark) == []
 
