@@ -526,6 +526,10 @@ class Judge:
         self._slots(slots, calm_since)
         self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
 
+    def is_told_failed(self, restore_id: str) -> bool:
+        """Whether it was told that this restore waits for a person."""
+        return any(m["event"] == "RestoreFailed" for _at, m in self.published[restore_id])
+
     def _completed_at(self, point_id: str) -> float | None:
         """When it was told good first; None if it was not."""
         return next((at for at, m in self.published[point_id] if m["event"] == "BackupCompleted"), None)

@@ -1,7 +1,8 @@
 """EventBridge Scheduler as a world sees it: slots that come late, twice or never; sweeps that find nothing left out.
 
-In an adverse world Scheduler may lose any slot. So the sweeps of each minute are lost while nothing is open, but for a
-few; that makes an idle hour cheap. While something is open each comes, unless a misfortune has another idea.
+In an adverse world Scheduler may lose any slot. So the sweeps of each minute are lost while nothing is open, but for
+a few, and most while all that is open waits for a person or for its pause to be over; that makes an idle hour cheap.
+While anything else is open each comes, unless a misfortune has another idea.
 """
 
 from collections.abc import Callable
@@ -20,9 +21,8 @@ from local.simulator import stage
 from local.simulator.chance import Chance
 
 HOME = (stage.HOME.account, stage.HOME.region)
-IDLE_SWEEPS = 0.02
 IDLE_LOOKS = 0.2
-"""What part of the sweeps, and of the looks for missed slots, comes while there is nothing to be found."""
+"""What part of the looks for missed slots comes while there is nothing to be found."""
 
 
 class Poller(queues.Polls):
@@ -51,11 +51,11 @@ class Schedules:
     """All schedules of the emulator."""
 
     def __init__(
-        self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], is_idle: Callable[[Scope], bool]
+        self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], attention: Callable[[Scope], float]
     ) -> None:
         self._chance = chance
         self._of_slot = of_slot
-        self._is_idle = is_idle
+        self._attention = attention
         self.due: list[datetime] = []
         """When backups were due."""
 
@@ -79,7 +79,8 @@ class Schedules:
             return
         self._wait(key, schedule, due)
         given = str(schedule["Target"].get("Input", ""))
-        if "sweep" in given and self._is_idle(Scope(key[0], key[1])) and not self._chance.happens(IDLE_SWEEPS):
+        attention = self._attention(Scope(key[0], key[1])) if "sweep" in given else 1.0
+        if attention < 1.0 and not self._chance.happens(attention):
             return
         is_look = "catch_up" in given
         if is_look and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):

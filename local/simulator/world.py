@@ -31,6 +31,8 @@ from local.simulator.schedules import Schedules
 
 READS = ("Describe", "Get", "List")
 MOST_RESTORED_ELSEWHERE = 2
+IDLE_SWEEPS, WAITING_SWEEPS = 0.02, 0.1
+"""What part of the sweeps comes while nothing is open, and while what is open waits for a person."""
 
 
 @dataclass
@@ -80,16 +82,23 @@ class World:
         self.people = People(plan, self.tell)
         self.misfortune = Misfortune(chance.Chance(f"misfortune of {plan.seed}"), self.tell)
         self.judge = Judge(self.people, self.tell)
-        self.schedules = Schedules(self._luck, self.misfortune.of_slot, self._is_idle)
+        self.schedules = Schedules(self._luck, self.misfortune.of_slot, self._attention)
 
     def tell(self, sentence: str) -> None:
         """A line of the trace."""
         now = datetime.fromtimestamp(CLOCK.now(), UTC)
         self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
 
-    def _is_idle(self, place: Scope) -> bool:
-        outputs = self.people.stacks[place]
-        return not any(stage.items(name, outputs, place) for name in ("restore-open", "backup-open", "copy-open"))
+    def _attention(self, place: Scope) -> float:
+        """What part of the sweeps of the stack in this place comes."""
+        restores, copies, backups = (
+            stage.items(name, self.people.stacks[place], place) for name in ("restore-open", "copy-open", "backup-open")
+        )
+        if backups or any(not _is_paused(item) for item in copies.values()):
+            return 1.0
+        if any(not self.judge.is_told_failed(item["restore_id"]["S"]) for item in restores.values()):
+            return 1.0
+        return WAITING_SWEEPS if restores else IDLE_SWEEPS
 
     def live(self, *, stop_at_violation: bool = True) -> Outcome:
         """From the beginning to the end, or to the first violation."""
@@ -214,6 +223,12 @@ class World:
             digest=hashlib.sha256(text.encode()).hexdigest(),
             trace=self.trace,
         )
+
+
+def _is_paused(record: dict[str, Any]) -> bool:
+    """Whether the next attempt at a copy is not due yet."""
+    due = record.get("not_before", {}).get("S")
+    return bool(due) and datetime.fromisoformat(due).timestamp() > CLOCK.now()
 
 
 def _of_arn(arn: str) -> tuple[str, str]:
