@@ -81,11 +81,11 @@ def translate_events_once() -> None:
 
 
 def name_the_caller_without_signing() -> None:
-    """moto and the local AWS read who asks, and compare no signature."""
+    """moto and the local AWS read who asks. Only the session of a role has a signature that the local AWS compares."""
     sign = SigV4Auth.add_auth
 
     def add_auth(self: Any, request: Any) -> None:
-        if type(self) is not SigV4Auth or self.credentials is None:
+        if type(self) is not SigV4Auth or self.credentials is None or self.credentials.token:
             sign(self, request)
             return
         request.context["timestamp"] = get_current_datetime().strftime(SIGV4_TIMESTAMP)
