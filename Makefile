@@ -48,6 +48,8 @@ docs:  ## write the generated parts of the docs anew
 fuzz:  ## a hundred thousand broken inputs for the doors, a million by atheris, and ten thousand examples of each property
 	@tools/setup dev fuzz
 	@.tools/fuzz/bin/python tools/fuzz_ears.py -runs=1000000 -verbosity=0
+	@tools/setup dev sam local
+	@python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/simulator/planted_bugs.py
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
 	@PROPERTY_EXAMPLES=10000 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/rules/test_devices.py \
 		tests/rules/test_metadata.py tests/rules/test_retention_policy.py tests/rules/test_retention_properties.py \
