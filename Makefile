@@ -51,8 +51,8 @@ fuzz:  ## a hundred thousand broken inputs for the doors, a million by atheris, 
 	@tools/setup dev sam local
 	@python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/simulator/planted_bugs.py
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
-	@PROPERTY_EXAMPLES=10000 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/rules/test_devices.py \
-		tests/rules/test_metadata.py tests/rules/test_retention_policy.py tests/rules/test_retention_properties.py \
+	@PROPERTY_EXAMPLES=10000 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/domain/test_devices.py \
+		tests/domain/test_packed_tags.py tests/retention/test_policy.py tests/retention/test_properties.py \
 		tests/functions/test_retention_properties.py
 
 bench:  ## what it costs and how it scales

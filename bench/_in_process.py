@@ -67,7 +67,7 @@ def back_up(slot: str) -> list[dict[str, Any]]:
     """Fire a slot, such as 2026-11-23T02:00:00Z, for all instances with lifeboat:backup=true; what each invocation
     answered, the planner's first. Raises what an invocation raises."""
     from functions.take_snapshots.app import handler
-    from lifeboat.rules.fleet import WORKERS
+    from lifeboat.backup.large_run import WORKERS
 
     context: Any = _Context()
     answers = [handler({"scheduled_time": slot}, context)]

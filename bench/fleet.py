@@ -23,7 +23,7 @@ for place in (str(ROOT), str(LAYER)):
         sys.path.insert(0, place)
 
 from bench._latency import slow_calls  # noqa: E402
-from lifeboat.rules import fleet  # noqa: E402
+from lifeboat.backup import large_run as fleet  # noqa: E402
 
 CAPACITY, REFILL = 100, 5.0
 """EC2's bucket of CreateSnapshots (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""

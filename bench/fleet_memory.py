@@ -24,9 +24,9 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, told_alone
-from lifeboat.model import VolumeStory
-from lifeboat.rules.catalogue import iso, write_tags
-from lifeboat.rules.slots import recovery_point_id
+from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point_tags import recovery_point_id, write_tags
+from lifeboat.domain.text import iso
 
 INSTANCES = 10_000
 PAGE = 1_000

@@ -33,12 +33,12 @@ for place in (str(ROOT), str(LAYER)):
         sys.path.insert(0, place)
 
 from bench._plot import drawn  # noqa: E402
-from lifeboat.rules.catalogue import write_tags  # noqa: E402
-from lifeboat.rules.selection import volume_story  # noqa: E402
+from lifeboat.backup.selection import volume_story  # noqa: E402
+from lifeboat.domain.recovery_point_tags import write_tags  # noqa: E402
 from local import stack  # noqa: E402
 from local.session import LocalAws  # noqa: E402
+from tests.builders import attachment, volume  # noqa: E402
 from tests.e2e.stage import Stage  # noqa: E402
-from tests.rules.nouns import attachment, volume  # noqa: E402
 
 SIZES = (200, 1_000)
 ROUNDS = 5

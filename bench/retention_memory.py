@@ -24,8 +24,9 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from bench._alone import ACCOUNT, Context, peak_mb, told_alone
-from lifeboat.model import VolumeStory
-from lifeboat.rules.catalogue import iso, write_tags
+from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point_tags import write_tags
+from lifeboat.domain.text import iso
 
 SNAPSHOTS = (20_000, 100_000)
 """As many as are held at once, and as many as a region has by default

@@ -24,8 +24,11 @@ LAYER = ROOT / "layers" / "lifeboat" / "python"
 if str(LAYER) not in sys.path:  # run as a program, not by pytest
     sys.path.insert(0, str(LAYER))
 
-from lifeboat.model import Member, RecoveryPoint, Snapshot, Tag, VolumeStory  # noqa: E402
-from lifeboat.rules.retention import Limits, parse_policy, plan  # noqa: E402
+from lifeboat.domain.ec2 import Snapshot  # noqa: E402
+from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeStory  # noqa: E402
+from lifeboat.domain.tags import Tag  # noqa: E402
+from lifeboat.retention.limits import Limits  # noqa: E402
+from lifeboat.retention.plan import parse_policy, plan  # noqa: E402
 
 SIZES = (1_000, 10_000, 100_000)
 POLICIES = {

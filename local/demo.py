@@ -26,7 +26,7 @@ from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 from local.story import Story, shorten, shorten_line
 
 OUTPUT = ROOT / ".local"
-PICTURE = ROOT / "docs" / "demo.svg"
+PICTURE = ROOT / "docs" / "pictures" / "demo.svg"
 HISTORY_DAYS = 40
 BEGINNING = "2026-11-23T01:55:00+00:00"
 SLOT = timedelta(hours=1)

@@ -92,7 +92,7 @@ def _fresh_platform(away: Demo) -> tuple[str, str]:
 
 
 def _restore(away: Demo, fresh: str, platform: str) -> None:
-    """The old instance's id names the line of data, as docs/migrate.md says."""
+    """The old instance's id names the line of data, as docs/guide/migrate.md says."""
     ask = {
         "instance_id": fresh,
         "recovery_point": {"instance_id": platform},

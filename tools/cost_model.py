@@ -56,7 +56,7 @@ OTHER_LINE = 900
 """Bytes, assumed, of a line of prune_snapshots or check_ami_owner about little."""
 
 LISTED = 100
-"""How many volumes' ages the metric's line lists at most (lifeboat.chains.overdue.LISTED)."""
+"""How many volumes' ages the metric's line lists at most (lifeboat.backup.overdue_workflow.LISTED)."""
 
 
 def metric_line(volumes: int) -> float:
@@ -70,7 +70,7 @@ def slot_line(instances: float) -> float:
 
 
 PORTION = 25
-"""Instances of a portion of a fleet's run (docs/decisions/0011-fleets.md)."""
+"""Instances of a portion of a fleet's run (docs/adr/0011-fleets.md)."""
 
 KEY_KEPT = 5
 """Minutes that DynamoDB keeps the key of a table for a connection in use, at least

@@ -1,11 +1,11 @@
-"""The generated part of docs/cost.md: the cost model's tables. `python tools/generate_docs.py` writes it."""
+"""The generated part of docs/reference/costs.md: the cost model's tables. `python tools/generate_docs.py` writes it."""
 
 from __future__ import annotations
 
 from tools.cost_model import PRICES, SNAPSHOT_GB_MONTH, Use, month
 from tools.marked_page import ROOT, MarkedPage, table
 
-PATH = ROOT / "docs" / "cost.md"
+PATH = ROOT / "docs" / "reference" / "costs.md"
 BEGIN = "<!-- cost model: written by `make docs` -->"
 END = "<!-- end of the cost model -->"
 FLEETS = ((1, False), (100, False), (10_000, True))

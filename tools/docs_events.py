@@ -1,6 +1,6 @@
-"""The generated part of docs/events.md: every message, how urgent it is, when it comes, and what it carries.
+"""The generated part of docs/reference/messages.md: every message, its severity, when it comes, and what it carries.
 
-When it comes is a line `<Event>: ...` in the docstring of its builder in `lifeboat.news`; what it carries are the
+When it comes is a line `<Event>: ...` in the docstring of its builder in a `messages` module; what it carries are the
 fields of the golden message that the builder is tested with. `python tools/generate_docs.py` writes both into the page.
 """
 
@@ -15,16 +15,21 @@ from tools.marked_page import ROOT, MarkedPage, table
 
 sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
 
-from lifeboat import news
+from lifeboat.ami import messages as ami
+from lifeboat.backup import messages as backup
+from lifeboat.copies import messages as copies
+from lifeboat.domain.message import SEVERITIES
+from lifeboat.restore import messages as restore
+from lifeboat.retention import messages as retention
 
-GOLDEN = ROOT / "tests" / "golden" / "news"
+GOLDEN = ROOT / "tests" / "golden" / "messages"
 SHOWN = "BackupCompleted"
 """The message that the page shows whole."""
 
 
 def render() -> str:
     """What stands between the markers, the line ends beside them included."""
-    rows = [[f"`{event}`", news.SEVERITIES[event], when, _fields(event)] for event, when in occasions().items()]
+    rows = [[f"`{event}`", SEVERITIES[event], when, _fields(event)] for event, when in occasions().items()]
     message = json.dumps(_golden(SHOWN), indent=2)
     text = (GOLDEN / f"{SHOWN}.txt").read_text()
     return (
@@ -42,15 +47,19 @@ def occasions() -> dict[str, str]:
             if event in found:
                 raise ValueError(f"{event} has two builders")
             found[event] = " ".join(when.split())
-    if set(found) != set(news.SEVERITIES):
-        raise ValueError(f"{sorted(set(found) ^ set(news.SEVERITIES))} has no builder that says when, or no severity")
-    return {event: found[event] for event in news.SEVERITIES}
+    if set(found) != set(SEVERITIES):
+        raise ValueError(f"{sorted(set(found) ^ set(SEVERITIES))} has no builder that says when, or no severity")
+    return {event: found[event] for event in SEVERITIES}
 
 
 def builders() -> dict[str, object]:
-    """The functions of `lifeboat.news` that make a message, by name."""
-    functions = inspect.getmembers(news, inspect.isfunction)
-    return {name: item for name, item in functions if item.__annotations__.get("return") == "News"}
+    """The functions of the features' `messages` that make a message, by name."""
+    functions = (
+        item
+        for module in (ami, backup, copies, restore, retention)
+        for item in inspect.getmembers(module, inspect.isfunction)
+    )
+    return {name: item for name, item in functions if item.__annotations__.get("return") == "Message"}
 
 
 def _fields(event: str) -> str:
@@ -63,7 +72,7 @@ def _golden(event: str) -> dict[str, dict[str, object]]:
 
 
 PAGE = MarkedPage(
-    path=ROOT / "docs" / "events.md",
+    path=ROOT / "docs" / "reference" / "messages.md",
     begin="<!-- messages: written by `make docs` -->",
     end="<!-- end of the messages -->",
     render=render,

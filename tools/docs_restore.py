@@ -1,6 +1,6 @@
-"""The generated part of docs/restore.md: the diagram of the steps, and the table of what they do.
+"""The generated part of docs/guide/restore.md: the diagram of the steps, and the table of what they do.
 
-Both come from `lifeboat.rules.restore`, and the model check compares the ways drawn here with those that can be gone.
+Both come from `lifeboat.restore.machine`, and the model check compares the ways drawn here with those that can be gone.
 `python tools/generate_docs.py` writes them into the page.
 """
 
@@ -13,11 +13,12 @@ from tools.marked_page import ROOT, MarkedPage
 
 sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
 
-from lifeboat.model import Direction, RestoreState, RestoreStep
-from lifeboat.rules.preflight import LIMITS
-from lifeboat.rules.restore import STEP_FACTS, WAYS, Deadlines, Node
+from lifeboat.restore.machine.deadlines import Deadlines
+from lifeboat.restore.machine.graph import STEP_FACTS, WAYS, Node
+from lifeboat.restore.preflight.volumes import LIMITS
+from lifeboat.restore.record import Direction, RestoreState, RestoreStep
 
-PATH = ROOT / "docs" / "restore.md"
+PATH = ROOT / "docs" / "guide" / "restore.md"
 BEGIN = "<!-- restore steps: written by `make docs` -->"
 END = "<!-- end of the restore steps -->"
 

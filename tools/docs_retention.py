@@ -1,4 +1,4 @@
-"""The generated part of docs/retention.md: the calendar of the default policy.
+"""The generated part of docs/guide/retention.md: the calendar of the default policy.
 
 It is the golden file of the rule's tests, so what the page shows is what the planner is tested to do.
 `python tools/generate_docs.py` writes it into the page.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tools.marked_page import ROOT, MarkedPage
 
-PATH = ROOT / "docs" / "retention.md"
-GOLDEN = ROOT / "tests" / "rules" / "golden" / "retention" / "default-calendar.md"
+PATH = ROOT / "docs" / "guide" / "retention.md"
+GOLDEN = ROOT / "tests" / "retention" / "golden" / "default-calendar.md"
 BEGIN = "<!-- retention calendar: written by `make docs` -->"
 END = "<!-- end of the retention calendar -->"
 

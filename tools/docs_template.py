@@ -1,4 +1,4 @@
-"""The generated parts of docs/parameters.md and docs/security.md: what template.yaml takes, gives and allows.
+"""The generated parts of docs/reference/parameters.md and permissions.md: what template.yaml takes, gives and allows.
 
 `python tools/generate_docs.py` writes them into the pages.
 """
@@ -67,7 +67,7 @@ def _template() -> dict[str, Any]:
     return read_template(TEMPLATE.read_text())
 
 
-# --- docs/parameters.md
+# --- docs/reference/parameters.md
 
 
 def parameters(template: Json) -> str:
@@ -96,7 +96,7 @@ def _allowed(parameter: Json) -> str:
     return "a list, with commas" if "List" in parameter["Type"] else "a text"
 
 
-# --- docs/security.md
+# --- docs/reference/permissions.md
 
 
 def rights(template: Json) -> str:
@@ -176,7 +176,7 @@ def _refuse_unknown_ways(template: Json) -> None:
         if kind == POLICY and (set(resource["Properties"]) != POLICY_SAYS or len(resource["Properties"]["Roles"]) != 1):
             raise ValueError(f"{name} says more than {', '.join(sorted(POLICY_SAYS))}, of one role")
         if grants and kind not in {MANAGED_POLICY, ROLE, POLICY, *RESOURCE_POLICIES}:
-            raise ValueError(f"{name} is {kind}, which docs/security.md would leave out")
+            raise ValueError(f"{name} is {kind}, which docs/reference/permissions.md would leave out")
         if kind == MANAGED_POLICY and {"Roles", "Users", "Groups"} & set(resource["Properties"]):
             raise ValueError(f"{name} is attached to a role by its own properties, expected by a function's Policies")
         if kind == FUNCTION and "Role" in resource["Properties"]:
@@ -278,13 +278,13 @@ def _listed(value: Any) -> list[Any]:
 
 
 PARAMETERS = MarkedPage(
-    path=ROOT / "docs" / "parameters.md",
+    path=ROOT / "docs" / "reference" / "parameters.md",
     begin="<!-- parameters and outputs: written by `make docs` -->",
     end="<!-- end of the parameters and outputs -->",
     render=lambda: parameters(_template()),
 )
 SECURITY = MarkedPage(
-    path=ROOT / "docs" / "security.md",
+    path=ROOT / "docs" / "reference" / "permissions.md",
     begin="<!-- rights: written by `make docs` -->",
     end="<!-- end of the rights -->",
     render=lambda: rights(_template()),

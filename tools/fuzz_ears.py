@@ -19,16 +19,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
 
 with atheris.instrument_imports(include=["lifeboat"]):
-    from lifeboat import events
+    from lifeboat.ami import request as ami_request
+    from lifeboat.backup import request as backup_request
+    from lifeboat.copies import request as copies_request
+    from lifeboat.domain import bad_request
+    from lifeboat.restore import request as restore_request
+    from lifeboat.retention import request as retention_request
 
 EARS = (
-    events.snapshot_request,
-    events.confirm_request,
-    events.prune_request,
-    events.restore_request,
-    events.advance_request,
-    events.image_request,
-    events.copy_request,
+    backup_request.parse_take,
+    backup_request.parse_confirm,
+    retention_request.parse_prune,
+    restore_request.parse_restore,
+    restore_request.parse_advance,
+    ami_request.parse_check,
+    copies_request.parse_copy,
 )
 GOOD = tuple(
     path.read_text()
@@ -49,7 +54,7 @@ def hear_anything(data: bytes) -> None:
     ear = EARS[bits.ConsumeIntInRange(0, len(EARS) - 1)]
     try:
         ear(event)
-    except events.BadRequest as refusal:
+    except bad_request.BadRequest as refusal:
         if len(str(refusal).splitlines()) != 1:
             raise AssertionError(f"not one line: {refusal!s}") from refusal
 

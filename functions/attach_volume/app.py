@@ -1,7 +1,7 @@
 """DOOR: volume, instance and sweep events: swap, start, verify; or roll back."""
 
-from lifeboat import events
-from lifeboat.chains import restore
-from lifeboat.door import door
+from lifeboat.handler import door
+from lifeboat.restore import request
+from lifeboat.restore import workflow as restore
 
-handler = door(events.advance_request, restore.advance_open)
+handler = door(request.parse_advance, restore.advance_open)

@@ -1,7 +1,7 @@
 """DOOR: an instance runs, daily, or a person: is its image from an owner we trust?"""
 
-from lifeboat import events
-from lifeboat.chains import trust
-from lifeboat.door import door
+from lifeboat.ami import request
+from lifeboat.ami import workflow as trust
+from lifeboat.handler import door
 
-handler = door(events.image_request, trust.check)
+handler = door(request.parse_check, trust.check)

@@ -1,7 +1,7 @@
 """DOOR: EBS snapshot events and the sweep: is the recovery point good? Tell it."""
 
-from lifeboat import events
-from lifeboat.chains import confirmation
-from lifeboat.door import door
+from lifeboat.backup import confirm_workflow as confirmation
+from lifeboat.backup import request
+from lifeboat.handler import door
 
-handler = door(events.confirm_request, confirmation.confirm_open)
+handler = door(request.parse_confirm, confirmation.confirm_open)

@@ -1,7 +1,7 @@
 """DOOR: backup completed and the sweep: copy recovery points to other regions, share them with a vault, or be one."""
 
-from lifeboat import events
-from lifeboat.chains import vault
-from lifeboat.door import door
+from lifeboat.copies import request
+from lifeboat.copies import workflow as vault
+from lifeboat.handler import door
 
-handler = door(events.copy_request, vault.carry_away)
+handler = door(request.parse_copy, vault.carry_away)

@@ -1,7 +1,7 @@
 """DOOR: backup completed, daily, or dry-run by hand: let go what no rule keeps; or adopt, by hand."""
 
-from lifeboat import events
-from lifeboat.chains import retention
-from lifeboat.door import door
+from lifeboat.handler import door
+from lifeboat.retention import request
+from lifeboat.retention import workflow as retention
 
-handler = door(events.prune_request, retention.answer)
+handler = door(request.parse_prune, retention.answer)

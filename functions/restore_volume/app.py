@@ -1,7 +1,7 @@
 """DOOR: a person: pre-flight, record the restore, create the volumes."""
 
-from lifeboat import events
-from lifeboat.chains import restore
-from lifeboat.door import door
+from lifeboat.handler import door
+from lifeboat.restore import request
+from lifeboat.restore import workflow as restore
 
-handler = door(events.restore_request, restore.answer)
+handler = door(request.parse_restore, restore.answer)

@@ -1,7 +1,7 @@
 """DOOR: a schedule's slot, the catch-up, or a person: a recovery point for every selected instance, once per slot."""
 
-from lifeboat import events
-from lifeboat.chains import backup
-from lifeboat.door import door
+from lifeboat.backup import request
+from lifeboat.backup import workflow as backup
+from lifeboat.handler import door
 
-handler = door(events.snapshot_request, backup.run)
+handler = door(request.parse_take, backup.run)

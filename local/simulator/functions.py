@@ -187,7 +187,7 @@ class Environments:
             # Configured anew, Lambda starts new environments; here the configuration is forgotten.
             if environment.invocation is None:
                 environment.configure(variables)
-                environment.modules["lifeboat.door"].forget()
+                environment.modules["lifeboat.handler"].forget()
                 return environment
         made = self._make(name, region)
         made.configure(variables)
@@ -232,8 +232,11 @@ class Environments:
 
 
 def _is_of_one(module: str) -> bool:
-    """Whether each environment has its own copy. Nouns, rules and wording remember nothing, and are shared."""
-    return module == "lifeboat" or module.startswith(("lifeboat.aws", "lifeboat.chains", "lifeboat.door"))
+    """Whether each environment has its own copy. Nouns, decisions and wording remember nothing, and are shared."""
+    library, *inner = module.split(".")
+    if library != "lifeboat":
+        return False
+    return len(inner) <= 1 or inner[0] == "aws" or inner[-1].endswith(("workflow", "store", "shared_snapshots"))
 
 
 @contextmanager

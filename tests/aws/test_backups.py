@@ -10,7 +10,8 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from lifeboat.aws import backups, clients, clock
+from lifeboat.aws import clients, clock
+from lifeboat.backup import store as backups
 
 NAME = "state"
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

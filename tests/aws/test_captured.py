@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from lifeboat.aws import clients, ec2
-from lifeboat.model import CopySnapshot, CreateVolume
+from lifeboat.aws import clients, ec2_calls, ec2_snapshots
+from lifeboat.domain.ec2_calls import CopySnapshot, CreateVolume
 
 WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_a_pending_snapshot_of_a_volume_is_no_copy_although_it_has_a_transfer_ty
     ]
     with Stubber(clients.ec2_reads("eu-west-1")) as reads:
         reads.add_response("describe_snapshots", {"Snapshots": found})
-        assert ec2.pending_copies_in("eu-west-1") == {"snap-copy", "snap-soon"}
+        assert ec2_snapshots.pending_copies_in("eu-west-1") == {"snap-copy", "snap-soon"}
 
 
 VOLUME = CreateVolume(
@@ -59,4 +59,4 @@ def test_a_rehearsal_tells_of_a_value_that_ec2_refuses_before_dry_run(ec2_writes
     """Not where the restore would ask once more without a time or a rate."""
     call = "create_volume" if isinstance(change, CreateVolume) else "copy_snapshot"
     ec2_writes.add_client_error(call, code, "no such value")
-    assert ec2.rehearse(change) == (f"{code}: no such value" if counts else "")
+    assert ec2_calls.rehearse(change) == (f"{code}: no such value" if counts else "")

@@ -10,16 +10,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat.aws import clients, ec2
+from lifeboat.aws import clients, ec2_calls, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, code_of, message_of, was_answered
-from lifeboat.model import (
-    Attachment,
+from lifeboat.domain.ec2 import Attachment, Instance
+from lifeboat.domain.ec2_calls import (
     AttachVolume,
     CopySnapshot,
     CreateVolume,
     DeleteVolume,
     DetachVolume,
-    Instance,
     SetDeleteOnTermination,
     StartInstance,
     StopInstance,
@@ -51,11 +50,11 @@ def launch(**tags: str) -> str:
 
 def test_instances_are_found_by_their_tag(aws):
     mine, _ = launch(backup="true"), launch(backup="false")
-    [found] = ec2.instances_with_tag("backup", "true")
+    [found] = ec2_instances.instances_with_tag("backup", "true")
     assert found.id == mine
     assert found.state == "running"
     assert {item.device: item.delete_on_termination for item in found.attachments}["/dev/sdh"] is False
-    assert ec2.instances([mine, "i-0123456789abcdef0"]).keys() == {mine}
+    assert ec2_instances.instances([mine, "i-0123456789abcdef0"]).keys() == {mine}
 
 
 def test_a_filter_takes_stars_literally(ec2_reads):
@@ -64,17 +63,17 @@ def test_a_filter_takes_stars_literally(ec2_reads):
         {"Reservations": []},
         {"Filters": [{"Name": "tag:Name", "Values": ["a\\*b\\?\\\\"]}], "MaxResults": 1000},
     )
-    assert ec2.instances_with_tag("Name", "a*b?\\") == ()
+    assert ec2_instances.instances_with_tag("Name", "a*b?\\") == ()
 
 
 def test_volumes_are_seen_with_their_attachments(aws):
     instance_id = launch()
-    [instance] = ec2.instances([instance_id]).values()
+    [instance] = ec2_instances.instances([instance_id]).values()
     data = next(item for item in instance.attachments if item.device == "/dev/sdh")
-    volume = ec2.volumes([data.volume_id])[data.volume_id]
+    volume = ec2_volumes.volumes([data.volume_id])[data.volume_id]
     assert (volume.size, volume.type, volume.state) == (20, "gp3", "in-use")
     assert volume.attachments[0].instance_id == instance_id
-    assert ec2.all_volume_ids() >= {data.volume_id}
+    assert ec2_volumes.all_volume_ids() >= {data.volume_id}
 
 
 def test_living_chains_are_volume_ids_and_the_chains_they_carry(aws):
@@ -83,7 +82,7 @@ def test_living_chains_are_volume_ids_and_the_chains_they_carry(aws):
         Size=1,
         TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "lifeboat:chain", "Value": "vol-0origin"}]}],
     )
-    assert "vol-0origin" in ec2.all_volume_ids()
+    assert "vol-0origin" in ec2_volumes.all_volume_ids()
 
 
 def test_the_volumes_of_a_restore_are_found_by_its_tag(aws):
@@ -92,18 +91,18 @@ def test_the_volumes_of_a_restore_are_found_by_its_tag(aws):
         Size=1,
         TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "lifeboat:restore", "Value": "rs-1"}]}],
     )["VolumeId"]
-    assert ec2.volumes_of_restore("rs-1").keys() == {made}
-    assert ec2.volumes_of_restore("rs-2") == {}
+    assert ec2_volumes.volumes_of_restore("rs-1").keys() == {made}
+    assert ec2_volumes.volumes_of_restore("rs-2") == {}
 
 
 def test_a_set_of_snapshots_is_made_of_data_volumes_only_with_all_tags(aws):
     instance_id = launch()
-    made = ec2.create_snapshots(instance_id, "why", {"lifeboat:recovery-point": "rp-1", "lifeboat:slot": "s"})
-    found = ec2.recovery_point_snapshots({"tag:lifeboat:recovery-point": ["rp-1"]})
+    made = ec2_snapshots.create_snapshots(instance_id, "why", {"lifeboat:recovery-point": "rp-1", "lifeboat:slot": "s"})
+    found = ec2_snapshots.recovery_point_snapshots({"tag:lifeboat:recovery-point": ["rp-1"]})
     assert {item.volume_id: item.id for item in found} == made
     assert len(made) == 1
     assert found[0].tags["lifeboat:slot"] == "s"
-    assert ec2.snapshots([found[0].id]).keys() == {found[0].id}
+    assert ec2_snapshots.snapshots([found[0].id]).keys() == {found[0].id}
 
 
 def test_only_our_own_snapshots_are_listed_and_all_pages_read(ec2_reads):
@@ -117,7 +116,7 @@ def test_only_our_own_snapshots_are_listed_and_all_pages_read(ec2_reads):
     ec2_reads.add_response(
         "describe_snapshots", {"Snapshots": [{**item, "SnapshotId": "snap-2"}]}, {**asked, "NextToken": "more"}
     )
-    assert [found.id for found in ec2.recovery_point_snapshots()] == ["snap-1", "snap-2"]
+    assert [found.id for found in ec2_snapshots.recovery_point_snapshots()] == ["snap-1", "snap-2"]
 
 
 def test_creating_snapshots_is_never_repeated_behind_our_back():
@@ -143,13 +142,13 @@ def test_locked_snapshots_without_the_expired_ones(ec2_reads):
         {"Snapshots": [{"SnapshotId": "snap-3", "LockState": "compliance-cooloff"}]},
         {"MaxResults": 1000, "NextToken": "more"},
     )
-    assert ec2.locked_snapshot_ids() == {"snap-1", "snap-3"}
+    assert ec2_snapshots.locked_snapshot_ids() == {"snap-1", "snap-3"}
 
 
 def test_snapshots_that_images_are_made_of(ec2_reads):
     mappings: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1"}}, {"DeviceName": "/dev/sdb"}]
     ec2_reads.add_response("describe_images", {"Images": [{"ImageId": "ami-1", "BlockDeviceMappings": mappings}]})
-    assert ec2.image_snapshot_ids() == {"snap-1"}
+    assert ec2_images.image_snapshot_ids() == {"snap-1"}
 
 
 def test_own_snapshots_that_everybody_may_use(ec2_reads):
@@ -158,7 +157,7 @@ def test_own_snapshots_that_everybody_may_use(ec2_reads):
     ec2_reads.add_response(
         "describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-2"}]}, {**wanted, "NextToken": "more"}
     )
-    assert ec2.public_snapshot_ids() == {"snap-1", "snap-2"}
+    assert ec2_snapshots.public_snapshot_ids() == {"snap-1", "snap-2"}
 
 
 @pytest.mark.parametrize(
@@ -173,17 +172,17 @@ def test_own_snapshots_that_everybody_may_use(ec2_reads):
 def test_status_checks_are_one_word(ec2_reads, instance, system, word):
     answer = {"InstanceStatuses": [{"InstanceStatus": {"Status": instance}, "SystemStatus": {"Status": system}}]}
     ec2_reads.add_response("describe_instance_status", answer)
-    assert ec2.status_checks("i-1") == word
+    assert ec2_instances.status_checks("i-1") == word
 
 
 def test_an_instance_without_status_is_unknown(ec2_reads):
     ec2_reads.add_response("describe_instance_status", {"InstanceStatuses": []})
-    assert ec2.status_checks("i-1") == "unknown"
+    assert ec2_instances.status_checks("i-1") == "unknown"
 
 
 def test_stop_protection(ec2_reads):
     ec2_reads.add_response("describe_instance_attribute", {"DisableApiStop": {"Value": True}})
-    assert ec2.stop_protected("i-1")
+    assert ec2_instances.stop_protected("i-1")
 
 
 def described(**more: Any) -> dict[str, Any]:
@@ -214,7 +213,7 @@ def test_what_an_instance_loses_when_it_stops_is_seen(ec2_reads):
             OutpostArn="arn:aws:outposts:eu-west-1:111122223333:outpost/op-1",
         ),
     )
-    [found] = ec2.instances(["i-1"]).values()
+    [found] = ec2_instances.instances(["i-1"]).values()
     assert found.given_addresses == ("203.0.113.7", "203.0.113.8")
     assert found.hibernated
     assert found.has_instance_store_root
@@ -223,7 +222,7 @@ def test_what_an_instance_loses_when_it_stops_is_seen(ec2_reads):
 
 def test_of_an_ordinary_instance_nothing_of_that_is_so(ec2_reads):
     ec2_reads.add_response("describe_instances", described(RootDeviceType="ebs"))
-    [found] = ec2.instances(["i-1"]).values()
+    [found] = ec2_instances.instances(["i-1"]).values()
     assert (found.given_addresses, found.hibernated, found.has_instance_store_root) == ((), False, False)
 
 
@@ -233,30 +232,30 @@ def test_of_an_ordinary_instance_nothing_of_that_is_so(ec2_reads):
 )
 def test_an_instance_type_has_so_many_gb_of_its_host(ec2_reads, answer, size):
     ec2_reads.add_response("describe_instance_types", {"InstanceTypes": [answer]}, {"InstanceTypes": ["m5d.large"]})
-    assert ec2.instance_store("m5d.large") == size
+    assert ec2_instances.instance_store("m5d.large") == size
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidInstanceType"])
 def test_an_instance_type_that_ec2_does_not_tell_of_is_not_known(ec2_reads, code):
     ec2_reads.add_client_error("describe_instance_types", code)
-    assert ec2.instance_store("x9.large") is None
+    assert ec2_instances.instance_store("x9.large") is None
 
 
 def test_product_codes_are_looked_up_where_the_instance_has_any(ec2_reads):
     places = [Attachment(f"vol-{number}", "i-1", f"/dev/sd{number}", "attached", False) for number in "ab"]
     machine = Instance("i-1", "running", "eu-west-1a", "ami-1", "/dev/sda", tuple(places))
-    assert ec2.product_codes(machine) == {}
+    assert ec2_instances.product_codes(machine) == {}
     for volume_id, codes in (("vol-a", ["code-1"]), ("vol-b", [])):
         answer = {"VolumeId": volume_id, "ProductCodes": [{"ProductCodeId": code} for code in codes]}
         asked = {"VolumeId": volume_id, "Attribute": "productCodes"}
         ec2_reads.add_response("describe_volume_attribute", answer, asked)
-    assert ec2.product_codes(replace(machine, product_codes=("code-1",))) == {"vol-a": ("code-1",)}
+    assert ec2_instances.product_codes(replace(machine, product_codes=("code-1",))) == {"vol-a": ("code-1",)}
 
 
 @pytest.mark.parametrize("on", [True, False])
 def test_encryption_by_default(ec2_reads, on):
     ec2_reads.add_response("get_ebs_encryption_by_default", {"EbsEncryptionByDefault": on})
-    assert ec2.encryption_by_default() is on
+    assert ec2_volumes.encryption_by_default() is on
 
 
 VENDOR_IMAGE = Instance(id="i-0a", state="running", zone="eu-west-1a", ami_id="ami-1", product_codes=("code-1",))
@@ -290,7 +289,7 @@ def test_the_evidence_on_an_image_gathers_all_that_ec2_tells(ec2_reads):
     ec2_reads.add_response("get_image_ancestry", {"ImageAncestryEntries": [{"ImageId": "ami-1"}, {"ImageId": "ami-0"}]})
     ec2_reads.add_response("describe_images", {"Images": [{"ImageId": "ami-0", "OwnerId": "055430919509"}]})
 
-    evidence = ec2.image_evidence(VENDOR_IMAGE)
+    evidence = ec2_images.image_evidence(VENDOR_IMAGE)
 
     assert (evidence.owner_id, evidence.source_instance_id) == ("111122223333", "i-0source")
     ancestors = [(item.image_id, item.owner_id) for item in evidence.ancestors]
@@ -305,7 +304,7 @@ def test_the_evidence_on_an_image_gathers_all_that_ec2_tells(ec2_reads):
 def test_what_cannot_be_looked_up_is_a_problem_never_an_exception(ec2_reads):
     for action in ("describe_instance_image_metadata", "describe_images", "get_image_ancestry"):
         ec2_reads.add_client_error(action, "UnauthorizedOperation", "no", http_status_code=403)
-    evidence = ec2.image_evidence(VENDOR_IMAGE)
+    evidence = ec2_images.image_evidence(VENDOR_IMAGE)
     assert evidence.owner_id is None
     assert [problem.split(":")[0] for problem in evidence.problems] == [
         "DescribeInstanceImageMetadata",
@@ -321,12 +320,12 @@ def test_image_owners_of_many_instances_over_pages(ec2_reads):
 
     ec2_reads.add_response("describe_instance_image_metadata", page("i-1", NextToken="more"))
     ec2_reads.add_response("describe_instance_image_metadata", page("i-2"))
-    assert ec2.image_owners(["i-1", "i-2"]) == {"i-1": "055430919509", "i-2": "055430919509"}
+    assert ec2_images.image_owners(["i-1", "i-2"]) == {"i-1": "055430919509", "i-2": "055430919509"}
 
 
 def test_deleting_a_snapshot_that_is_gone_says_so(aws):
     with pytest.raises(AwsError, match=r"InvalidSnapshot\.NotFound") as refusal:
-        ec2.delete_snapshot("snap-0123456789abcdef0")
+        ec2_snapshots.delete_snapshot("snap-0123456789abcdef0")
     assert refusal.value.answered
     assert not refusal.value.throttled
 
@@ -469,10 +468,10 @@ VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
 def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change, call, parameters):
     made = {"SnapshotId": "snap-2"} if call == "copy_snapshot" else {}
     ec2_writes.add_response(call, made, parameters)
-    assert ec2.perform(change) == made.get("SnapshotId", "")
+    assert ec2_calls.perform(change) == made.get("SnapshotId", "")
     rehearsed = {**parameters, "DryRun": True}
     ec2_writes.add_client_error(call, "DryRunOperation", http_status_code=412, expected_params=rehearsed)
-    assert not ec2.rehearse(change)
+    assert not ec2_calls.rehearse(change)
 
 
 @pytest.mark.parametrize(
@@ -486,11 +485,11 @@ def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change
 )
 def test_a_rehearsal_tells_of_rights_and_subscriptions_alone(ec2_writes, code, said):
     ec2_writes.add_client_error("stop_instances", code, "no")
-    assert ec2.rehearse(StopInstance(MACHINE)) == said
+    assert ec2_calls.rehearse(StopInstance(MACHINE)) == said
 
 
 def test_a_refused_step_says_so_in_awss_own_words(ec2_writes):
     ec2_writes.add_client_error("stop_instances", "OperationNotPermitted", "stop protection", http_status_code=400)
     with pytest.raises(AwsError) as refusal:
-        ec2.perform(StopInstance(MACHINE))
+        ec2_calls.perform(StopInstance(MACHINE))
     assert (refusal.value.code, refusal.value.answered) == ("OperationNotPermitted", True)

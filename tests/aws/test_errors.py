@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat.aws import ec2, errors
+from lifeboat.aws import ec2_calls, errors
 from lifeboat.aws.errors import AwsError, message_of, translated
-from lifeboat.model import StopInstance
-from lifeboat.rules.error_codes import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.domain.ec2_calls import StopInstance
+from lifeboat.domain.error_codes import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
 
 BLOB = "aB3_" * 700 + "-x"
 DENIED = (
@@ -49,7 +49,7 @@ def test_an_encoded_message_goes_to_the_log_and_not_to_people(logged):
 
 def test_so_does_that_of_a_rehearsal(ec2_writes, logged):
     ec2_writes.add_client_error("stop_instances", "UnauthorizedOperation", DENIED + BLOB, http_status_code=403)
-    said = ec2.rehearse(StopInstance("i-0"))
+    said = ec2_calls.rehearse(StopInstance("i-0"))
     assert "explicit deny in a service control policy" in said
     assert len(said) < 500
     assert BLOB in logged.getvalue()

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeboat.aws import clients, ec2
+from lifeboat.aws import clients, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError
 
 MANY = 401
@@ -25,16 +25,22 @@ def ids(kind: str) -> list[str]:
 
 
 LOOKS: dict[str, Callable[[], Any]] = {
-    "instances": lambda: ec2.instances(ids("i")),
-    "volumes": lambda: ec2.volumes(ids("vol")),
-    "snapshots": lambda: ec2.snapshots(ids("snap")),
-    "recovery points of many": lambda: ec2.recovery_point_snapshots_of("stack", {"tag:lifeboat:instance": ids("i")}),
-    "recovery points by tags": lambda: ec2.recovery_point_snapshots_tagged({"lifeboat:volume": ids("vol")}, most=9),
-    "elsewhere": lambda: ec2.recovery_point_snapshots_elsewhere(
+    "instances": lambda: ec2_instances.instances(ids("i")),
+    "volumes": lambda: ec2_volumes.volumes(ids("vol")),
+    "snapshots": lambda: ec2_snapshots.snapshots(ids("snap")),
+    "recovery points of many": lambda: ec2_snapshots.recovery_point_snapshots_of(
+        "stack", {"tag:lifeboat:instance": ids("i")}
+    ),
+    "recovery points by tags": lambda: ec2_snapshots.recovery_point_snapshots_tagged(
+        {"lifeboat:volume": ids("vol")}, most=9
+    ),
+    "elsewhere": lambda: ec2_snapshots.recovery_point_snapshots_elsewhere(
         "eu-central-1", "stack", {"lifeboat:volume": ids("vol")}, most=9, ids=ids("snap")
     ),
-    "copies of": lambda: ec2.copies_of(ids("snap"), "eu-central-1"),
-    "copies in": lambda: ec2.copies_in("eu-central-1", {"lifeboat:recovery-point": ids("rp")}, ids=ids("snap")),
+    "copies of": lambda: ec2_snapshots.copies_of(ids("snap"), "eu-central-1"),
+    "copies in": lambda: ec2_snapshots.copies_in(
+        "eu-central-1", {"lifeboat:recovery-point": ids("rp")}, ids=ids("snap")
+    ),
 }
 
 
@@ -46,16 +52,16 @@ def test_a_look_at_any_number_is_never_refused(aws, look):
 def test_all_of_many_are_found(aws):
     client = boto3.client("ec2")
     made = [client.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"] for _ in range(201)]
-    assert set(ec2.volumes(made)) == set(made)
+    assert set(ec2_volumes.volumes(made)) == set(made)
 
 
 def test_the_image_owners_of_many_are_asked_for_in_several_calls(ec2_reads):
     asked = sorted(ids("i"))
-    for first in range(0, MANY, ec2.FILTER_VALUES):
-        some = asked[first : first + ec2.FILTER_VALUES]
-        expected = {"Filters": [{"Name": "instance-id", "Values": some}], "MaxResults": ec2.PAGE}
+    for first in range(0, MANY, ec2_describe.FILTER_VALUES):
+        some = asked[first : first + ec2_describe.FILTER_VALUES]
+        expected = {"Filters": [{"Name": "instance-id", "Values": some}], "MaxResults": ec2_describe.PAGE}
         ec2_reads.add_response("describe_instance_image_metadata", {"InstanceImageMetadata": []}, expected)
-    assert ec2.image_owners(asked) == {}
+    assert ec2_images.image_owners(asked) == {}
 
 
 def test_one_that_two_calls_find_is_there_once(aws):
@@ -65,7 +71,7 @@ def test_one_that_two_calls_find_is_there_once(aws):
     snapshot = client.create_snapshot(VolumeId=volume, TagSpecifications=[{"ResourceType": "snapshot", "Tags": tags}])
     patterns = [f"{'?' * number}*" for number in range(MANY)]  # the first five of which it matches
     patterns[-1] = "2026"
-    [found] = ec2.recovery_point_snapshots({"tag:lifeboat:slot": patterns})
+    [found] = ec2_snapshots.recovery_point_snapshots({"tag:lifeboat:slot": patterns})
     assert found.id == snapshot["SnapshotId"]
 
 
@@ -81,8 +87,8 @@ def test_the_calls_together_ask_for_exactly_what_was_asked(lengths):
         {"Name": f"tag:{number}", "Values": [f"{number}-{index}" for index in range(length)]}
         for number, length in enumerate(lengths)
     ]
-    calls = list(ec2.within_limit(filters))
-    assert all(sum(len(item["Values"]) for item in call) <= ec2.FILTER_VALUES for call in calls)
+    calls = list(ec2_describe.within_limit(filters))
+    assert all(sum(len(item["Values"]) for item in call) <= ec2_describe.FILTER_VALUES for call in calls)
     assert all([item["Name"] for item in call] == [item["Name"] for item in filters] for call in calls)
     if prod(lengths) <= 50_000:  # of longer ones there are too many to list them
         wanted = sorted(product(*(item["Values"] for item in filters)))
@@ -92,27 +98,27 @@ def test_the_calls_together_ask_for_exactly_what_was_asked(lengths):
 @pytest.mark.parametrize(
     "look",
     [
-        lambda: ec2.instances(["i-1"]),
-        lambda: ec2.instances_with_tag("a", "b"),
-        lambda: ec2.volumes(["vol-1"]),
-        lambda: ec2.volumes_of_restore("restore-1"),
-        ec2.all_volume_ids,
-        lambda: ec2.snapshots(["snap-1"]),
-        ec2.recovery_point_snapshots,
-        lambda: ec2.recovery_point_snapshots_of("stack", {}),
-        lambda: ec2.instances_saved_by("stack", slot_tag="x"),
-        lambda: ec2.snapshots_of_volume("vol-1"),
-        lambda: ec2.snapshots_with_tag("a", "b"),
-        lambda: ec2.copies_of(["snap-1"], "eu-central-1"),
-        lambda: ec2.pending_copies_in("eu-central-1"),
-        ec2.locked_snapshot_ids,
-        lambda: ec2.ever_locked(["snap-1"]),
-        ec2.image_snapshot_ids,
-        ec2.public_snapshot_ids,
-        lambda: ec2.image_owners(["i-1"]),
-        lambda: ec2.status_checks("i-1"),
-        lambda: ec2.stop_protected("i-1"),
-        ec2.encryption_by_default,
+        lambda: ec2_instances.instances(["i-1"]),
+        lambda: ec2_instances.instances_with_tag("a", "b"),
+        lambda: ec2_volumes.volumes(["vol-1"]),
+        lambda: ec2_volumes.volumes_of_restore("restore-1"),
+        ec2_volumes.all_volume_ids,
+        lambda: ec2_snapshots.snapshots(["snap-1"]),
+        ec2_snapshots.recovery_point_snapshots,
+        lambda: ec2_snapshots.recovery_point_snapshots_of("stack", {}),
+        lambda: ec2_snapshots.instances_saved_by("stack", slot_tag="x"),
+        lambda: ec2_snapshots.snapshots_of_volume("vol-1"),
+        lambda: ec2_snapshots.snapshots_with_tag("a", "b"),
+        lambda: ec2_snapshots.copies_of(["snap-1"], "eu-central-1"),
+        lambda: ec2_snapshots.pending_copies_in("eu-central-1"),
+        ec2_snapshots.locked_snapshot_ids,
+        lambda: ec2_snapshots.ever_locked(["snap-1"]),
+        ec2_images.image_snapshot_ids,
+        ec2_snapshots.public_snapshot_ids,
+        lambda: ec2_images.image_owners(["i-1"]),
+        lambda: ec2_instances.status_checks("i-1"),
+        lambda: ec2_instances.stop_protected("i-1"),
+        ec2_volumes.encryption_by_default,
     ],
 )
 def test_a_look_that_is_refused_says_so_in_awss_own_words(aws, monkeypatch, look):

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 from botocore import xform_name
 
-from lifeboat.aws import clients, ec2, sharing
-from lifeboat.model import Instance
+from lifeboat.aws import clients, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, sharing
+from lifeboat.domain.ec2 import Instance
 
 WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 SNAPSHOT: Any = {"SnapshotId": "snap-1", "State": "completed", "StartTime": WHEN, "VolumeId": "vol-1"}
-BY_ID: Any = {"Filters": [{"Name": "snapshot-id", "Values": ["snap-1"]}], "MaxResults": ec2.PAGE}
+BY_ID: Any = {"Filters": [{"Name": "snapshot-id", "Values": ["snap-1"]}], "MaxResults": ec2_describe.PAGE}
 
 
 @pytest.mark.parametrize(
-    ("look", "asked"), [(ec2.own_snapshots, {"OwnerIds": ["self"], **BY_ID}), (ec2.snapshots, BY_ID)]
+    ("look", "asked"),
+    [(ec2_snapshots.own_snapshots, {"OwnerIds": ["self"], **BY_ID}), (ec2_snapshots.snapshots, BY_ID)],
 )
 def test_snapshots_by_id(ec2_reads, look, asked):
     ec2_reads.add_response("describe_snapshots", {"Snapshots": [], "NextToken": "more"}, asked)
@@ -29,7 +30,14 @@ def test_snapshots_by_id(ec2_reads, look, asked):
 
 
 def test_nobody_is_asked_about_nothing(ec2_reads):
-    looks = (ec2.own_snapshots, ec2.snapshots, ec2.volumes, ec2.instances, ec2.ever_locked, ec2.image_owners)
+    looks = (
+        ec2_snapshots.own_snapshots,
+        ec2_snapshots.snapshots,
+        ec2_volumes.volumes,
+        ec2_instances.instances,
+        ec2_snapshots.ever_locked,
+        ec2_images.image_owners,
+    )
     assert all(not look([]) for look in looks)
 
 
@@ -38,7 +46,7 @@ def test_locks_by_id(ec2_reads):
     ec2_reads.add_response("describe_locked_snapshots", {"Snapshots": [], "NextToken": "more"}, asked)
     found: Any = {"Snapshots": [{"SnapshotId": "snap-2", "LockState": "expired"}]}
     ec2_reads.add_response("describe_locked_snapshots", found, {**asked, "NextToken": "more"})
-    assert ec2.ever_locked(["snap-2", "snap-1"]) == {"snap-2"}
+    assert ec2_snapshots.ever_locked(["snap-2", "snap-1"]) == {"snap-2"}
 
 
 def test_images_by_id(ec2_reads):
@@ -53,7 +61,7 @@ def test_images_by_id(ec2_reads):
         "describe_images", {"Images": [{"ImageId": "ami-1", "OwnerId": "1"}]}, {**asked, "NextToken": "more"}
     )
     ec2_reads.add_response("get_image_ancestry", {"ImageAncestryEntries": []})
-    found = ec2.image_evidence(Instance("i-1", "running", "eu-west-1a", "ami-1"))
+    found = ec2_images.image_evidence(Instance("i-1", "running", "eu-west-1a", "ami-1"))
     assert (found.owner_id, found.problems) == ("1", ())
 
 
@@ -73,10 +81,10 @@ def test_the_check_of_the_volumes_counts_where_ec2_tells_of_one(ec2_reads, volum
     asked = {"InstanceIds": ["i-1"], "IncludeAllInstances": True}
     ec2_reads.add_response("describe_instance_status", {"InstanceStatuses": [], "NextToken": "more"}, asked)
     ec2_reads.add_response("describe_instance_status", found, {**asked, "NextToken": "more"})
-    assert ec2.status_checks("i-1") == word
+    assert ec2_instances.status_checks("i-1") == word
 
 
-@pytest.mark.parametrize("module", [ec2, sharing])
+@pytest.mark.parametrize("module", [ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, sharing])
 def test_every_look_of_which_ec2_may_answer_a_part_goes_on_to_the_last_page(module: ModuleType):
     """Through a paginator, or in a function that hands the token back."""
     model = clients.ec2_reads().meta.service_model

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat.aws import clients, restores
-from lifeboat.aws.restores import InstanceTaken, Overtaken
-from lifeboat.model import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
+from lifeboat.aws import clients
+from lifeboat.restore import store as restores
+from lifeboat.restore.record import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
+from lifeboat.restore.store import InstanceTaken, Overtaken
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from lifeboat.aws import clients, clock, selected, table
+from lifeboat.aws import clients, clock, table
+from lifeboat.backup import selected_store as selected
 
 NAME = "state"
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)

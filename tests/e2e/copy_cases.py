@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate, count
 from typing import Any
 
-from lifeboat.rules.catalogue import iso
+from lifeboat.domain.text import iso
 from tests.e2e.stage import Stage
 
 AWAY = "eu-central-1"

@@ -1,4 +1,4 @@
-"""The commands of docs/migrate.md, run as they stand there: what the page says is what is tested."""
+"""The commands of docs/guide/migrate.md, run as they stand there: what the page says is what is tested."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local import stack
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 from tests.e2e.stage import Machine, Stage, tag_list
 
-PAGE = ROOT / "docs" / "migrate.md"
+PAGE = ROOT / "docs" / "guide" / "migrate.md"
 EXAMPLES = {HOME_ACCOUNT: "111122223333", REGION: "eu-west-1"}
 """What the local AWS and the page have in common: an example is run as it is written."""
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from lifeboat.rules.restore import restore_id
+from lifeboat.restore.machine.history import restore_id
 from local import stack
 from tests.e2e.stage import DEVICE, Machine, Stage, both_attached, events_of, tags_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from lifeboat.rules.restore import restore_id
+from lifeboat.restore.machine.history import restore_id
 from local import platform, stack
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lifeboat.rules.slots import parse_schedule, previous_slot
+from lifeboat.backup.schedule import parse_schedule, previous_slot
 from local import stack
 from tests.e2e.stage import PARAMETERS, Machine, Stage, events_of, staged, tags_of
 

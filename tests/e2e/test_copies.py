@@ -9,8 +9,8 @@ from math import ceil
 
 import pytest
 
-from lifeboat.rules.catalogue import iso
-from lifeboat.rules.copies import IN_FLIGHT
+from lifeboat.copies.plan import IN_FLIGHT
+from lifeboat.domain.text import iso
 from local.session import REGION, LocalAws
 from tests.e2e.copy_cases import (
     AWAY,

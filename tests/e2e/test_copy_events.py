@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lifeboat.rules.copies import IN_FLIGHT
+from lifeboat.copies.plan import IN_FLIGHT
 from local.session import REGION, LocalAws
 from tests.e2e.copy_cases import (
     AWAY,

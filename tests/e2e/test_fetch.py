@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lifeboat.rules.catalogue import iso
+from lifeboat.domain.text import iso
 from local.session import REGION, LocalAws
 from tests.e2e.stage import DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tag_list, tags_of
 from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lifeboat.rules.restore import restore_id
+from lifeboat.restore.machine.history import restore_id
 from local import stack
 from local.session import REGION, LocalAws
 from tests.e2e.restore_cases import EFFECTS

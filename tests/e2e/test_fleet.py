@@ -11,7 +11,7 @@ import pytest
 
 from bench import fleet as bench
 from bench import fleet_memory
-from lifeboat.rules import fleet
+from lifeboat.backup import large_run as fleet
 from tests.e2e.stage import Stage, events_of, staged, tags_of
 
 MANY = 200

@@ -1,4 +1,4 @@
-"""Moving the platform, as docs/migrate.md says: the same request brings it back wherever a fresh platform stands."""
+"""Moving the platform, as docs/guide/migrate.md says: one request brings it back wherever a fresh platform stands."""
 
 from __future__ import annotations
 

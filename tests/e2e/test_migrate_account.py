@@ -1,4 +1,4 @@
-"""Moving the platform to another account, by the very commands of docs/migrate.md."""
+"""Moving the platform to another account, by the very commands of docs/guide/migrate.md."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lifeboat.rules.restore import restore_id
+from lifeboat.restore.machine.history import restore_id
 from local import platform
 from local.session import ROOT
 from tests.e2e.stage import (

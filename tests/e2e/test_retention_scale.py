@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from bench import retention_memory
-from lifeboat.chains.retention import RECHECKED
-from lifeboat.rules.catalogue import write_tags
-from lifeboat.rules.selection import volume_story
+from lifeboat.backup.selection import volume_story
+from lifeboat.domain.recovery_point_tags import write_tags
+from lifeboat.retention.workflow import RECHECKED
 from local import stack as local_stack
+from tests.builders import attachment, volume
 from tests.e2e.stage import Stage, events_of, staged, tags_of
-from tests.rules.nouns import attachment, volume
 
 pytestmark = pytest.mark.xdist_group("retention_scale")
 

@@ -1,4 +1,4 @@
-"""A source account and its vault, as docs/migrate.md has them deployed."""
+"""A source account and its vault, as docs/guide/migrate.md has them deployed."""
 
 from __future__ import annotations
 

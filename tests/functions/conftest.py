@@ -21,8 +21,9 @@ import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lifeboat import door
-from lifeboat.aws import backups, clients, clock, ec2
+from lifeboat import handler as door
+from lifeboat.aws import clients, clock, ec2_images
+from lifeboat.backup import store as backups
 
 ROOT = Path(__file__).parents[2]
 TABLE = "lifeboat-state"
@@ -208,7 +209,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         door.forget()
         monkeypatch.setattr(clients, "functions", cache(lambda: made.functions))
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
-        monkeypatch.setattr(ec2, "_image_metadata", made.image_metadata)
+        monkeypatch.setattr(ec2_images, "_image_metadata", made.image_metadata)
         monkeypatch.setattr(
             clients.ec2_reads(),
             "get_image_ancestry",

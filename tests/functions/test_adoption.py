@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import door
-from lifeboat.aws import clock, ec2
+from lifeboat import handler as door
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import adoption, paced
+from lifeboat.retention import adoption_workflow as adoption
 from tests.functions.conftest import ACCOUNT, Context
 
 DAYS = 20
@@ -27,8 +28,8 @@ GONE = {
 @pytest.fixture
 def legacy(world, monkeypatch):
     """Nightly snapshots of a living data volume, as a bare schedule makes them: its id, and theirs, newest first."""
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     monkeypatch.setattr(clock, "wait", lambda _: None)
     monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "true")
     door.forget()
@@ -138,7 +139,7 @@ def test_nothing_found_is_one_sentence(world, legacy, what, said):
 
 def test_a_refusal_of_ec2_is_a_result_and_throttling_is_none(world, legacy, monkeypatch):
     volume_id, made = legacy
-    real, asked = ec2.tag_snapshot, []
+    real, asked = ec2_snapshots.tag_snapshot, []
 
     def unwilling(snapshot_id, tags):
         asked.append(snapshot_id)
@@ -148,7 +149,7 @@ def test_a_refusal_of_ec2_is_a_result_and_throttling_is_none(world, legacy, monk
             raise AwsError("UnauthorizedOperation", "no", answered=True)
         real(snapshot_id, tags)
 
-    monkeypatch.setattr(ec2, "tag_snapshot", unwilling)
+    monkeypatch.setattr(ec2_snapshots, "tag_snapshot", unwilling)
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
     assert [entry["snapshot"] for entry in answer["refused"]] == [made[3]]
     assert "UnauthorizedOperation" in answer["refused"][0]["cause"]

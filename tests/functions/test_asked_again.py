@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import clock, ec2, functions
-from lifeboat.aws.asked import ROOM, known_run, write_run
+from lifeboat.aws import clock, ec2_snapshots, functions
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import retention
-from lifeboat.events import prune_request
-from lifeboat.rules.asked import WINDOW, Run, key_of_run
+from lifeboat.by_hand.plan import WINDOW, Run, key_of_run
+from lifeboat.by_hand.store import ROOM, known_run, write_run
+from lifeboat.retention import workflow as retention
+from lifeboat.retention.request import parse_prune
 from tests.functions.conftest import TABLE, Context, client
 from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
 
@@ -68,7 +68,7 @@ def sets(world):
 
 def test_a_backup_by_hand_that_takes_90_seconds_makes_one_set_and_answers_within_seconds(world, impatient):
     world.launch(disks=2)
-    answers = impatient(ec2, "create_snapshots", "take_snapshots", {})
+    answers = impatient(ec2_snapshots, "create_snapshots", "take_snapshots", {})
     for answer in answers:
         assert answer["under_way"] is True
         assert answer["request"] == answers[0]["request"]
@@ -149,7 +149,7 @@ def test_what_is_handed_over_is_what_was_asked_for(world, later, ask):
     world.functions.busy = True
     first = world.invoke("prune_snapshots", ask)
     [(_, handed, _)] = world.functions.handed
-    assert (handed["carry_out"], prune_request(handed).request) == (first["request"], prune_request(ask))
+    assert (handed["carry_out"], parse_prune(handed).request) == (first["request"], parse_prune(ask))
 
 
 def test_a_refusal_is_one_sentence_and_not_remembered(world, later):
@@ -192,17 +192,17 @@ def test_after_the_window_the_same_words_are_another_backup(world, later):
 @pytest.mark.parametrize("by_itself", [True, False])
 def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypatch, by_itself):
     fine, refused = world.launch(), world.launch()
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
 
     def refuse_one(instance_id, *more):
         if instance_id == refused:
             raise AwsError("InternalError", "not now", answered=True)
         return real(instance_id, *more)
 
-    monkeypatch.setattr(ec2, "create_snapshots", refuse_one)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", refuse_one)
     first = world.invoke("take_snapshots", {})
     assert f"no recovery point for {refused}: InternalError: not now" in first["failed"]
-    monkeypatch.setattr(ec2, "create_snapshots", real)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", real)
     later(30)
     again = world.functions.run() if by_itself else world.invoke("take_snapshots", {})
     assert [item["instance_id"] for item in again["already"]] == [fine]
@@ -212,8 +212,8 @@ def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypa
 
 
 def test_a_dry_run_of_retention_that_takes_90_seconds_can_be_asked_for(world, impatient, later, monkeypatch):
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)
     world.launch()
     world.invoke("take_snapshots", {})
     answers = impatient(retention, "inventories", "prune_snapshots", {"dry_run": True})
@@ -227,8 +227,8 @@ def test_a_dry_run_of_retention_that_takes_90_seconds_can_be_asked_for(world, im
 
 
 def test_a_quick_dry_run_is_made_anew_each_time(world, monkeypatch):
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)
     world.launch()
     assert world.invoke("prune_snapshots", {"dry_run": True})["kept"] == []
     world.invoke("take_snapshots", {})

@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from lifeboat.aws import backups, clients, clock, ec2, topic
+from lifeboat.aws import clients, clock, ec2_images, ec2_snapshots, topic
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.backup import BackupIncomplete
+from lifeboat.backup import store as backups
+from lifeboat.backup.workflow import BackupIncomplete
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
@@ -18,7 +19,7 @@ def refuse(
     monkeypatch: pytest.MonkeyPatch, code: str, *, times: int = 1, done: bool = False, instance: str = ""
 ) -> None:
     """EC2 refuses CreateSnapshots, or carries it out and loses the answer."""
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
     left = [times]
 
     def call(instance_id, description, tags):
@@ -29,7 +30,7 @@ def refuse(
             raise AwsError(code, "as told", answered=not done)
         return real(instance_id, description, tags)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
 
 
 def test_a_slot_makes_one_recovery_point_of_the_data_volumes_only(world):
@@ -114,7 +115,7 @@ def test_a_backup_without_an_answer_stays_open_whatever_comes_after(world, monke
         def call(*_asked, told=code, was_answered=answered):
             raise AwsError(told, "as told", answered=was_answered)
 
-        monkeypatch.setattr(ec2, "create_snapshots", call)
+        monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
         with pytest.raises(BackupIncomplete):
             world.invoke("take_snapshots", SLOT)
         assert set(backups.open_backups("lifeboat-state")) == {point}
@@ -182,7 +183,7 @@ def test_the_owner_of_the_image_is_no_condition_of_a_backup(world, monkeypatch):
     def no_rights(_ids):
         raise AwsError("UnauthorizedOperation", "no", answered=True)
 
-    monkeypatch.setattr(ec2, "image_owners", no_rights)
+    monkeypatch.setattr(ec2_images, "image_owners", no_rights)
     assert len(world.invoke("take_snapshots", SLOT)["begun"]) == 1
 
 
@@ -227,9 +228,9 @@ def state_of(monkeypatch, **facts):
     """Let EC2 show the snapshots otherwise than moto does."""
     from dataclasses import replace
 
-    real = ec2.recovery_point_snapshots
+    real = ec2_snapshots.recovery_point_snapshots
     monkeypatch.setattr(
-        ec2,
+        ec2_snapshots,
         "recovery_point_snapshots",
         lambda *asked, **more: tuple(replace(item, **facts) for item in real(*asked, **more)),
     )
@@ -275,6 +276,6 @@ def test_botocores_own_lost_answer_is_translated(world, monkeypatch):
 
     monkeypatch.setattr(clients.ec2_writes(), "create_snapshots", lost)
     with pytest.raises(AwsError) as problem:
-        ec2.create_snapshots(instance, "why", {"a": "b"})
+        ec2_snapshots.create_snapshots(instance, "why", {"a": "b"})
     assert not problem.value.answered
     assert world.snapshots() == []

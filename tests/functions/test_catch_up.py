@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifeboat.aws import clients, clock, ec2
+from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.backup import BackupIncomplete
+from lifeboat.backup.workflow import BackupIncomplete
 
 CATCH_UP = {"catch_up": True}
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -128,7 +128,7 @@ def test_a_slot_that_was_fired_by_hand_for_another_time_hides_none_of_the_schedu
 
 def test_a_refused_instance_is_named_and_caught_up_by_the_next_look(world, hands, monkeypatch):
     bad, good = sorted((world.launch(), world.launch()))
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
 
     def refuse(instance_id, description, tags):
         if instance_id == bad:
@@ -137,7 +137,7 @@ def test_a_refused_instance_is_named_and_caught_up_by_the_next_look(world, hands
 
     looked(world, hands, SLOT - HOUR)
     with monkeypatch.context() as patch:
-        patch.setattr(ec2, "create_snapshots", refuse)
+        patch.setattr(ec2_snapshots, "create_snapshots", refuse)
         with pytest.raises(BackupIncomplete, match=bad):
             looked(world, hands, SLOT + HOUR)
     assert [tags_of(item)["lifeboat:instance"] for item in world.snapshots()] == [good]

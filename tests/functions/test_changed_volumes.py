@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import backups, clock, ec2
-from lifeboat.chains.backup import BackupIncomplete
-from lifeboat.rules.catalogue import read_catalogue
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.backup import store as backups
+from lifeboat.backup.workflow import BackupIncomplete
+from lifeboat.domain.catalogue import read_catalogue
 from tests.functions.conftest import TABLE
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -16,7 +17,7 @@ SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 def change(world, monkeypatch, instance, *, off="", on=""):
     """Before the next CreateSnapshots, and only that, take a device's volume off the instance and put a new one on."""
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
     left = [1]
 
     def call(instance_id, description, tags):
@@ -29,11 +30,13 @@ def change(world, monkeypatch, instance, *, off="", on=""):
                 world.ec2.attach_volume(VolumeId=made, InstanceId=instance, Device=on)
         return real(instance_id, description, tags)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
 
 
 def good_points():
-    return [point for point in read_catalogue(ec2.recovery_point_snapshots()).points if point.condition == "good"]
+    return [
+        point for point in read_catalogue(ec2_snapshots.recovery_point_snapshots()).points if point.condition == "good"
+    ]
 
 
 def later(monkeypatch, minutes):
@@ -78,7 +81,7 @@ def test_a_slot_of_which_only_a_stranger_was_made_is_caught_up(world, monkeypatc
     change(world, monkeypatch, machine, off="/dev/sdh", on="/dev/sdh")
     with pytest.raises(BackupIncomplete):
         world.invoke("take_snapshots", SLOT)
-    assert ec2.instances_saved_by("lifeboat", slot_tag="2026-11-23T02:00:00Z") == frozenset()
+    assert ec2_snapshots.instances_saved_by("lifeboat", slot_tag="2026-11-23T02:00:00Z") == frozenset()
 
 
 def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_told(world, monkeypatch):
@@ -119,8 +122,8 @@ def test_retention_never_deletes_a_stranger_and_says_so(world, monkeypatch, mach
     change(world, monkeypatch, machine, on="/dev/sdi")
     [begun] = world.invoke("take_snapshots", SLOT)["begun"]
     [stranger] = begun["unplanned"].values()
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     later(monkeypatch, 60 * 24 * 400)
 
     answer = world.invoke("prune_snapshots", {"dry_run": True})

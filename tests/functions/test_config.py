@@ -7,9 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.config import PARAMETERS, ConfigError, load
-from lifeboat.model import Selector
-from lifeboat.rules.locks import LockSettings
+from lifeboat.domain.config import PARAMETERS, ConfigError, Selector, load
+from lifeboat.domain.locks import LockSettings
 from tools.docs_template import FUNCTION, TEMPLATE, read_template
 
 REQUIRED = {

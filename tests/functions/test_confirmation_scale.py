@@ -6,8 +6,9 @@ import importlib
 
 import pytest
 
-from lifeboat.aws import backups, clients
-from lifeboat.chains import confirmation
+from lifeboat.aws import clients
+from lifeboat.backup import confirm_workflow as confirmation
+from lifeboat.backup import store as backups
 from tests.functions.conftest import TABLE, Context, open_backup
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -49,7 +50,7 @@ def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next
 
 
 def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, fleet, monkeypatch):
-    monkeypatch.setattr(confirmation.ec2, "IDS", 2)
+    monkeypatch.setattr(confirmation.ec2_describe, "IDS", 2)
     monkeypatch.setattr(confirmation, "LISTED", 2)
     for number in range(6):
         open_backup(f"rp-20261122T020000Z-i-{number:017x}")

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import door
+from lifeboat import handler as door
 from lifeboat.aws import clients, clock
-from lifeboat.chains.copies import CopyIncomplete
-from lifeboat.rules.copies import VANISHED_AFTER
+from lifeboat.copies.plan import VANISHED_AFTER
+from lifeboat.copies.regions_workflow import CopyIncomplete
 from tests.functions.conftest import ROOT
 
 AWAY, BEYOND = "eu-central-1", "us-east-1"

@@ -10,13 +10,13 @@ import pytest
 from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock
-from lifeboat.aws import copies as table_of_copies
-from lifeboat.chains import copies as chain
-from lifeboat.model import CopyRecord, CopyState
-from lifeboat.rules.catalogue import write_tags
-from lifeboat.rules.selection import volume_story
+from lifeboat.backup.selection import volume_story
+from lifeboat.copies import regions_workflow as chain
+from lifeboat.copies import store as table_of_copies
+from lifeboat.copies.record import CopyRecord, CopyState
+from lifeboat.domain.recovery_point_tags import write_tags
+from tests.builders import attachment, volume
 from tests.functions.conftest import ACCOUNT, TABLE
-from tests.rules.nouns import attachment, volume
 
 AWAY = "eu-central-1"
 SWEEP = {"sweep": True}
@@ -72,7 +72,7 @@ def asked(world, count):
     """The pages of snapshots that are asked for at home and in the destination while sweeps go on."""
     seen = []
     for region in ("eu-west-1", AWAY):
-        chain.ec2.clients.ec2_reads(region).meta.events.register(
+        chain.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
             "provide-client-params.ec2.DescribeSnapshots", lambda params, **_: seen.append(params)
         )
     for _ in range(count):

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from lifeboat import door as doors
+from lifeboat import handler as doors
 from lifeboat.aws import clients, clock
-from lifeboat.chains import overdue
-from lifeboat.config import DEFAULT_SCHEDULE
-from lifeboat.rules import fleet
-from lifeboat.rules.catalogue import iso
-from lifeboat.rules.slots import parse_schedule, previous_slot
+from lifeboat.backup import large_run as fleet
+from lifeboat.backup import overdue_workflow as overdue
+from lifeboat.backup.schedule import parse_schedule, previous_slot
+from lifeboat.domain.config import DEFAULT_SCHEDULE
+from lifeboat.domain.text import iso
 from tests.functions.conftest import TABLE
 from tools import cost_model
 from tools.cost_model import BAR, DAYS, MINUTES, PRICES, Use, month

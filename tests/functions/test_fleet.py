@@ -12,13 +12,13 @@ import pytest
 
 from bench import _in_process
 from functions.take_snapshots import app
-from lifeboat import door
-from lifeboat.aws import clients, clock, ec2
+from lifeboat import handler as door
+from lifeboat.aws import clients, clock, ec2_images, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import portion
-from lifeboat.chains.backup import BackupIncomplete
-from lifeboat.events import BadRequest
-from lifeboat.rules import fleet
+from lifeboat.backup import batch_workflow as portion
+from lifeboat.backup import large_run as fleet
+from lifeboat.backup.workflow import BackupIncomplete
+from lifeboat.domain.bad_request import BadRequest
 from tests.functions.conftest import TABLE, Context, World
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -44,7 +44,7 @@ class Fleet:
             return real(**{**asked, "VisibilityTimeout": 0})
 
         monkeypatch.setattr(clients.sqs(), "change_message_visibility", remember)
-        monkeypatch.setattr(ec2, "_image_metadata", world.image_metadata)
+        monkeypatch.setattr(ec2_images, "_image_metadata", world.image_metadata)
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """What is on the queue, one after the other, as Lambda hands it to the function."""
@@ -81,7 +81,7 @@ def workers(world, monkeypatch):
 
 def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolumeRateExceeded") -> list[str]:
     """EC2 refuses CreateSnapshots of these for as long as they are in the set; everything that was asked."""
-    real, asked = ec2.create_snapshots, []
+    real, asked = ec2_snapshots.create_snapshots, []
 
     def call(instance_id, description, tags):
         asked.append(instance_id)
@@ -89,7 +89,7 @@ def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolum
             raise AwsError(code, "as told", answered=True)
         return real(instance_id, description, tags)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
     return asked
 
 
@@ -189,7 +189,7 @@ def test_a_throttled_call_goes_out_again_in_the_same_invocation(world, workers, 
         world.launch()
     world.invoke("take_snapshots", SLOT)
     refusals = [2]
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
 
     def call(*arguments):
         if refusals[0]:
@@ -197,7 +197,7 @@ def test_a_throttled_call_goes_out_again_in_the_same_invocation(world, workers, 
             raise AwsError("RequestLimitExceeded", "slow down", answered=True)
         return real(*arguments)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
     waits: list[float] = []
     monkeypatch.setattr(clock, "wait", waits.append)
     assert workers.work() == fleet.WORKERS
@@ -238,7 +238,7 @@ def test_out_of_time_in_every_attempt_is_named(world, workers):
 def test_an_instance_that_another_invocation_is_at_is_not_taken_for_done(world, workers, monkeypatch):
     instances = sorted(world.launch() for _ in range(COUNT))
     world.invoke("take_snapshots", SLOT)
-    real = ec2.create_snapshots
+    real = ec2_snapshots.create_snapshots
     inner: list[bool] = []
 
     def call(instance_id, description, tags):
@@ -246,7 +246,7 @@ def test_an_instance_that_another_invocation_is_at_is_not_taken_for_done(world, 
             inner.append(workers.deliver({**record, "messageId": "doubled"}))
         return real(instance_id, description, tags)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
     record = next(workers.messages())
     assert workers.deliver(record)
     assert inner == [False], "it cannot know yet what comes of it"

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import backups, clock, ec2
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.backup import store as backups
 from tests.functions.conftest import TABLE
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -43,7 +44,7 @@ def test_every_instance_is_looked_at_and_asked_for_whatever_their_number(world, 
         asked.append(instance_id)
         return {disks[instance_id]: f"snap-{instance_id}"}
 
-    monkeypatch.setattr(ec2, "create_snapshots", create)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", create)
 
     assert len(world.invoke("take_snapshots", SLOT)["begun"]) == count
     assert sorted(asked) == sorted(instances)
@@ -58,7 +59,7 @@ def test_every_instance_that_has_no_backup_is_told_to_be_overdue(world, monkeypa
     def refuse(*_asked):
         raise RuntimeError("no backup today")
 
-    monkeypatch.setattr("lifeboat.chains.backup.take", refuse)
+    monkeypatch.setattr("lifeboat.backup.workflow.take", refuse)
     with pytest.raises(RuntimeError, match="no backup today"):
         world.invoke("take_snapshots", {"catch_up": True})
     told = {message["subject"]["instance_id"] for message in world.news() if message["event"] == "BackupOverdue"}

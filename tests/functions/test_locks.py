@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from lifeboat import door
-from lifeboat.aws import clock, ec2
+from lifeboat import handler as door
+from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.locking import TRIED_FOR
+from lifeboat.aws.snapshot_locks import TRIED_FOR
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 SWEEP = {"sweep": True}
@@ -38,8 +38,8 @@ class Locks:
 @pytest.fixture
 def locks(world, monkeypatch):
     made = Locks()
-    monkeypatch.setattr(ec2, "lock_snapshot", made.lock_snapshot)
-    monkeypatch.setattr(ec2, "ever_locked", made.ever_locked)
+    monkeypatch.setattr(ec2_snapshots, "lock_snapshot", made.lock_snapshot)
+    monkeypatch.setattr(ec2_snapshots, "ever_locked", made.ever_locked)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
     door.forget()

@@ -15,8 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LINES = """
 from lifeboat.aws import metrics
-from lifeboat.chains import fleet
-from lifeboat.door import logger
+from lifeboat.backup import large_run_workflow as fleet
+from lifeboat.handler import logger
 logger.debug("debug")
 logger.info("info")
 logger.warning("warning")

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import clock, ec2
+from lifeboat.aws import clock, ec2_snapshots
 from tests.functions.conftest import ACCOUNT
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -17,8 +17,8 @@ SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 @pytest.fixture
 def copies(world, monkeypatch):
     """A good recovery point, and two copies of its snapshot as Cloud Custodian makes them; the copies' ids."""
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     world.launch()
     world.invoke("take_snapshots", SLOT)
     world.invoke("confirm_snapshots", {"sweep": True})
@@ -60,4 +60,4 @@ def test_a_copy_does_not_save_an_instance_for_a_slot(world, copies):
         if item["SnapshotId"] not in copies:
             world.ec2.delete_snapshot(SnapshotId=item["SnapshotId"])
     assert len(world.snapshots()) == 2
-    assert ec2.instances_saved_by("lifeboat", slot_tag="2026-11-23T02:00:00Z") == frozenset()
+    assert ec2_snapshots.instances_saved_by("lifeboat", slot_tag="2026-11-23T02:00:00Z") == frozenset()

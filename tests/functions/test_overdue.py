@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto.backends import get_backend
 
-from lifeboat import door
-from lifeboat.aws import clients, clock, ec2
+from lifeboat import handler as door
+from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import overdue as chain
-from lifeboat.chains.backup import BackupIncomplete
-from lifeboat.rules import overdue as rule
+from lifeboat.backup import overdue as rule
+from lifeboat.backup import overdue_workflow as chain
+from lifeboat.backup.workflow import BackupIncomplete
 from tests.functions.conftest import ACCOUNT, TABLE, TODAY, Context
 from tests.functions.test_fleet import Fleet
 
@@ -32,7 +32,7 @@ class Sight:
         self.refused: set[str] = set()
         self.metrics: list[dict] = []
         monkeypatch.setattr(clock, "now", lambda: self.now)
-        real = ec2.create_snapshots
+        real = ec2_snapshots.create_snapshots
 
         def create(instance_id, description, tags):
             if instance_id in self.refused:
@@ -42,7 +42,7 @@ class Sight:
                 self.moto(snapshot_id).start_time = self.now.isoformat()
             return made
 
-        monkeypatch.setattr(ec2, "create_snapshots", create)
+        monkeypatch.setattr(ec2_snapshots, "create_snapshots", create)
 
     def invoke(self, event, at):
         """One invocation, however it ends."""
@@ -138,7 +138,7 @@ def test_what_the_catch_up_mends_is_not_told(world, sight):
 def test_what_the_catch_up_mends_is_not_told_though_ec2_does_not_show_it_yet(world, sight, monkeypatch):
     world.launch()
     sight.look(SLOT - HOUR)
-    monkeypatch.setattr(ec2, "recovery_point_snapshots_of", lambda *_: ())
+    monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", lambda *_: ())
     assert sight.look(SLOT + 5 * DAY + HOUR) == {}
 
 
@@ -295,7 +295,7 @@ def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
 
 
 def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
-    monkeypatch.setattr(chain.ec2, "IDS", 2)
+    monkeypatch.setattr(chain.ec2_describe, "IDS", 2)
     never, early, *late = (world.launch() for _ in range(5))
     sight.look(SLOT - HOUR)
     sight.refused.add(never)
@@ -303,13 +303,13 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
     sight.refused.add(early)
     sight.take(SLOT + DAY)
     sight.refused.update(late)
-    real, asked = ec2.recovery_point_snapshots_of, []
+    real, asked = ec2_snapshots.recovery_point_snapshots_of, []
 
     def listing(stack, filters, **more):
         asked.append(dict(filters))
         return real(stack, filters, **more)
 
-    monkeypatch.setattr(ec2, "recovery_point_snapshots_of", listing)
+    monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", listing)
     told = sight.look(SLOT + 3 * DAY + HOUR)
     last = {instance: message["details"]["last_good_slot"] for instance, message in told.items()}
     assert last == {
@@ -323,7 +323,7 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
 
 
 def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sight, monkeypatch):
-    monkeypatch.setattr(chain.ec2, "IDS", 1)
+    monkeypatch.setattr(chain.ec2_describe, "IDS", 1)
     instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
     first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
     sight.refused.add(never)

@@ -6,8 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.paced import PacedCalls
-from lifeboat.rules.pace import Pace
+from lifeboat.aws.paced_calls import PacedCalls
+from lifeboat.domain.rate_limit import Pace
 
 THREADS = 6
 PAUSE = threading.Event()

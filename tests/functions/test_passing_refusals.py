@@ -6,11 +6,11 @@ import importlib
 
 import pytest
 
-from lifeboat.aws import clock, ec2
+from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.backup import ATTEMPTS, BackupIncomplete
-from lifeboat.chains.portion import WAITED_OUT
-from lifeboat.rules.error_codes import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.backup.batch_workflow import WAITED_OUT
+from lifeboat.backup.workflow import ATTEMPTS, BackupIncomplete
+from lifeboat.domain.error_codes import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
 from tests.functions.conftest import Context
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -32,8 +32,8 @@ class Refusing:
         self.left = 0
         self.code = ""
         self.answered = True
-        self.real = ec2.create_snapshots
-        monkeypatch.setattr(ec2, "create_snapshots", self.call)
+        self.real = ec2_snapshots.create_snapshots
+        monkeypatch.setattr(ec2_snapshots, "create_snapshots", self.call)
 
     def call(self, *asked):
         if self.left:
@@ -146,7 +146,7 @@ def test_an_invocation_without_time_waits_for_nothing(world, waits, refusing, mo
 
 def test_one_that_must_wait_keeps_no_other_waiting(world, waits, monkeypatch):
     instances = sorted(world.launch() for _ in range(3))
-    real, asked = ec2.create_snapshots, []
+    real, asked = ec2_snapshots.create_snapshots, []
 
     def call(instance_id, *more):
         asked.append(instance_id)
@@ -155,7 +155,7 @@ def test_one_that_must_wait_keeps_no_other_waiting(world, waits, monkeypatch):
         assert instance_id == instances[0] or not waits
         return real(instance_id, *more)
 
-    monkeypatch.setattr(ec2, "create_snapshots", call)
+    monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
     assert len(invoke(Context())["begun"]) == 3
     assert sorted(asked) == sorted([*instances, instances[0]])
 

@@ -12,17 +12,17 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import door
-from lifeboat.aws import backups, clock
-from lifeboat.aws import copies as table_of_copies
-from lifeboat.aws import ec2 as adapter
-from lifeboat.chains import copies as copies_chain
-from lifeboat.chains import retention
-from lifeboat.chains.backup import BackupIncomplete
-from lifeboat.chains.confirmation import ConfirmationIncomplete
-from lifeboat.chains.copies import CopyIncomplete
-from lifeboat.chains.overdue import OverdueIncomplete
-from lifeboat.chains.vault import VaultIncomplete
+from lifeboat import handler as door
+from lifeboat.aws import clock, ec2_describe
+from lifeboat.backup import store as backups
+from lifeboat.backup.confirm_workflow import ConfirmationIncomplete
+from lifeboat.backup.overdue_workflow import OverdueIncomplete
+from lifeboat.backup.workflow import BackupIncomplete
+from lifeboat.copies import regions_workflow as copies_chain
+from lifeboat.copies import store as table_of_copies
+from lifeboat.copies.regions_workflow import CopyIncomplete
+from lifeboat.copies.workflow import VaultIncomplete
+from lifeboat.retention import workflow as retention
 from tests.functions.conftest import TABLE
 from tests.functions.test_copies_of_many import AWAY, many, sweep
 from tests.functions.test_retention_parts import INSTANCES, fleet, in_parts, left
@@ -58,7 +58,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
 
 @pytest.fixture
 def in_twos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "IDS", 2)
+    monkeypatch.setattr(ec2_describe, "IDS", 2)
     monkeypatch.setattr(retention, "RECHECKED", 2)
 
 
@@ -91,7 +91,7 @@ def test_overdue(world, refuse, in_twos, monkeypatch):
     world.invoke("take_snapshots", {"catch_up": True})
     late = clock.now() + timedelta(days=3)
     monkeypatch.setattr(clock, "now", lambda: late)
-    monkeypatch.setattr("lifeboat.chains.backup.take", lambda *_: {})
+    monkeypatch.setattr("lifeboat.backup.workflow.take", lambda *_: {})
     refuse("DescribeSnapshots", "tag:lifeboat:instance", instances[2])
     with pytest.raises(OverdueIncomplete, match=f"2 instances.* InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", {"catch_up": True})

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from lifeboat.aws import clock, ec2, restores
+from lifeboat.aws import clock, ec2_calls, ec2_instances
 from lifeboat.aws.errors import AwsError
+from lifeboat.restore import store as restores
 from tests.functions.conftest import TODAY
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -87,7 +88,7 @@ def restored(world, time, restore_id, within=40):
 
 def refuse(monkeypatch, kind, code, *, answered=True, times=1):
     """EC2 answers a step of this kind with an error; with `answered` false it carries it out all the same."""
-    real = ec2.perform
+    real = ec2_calls.perform
     left = [times]
 
     def call(change):
@@ -98,18 +99,18 @@ def refuse(monkeypatch, kind, code, *, answered=True, times=1):
             raise AwsError(code, "as told", answered=answered)
         real(change)
 
-    monkeypatch.setattr(ec2, "perform", call)
+    monkeypatch.setattr(ec2_calls, "perform", call)
 
 
 def changes_of(monkeypatch):
     """Every step that is really carried out, by its name."""
-    real, seen = ec2.perform, []
+    real, seen = ec2_calls.perform, []
 
     def call(change):
         seen.append(type(change).__name__)
         real(change)
 
-    monkeypatch.setattr(ec2, "perform", call)
+    monkeypatch.setattr(ec2_calls, "perform", call)
     return seen
 
 
@@ -199,7 +200,7 @@ def test_an_untrusted_image_is_refused_unless_a_person_gives_a_reason(world, sav
 
 def test_a_right_that_is_missing_is_found_before_anything_begins(world, saved, time, monkeypatch):
     target = fresh_platform(world)
-    monkeypatch.setattr(ec2, "rehearse", lambda change: f"UnauthorizedOperation: no {type(change).__name__}")
+    monkeypatch.setattr(ec2_calls, "rehearse", lambda change: f"UnauthorizedOperation: no {type(change).__name__}")
     answer = world.invoke("restore_volume", ask(target))
     assert "UnauthorizedOperation: no CreateVolume" in answer["refused"]
 
@@ -208,7 +209,7 @@ def test_a_right_that_is_missing_later_rolls_back_before_anything_stops(world, s
     target = fresh_platform(world)
     begun = world.invoke("restore_volume", ask(target))
     monkeypatch.setattr(
-        ec2, "rehearse", lambda change: "UnauthorizedOperation: no" if "Detach" in type(change).__name__ else ""
+        ec2_calls, "rehearse", lambda change: "UnauthorizedOperation: no" if "Detach" in type(change).__name__ else ""
     )
     done = changes_of(monkeypatch)
     ended = restored(world, time, begun["restore_id"])
@@ -231,7 +232,7 @@ def test_a_rehearsal_that_is_overtaken_decides_nothing(world, saved, time, monke
             who[0] = "overtaken"
         return {"ahead": "AuthFailure: of its own", "overtaken": "UnauthorizedOperation: it is gone"}[who[0]]
 
-    monkeypatch.setattr(ec2, "rehearse", rehearse)
+    monkeypatch.setattr(ec2_calls, "rehearse", rehearse)
     world.invoke("attach_volume", SWEEP)
     assert who == ["overtaken"]
     report = restored(world, time, begun["restore_id"])
@@ -244,7 +245,7 @@ def test_a_rehearsal_that_is_overtaken_decides_nothing(world, saved, time, monke
 
 @pytest.mark.parametrize("named", ["instance", "id", "snapshots"])
 def test_of_very_many_the_one_that_is_named_is_found(world, saved, time, monkeypatch, named):
-    from lifeboat.chains import restore
+    from lifeboat.restore import workflow as restore
 
     other = world.launch()
     world.invoke("take_snapshots", {"scheduled_time": "2026-11-24T02:00:00Z"})  # of both
@@ -428,14 +429,14 @@ def test_one_restore_that_cannot_be_looked_at_stops_no_other(world, saved, time,
     first, second = fresh_platform(world), fresh_platform(world)
     blocked = world.invoke("restore_volume", ask(first, request_id="one"))["restore_id"]
     going = world.invoke("restore_volume", ask(second, request_id="two"))["restore_id"]
-    real = ec2.instances
+    real = ec2_instances.instances
 
     def instances(ids):
         if first in ids:
             raise AwsError("UnauthorizedOperation", "no", answered=True)
         return real(ids)
 
-    monkeypatch.setattr(ec2, "instances", instances)
+    monkeypatch.setattr(ec2_instances, "instances", instances)
     with pytest.raises(RuntimeError, match=f"{blocked}: UnauthorizedOperation"):
         world.invoke("attach_volume", SWEEP)
     assert world.invoke("restore_volume", {"status": blocked})["step"] == "volumes"

@@ -8,7 +8,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import door
+from lifeboat import handler as door
 from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
 
 __all__ = ("saved", "time")

@@ -8,14 +8,15 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import door
-from lifeboat.aws import clock, ec2, topic
+from lifeboat import handler as door
+from lifeboat.aws import clock, ec2_images, ec2_snapshots, ec2_volumes, topic
+from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import paced, retention
-from lifeboat.rules.catalogue import write_tags
-from lifeboat.rules.selection import volume_story
+from lifeboat.backup.selection import volume_story
+from lifeboat.domain.recovery_point_tags import write_tags
+from lifeboat.retention import workflow as retention
+from tests.builders import attachment, volume
 from tests.functions.conftest import ACCOUNT, Context
-from tests.rules.nouns import attachment, volume
 
 DAYS = 30
 
@@ -23,8 +24,8 @@ DAYS = 30
 @pytest.fixture
 def history(world, monkeypatch):
     """One recovery point a day for 30 days, of a data volume that still exists; their snapshots' ids, newest first."""
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     instance = world.launch()
     volume_id = world.volume_of(instance)
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
@@ -108,41 +109,41 @@ def test_a_held_snapshot_stays(world, history):
 
 
 def test_a_hold_that_comes_between_plan_and_deletion_is_seen(world, history, monkeypatch):
-    real = ec2.own_snapshots
+    real = ec2_snapshots.own_snapshots
 
     def held_meanwhile(ids):
         world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:hold", "Value": "now"}])
         return real(ids)
 
-    monkeypatch.setattr(ec2, "own_snapshots", held_meanwhile)
+    monkeypatch.setattr(ec2_snapshots, "own_snapshots", held_meanwhile)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert "is held by the tag" in str(answer["refused"])
 
 
 def test_a_snapshot_that_changed_since_the_plan_stays(world, history, monkeypatch):
-    real = ec2.own_snapshots
+    real = ec2_snapshots.own_snapshots
 
     def retagged(ids):
         world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:stack", "Value": "other"}])
         return real(ids)
 
-    monkeypatch.setattr(ec2, "own_snapshots", retagged)
+    monkeypatch.setattr(ec2_snapshots, "own_snapshots", retagged)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert "has changed since the plan was made" in str(answer["refused"])
 
 
 def test_a_locked_snapshot_and_one_of_an_image_stay(world, history, monkeypatch):
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", lambda: frozenset({history[-1]}))
-    monkeypatch.setattr(ec2, "image_snapshot_ids", lambda: frozenset({history[-2]}))
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", lambda: frozenset({history[-1]}))
+    monkeypatch.setattr(ec2_images, "image_snapshot_ids", lambda: frozenset({history[-2]}))
     world.invoke("prune_snapshots", {})
     world.invoke("prune_snapshots", {})
     assert {history[-1], history[-2]} <= left(world)
 
 
 def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch):
-    real = ec2.delete_snapshot
+    real = ec2_snapshots.delete_snapshot
 
     def refuse(snapshot_id):
         if snapshot_id == history[-1]:
@@ -153,7 +154,7 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
             raise AwsError(code, "gone", answered=True)
         real(snapshot_id)
 
-    monkeypatch.setattr(ec2, "delete_snapshot", refuse)
+    monkeypatch.setattr(ec2_snapshots, "delete_snapshot", refuse)
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert left(world).isdisjoint(history[-3:-1])
@@ -211,7 +212,7 @@ def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypat
 
 
 def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeypatch):
-    real, calls = ec2.own_snapshots, []
+    real, calls = ec2_snapshots.own_snapshots, []
 
     def breaks(ids):
         calls.append(ids)
@@ -219,7 +220,7 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
             raise RuntimeError("EC2 is away")
         return real(ids)
 
-    monkeypatch.setattr(ec2, "own_snapshots", breaks)
+    monkeypatch.setattr(ec2_snapshots, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
     assert world.invoke("prune_snapshots", {})["failed"] == "EC2 is away"
     [told] = world.news()
@@ -227,15 +228,15 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
 
 
 def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, history, monkeypatch):
-    real = ec2.own_snapshots
+    real = ec2_snapshots.own_snapshots
 
     def meanwhile(ids):
         for snapshot in history[-4:-2]:
             world.ec2.delete_snapshot(SnapshotId=snapshot)
-        monkeypatch.setattr(ec2, "own_snapshots", real)
+        monkeypatch.setattr(ec2_snapshots, "own_snapshots", real)
         return real(ids)
 
-    monkeypatch.setattr(ec2, "own_snapshots", meanwhile)
+    monkeypatch.setattr(ec2_snapshots, "own_snapshots", meanwhile)
     answer = world.invoke("prune_snapshots", {})
     assert answer["refused"] == []
     assert len(answer["deleted"]) == 13
@@ -246,7 +247,7 @@ def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, hist
 
 
 def test_a_snapshot_shared_with_everybody_stays(world, history, monkeypatch):
-    monkeypatch.setattr(ec2, "public_snapshot_ids", lambda: frozenset({history[-1]}))
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", lambda: frozenset({history[-1]}))
     answer = world.invoke("prune_snapshots", {"dry_run": True})
     assert "shared with everybody" in str(reasons_of(answer, "rp-29"))
     world.invoke("prune_snapshots", {})
@@ -266,7 +267,7 @@ def test_the_last_ones_of_a_volume_that_is_gone_stay(world, history, monkeypatch
     monkeypatch.setenv("LIFEBOAT_MIN_KEEP", "2")
     monkeypatch.setenv("LIFEBOAT_MAX_DELETE_PERCENT", "100")
     monkeypatch.setenv("LIFEBOAT_ORPHAN_KEEP", "5")
-    monkeypatch.setattr(ec2, "all_volume_ids", frozenset)
+    monkeypatch.setattr(ec2_volumes, "all_volume_ids", frozenset)
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:5])
 
@@ -276,7 +277,7 @@ def test_the_last_ones_of_a_volume_that_is_gone_stay(world, history, monkeypatch
 
 def refusing(monkeypatch, *unwilling, code="InvalidSnapshot.InUse", answered=True):
     """DeleteSnapshot refuses these for ever; what was asked of it, in its order."""
-    real, asked = ec2.delete_snapshot, []
+    real, asked = ec2_snapshots.delete_snapshot, []
 
     def delete(snapshot_id):
         asked.append(snapshot_id)
@@ -284,7 +285,7 @@ def refusing(monkeypatch, *unwilling, code="InvalidSnapshot.InUse", answered=Tru
             raise AwsError(code, "no", answered=answered)
         real(snapshot_id)
 
-    monkeypatch.setattr(ec2, "delete_snapshot", delete)
+    monkeypatch.setattr(ec2_snapshots, "delete_snapshot", delete)
     return asked
 
 
@@ -310,7 +311,7 @@ def test_not_more_than_the_cap_goes_when_something_refuses(world, history, monke
 
 
 def test_a_deletion_whose_answer_was_lost_is_looked_after(world, history, monkeypatch):
-    real = ec2.delete_snapshot
+    real = ec2_snapshots.delete_snapshot
 
     def lost(snapshot_id):
         if snapshot_id == history[-1]:
@@ -319,7 +320,7 @@ def test_a_deletion_whose_answer_was_lost_is_looked_after(world, history, monkey
             raise AwsError("ReadTimeoutError", "no answer", answered=False)
         real(snapshot_id)
 
-    monkeypatch.setattr(ec2, "delete_snapshot", lost)
+    monkeypatch.setattr(ec2_snapshots, "delete_snapshot", lost)
     answer = world.invoke("prune_snapshots", {})
     assert [entry["recovery_point"] for entry in answer["refused"]] == ["rp-28"]
     assert answer["deleted"][0]["recovery_point"] == "rp-29"
@@ -327,7 +328,7 @@ def test_a_deletion_whose_answer_was_lost_is_looked_after(world, history, monkey
 
 
 def test_a_throttled_deletion_goes_out_again_and_is_never_refused(world, history, monkeypatch):
-    real, asked, now = ec2.delete_snapshot, [], [100.0]
+    real, asked, now = ec2_snapshots.delete_snapshot, [], [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     monkeypatch.setattr(clock, "wait", lambda seconds: now.__setitem__(0, now[0] + seconds))
 
@@ -337,7 +338,7 @@ def test_a_throttled_deletion_goes_out_again_and_is_never_refused(world, history
             raise AwsError("RequestLimitExceeded", "slow down", answered=True)
         real(snapshot_id)
 
-    monkeypatch.setattr(ec2, "delete_snapshot", throttled)
+    monkeypatch.setattr(ec2_snapshots, "delete_snapshot", throttled)
     answer = world.invoke("prune_snapshots", {})
     assert answer["refused"] == []
     assert len(answer["deleted"]) == 15

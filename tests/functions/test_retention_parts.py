@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import clock, ec2
-from lifeboat.chains import inventory, paced
-from lifeboat.rules.catalogue import write_tags
-from lifeboat.rules.selection import volume_story
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws import paced_calls as paced
+from lifeboat.backup.selection import volume_story
+from lifeboat.domain.recovery_point_tags import write_tags
+from lifeboat.retention import inventory_workflow as inventory
+from tests.builders import attachment, volume
 from tests.functions.conftest import ACCOUNT, Context
-from tests.rules.nouns import attachment, volume
 
 DAYS = 20
 INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a", "i-0000000000000000f")
@@ -22,8 +23,8 @@ INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a"
 @pytest.fixture
 def fleet(world, monkeypatch):
     """A recovery point a day of each instance, and one whose tags are nobody's; the snapshots' ids by instance."""
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     made = {instance: [] for instance in INSTANCES}
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
     for instance in INSTANCES:

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains import retention
-from lifeboat.chains.inventory import Inventory
-from lifeboat.config import Config
-from lifeboat.model import Selector
-from lifeboat.rules.catalogue import Catalogue
+from lifeboat.domain.catalogue import Catalogue
+from lifeboat.domain.config import Config, Selector
+from lifeboat.retention import workflow as retention
+from lifeboat.retention.inventory_workflow import Inventory
 from tests.examples import examples
-from tests.rules.retention_nouns import NOW, point
+from tests.retention.builders import NOW, point
 
 SHARES = (0.01, 0.1, 0.34, 0.5, 1.0)
 SNAPSHOT = "snap-{}-0"
@@ -38,8 +37,8 @@ def run(points, config, unwilling=(), lost=()):
         return {name: there[name] for name in ids if name in there}
 
     with (
-        patch.object(retention.ec2, "delete_snapshot", delete),
-        patch.object(retention.ec2, "own_snapshots", snapshots),
+        patch.object(retention.ec2_snapshots, "delete_snapshot", delete),
+        patch.object(retention.ec2_snapshots, "own_snapshots", snapshots),
         patch.object(retention.clock, "now", lambda: NOW),
         patch.object(retention, "remembered_terms", lambda _: {}),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),

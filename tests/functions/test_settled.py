@@ -7,7 +7,8 @@ import json
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import backups, ec2, topic
+from lifeboat.aws import ec2_snapshots, topic
+from lifeboat.backup import store as backups
 from tests.functions.conftest import ACCOUNT, TABLE, open_backup
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -17,8 +18,8 @@ SWEEP = {"sweep": True}
 @pytest.fixture
 def fleet(world, monkeypatch):
     """The recovery points of three instances in one slot, begun and not yet confirmed."""
-    monkeypatch.setattr(ec2, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
-    monkeypatch.setattr(ec2, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     for _ in range(3):
         world.launch()
     begun = world.invoke("take_snapshots", SLOT)["begun"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import door
-from lifeboat.aws import ec2
+from lifeboat import aws as lifeboat_aws
+from lifeboat import handler as door
+from lifeboat.aws import ec2_images
 
 DAILY = {"scheduled_time": "2026-11-23T00:00:00Z"}
 STRANGER = "444455556666"
@@ -94,9 +95,9 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
     def refuse(*_arguments, **_named):
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "Describe")
 
-    monkeypatch.setattr(ec2, "_image_metadata", refuse)
+    monkeypatch.setattr(ec2_images, "_image_metadata", refuse)
     world.image["OwnerId"] = None  # what moto's public image would tell instead
-    reads = ec2.clients.ec2_reads()
+    reads = lifeboat_aws.clients.ec2_reads()
     monkeypatch.setattr(reads, "describe_images", refuse)
     answer = world.invoke("check_ami_owner", running(sample, instance))
     assert verdicts(answer) == {instance: "unknown"}
@@ -129,7 +130,7 @@ def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monk
     plain = world.image_metadata
     marked = {"ImageWatermarks": [{"AccountId": STRANGER, "Name": "gold"}]}
     monkeypatch.setattr(
-        ec2, "_image_metadata", lambda ids: {key: {**item, **marked} for key, item in plain(ids).items()}
+        ec2_images, "_image_metadata", lambda ids: {key: {**item, **marked} for key, item in plain(ids).items()}
     )
     assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [instance]})) == {instance: "untrusted"}
     monkeypatch.setenv("LIFEBOAT_TRUSTED_WATERMARKS", f"{STRANGER}:gold")

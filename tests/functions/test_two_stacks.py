@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from lifeboat import door
+from lifeboat import handler as door
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 

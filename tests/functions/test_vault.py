@@ -10,15 +10,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import door
-from lifeboat.aws import clients, clock, ec2, sharing
+from lifeboat import handler as door
+from lifeboat.aws import clients, clock, ec2_describe, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
-from lifeboat.chains.locking import TRIED_FOR
-from lifeboat.chains.sharing import AT_ONCE
-from lifeboat.chains.vault import VaultIncomplete
-from lifeboat.model import Snapshot
-from lifeboat.rules.copies import VANISHED_AFTER
-from lifeboat.rules.vault import MOST_SHARED
+from lifeboat.aws.snapshot_locks import TRIED_FOR
+from lifeboat.copies.plan import VANISHED_AFTER
+from lifeboat.copies.sharing_workflow import AT_ONCE
+from lifeboat.copies.vault import MOST_SHARED
+from lifeboat.copies.workflow import VaultIncomplete
+from lifeboat.domain.ec2 import Snapshot
 from tests.functions.conftest import ACCOUNT
 from tests.functions.test_restore import ask, fresh_platform
 
@@ -74,7 +74,7 @@ def offered(world, offers, monkeypatch) -> str:
     world.news()
     monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
     door.forget()
-    told = ec2.recovery_point_snapshots()
+    told = ec2_snapshots.recovery_point_snapshots()
     offers.told[SOURCE] = told
     offers.shared[SOURCE] = {item.id: item for item in told}
     return told[0].id
@@ -105,15 +105,15 @@ def test_begun_once_and_told_once_under_the_vaults_key(world, offered):
 
 
 def test_a_lost_answer_makes_no_second_copy(world, offered, monkeypatch):
-    real = ec2.copy_snapshot
+    real = ec2_snapshots.copy_snapshot
 
     def lost(*given: Any, **named: Any) -> str:
         real(*given, **named)
         raise AwsError("ReadTimeoutError", "lost", answered=False)
 
-    monkeypatch.setattr(ec2, "copy_snapshot", lost)
+    monkeypatch.setattr(ec2_snapshots, "copy_snapshot", lost)
     assert look(world)["failed"] == []
-    monkeypatch.setattr(ec2, "copy_snapshot", real)
+    monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
     look(world)
     look(world)
     assert len(copies()) == 1
@@ -121,17 +121,17 @@ def test_a_lost_answer_makes_no_second_copy(world, offered, monkeypatch):
 
 
 def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, offered, monkeypatch):
-    real = ec2.copy_snapshot
+    real = ec2_snapshots.copy_snapshot
 
     def refuse(*_: Any, **__: Any) -> str:
         raise AwsError("UnauthorizedOperation", "no", answered=True)
 
-    monkeypatch.setattr(ec2, "copy_snapshot", refuse)
+    monkeypatch.setattr(ec2_snapshots, "copy_snapshot", refuse)
     [failed] = look(world)["failed"]
     assert failed["reason"] == f"CopySnapshot of {offered} was refused: UnauthorizedOperation: no"
     assert "the next attempt is at" in look(world)["waiting"][0]["reason"]
     assert [item["event"] for item in world.news()] == ["CopyFailed"]
-    monkeypatch.setattr(ec2, "copy_snapshot", real)
+    monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
     assert world.invoke("copy_snapshots", {"retry": True})[f"account {SOURCE}"]["begun"]
 
 
@@ -139,7 +139,7 @@ def test_when_ec2_is_busy_nothing_has_failed(world, offered, monkeypatch):
     def busy(*_: Any, **__: Any) -> str:
         raise AwsError("ResourceLimitExceeded", "no", answered=True)
 
-    monkeypatch.setattr(ec2, "copy_snapshot", busy)
+    monkeypatch.setattr(ec2_snapshots, "copy_snapshot", busy)
     assert look(world)["failed"] == []
     assert world.news() == []
 
@@ -164,8 +164,8 @@ def test_a_lock_that_fails_is_told_and_tried_again(world, offered, monkeypatch):
         asked.append(snapshot_id)
         raise AwsError("UnauthorizedOperation", "no", answered=True)
 
-    monkeypatch.setattr(ec2, "ever_locked", lambda _: frozenset())
-    monkeypatch.setattr(ec2, "lock_snapshot", refuse)
+    monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda _: frozenset())
+    monkeypatch.setattr(ec2_snapshots, "lock_snapshot", refuse)
     for _ in range(3):
         look(world)
     [copy] = copies()
@@ -208,7 +208,7 @@ def test_a_story_that_comes_after_all_is_taken_too(world, offers, offered, monke
     ("problem", "said"),
     [
         (AwsError("RequestLimitExceeded", "slow down", answered=True), "RequestLimitExceeded: slow down"),
-        (ec2.TooMany(), f"more than {AT_ONCE} snapshots, expected fewer"),
+        (ec2_describe.TooMany(), f"more than {AT_ONCE} snapshots, expected fewer"),
     ],
 )
 def test_a_source_that_cannot_be_looked_at_stops_no_other(world, offers, offered, problem, said):
@@ -228,8 +228,8 @@ def locked(monkeypatch) -> list[str]:
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
     door.forget()
     made: list[str] = []
-    monkeypatch.setattr(ec2, "ever_locked", lambda ids: frozenset(made) & frozenset(ids))
-    monkeypatch.setattr(ec2, "lock_snapshot", lambda snapshot_id, _: made.append(snapshot_id))
+    monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda ids: frozenset(made) & frozenset(ids))
+    monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lambda snapshot_id, _: made.append(snapshot_id))
     return made
 
 
@@ -268,7 +268,7 @@ def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, offers, o
 
 @pytest.mark.parametrize(
     ("problem", "said"),
-    [(AwsError("AccessDenied", "no", answered=True), "AccessDenied: no"), (ec2.TooMany(), "more than 10,000")],
+    [(AwsError("AccessDenied", "no", answered=True), "AccessDenied: no"), (ec2_describe.TooMany(), "more than 10,000")],
 )
 def test_a_source_that_does_not_let_itself_be_read_is_named(world, offers, offered, problem, said):
     look(world)
@@ -288,7 +288,7 @@ def test_a_shared_snapshot_by_its_own_id_is_copied_first(world, offers, offered,
     [told] = offers.told[SOURCE]
     as_shared = Snapshot(**{**{name: getattr(told, name) for name in told.__slots__}, "owner_id": SOURCE, "tags": {}})
     offers.shared[SOURCE] = {offered: as_shared}
-    monkeypatch.setattr(ec2, "snapshots", lambda _: {offered: as_shared})
+    monkeypatch.setattr(ec2_snapshots, "snapshots", lambda _: {offered: as_shared})
     found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=[offered], dry_run=True))
     assert found["possible"], found
     assert f"copy {offered} from account {SOURCE}" in found["plan"]
@@ -345,15 +345,17 @@ def test_what_passes_is_not_told(world, point, monkeypatch, code, status):
 
 def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
     asked: list[str] = []
-    points = [(ec2.recovery_point_snapshots()[0], (f"snap-{number:08d}",)) for number in range(MOST_SHARED + 10)]
-    monkeypatch.setattr("lifeboat.chains.sharing.to_share", lambda *_: points)
+    points = [
+        (ec2_snapshots.recovery_point_snapshots()[0], (f"snap-{number:08d}",)) for number in range(MOST_SHARED + 10)
+    ]
+    monkeypatch.setattr("lifeboat.copies.sharing_workflow.to_share", lambda *_: points)
     monkeypatch.setattr(sharing, "share", lambda snapshot_id, _: asked.append(snapshot_id))
     world.invoke("copy_snapshots", SWEEP)
     assert len(asked) == MOST_SHARED
 
 
 def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
-    monkeypatch.setattr("lifeboat.chains.sharing.AT_ONCE", 0)
+    monkeypatch.setattr("lifeboat.copies.sharing_workflow.AT_ONCE", 0)
     with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
         world.invoke("copy_snapshots", SWEEP)
 
@@ -370,8 +372,8 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(world, off
             raise refusals.pop()
         locked.append(snapshot_id)
 
-    monkeypatch.setattr(ec2, "ever_locked", lambda _ids: frozenset())
-    monkeypatch.setattr(ec2, "lock_snapshot", lock_snapshot)
+    monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda _ids: frozenset())
+    monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lock_snapshot)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
     door.forget()

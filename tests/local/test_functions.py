@@ -221,7 +221,7 @@ def test_nearly_all_of_the_library_is_imported_before_the_fork(aws: LocalAws, de
     source = """
 import os, sys
 HAD = list(sys.modules)
-import lifeboat.door
+import lifeboat.handler
 def handler(event, context): return {"parent": os.getppid(), "had": HAD}
 """
     seen = run(

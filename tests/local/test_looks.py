@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from lifeboat.aws import clients, sharing
-from lifeboat.aws import ec2 as looks
-from lifeboat.model import Tag
+from lifeboat.aws import clients, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, sharing
+from lifeboat.domain.tags import Tag
 from local.control import Control
 from local.session import HOME_ACCOUNT, LocalAws
 from tests.local.conftest import Machine, launch, tagged
@@ -31,25 +30,25 @@ def looked(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[
     """All looks that may have pages."""
     instance = machine.instance_id
     return {
-        "instances": lambda: looks.instances([instance]),
-        "instances_with_tag": lambda: looks.instances_with_tag("Name", "CadoResponse"),
-        "volumes": lambda: looks.volumes([volume]),
-        "all_volume_ids": looks.all_volume_ids,
-        "recovery_point_snapshots": looks.recovery_point_snapshots,
-        "recovery_point_snapshots_of": lambda: looks.recovery_point_snapshots_of("looks", {}),
-        "recovery_point_snapshots_elsewhere": lambda: looks.recovery_point_snapshots_elsewhere(
+        "instances": lambda: ec2_instances.instances([instance]),
+        "instances_with_tag": lambda: ec2_instances.instances_with_tag("Name", "CadoResponse"),
+        "volumes": lambda: ec2_volumes.volumes([volume]),
+        "all_volume_ids": ec2_volumes.all_volume_ids,
+        "recovery_point_snapshots": ec2_snapshots.recovery_point_snapshots,
+        "recovery_point_snapshots_of": lambda: ec2_snapshots.recovery_point_snapshots_of("looks", {}),
+        "recovery_point_snapshots_elsewhere": lambda: ec2_snapshots.recovery_point_snapshots_elsewhere(
             "eu-west-1", "looks", {}, most=9
         ),
-        "instances_saved_by": lambda: looks.instances_saved_by("looks", slot_tag="slot"),
-        "snapshots_of_volume": lambda: looks.snapshots_of_volume(volume),
-        "snapshots": lambda: looks.snapshots([snapshot]),
-        "own_snapshots": lambda: looks.own_snapshots([snapshot]),
-        "locked_snapshot_ids": looks.locked_snapshot_ids,
-        "ever_locked": lambda: looks.ever_locked([snapshot]),
-        "image_snapshot_ids": looks.image_snapshot_ids,
-        "public_snapshot_ids": looks.public_snapshot_ids,
-        "image_owners": lambda: looks.image_owners([instance]),
-        "status_checks": lambda: looks.status_checks(instance),
+        "instances_saved_by": lambda: ec2_snapshots.instances_saved_by("looks", slot_tag="slot"),
+        "snapshots_of_volume": lambda: ec2_snapshots.snapshots_of_volume(volume),
+        "snapshots": lambda: ec2_snapshots.snapshots([snapshot]),
+        "own_snapshots": lambda: ec2_snapshots.own_snapshots([snapshot]),
+        "locked_snapshot_ids": ec2_snapshots.locked_snapshot_ids,
+        "ever_locked": lambda: ec2_snapshots.ever_locked([snapshot]),
+        "image_snapshot_ids": ec2_images.image_snapshot_ids,
+        "public_snapshot_ids": ec2_snapshots.public_snapshot_ids,
+        "image_owners": lambda: ec2_images.image_owners([instance]),
+        "status_checks": lambda: ec2_instances.status_checks(instance),
         "shared_with": lambda: sharing.shared_with(HOME_ACCOUNT, "looks"),
     }
 

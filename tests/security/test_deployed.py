@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat.rules.error_codes import NOT_ALLOWED
+from lifeboat.domain.error_codes import NOT_ALLOWED
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
 from tests.e2e.stage import CONSENT, SETTINGS, Stage

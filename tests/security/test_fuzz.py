@@ -18,22 +18,26 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifeboat import door, events
-from lifeboat.config import Config
-from lifeboat.events import BadRequest
-from lifeboat.model import Selector
+from lifeboat import handler as door
+from lifeboat.ami import request as ami_request
+from lifeboat.backup import request as backup_request
+from lifeboat.copies import request as copies_request
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.config import Config, Selector
+from lifeboat.restore import request as restore_request
+from lifeboat.retention import request as retention_request
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 SAMPLES = [json.loads(path.read_text()) for path in sorted((ROOT / "tests" / "fixtures" / "events").glob("*.json"))]
 DOORS = {
-    "take_snapshots": events.snapshot_request,
-    "confirm_snapshots": events.confirm_request,
-    "prune_snapshots": events.prune_request,
-    "restore_volume": events.restore_request,
-    "attach_volume": events.advance_request,
-    "check_ami_owner": events.image_request,
-    "copy_snapshots": events.copy_request,
+    "take_snapshots": backup_request.parse_take,
+    "confirm_snapshots": backup_request.parse_confirm,
+    "prune_snapshots": retention_request.parse_prune,
+    "restore_volume": restore_request.parse_restore,
+    "attach_volume": restore_request.parse_advance,
+    "check_ami_owner": ami_request.parse_check,
+    "copy_snapshots": copies_request.parse_copy,
 }
 ASKED = {
     name: [json.loads(path.read_text()) for path in sorted((ROOT / "events" / name).glob("*.json"))] for name in DOORS

@@ -8,15 +8,15 @@ from tests.simulator.worlds import LIBRARY, Planted, plant, worlds
 
 PLANTED = {
     "a start is forgotten in the roll-back": Planted(
-        f"{LIBRARY}/rules/restore.py",
-        "_untag(s) or _power_back(s) or _clean_up(s)",
-        "_untag(s) or _clean_up(s)",
+        f"{LIBRARY}/restore/machine/roll_back.py",
+        "_untag(s) or _power_back(s) or clean_up(s)",
+        "_untag(s) or clean_up(s)",
         seed=22,
         only="14 17 23",
         rule="what is published is true",
     ),
     "retention counts pending points as good": Planted(
-        f"{LIBRARY}/rules/retention.py",
+        f"{LIBRARY}/retention/lineage.py",
         "condition is Condition.GOOD and not blocked",
         "condition in (Condition.GOOD, Condition.PENDING) and not blocked",
         seed=22,
@@ -24,7 +24,7 @@ PLANTED = {
         rule="never fewer good ones in a lineage than the floor",
     ),
     "the slot's uniqueness check is skipped when the table answers late": Planted(
-        f"{LIBRARY}/aws/backups.py",
+        f"{LIBRARY}/backup/store.py",
         "        except client.exceptions.TransactionCanceledException as refused:\n",
         "        except client.exceptions.TransactionCanceledException as refused:\n"
         "            if (clock.now() - begun_at).total_seconds() > 1:\n"

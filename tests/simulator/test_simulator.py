@@ -23,7 +23,7 @@ def test_the_fixed_seeds_break_no_rule(tmp_path: Path) -> None:
 
 
 UNCLAIMED = Planted(
-    f"{LIBRARY}/aws/restores.py",
+    f"{LIBRARY}/restore/store.py",
     '{"Put": {"TableName": table, "Item": lock, "ConditionExpression": "attribute_not_exists(pk)"}}',
     '{"Put": {"TableName": table, "Item": lock}}',
     seed=7,

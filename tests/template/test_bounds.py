@@ -15,7 +15,7 @@ MOST_ENVIRONMENT = 4096
 """Bytes of the names and values of a function's variables (https://docs.aws.amazon.com/lambda/latest/dg/limits.html)."""
 
 MOST_SOURCES = 30
-"""What docs/migrate.md promises a vault."""
+"""What docs/guide/migrate.md promises a vault."""
 
 NAMES_OF_AWS = 250
 """Bytes that the real ARNs of topic and queue, with their random ends, may be longer than the ones here."""
@@ -35,7 +35,7 @@ def test_a_vault_of_as_many_sources_as_promised_fits_into_lambda_and_iam():
             size = sum(len(key) + len(str(value)) for key, value in variables.items())
             assert size + NAMES_OF_AWS <= MOST_ENVIRONMENT, name
     assert [finding for owner in owners(resources) for finding in findings(owner)] == []
-    assert f"{MOST_SOURCES} source accounts" in (ROOT / "docs/migrate.md").read_text()
+    assert f"{MOST_SOURCES} source accounts" in (ROOT / "docs/guide/migrate.md").read_text()
 
 
 def taken(name: str, value: str) -> bool:

@@ -215,7 +215,7 @@ class TestRights:
 
 class TestEvents:
     def test_an_event_without_a_builder_is_found(self, monkeypatch):
-        monkeypatch.setitem(docs_events.news.SEVERITIES, "SomethingNew", "info")
+        monkeypatch.setitem(docs_events.SEVERITIES, "SomethingNew", "info")
         with pytest.raises(ValueError, match="SomethingNew"):
             docs_events.occasions()
 

@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lifeboat.rules.retention_policy import parse_policy
-from lifeboat.rules.retention_terms import Change, Terms, keep_the_old
+from lifeboat.retention.policy import parse_policy
+from lifeboat.retention.policy_change import Change, Terms, keep_the_old
 from tools.docs_template import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_a_policy_without_double_quotes_is_cut_short_as_the_page_says():
 
 
 def test_what_empties_a_parameter_is_what_the_page_says():
-    assert "'VaultSourceAccounts=\"\"'" in (ROOT / "docs" / "parameters.md").read_text()
+    assert "'VaultSourceAccounts=\"\"'" in (ROOT / "docs" / "reference" / "parameters.md").read_text()
     assert understood("--parameter-overrides 'VaultSourceAccounts=\"\"'") == [{"VaultSourceAccounts": ""}]
 
 
@@ -77,7 +77,7 @@ def test_what_samconfig_has_and_says_is_read_whole():
     comment = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
     [example] = re.findall(r"'(HomeRegion=[^']*)'", comment)
     assert parsed([[example]])[0]["Retention"] == POLICY
-    page = (ROOT / "docs" / "parameters.md").read_text()
+    page = (ROOT / "docs" / "reference" / "parameters.md").read_text()
     [line] = re.findall(r"`(parameter_overrides = [^`]*)`", page)
     [sets] = parsed([[tomllib.loads(line)["parameter_overrides"]]])
     assert sets == {"Retention": POLICY, "MinimumKept": "5"}

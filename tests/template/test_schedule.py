@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeboat.rules.slots import ScheduleError, parse_schedule
+from lifeboat.backup.cron import ScheduleError
+from lifeboat.backup.schedule import parse_schedule
 from tools.docs_template import read_template
 
 ROOT = Path(__file__).parents[2]

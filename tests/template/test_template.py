@@ -13,9 +13,10 @@ from moto.events.models import EventPattern
 
 from bench import restore_memory
 from bench.fleet_memory import MEMORY_SIZE
-from lifeboat.chains import backup
-from lifeboat.model import ImageEvidence
-from lifeboat.rules import ami, fleet
+from lifeboat.ami import verdict as ami
+from lifeboat.backup import large_run as fleet
+from lifeboat.backup import workflow as backup
+from lifeboat.domain.image import ImageEvidence
 from tools.docs_template import function_statements, read_template, resource_statements
 
 ROOT = Path(__file__).parents[2]
@@ -323,7 +324,7 @@ def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
 
 
 def test_attach_volume_has_a_right_for_every_change_a_restore_makes():
-    source = (ROOT / "layers/lifeboat/python/lifeboat/aws/ec2.py").read_text()
+    source = (ROOT / "layers/lifeboat/python/lifeboat/aws/ec2_calls.py").read_text()
     calls = set(
         re.findall(r"client\.(\w+)\(", source[source.index("def _perform(") : source.index("def _volume_arguments")])
     )
@@ -392,7 +393,7 @@ STEPS = ("COPIES", "VOLUMES", "STOP", "SWAP", "START", "VERIFY")
 
 def test_every_variable_is_read_and_every_variable_read_is_set():
     set_here = set(re.findall(r"(LIFEBOAT_[A-Z_]+):", TEXT))
-    read = (ROOT / "layers/lifeboat/python/lifeboat/config.py").read_text()
+    read = (ROOT / "layers/lifeboat/python/lifeboat/domain/config.py").read_text()
     # Beside each variable that it reads stands what its refusal calls it.
     named = set(re.findall(r'"(LIFEBOAT_[A-Z_]+)"(?!: ")', read))
     steps = {name for name in set_here if name.endswith("_DEADLINE_MINUTES")}

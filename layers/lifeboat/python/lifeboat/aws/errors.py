@@ -10,7 +10,7 @@ from functools import cache
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lifeboat.rules.error_codes import THROTTLED, TIME_MENDS
+from lifeboat.domain.error_codes import THROTTLED, TIME_MENDS
 
 
 @cache

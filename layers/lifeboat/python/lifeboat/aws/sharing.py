@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
-from lifeboat.aws.ec2 import PAGE, TooMany, literal, snapshot_of
+from lifeboat.aws.ec2_describe import PAGE, TooMany, literal
+from lifeboat.aws.ec2_snapshots import snapshot_of
 from lifeboat.aws.errors import translated
-from lifeboat.model import Snapshot, Tag
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

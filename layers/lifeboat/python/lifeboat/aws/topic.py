@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lifeboat.aws import clients
-from lifeboat.news import News
+from lifeboat.domain.message import Message
 
 
-def publish(topic_arn: str, news: News) -> None:
+def publish(topic_arn: str, news: Message) -> None:
     """Publish one message, with `event` and `severity` as attributes for filter policies. Raises ClientError."""
     clients.sns().publish(
         TopicArn=topic_arn,

@@ -1,0 +1,78 @@
+"""Trust: an instance runs, or somebody asks; is its image from an owner we trust?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.ami import messages
+from lifeboat.ami import verdict as ami
+from lifeboat.ami.request import ImageRequest
+from lifeboat.ami.verdict import AmiVerdict, Trust
+from lifeboat.aws import clock, ec2_images, ec2_instances, topic
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.config import Config
+from lifeboat.domain.ec2 import Instance
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+def check(request: ImageRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Judge the image of each instance asked for, and tell. The daily round keeps silent about trusted images.
+
+    An event of an instance that is not selected is not ours to judge. An instance named by a person is judged whether
+    selected or not: that is how a fresh deployment is checked before a restore.
+    """
+    del context
+    verdicts = []
+    for instance in _asked_for(request, config):
+        verdict = judge(instance, config)
+        verdicts.append(
+            {
+                "instance_id": instance.id,
+                "ami": instance.ami_id,
+                "verdict": verdict.verdict.value,
+                "code": verdict.code,
+                "reason": verdict.reason,
+                "evidence": list(verdict.evidence),
+            }
+        )
+        if verdict.verdict is not Trust.TRUSTED or request.trigger != "schedule":
+            topic.publish(
+                config.topic_arn,
+                messages.ami_owner_checked(stack=config.stack, at=clock.now(), instance=instance, verdict=verdict),
+            )
+    return {"verdicts": verdicts}
+
+
+def judge(instance: Instance, config: Config) -> AmiVerdict:
+    """The verdict on one instance's image; the same that gates a restore.
+
+    The template's patterns refuse a mistyped list at deployment. Should one come another way, nothing is trusted, and
+    the verdict says so; backups, which need no list, go on.
+    """
+    evidence = ec2_images.image_evidence(instance)
+    try:
+        return ami.verdict(
+            evidence,
+            trusted_owners=config.trusted_owners,
+            allowed_images=config.allowed_images,
+            trusted_product_codes=config.trusted_product_codes,
+            trusted_watermarks=config.trusted_watermarks,
+        )
+    except ami.TrustError as mistyped:
+        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"nobody can be trusted: {mistyped}")
+
+
+def _asked_for(request: ImageRequest, config: Config) -> tuple[Instance, ...]:
+    if not request.instance_ids:
+        found = ec2_instances.instances_with_tag(config.selector.tag_key, config.selector.tag_value)
+        return tuple(item for item in found if config.selector.selects(item) and item.state != "terminated")
+    known = ec2_instances.instances(request.instance_ids)
+    if request.trigger == "manual":
+        missing = [instance_id for instance_id in request.instance_ids if instance_id not in known]
+        if missing:
+            gone = ", ".join(missing)
+            raise BadRequest(f"instance_ids names {gone}, expected instances that exist in {config.region}")
+        return tuple(known.values())
+    return tuple(item for item in known.values() if config.selector.selects(item))

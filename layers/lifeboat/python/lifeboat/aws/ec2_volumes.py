@@ -1,0 +1,80 @@
+"""EBS volumes: described, never changed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clients
+from lifeboat.aws.ec2_describe import PAGE, id_filters, tags_of, within_limit
+from lifeboat.aws.errors import translated
+from lifeboat.domain.ec2 import Attachment, Volume
+from lifeboat.domain.tags import Tag
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
+
+def volumes(ids: Iterable[str]) -> dict[str, Volume]:
+    """The volumes of these ids that exist."""
+    return _volumes(id_filters("volume-id", ids))
+
+
+def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
+    """The volumes that a restore made, by its tag on them."""
+    return _volumes([{"Name": f"tag:{Tag.RESTORE}", "Values": [restore_id]}])
+
+
+def all_volume_ids() -> frozenset[str]:
+    """Every volume's id and every chain that a volume carries on: what of our chains still lives."""
+    living: set[str] = set()
+    with translated():
+        for page in clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE}):
+            for item in page["Volumes"]:
+                living.add(item["VolumeId"])
+                living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.CHAIN)
+    return frozenset(living)
+
+
+def encryption_by_default() -> bool:
+    """Whether this account encrypts every new volume in this region, whatever a request says."""
+    with translated():
+        return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+
+
+def _volumes(filters: Sequence[FilterTypeDef]) -> dict[str, Volume]:
+    found: dict[str, Volume] = {}
+    paginator = clients.ec2_reads().get_paginator("describe_volumes")
+    for call in within_limit(filters) if filters else ():
+        with translated():
+            for page in paginator.paginate(Filters=call, PaginationConfig={"PageSize": PAGE}):
+                found.update({item["VolumeId"]: _volume(item) for item in page["Volumes"]})
+    return found
+
+
+def _volume(item: Mapping[str, Any]) -> Volume:
+    return Volume(
+        id=item["VolumeId"],
+        state=item["State"],
+        size=item["Size"],
+        type=item["VolumeType"],
+        zone=item["AvailabilityZone"],
+        encrypted=bool(item.get("Encrypted", False)),
+        iops=item.get("Iops"),
+        throughput=item.get("Throughput"),
+        kms_key_id=item.get("KmsKeyId"),
+        snapshot_id=item.get("SnapshotId") or None,
+        multi_attach=bool(item.get("MultiAttachEnabled", False)),
+        attachments=tuple(
+            Attachment(
+                volume_id=item["VolumeId"],
+                instance_id=attachment.get("InstanceId", ""),
+                device=attachment.get("Device", ""),
+                state=attachment.get("State", ""),
+                delete_on_termination=bool(attachment.get("DeleteOnTermination", False)),
+                attached_at=attachment.get("AttachTime"),
+            )
+            for attachment in item.get("Attachments", [])
+        ),
+        tags=tags_of(item.get("Tags")),
+    )

@@ -1,0 +1,71 @@
+"""Locks: a recovery point that has been found good is put out of everybody's reach, if the stack was asked to.
+
+What carries a lock, or carried one, is left alone, so asking again changes nothing. A refusal hinders no news: the
+recovery point is good all the same, and the sweep tries again for TRIED_FOR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws.errors import AwsError
+from lifeboat.domain.config import Config
+from lifeboat.domain.locks import NoLock, lock_for
+from lifeboat.domain.recovery_point import RecoveryPoint
+
+TRIED_FOR = timedelta(hours=26)
+"""How long after a snapshot, or a copy, was begun the sweep tries again: longer than a large first one takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locking:
+    """What came of it: why a lock that was wanted is not there, and whether the sweep shall try again.
+
+    A problem that `passes` (a throttled call, a lost answer, a state that changes) is not worth a message while it is
+    tried again.
+    """
+
+    problem: str = ""
+    again: bool = False
+    passes: bool = False
+
+    @property
+    def worth_telling(self) -> bool:
+        """Whether somebody has to know."""
+        return bool(self.problem) and not (self.again and self.passes)
+
+
+def lock(point: RecoveryPoint, config: Config) -> Locking:
+    """Lock every snapshot of a good recovery point that never had a lock."""
+    # The data of a copy may be old when the copy is begun: the lock counts from the one, the attempts from the other.
+    begun_at = max(member.snapshot.started_at for member in point.members)
+    return lock_all([member.snapshot.id for member in point.members], point.taken_at, config, begun_at=begun_at)
+
+
+def lock_all(ids: Sequence[str], taken_at: datetime, config: Config, *, begun_at: datetime) -> Locking:
+    """The same for completed snapshots, whatever they are of.
+
+    `taken_at` is when their data is of, `begun_at` when EC2 began the last of them.
+    """
+    decided = lock_for(config.locks, taken_at=taken_at, grace=config.grace, now=clock.now())
+    if isinstance(decided, NoLock):
+        return Locking(decided.reason if decided.wanted else "")
+    problems: dict[str, AwsError] = {}
+    try:
+        had = ec2_snapshots.ever_locked(ids)
+    except AwsError as problem:
+        problems, had = {"DescribeLockedSnapshots": problem}, frozenset(ids)
+    for snapshot_id in ids:
+        if snapshot_id not in had:
+            try:
+                ec2_snapshots.lock_snapshot(snapshot_id, decided)
+            except AwsError as problem:
+                problems[snapshot_id] = problem
+    return Locking(
+        "; ".join(f"{where}: {problem}" for where, problem in problems.items()),
+        again=bool(problems) and clock.now() - begun_at < TRIED_FOR,
+        passes=all(problem.passes for problem in problems.values()),
+    )

@@ -1,0 +1,165 @@
+"""Confirmation: EC2 has finished a recovery point, or has not, or never will: it is looked at, locked and told.
+
+A fleet's open recovery points are looked at in portions, as many as there is time for: the next sweep goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.paced_calls import LEFT_FOR_RETURN
+from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.snapshot_locks import lock
+from lifeboat.backup import messages as backup_messages
+from lifeboat.backup import store as backups
+from lifeboat.backup.confirm import Completed, Failed, best_of_each, confirm
+from lifeboat.backup.request import ConfirmRequest
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.config import Config
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.message import Message
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.tags import Tag
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+LISTED = 100
+"""How many recovery points of a kind an answer lists. CloudWatch cuts a log event at 256 kB, and bills every byte
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
+
+
+class ConfirmationIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
+    """Some open recovery points could not be looked at. All others were."""
+
+
+def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided.
+
+    Answers `left`, how many open ones there was no time for, if there were any.
+
+    Raises ConfirmationIncomplete after all have been tried, when EC2 refused to show some.
+    """
+    if request.sweep:
+        begun = backups.open_backups(config.table)
+        ids: Collection[str] = begun
+    else:
+        ids = _points_of(request.snapshot_ids, config)
+        begun = backups.begun_at(config.table, ids)
+    look = _Look(begun, config, context)
+    waiting = sorted(ids)
+    while waiting and look.has_time():
+        some, waiting = waiting[: ec2_describe.IDS], waiting[ec2_describe.IDS :]
+        waiting = look.decide(some) + waiting
+    if look.unseen:
+        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unseen))
+    return {**_listed(look.answer), **({"left": len(waiting)} if waiting else {})}
+
+
+def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The answer as it is logged, every minute: of very many the first ones, the rest counted."""
+    return {key: list(items[:LISTED]) for key, items in answer.items()} | {
+        f"{key}_not_listed": len(items) - LISTED for key, items in answer.items() if len(items) > LISTED
+    }
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one invocation sees and tells."""
+
+    begun: Mapping[str, datetime]
+    config: Config
+    context: LambdaContext | None
+    answer: dict[str, Any] = field(default_factory=lambda: {"completed": [], "failed": [], "pending": []})
+    unseen: list[tuple[str, str]] = field(default_factory=list)
+
+    def has_time(self) -> bool:
+        """Whether another one can be told before the invocation ends."""
+        return self.context is None or self.context.get_remaining_time_in_millis() > LEFT_FOR_RETURN
+
+    def decide(self, ids: Sequence[str]) -> list[str]:
+        """Look at these together and tell them one by one; those that there was no time for.
+
+        If EC2 refuses to show them, that is noted, and the other ones are looked at all the same.
+        """
+        wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
+        try:
+            seen = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted))
+        except AwsError as problem:
+            self.unseen.append(
+                (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} were not looked at", str(problem))
+            )
+            return []
+        found = best_of_each(seen.points)
+        strangers: dict[str, list[Snapshot]] = {}
+        for snapshot in seen.strangers():
+            strangers.setdefault(snapshot.tags[Tag.RECOVERY_POINT], []).append(snapshot)
+        for number, point_id in enumerate(ids):
+            if not self.has_time():
+                return list(ids[number:])
+            self._decide(point_id, found.get(point_id), strangers.get(point_id, ()))
+        return []
+
+    def _decide(self, point_id: str, point: RecoveryPoint | None, strangers: Sequence[Snapshot]) -> None:
+        begun_at, now = self.begun.get(point_id), clock.now()
+        verdict = confirm(point_id, point, begun_at=begun_at, now=now, strangers=strangers)
+        if isinstance(verdict, Completed):
+            self._tell_strangers(point_id, verdict.point, strangers)
+            self._complete(point_id, verdict.point)
+        elif isinstance(verdict, Failed):
+            self._fail(point_id, verdict)
+        else:
+            self.answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
+
+    def _tell_strangers(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
+        if strangers:
+            made = {item.id: item.volume_id for item in strangers}
+            message = backup_messages.unplanned_snapshot_taken(
+                stack=self.config.stack, at=clock.now(), point=point, made=made
+            )
+            self._tell_once("told-unplanned", point_id, message)
+
+    def _complete(self, point_id: str, point: RecoveryPoint) -> None:
+        if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
+            backups.mark_decided(self.config.table, point_id)
+        locking = lock(point, self.config)
+        message = backup_messages.backup_completed(stack=self.config.stack, at=clock.now(), point=point)
+        if self._tell_once("told", point.id, message) and not locking.again:
+            backups.close_backup(self.config.table, point_id)
+        if locking.worth_telling:
+            problem = backup_messages.recovery_point_not_locked(
+                stack=self.config.stack, at=clock.now(), point=point, reason=locking.problem
+            )
+            self._tell_once("told-not-locked", point.id, problem)
+        self.answer["completed"].append(point.id)
+
+    def _fail(self, point_id: str, verdict: Failed) -> None:
+        point = verdict.point
+        message = backup_messages.backup_failed(
+            stack=self.config.stack,
+            at=clock.now(),
+            recovery_point_id=point_id,
+            instance_id=point.instance_id if point else "",
+            reason=verdict.reason,
+            snapshot_ids=tuple(member.snapshot.id for member in point.members) if point else (),
+        )
+        if self._tell_once("told", point_id, message):
+            backups.close_backup(self.config.table, point_id)
+        self.answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
+
+    def _tell_once(self, kind: str, key: str, message: Message) -> bool:
+        return tell_once(kind, key, message, self.config, self.context)
+
+
+def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
+    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
+    return {
+        snapshot.tags[Tag.RECOVERY_POINT]
+        for snapshot in (ec2_snapshots.own_snapshots(snapshot_ids).values() if snapshot_ids else ())
+        if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
+    }

@@ -1,0 +1,234 @@
+"""What backups publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from lifeboat.backup.batch import PortionResult, Run
+from lifeboat.domain.message import LISTED, NAMED, REASON, Message, counted, listed, more_key, sentence, shorten
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.recovery_point_tags import name_left_out, recovery_point_id
+from lifeboat.domain.text import iso
+
+
+def backup_started(
+    *, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]], late: bool = False
+) -> Message:
+    """BackupStarted: a run has begun recovery points, one for each instance listed; `late`: after a missed slot."""
+    instances = counted(len(begun), "instance")
+    return Message(
+        event="BackupStarted",
+        at=at,
+        stack=stack,
+        subject={"slot": iso(slot)},
+        summary=f"The {'missed backup' if late else 'backup'} of {iso(slot)} has begun{', late,' if late else ''} "
+        f"for {instances}.",
+        details=listed(begun, "recovery_points"),
+    )
+
+
+def run_ended(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> Message:
+    """The outcome of a run that was handed out in portions, told once, when all of them have reported.
+
+    It is a BackupStarted with counts when nothing has failed, else:
+    BackupIncomplete: the run of a fleet could not begin a recovery point for every instance; each failure is named.
+    """
+    instances = max(run.instances, len(outcome.begun) + len(outcome.skipped) + len(outcome.failed))
+    unheard = run.portions - len(run.done)
+    whole = not outcome.failed and not unheard
+    subject = {"slot": iso(run.slot)}
+    summary = (
+        f"The {'missed backup' if run.late else 'backup'} of {iso(run.slot)} has begun{', late,' if run.late else ''} "
+        f"for {len(outcome.begun)} of {counted(instances - len(outcome.skipped), 'instance')}."
+    )
+    details: dict[str, Any] = {
+        "instances": instances,
+        "begun": len(outcome.begun),
+        "skipped": len(outcome.skipped),
+    }
+    if whole:
+        begun = [{"instance_id": item, "recovery_point": recovery_point_id(run.slot, item)} for item in outcome.begun]
+        return Message("BackupStarted", at, stack, summary, subject, {**details, **listed(begun, "recovery_points")})
+    details |= {
+        "failed": len(outcome.failed),
+        "unheard_portions": unheard,
+        **listed(
+            [{"instance_id": item, "reason": shorten(reason, 0, REASON)} for item, reason in outcome.failed],
+            "failures",
+        ),
+    }
+    if len(outcome.failed) > LISTED:
+        names = [instance_id for instance_id, _ in outcome.failed]
+        details["failed_instances"] = names[:NAMED]
+        if len(names) > NAMED:
+            details[more_key("failed_instances")] = len(names) - NAMED
+    steps = [
+        "Read the reasons: a missing right or a limit that is used up is yours to mend.",
+        "What the schedule's slot misses is tried again every 15 minutes, late; what a person asked for is asked for "
+        'again with {"instance_ids": [...]} (events/take_snapshots).',
+    ]
+    if unheard:
+        steps.append("Portions that nobody has reported wait in the queue of failed events: see docs/operations.md.")
+    return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps))
+
+
+def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Message:
+    """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from. `tags_left_out`:
+    if tags of its volumes did not fit on the snapshots.
+    """
+    left_out = {member.story.volume_id: member.story for member in point.members if member.story.tags_left_out}
+    count = sum(story.tags_left_out for story in left_out.values())
+    return Message(
+        event="BackupCompleted",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is good."
+        + (f" {counted(count, 'tag')} of its volumes did not fit on the snapshots." if count else ""),
+        details={
+            "slot": iso(point.slot),
+            "taken_at": iso(point.taken_at),
+            "late": point.late,
+            "chains": list(point.chains),
+            "gib": point.size,
+            "snapshots": {member.snapshot.id: member.story.device for member in point.members},
+            **(
+                {
+                    "tags_left_out": {
+                        volume_id: name_left_out(story.tags_left_out, story.left_out, listed=LISTED)
+                        for volume_id, story in left_out.items()
+                    }
+                }
+                if left_out
+                else {}
+            ),
+        },
+        next_steps=(
+            ("Shorten or remove tags of these volumes, or write down elsewhere what a restored volume needs.",)
+            if left_out
+            else ()
+        ),
+    )
+
+
+def unplanned_snapshot_taken(*, stack: str, at: datetime, point: RecoveryPoint, made: Mapping[str, str]) -> Message:
+    """UnplannedSnapshotTaken: EC2 took snapshots of volumes that were attached while a recovery point was begun. They
+    are no backups; the recovery point is good without them.
+
+    `made` are the snapshots, each with its volume.
+    """
+    snapshots, volumes = sorted(made), sorted(set(made.values()))
+    return Message(
+        event="UnplannedSnapshotTaken",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=(
+            f"{', '.join(volumes)} of {point.instance_name or point.instance_id} "
+            f"{'is' if len(volumes) == 1 else 'are'} not saved by {point.id}: the volumes changed while it was begun."
+        ),
+        details={"snapshots": dict(sorted(made.items()))},
+        next_steps=(
+            f'The next slot saves them. To save them now: invoke TakeSnapshotsFunction with {{"instance_ids": '
+            f'["{point.instance_id}"]}}.',
+            f"The tags of {', '.join(snapshots)} are of other volumes, so Lifeboat neither restores nor deletes them. "
+            "Delete them when nobody needs them: aws ec2 delete-snapshot --snapshot-id SNAPSHOT.",
+        ),
+    )
+
+
+def backup_failed(
+    *,
+    stack: str,
+    at: datetime,
+    recovery_point_id: str,
+    instance_id: str,
+    reason: str,
+    snapshot_ids: Sequence[str],
+) -> Message:
+    """BackupFailed: an instance has no good recovery point for a slot."""
+    return Message(
+        event="BackupFailed",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": recovery_point_id, "instance_id": instance_id},
+        summary=sentence(f"There is no good recovery point {recovery_point_id}: {reason}"),
+        details={"reason": reason, **listed(snapshot_ids, "snapshots")},
+        next_steps=(
+            "Mend the cause, then back up by hand: invoke TakeSnapshotsFunction with "
+            + (f'{{"instance_ids": ["{instance_id}"]}}.' if instance_id else "the instance's id."),
+            "Earlier recovery points are untouched.",
+        ),
+    )
+
+
+def backup_overdue(
+    *,
+    stack: str,
+    at: datetime,
+    instance_id: str,
+    age: timedelta,
+    expected: datetime,
+    since: datetime,
+    newest: tuple[str, datetime] | None,
+    volume_ids: Sequence[str],
+) -> Message:
+    """BackupOverdue: an instance's newest good recovery point is older than the schedule and the grace allow, and no
+    newer one is being made. It is told once until there is a newer one.
+
+    `newest` is that recovery point's id and slot, if there is any; `age` counts from when it was taken, or else from
+    `since`, when the instance was first seen selected. `volume_ids` are the volumes that it is true of.
+    """
+    last = (
+        f"the last one, {newest[0]}, is {_duration(age)} old"
+        if newest
+        else f"it has had none at all for {_duration(age)}"
+    )
+    return Message(
+        event="BackupOverdue",
+        at=at,
+        stack=stack,
+        subject={"instance_id": instance_id},
+        summary=f"{instance_id} has no good recovery point of {iso(expected)} or later: {last}.",
+        details={
+            "age": _duration(age),
+            "age_seconds": int(age.total_seconds()),
+            "last_good_recovery_point": newest[0] if newest else "none",
+            "last_good_slot": iso(newest[1]) if newest else "none",
+            "expected_slot": iso(expected),
+            "protected_since": iso(since),
+            **listed(volume_ids, "volumes"),
+        },
+        next_steps=(
+            "See why: the last BackupFailed of this instance, or else the log of TakeSnapshotsFunction.",
+            f'When it is mended, do not wait: invoke TakeSnapshotsFunction with {{"instance_ids": ["{instance_id}"]}}.',
+            "If it needs no backups any more, take the selecting tag off the instance.",
+            *(("The last good recovery point stays: retention keeps the newest good ones.",) if newest else ()),
+        ),
+    )
+
+
+def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint, reason: str) -> Message:
+    """RecoveryPointNotLocked: a good recovery point should be locked and is not, or not each of its snapshots."""
+    return Message(
+        event="RecoveryPointNotLocked",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=sentence(f"Recovery point {point.id} is good but not locked: {reason}"),
+        details={"reason": reason, **listed([member.snapshot.id for member in point.members], "snapshots")},
+        next_steps=(
+            "Mend the cause; a day long the sweep tries again every minute, if the cause may pass.",
+            "See what is locked: aws ec2 describe-locked-snapshots.",
+        ),
+    )
+
+
+def _duration(age: timedelta) -> str:
+    """`45 min`, `26 h 5 min`, `3 days 4 h`."""
+    hours, minutes = divmod(age // timedelta(minutes=1), 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

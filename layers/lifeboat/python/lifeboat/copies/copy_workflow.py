@@ -1,0 +1,203 @@
+"""Copying: what the copies to other regions and those into the vault have in common, on their way from plan to told.
+
+CopySnapshot has no idempotency token. A copy is asked for under a key of its label, source and attempt (`once`), and is
+looked for among the tags in the destination just before, so that neither a doubled wake-up nor a lost answer makes two.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.once import UnderWay, once
+from lifeboat.aws.publish_once import tell_once
+from lifeboat.copies import messages as copies_messages
+from lifeboat.copies import store as copies
+from lifeboat.copies.plan import VANISHED_AFTER, Copied, CopyEndedBadly, CopyFacts, StartCopy, after_failure, plan
+from lifeboat.copies.record import CopyRecord, CopyState
+from lifeboat.domain.config import Config, CopyDestination
+from lifeboat.domain.copy_limits import TOO_MANY
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.error_codes import SNAPSHOT_LIMITS
+from lifeboat.domain.message import Message
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.text import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+def wants_no_more(problem: AwsError) -> bool:
+    """Whether EC2 will take no copy now, whichever it is."""
+    return problem.throttled or problem.code in {TOO_MANY, *SNAPSHOT_LIMITS}
+
+
+class Copying(ABC):
+    """One look at one destination or source, and what is done about it.
+
+    `label` is what its records are kept under, and what all its keys begin with. `to` is where its copies are made,
+    `home` what a message says they come from. `completion_minutes` is how long one may take; 0: as long as it takes.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        context: LambdaContext | None,
+        *,
+        label: str,
+        to: CopyDestination,
+        home: str,
+        completion_minutes: int = 0,
+    ) -> None:
+        self._config = config
+        self._context = context
+        self._label = label
+        self._to = to
+        self._home = home
+        self._completion_minutes = completion_minutes
+        self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
+
+    @abstractmethod
+    def _finish(self, done: Copied) -> bool:
+        """Do what there is to do with a recovery point that is whole there; whether that may be noted as done."""
+
+    @abstractmethod
+    def _start(self, call: StartCopy) -> str:
+        """Begin one copy, once; why it counts as failed, if it does. Raises AwsError and UnderWay."""
+
+    def _records(self, *, retry: bool) -> dict[str, CopyRecord]:
+        found = copies.records(self._config.table, self._label)
+        return {name: self._reopened(record) for name, record in found.items()} if retry else found
+
+    def _reopened(self, record: CopyRecord) -> CopyRecord:
+        """A person has mended the cause: no pause, and what was given up is tried again."""
+        if record.state is CopyState.COPIED or (record.state is CopyState.OPEN and not record.not_before):
+            return record
+        fresh = replace(record, state=CopyState.OPEN, not_before=None)
+        copies.save(self._config.table, fresh, record)
+        return fresh
+
+    def _decide(
+        self,
+        points: Sequence[RecoveryPoint],
+        there: Sequence[Snapshot],
+        records: Mapping[str, CopyRecord],
+        *,
+        in_flight: int | None = None,
+        forget: bool = False,
+    ) -> None:
+        """Decide on these, and do it. `forget`: the points of all the records were looked for, here."""
+        decided = plan(
+            CopyFacts(
+                points=points,
+                copies=there,
+                records=records,
+                in_flight=len(ec2_snapshots.pending_copies_in(self._to.region)) if in_flight is None else in_flight,
+                destination=replace(self._to, region=self._label),
+                home=self._config.region,
+                stack=self._config.stack,
+                now=clock.now(),
+                copy_existing=self._config.copy_existing,
+                completion_minutes=self._completion_minutes,
+            )
+        )
+        for record in decided.opened:
+            copies.save(self._config.table, record, None)
+        for record in decided.gone if forget else ():
+            copies.forget(self._config.table, record)
+        for done in decided.copied:
+            if self._finish(done):
+                copies.save(self._config.table, replace(done.record, state=CopyState.COPIED), done.record)
+            self._answer["copied"].append(done.record.point_id)
+        for failure in decided.failed:
+            self._fail(failure)
+        self._start_all(decided.start, {**records, **{record.point_id: record for record in decided.opened}})
+        self._answer["waiting"] = [{"recovery_point": item.point_id, "reason": item.reason} for item in decided.waiting]
+
+    def _tell_copied(self, done: Copied) -> bool:
+        message = copies_messages.snapshots_copied(
+            stack=self._config.stack, at=clock.now(), point=done.point, region=self._to.region, home=self._home
+        )
+        return self._tell_once("told-copied", done.record.point_id, message)
+
+    def _fail(self, failure: CopyEndedBadly) -> None:
+        """Told first, then counted: what is not counted is seen, and told, again."""
+        after = after_failure(failure.record, clock.now())
+        message = copies_messages.copy_failed(
+            stack=self._config.stack,
+            at=clock.now(),
+            recovery_point_id=failure.record.point_id,
+            region=self._to.region,
+            reason=failure.reason,
+            snapshot_ids=failure.copies,
+            next_attempt=after.not_before,
+        )
+        if self._tell_once("told-not-copied", failure.record.point_id, message):
+            copies.save(self._config.table, after, failure.record)
+        self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
+
+    def _tell_once(self, kind: str, key: str, message: Message) -> bool:
+        return tell_once(kind, f"{self._label}/{key}", message, self._config, self._context)
+
+    def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
+        """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
+        failed: set[str] = set()
+        for call in calls:
+            if call.point_id in failed:
+                continue
+            try:
+                cause = self._start(call)
+            except UnderWay:
+                continue
+            except AwsError as problem:
+                if wants_no_more(problem):
+                    return  # the next sweep goes on
+                if not problem.answered:
+                    continue  # it may have begun all the same: the next sweep looks
+                cause = f"CopySnapshot of {call.snapshot_id} was refused: {problem}"
+            if cause:
+                failed.add(call.point_id)
+                self._fail(CopyEndedBadly(records[call.point_id], cause))
+
+    def _begun_once(
+        self, snapshot_id: str, attempt: int | str, marks: Mapping[str, str], ask: Callable[[], str]
+    ) -> dict[str, Any]:
+        """The copy of this attempt, and when it was begun: by `ask`, unless one with these marks is there already.
+
+        Raises AwsError and UnderWay.
+        """
+
+        def begin() -> dict[str, Any]:
+            try:
+                seen = ec2_snapshots.copies_in(self._to.region, marks)
+            except AwsError as problem:  # nothing was asked for yet, so no attempt has failed: the next sweep looks
+                words = f"{problem.message} (a look for the copy in {self._to.region})"
+                raise AwsError(problem.code, words, answered=False) from problem
+            return {"copy": seen[0].id if seen else ask(), "at": iso(clock.now())}
+
+        key = f"{self._label}/{snapshot_id}/{attempt}"
+        return once(self._config.table, "copy-begun", key, begin, self._context)
+
+    def _copy(self, snapshot_id: str, description: str, tags: Mapping[str, str], within: int = 0) -> str:
+        """Ask EC2 for a copy; its id. Raises AwsError."""
+        return ec2_snapshots.copy_snapshot(
+            snapshot_id,
+            from_region=self._config.region,
+            to=self._to,
+            description=description,
+            tags=tags,
+            within=within,
+        )
+
+
+def vanished(made: Mapping[str, str], snapshot_id: str) -> str:
+    """Why a copy that was begun before counts as failed: EC2 said that it has begun, and it is not there."""
+    if clock.now() - datetime.fromisoformat(made["at"]) > VANISHED_AFTER:
+        return f"the copy {made['copy']} of {snapshot_id} has vanished, as it does when a key may not be used"
+    return ""

@@ -1,0 +1,43 @@
+"""Requests of copy_snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lifeboat.domain.bad_request import BadRequest, read, shown
+from lifeboat.domain.envelopes import COPIED, SNAPSHOT, completed_recovery_point, is_event, parse_event
+from lifeboat.domain.fields import Flag, ReconcileFields
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRequest:
+    """Go on with the copies to other regions; with `retry` at once, those that were given up included.
+
+    `completed` is the recovery point whose completion woke it, `ended` are the copies whose end did.
+    """
+
+    retry: bool = False
+    completed: str | None = None
+    ended: tuple[str, ...] = ()
+
+
+class _Copy(ReconcileFields):
+    retry: Flag = False
+
+
+def parse_copy(event: Mapping[str, Any]) -> CopyRequest:
+    """copy_snapshots: BackupCompleted, the end of a copy, the sweep, or a person, who may ask for another try."""
+    if isinstance(event, Mapping) and "Records" in event:
+        return CopyRequest(completed=completed_recovery_point(event))
+    if is_event(event):
+        fact = parse_event(event)
+        if fact.kind != SNAPSHOT:
+            raise BadRequest(f"detail-type is {shown(fact.kind)}, expected {SNAPSHOT}")
+        if fact.event != COPIED:
+            raise BadRequest(f"detail.event is {shown(fact.event)}, expected {COPIED}")
+        if not fact.snapshot_ids:
+            raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")
+        return CopyRequest(ended=fact.snapshot_ids)
+    return CopyRequest(retry=read(_Copy, event).retry)

@@ -1,0 +1,59 @@
+"""Sharing: the vault account is let see, and copy, every good recovery point. Nothing here can take that back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clock, ec2_snapshots, sharing
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.publish_once import tell_once
+from lifeboat.copies import messages
+from lifeboat.copies.vault import MOST_SHARED, to_share
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.config import Config
+from lifeboat.domain.recovery_point import RecoveryPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+AT_ONCE = 10_000
+"""How many snapshots are looked at: some 50 MB of the function's memory. With more nothing is shared."""
+
+
+def share_all(config: Config, context: LambdaContext | None) -> dict[str, Any]:
+    """Share what the vault does not see yet, MOST_SHARED snapshots at most; the next sweep goes on.
+
+    A recovery point of which a snapshot is refused is told once. The vault begins no copy of it, because it begins with
+    whole ones only. Raises AwsError when nothing can be looked at, and TooMany.
+    """
+    account = config.vault_account
+    points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)).points
+    shared: list[str] = []
+    failed: dict[str, str] = {}
+    room = MOST_SHARED
+    for point, ids in to_share(points, sharing.shared_with(account, config.stack), config.stack):
+        if room <= 0:
+            break
+        room -= len(ids)
+        for snapshot_id in ids:
+            try:
+                sharing.share(snapshot_id, account)
+            except AwsError as problem:
+                if problem.throttled:
+                    return {"shared": shared, "failed": failed}
+                if problem.answered:
+                    failed[point.id] = f"ModifySnapshotAttribute of {snapshot_id}: {problem}"
+                    _tell(point, ids, failed[point.id], config, context)
+                break
+            shared.append(snapshot_id)
+    return {"shared": shared, "failed": failed}
+
+
+def _tell(point: RecoveryPoint, ids: Sequence[str], reason: str, config: Config, context: LambdaContext | None) -> None:
+    message = messages.sharing_failed(
+        stack=config.stack, at=clock.now(), point=point, account=config.vault_account, reason=reason, snapshot_ids=ids
+    )
+    tell_once("told-not-shared", f"{config.vault_account}/{point.id}", message, config, context)

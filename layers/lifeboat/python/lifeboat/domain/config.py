@@ -1,0 +1,283 @@
+"""The only reader of the environment. The template sets these variables from its parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from lifeboat.domain.copy_limits import COMPLETION_STEP, MOST_COMPLETION
+from lifeboat.domain.ec2 import Instance
+from lifeboat.domain.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
+
+DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
+DEFAULT_TIME_ZONE = "UTC"
+COPY_REGIONS = 3
+"""To how many regions recovery points are copied at most, and from how many a restore fetches them."""
+
+
+class ConfigError(ValueError):
+    """What the stack was deployed with makes no sense; the message is one sentence for who deploys it."""
+
+
+PARAMETERS = {
+    "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "CatchUpGraceMinutes",
+    "LIFEBOAT_API_SHARE_PERCENT": "ApiSharePercent",
+    "LIFEBOAT_MIN_KEEP": "MinimumKept",
+    "LIFEBOAT_ORPHAN_KEEP": "OrphanKeep",
+    "LIFEBOAT_MAX_DELETE_PERCENT": "MaximumDeletePercent",
+    "LIFEBOAT_GRACE_HOURS": "GraceHours",
+    "LIFEBOAT_RETENTION_CHANGE_HOURS": "RetentionChangeHours",
+    "LIFEBOAT_FAILED_AFTER_DAYS": "FailedAfterDays",
+    "LIFEBOAT_LOCK_MODE": "LockMode",
+    "LIFEBOAT_LOCK_DAYS": "LockDays",
+    "LIFEBOAT_LOCK_COOL_OFF_HOURS": "LockCoolOffHours",
+    "LIFEBOAT_COPY_TO_REGIONS": "CopyToRegions",
+    "LIFEBOAT_COPY_KMS_KEYS": "CopyKmsKeyArns",
+    "LIFEBOAT_COPY_COMPLETION_MINUTES": "CopyCompletionMinutes",
+    "LIFEBOAT_RESTORE_FROM_REGIONS": "RestoreFromRegions",
+    "LIFEBOAT_VAULT_READER_ROLES": "VaultReaderRoleArns",
+    "LIFEBOAT_VAULT_KMS_KEY": "VaultKmsKeyArn",
+    "LIFEBOAT_COPIES_DEADLINE_MINUTES": "CopiesDeadlineMinutes",
+    "LIFEBOAT_VOLUMES_DEADLINE_MINUTES": "VolumesDeadlineMinutes",
+    "LIFEBOAT_STOP_DEADLINE_MINUTES": "StopDeadlineMinutes",
+    "LIFEBOAT_SWAP_DEADLINE_MINUTES": "SwapDeadlineMinutes",
+    "LIFEBOAT_START_DEADLINE_MINUTES": "StartDeadlineMinutes",
+    "LIFEBOAT_VERIFY_DEADLINE_MINUTES": "VerifyDeadlineMinutes",
+    "LIFEBOAT_RUNNING_WINDOW_SECONDS": "RunningWindowSeconds",
+}
+"""The template's parameters that can make no sense, by the variables that it passes them in."""
+
+
+def _refused(name: str, value: str, expected: str) -> ConfigError:
+    """What a person can set right: the parameter, what it is, and what it should be."""
+    return ConfigError(f"{PARAMETERS[name]} is {value!r}, expected {expected}; deploy the stack anew with it set right")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say.
+
+    `work_queue` is the URL of the queue of a fleet's portions, empty if there is none; `api_share` is the percentage of
+    EC2's bucket of CreateSnapshots that may be used. `orphan_keep` is the floor of a chain whose volume is gone; 0
+    means that it is `min_keep`, as for every other chain. `retention_hold` is how long what the former terms of
+    retention kept stays after a change.
+    """
+
+    stack: str
+    region: str
+    table: str
+    topic_arn: str
+    selector: Selector
+    schedule: str = DEFAULT_SCHEDULE
+    time_zone: str = DEFAULT_TIME_ZONE
+    catch_up_grace: timedelta = timedelta(minutes=30)
+    work_queue: str = ""
+    api_share: int = 100
+    retention: str = ""
+    min_keep: int = 3
+    max_delete_share: float = 0.5
+    grace: timedelta = timedelta(days=1)
+    orphan_keep: int = 0
+    failed_after: timedelta = timedelta(days=7)
+    retention_hold: timedelta = timedelta(days=1)
+    may_adopt: bool = False
+    trusted_owners: tuple[str, ...] = ()
+    allowed_images: tuple[str, ...] = ()
+    trusted_product_codes: tuple[str, ...] = ()
+    trusted_watermarks: tuple[str, ...] = ()
+    trusted_snapshot_owners: tuple[str, ...] = ()
+    locks: LockSettings = field(default_factory=LockSettings)
+    kms_key_id: str | None = None
+    encrypt_restored: bool = True
+    deadlines: Mapping[str, timedelta] = field(default_factory=dict)
+    copy_to: tuple[CopyDestination, ...] = ()
+    copy_existing: bool = False
+    copy_completion_minutes: int = 0
+    restore_from: tuple[str, ...] = ()
+    vault_account: str = ""
+    vault_sources: tuple[VaultSource, ...] = ()
+    vault_key: str = ""
+
+    @property
+    def account(self) -> str:
+        """The account the stack is in, as its topic's ARN tells."""
+        return self.topic_arn.split(":")[4]
+
+
+def load(environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration. Raises ConfigError naming the template's parameter, its value and what was expected."""
+    variables = os.environ if environment is None else environment
+    return Config(
+        stack=_required(variables, "LIFEBOAT_STACK"),
+        region=_required(variables, "AWS_REGION"),
+        table=_required(variables, "LIFEBOAT_TABLE"),
+        topic_arn=_required(variables, "LIFEBOAT_TOPIC"),
+        selector=Selector(
+            variables.get("LIFEBOAT_SELECT_TAG_KEY") or "lifeboat:backup",
+            variables.get("LIFEBOAT_SELECT_TAG_VALUE") or "true",
+        ),
+        schedule=variables.get("LIFEBOAT_SCHEDULE") or DEFAULT_SCHEDULE,
+        time_zone=variables.get("LIFEBOAT_TIME_ZONE") or DEFAULT_TIME_ZONE,
+        catch_up_grace=timedelta(
+            minutes=_number(variables, "LIFEBOAT_CATCH_UP_GRACE_MINUTES", 30, least=1, most=24 * 60)
+        ),
+        work_queue=variables.get("LIFEBOAT_WORK_QUEUE", ""),
+        api_share=int(_number(variables, "LIFEBOAT_API_SHARE_PERCENT", 100, least=5, most=100)),
+        retention=variables.get("LIFEBOAT_RETENTION", ""),
+        min_keep=int(_number(variables, "LIFEBOAT_MIN_KEEP", 3, least=1, most=1000)),
+        max_delete_share=_number(variables, "LIFEBOAT_MAX_DELETE_PERCENT", 50, least=1, most=100) / 100,
+        grace=timedelta(hours=_number(variables, "LIFEBOAT_GRACE_HOURS", 24, least=0, most=24 * 365)),
+        orphan_keep=int(_number(variables, "LIFEBOAT_ORPHAN_KEEP", 0, least=0, most=1000)),
+        failed_after=timedelta(days=_number(variables, "LIFEBOAT_FAILED_AFTER_DAYS", 7, least=1, most=3650)),
+        retention_hold=timedelta(
+            hours=_number(variables, "LIFEBOAT_RETENTION_CHANGE_HOURS", 24, least=0, most=24 * 365)
+        ),
+        may_adopt=variables.get("LIFEBOAT_MAY_ADOPT", "false") == "true",
+        trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
+        allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),
+        trusted_product_codes=_list(variables, "LIFEBOAT_TRUSTED_PRODUCT_CODES"),
+        trusted_watermarks=_list(variables, "LIFEBOAT_TRUSTED_WATERMARKS"),
+        trusted_snapshot_owners=_list(variables, "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS"),
+        locks=_locks(variables),
+        kms_key_id=variables.get("LIFEBOAT_KMS_KEY") or None,
+        encrypt_restored=variables.get("LIFEBOAT_ENCRYPT_RESTORED", "true") == "true",
+        deadlines=_deadlines(variables),
+        copy_to=_copy_destinations(variables),
+        copy_existing=variables.get("LIFEBOAT_COPY_EXISTING", "false") == "true",
+        restore_from=_other_regions(variables, "LIFEBOAT_RESTORE_FROM_REGIONS"),
+        vault_account=variables.get("LIFEBOAT_VAULT_ACCOUNT", ""),
+        vault_sources=_vault_sources(variables),
+        vault_key=variables.get("LIFEBOAT_VAULT_KMS_KEY", ""),
+        copy_completion_minutes=_completion_minutes(variables),
+    )
+
+
+def _locks(variables: Mapping[str, str]) -> LockSettings:
+    mode = variables.get("LIFEBOAT_LOCK_MODE") or NO_LOCKS
+    if mode not in MODES:
+        raise _refused("LIFEBOAT_LOCK_MODE", mode, f"one of {', '.join(MODES)}")
+    return LockSettings(
+        mode=mode,
+        days=int(_number(variables, "LIFEBOAT_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
+        cool_off_hours=int(_number(variables, "LIFEBOAT_LOCK_COOL_OFF_HOURS", 0, least=0, most=MOST_COOL_OFF_HOURS)),
+    )
+
+
+def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, ...]:
+    """The regions in their order, each with the key at the same place of the other list, or with none at all."""
+    regions = _list(variables, "LIFEBOAT_COPY_TO_REGIONS")
+    keys = _list(variables, "LIFEBOAT_COPY_KMS_KEYS")
+    home = variables.get("AWS_REGION")
+    if len(regions) > COPY_REGIONS or len(set(regions)) < len(regions) or home in regions:
+        expected = f"at most {COPY_REGIONS} different regions, none of them this one, {home}"
+        raise _refused("LIFEBOAT_COPY_TO_REGIONS", ",".join(regions), expected)
+    if keys and [_of_arn(key, 3) for key in keys] != list(regions):
+        each = f"for each of CopyToRegions in this order: {','.join(regions)}" if regions else "for no region"
+        raise _refused("LIFEBOAT_COPY_KMS_KEYS", ",".join(keys), f"nothing, or the ARN of one key {each}")
+    return tuple(CopyDestination(region, keys[at] if keys else None) for at, region in enumerate(regions))
+
+
+def _other_regions(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The regions in their order, the function's own left out: the same list may be given everywhere."""
+    regions = tuple(dict.fromkeys(item for item in _list(variables, name) if item != variables.get("AWS_REGION")))
+    if len(regions) > COPY_REGIONS:
+        raise _refused(name, ",".join(regions), f"at most {COPY_REGIONS} regions beside this one")
+    return regions
+
+
+def _completion_minutes(variables: Mapping[str, str]) -> int:
+    minutes = _number(variables, "LIFEBOAT_COPY_COMPLETION_MINUTES", 0, least=0, most=MOST_COMPLETION)
+    if minutes % COMPLETION_STEP:
+        expected = f"0, or {COMPLETION_STEP} to {MOST_COMPLETION} in steps of {COMPLETION_STEP}"
+        raise _refused("LIFEBOAT_COPY_COMPLETION_MINUTES", f"{minutes:g}", expected)
+    return int(minutes)
+
+
+def _vault_sources(variables: Mapping[str, str]) -> tuple[VaultSource, ...]:
+    """The source accounts in their order, each with the role at the same place of the other list; never without a key.
+
+    Without a key of its own a vault would have its copies under aws/ebs, which no other account can be given.
+    """
+    accounts = _list(variables, "LIFEBOAT_VAULT_SOURCE_ACCOUNTS")
+    roles = _list(variables, "LIFEBOAT_VAULT_READER_ROLES")
+    if [_of_arn(role, 4) for role in roles] != list(accounts):
+        each = f"the ARN of one role for each of VaultSourceAccounts in this order: {','.join(accounts)}"
+        expected = each if accounts else "nothing, because VaultSourceAccounts is empty"
+        raise _refused("LIFEBOAT_VAULT_READER_ROLES", ",".join(roles), expected)
+    if accounts and not variables.get("LIFEBOAT_VAULT_KMS_KEY"):
+        expected = "the ARN of a KMS key of this account, because a vault keeps its copies under a key of its own"
+        raise _refused("LIFEBOAT_VAULT_KMS_KEY", "", expected)
+    return tuple(VaultSource(account, role) for account, role in zip(accounts, roles, strict=True))
+
+
+def _of_arn(text: str, part: int) -> str:
+    """The region (3) or the account (4) of an ARN; nothing of what is none."""
+    parts = text.split(":")
+    return parts[part] if len(parts) > part + 1 else ""
+
+
+def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
+    """Only what the function's environment sets; the rule has a default for each."""
+    found = {
+        step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
+        for step in ("copies", "volumes", "stop", "swap", "start", "verify")
+        if variables.get(name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES")
+    }
+    if variables.get("LIFEBOAT_RUNNING_WINDOW_SECONDS"):
+        seconds = _number(variables, "LIFEBOAT_RUNNING_WINDOW_SECONDS", 0, least=5, most=3600)
+        found["window"] = timedelta(seconds=seconds)
+    return found
+
+
+def _required(variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(name, "")
+    if not value:
+        raise ConfigError(
+            f"the function's environment variable {name} is empty, expected what the template sets there; deploy the "
+            "stack anew to have it set"
+        )
+    return value
+
+
+def _list(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(item for part in variables.get(name, "").split(",") if (item := part.strip()))
+
+
+def _number(variables: Mapping[str, str], name: str, default: float, *, least: float, most: float) -> float:
+    text = variables.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        value = float("nan")
+    if text and not least <= value <= most:
+        raise _refused(name, text, f"a number from {least:g} to {most:g}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which instances are ours to back up: a tag with an exact value, or an exact `Name`. Never a prefix (trap 3)."""
+
+    tag_key: str
+    tag_value: str
+
+    def selects(self, instance: Instance) -> bool:
+        return instance.tags.get(self.tag_key) == self.tag_value
+
+
+@dataclass(frozen=True, slots=True)
+class CopyDestination:
+    """Where recovery points are copied to. `kms_key_id` is None for the destination's own default."""
+
+    region: str
+    kms_key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSource:
+    """An account whose recovery points are kept here, and the role in it that reads their stories for us."""
+
+    account: str
+    reader: str

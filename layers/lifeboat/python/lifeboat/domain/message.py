@@ -1,0 +1,244 @@
+"""The message that Lifeboat publishes: its JSON, its text for e-mail, and its limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from lifeboat.domain.text import iso
+
+VERSION = "1"
+
+
+SUBJECT_LENGTH = 99
+"""An SNS subject has less than 100 characters, none of them a line break or a control character
+(https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
+
+
+SUBJECT_STACK = 32
+"""How many characters of the stack's name a subject shows: the name may have 128, and the event must be seen."""
+
+
+LISTED = 50
+"""How many entries of a list a message carries; more are counted."""
+
+
+NAMED = 4_000
+"""How many failed instances of a fleet are named by their ids alone: both forms of the message have room for them."""
+
+
+REASON = 300
+"""Characters of the reason beside each of a fleet's failures: EC2's refusals can have a thousand."""
+
+
+MESSAGE_BYTES = 250 * 1024
+"""What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
+
+
+_CUTS = ((LISTED, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
+"""Entries of a list, characters of a text: what is tried in turn until a message fits."""
+
+
+SEVERITIES = {
+    "BackupStarted": "info",
+    "BackupIncomplete": "critical",
+    "BackupCompleted": "info",
+    "UnplannedSnapshotTaken": "warning",
+    "BackupFailed": "critical",
+    "BackupOverdue": "critical",
+    "RecoveryPointNotLocked": "critical",
+    "SnapshotsCopied": "info",
+    "CopyFailed": "critical",
+    "SharingFailed": "critical",
+    "StoryMissing": "warning",
+    "SnapshotsPruned": "info",
+    "RetentionChanged": "warning",
+    "RecoveryPointsAdopted": "info",
+    "RestoreStarted": "info",
+    "RestoreRefused": "warning",
+    "RestoreCompleted": "info",
+    "RestoreRolledBack": "warning",
+    "RestoreFailed": "critical",
+    "AmiOwnerTrusted": "info",
+    "AmiOwnerUntrusted": "critical",
+    "AmiOwnerUnknown": "warning",
+}
+"""Every message there is, and how urgent it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `event` is a past fact of SEVERITIES; `subject` names what it is about; `details` are facts."""
+
+    event: str
+    at: datetime
+    stack: str
+    summary: str
+    subject: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    next_steps: tuple[str, ...] = ()
+    severity: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.severity:
+            object.__setattr__(self, "severity", SEVERITIES[self.event])
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "event": self.event,
+            "severity": self.severity,
+            "at": iso(self.at),
+            "stack": self.stack,
+            "subject": dict(self.subject),
+            "summary": self.summary,
+            "details": dict(self.details),
+            "next_steps": list(self.next_steps),
+        }
+
+    def to_json(self) -> str:
+        """The message for programs."""
+        return json.dumps(self.as_dict(), sort_keys=True, default=str)
+
+    def to_text(self) -> str:
+        """The message for people."""
+        lines = [_one_line(self.summary), ""]
+        for name, value in self.subject.items():
+            lines += _facts(name.replace("_", " "), value)
+        for name, value in self.details.items():
+            if self.subject.get(name) != value:  # said above
+                lines += _facts(name.replace("_", " "), value)
+        if self.next_steps:
+            lines += ["", "What to do next:"]
+            lines += [f"  {number}. {_one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
+        lines += ["", f"{self.event} ({self.severity}), {iso(self.at)}, stack {self.stack}"]
+        return "\n".join(lines)
+
+    def subject_line(self) -> str:
+        """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
+        told = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
+        text = told.encode("ascii", "replace").decode()
+        return text if len(text) <= SUBJECT_LENGTH else text[: SUBJECT_LENGTH - 3] + "..."
+
+    def attributes(self) -> dict[str, str]:
+        """What a filter policy can choose by."""
+        return {"event": self.event, "severity": self.severity}
+
+    def sns_message(self) -> str:
+        """The body of Publish with MessageStructure=json: text for e-mail, JSON for everything else.
+
+        It always fits into MESSAGE_BYTES: lists and texts are cut as far as needed, and say how much more there was.
+        """
+        message = self._bodies()
+        for cut_steps in (False, True):  # the next steps are what a person needs most: they are cut last
+            for entries, length in _CUTS:
+                if len(message) <= MESSAGE_BYTES:
+                    return message
+                message = self._cut(entries, length, cut_steps)._bodies()
+        return message
+
+    def _bodies(self) -> str:
+        return json.dumps({"default": self.to_json(), "email": self.to_text()})  # ASCII: a character is a byte
+
+    def _cut(self, entries: int, length: int, cut_steps: bool) -> Message:
+        steps = tuple(shorten(step, entries, length) for step in self.next_steps[:entries])
+        if len(self.next_steps) > entries:
+            steps = (*steps, f"{len(self.next_steps) - entries} more steps are not listed: ask for the status.")
+        return replace(
+            self,
+            subject=shorten(self.subject, entries, length),
+            summary=shorten(self.summary, entries, length),
+            details=shorten(self.details, entries, length),
+            next_steps=steps if cut_steps else self.next_steps,
+        )
+
+
+def shorten(value: Any, entries: int, length: int) -> Any:
+    if isinstance(value, str) and len(value) > length:
+        return f"{value[:length]}... ({len(value) - length} more characters)"
+    if isinstance(value, Mapping):
+        told = list(value.items())[:LISTED]
+        kept = {shorten(str(key), entries, length): shorten(item, entries, length) for key, item in told}
+        for key, item in told:
+            if _is_list(item) and len(item) > entries:
+                kept[shorten(more_key(key), entries, length)] = value.get(more_key(key), 0) + len(item) - entries
+        if len(value) > LISTED:
+            kept["not_listed"] = len(value) - LISTED
+        return kept
+    if _is_list(value):
+        return [shorten(item, entries, length) for item in value[:entries]]
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _facts(name: str, value: Any, indent: str = "") -> list[str]:
+    """The lines of one fact; none if there is nothing to say."""
+    if value in _NOTHING:
+        return []
+    if isinstance(value, Mapping):
+        lines = [f"{indent}{_one_line(name)}:"]
+        for key, item in value.items():
+            lines += _facts(str(key).replace("_", " "), item, indent + "  ")
+        return lines
+    if _is_list(value):
+        return [f"{indent}{_one_line(name)}:", *(f"{indent}  - {_flat(item)}" for item in value)]
+    return [f"{indent}{_one_line(name)}: {_flat(value)}"]
+
+
+_NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
+
+
+_TIMELINE_ENTRY = {"at", "step", "text"}
+
+
+def _flat(item: Any) -> str:
+    """A value on one line."""
+    if isinstance(item, Mapping) and set(item) == _TIMELINE_ENTRY:
+        return _one_line("{at} {step}: {text}".format(**item))
+    if isinstance(item, Mapping):
+        facts = ((str(key).replace("_", " "), value) for key, value in item.items() if value not in _NOTHING)
+        return ", ".join(f"{_one_line(key)} {_flat(value)}" for key, value in facts)
+    if _is_list(item):
+        return "; ".join(_flat(value) for value in item)
+    if isinstance(item, bool):
+        return "yes" if item else "no"
+    return f"{item:g}" if isinstance(item, float) else _one_line(str(item))
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks, control characters and signs that turn the reading direction.
+
+    Names, tags and AWS's own words come from outside: none may begin a line of its own in an e-mail.
+    """
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())
+
+
+def listed(items: Sequence[Any], key: str, count: int | None = None) -> dict[str, Any]:
+    """A list of a message, cut to what fits, with how many more there are; `count` if `items` are only the first."""
+    found: dict[str, Any] = {key: list(items[:LISTED])}
+    more = (len(items) if count is None else count) - len(found[key])
+    if more:
+        found[more_key(key)] = more
+    return found
+
+
+def more_key(key: str) -> str:
+    """The field that says how many entries of the list `key` are not in the message."""
+    return f"{key}_not_listed"
+
+
+def sentence(text: str) -> str:
+    """The text with one full stop at its end, whether its last part came with one or not."""
+    return text.rstrip(". ") + "."
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,109 @@
+"""A recovery point: the snapshots of one instance's data volumes, with what their tags say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.tags import Tag, Tags
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeStory:
+    """All that a restore needs to know of one volume, as the snapshot's own tags tell it (principle 5).
+
+    `kms_key_id` is None for an unencrypted volume; `tags` are the volume's own, without `aws:*` and `lifeboat:*`.
+    `tags_left_out` is how many more the volume had, which the snapshot does not tell, and `left_out` the keys of those
+    of them that are known.
+    """
+
+    volume_id: str
+    chain: str
+    device: str
+    type: str
+    size: int
+    encrypted: bool
+    delete_on_termination: bool
+    iops: int | None = None
+    throughput: int | None = None
+    kms_key_id: str | None = None
+    tags: Tags = field(default_factory=dict)
+    tags_left_out: int = 0
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One snapshot of a recovery point, with the story of the volume that it is of."""
+
+    snapshot: Snapshot
+    story: VolumeStory
+
+
+class Condition(StrEnum):
+    """How a recovery point stands. Only GOOD ones count as backups."""
+
+    PENDING = "pending"  # some snapshot is still being made, none failed
+    GOOD = "good"  # all snapshots are there, completed, in the standard tier
+    INCOMPLETE = "incomplete"  # fewer snapshots than the set had
+    FAILED = "failed"  # a snapshot ended in error
+    ARCHIVED = "archived"  # a snapshot is in the archive tier, of no use to a restore until brought back
+    RECYCLED = "recycled"  # a snapshot is in the Recycle Bin
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPoint:
+    """What a backup run made of one instance: one snapshot for each data volume, crash-consistent as a set.
+
+    `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time (or the time asked
+    for, by hand); `taken_at` is when EC2 began the snapshots. `region` is set where it would have to
+    be copied here from, and `account` where it is another account's, which shares it.
+    """
+
+    id: str
+    instance_id: str
+    stack: str
+    slot: datetime
+    members: tuple[Member, ...]
+    expected: int
+    taken_at: datetime
+    zone: str = ""
+    instance_name: str = ""
+    ami_id: str = ""
+    ami_owner: str = ""
+    late: bool = False
+    region: str = ""
+    account: str = ""
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The chains this recovery point carries on, one for each volume, sorted."""
+        return tuple(sorted({member.story.chain for member in self.members}))
+
+    @property
+    def condition(self) -> Condition:
+        states = {member.snapshot.state for member in self.members}
+        if "error" in states:
+            return Condition.FAILED
+        if states & {"recoverable", "recovering"}:
+            return Condition.RECYCLED
+        if len(self.members) < self.expected:
+            return Condition.INCOMPLETE
+        if any(member.snapshot.tier != "standard" for member in self.members):
+            return Condition.ARCHIVED
+        return Condition.GOOD if states == {"completed"} else Condition.PENDING
+
+    @property
+    def size(self) -> int:
+        """GiB of the volumes, the upper bound of what the snapshots take."""
+        return sum(member.snapshot.size for member in self.members)
+
+    @property
+    def held(self) -> bool:
+        return any(Tag.HOLD in member.snapshot.tags for member in self.members)
+
+    @property
+    def blocked_by(self) -> tuple[str, ...]:
+        return tuple(sorted({reason for member in self.members for reason in member.snapshot.blocked_by}))

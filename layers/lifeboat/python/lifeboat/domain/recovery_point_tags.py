@@ -1,0 +1,257 @@
+"""The catalogue: what the tags of snapshots tell of recovery points, written and read in one place.
+
+CreateSnapshots takes one set of tags for all the snapshots it makes (`TagSpecifications` "apply to every snapshot
+specified by the instance", EC2 API reference), so each snapshot of a set carries the story of the whole set: a tag
+`lifeboat:volume/<volume id>` for each volume with all that a restore needs, readable, and beside it the volumes' own
+tags (`rules.packing`). A set of one volume also carries the plain `lifeboat:chain`. `CopyTagsFromSource` is not used:
+it would give the snapshot the volume's `Name`, and the protected platform's own role may delete snapshots whose `Name`
+begins with the platform's.
+
+A snapshot has at most 50 tags (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html). What a restore
+needs comes first: one tag a volume, and a second or third one where a chain or a key is too long for that. A volume's
+own tags that no longer fit are left out; its main tag says how many it had, so that none is missed without notice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
+from lifeboat.domain.recovery_point import Member, VolumeStory
+from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
+from lifeboat.domain.text import iso
+
+MAX_TAGS = 50
+
+
+MOST_OWN = 1_000
+"""No volume has so many tags; what says so is not believed."""
+
+
+COPIED_VOLUME = "vol-ffffffff"
+"""What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
+
+
+VOLUME_TAG = "lifeboat:volume/"
+
+
+LINEAGE_TAG = "lifeboat:chain/"
+
+
+KMS_KEY_TAG = "lifeboat:kms-key/"
+
+
+_ABOUT_A_VOLUME = (VOLUME_TAG, LINEAGE_TAG, KMS_KEY_TAG, READABLE, PACKED)
+
+
+class StoryError(ValueError):
+    """A story does not fit on a snapshot, or a snapshot's tags tell none."""
+
+
+class TooManyTagsError(StoryError):
+    """What a restore needs takes more tags than there is room for; `needed` says how many."""
+
+    def __init__(self, reason: str, needed: int) -> None:
+        super().__init__(reason)
+        self.needed = needed
+
+
+def without_reserved(tags: Tags) -> dict[str, str]:
+    """The tags that may be written on another resource: `aws:` ones cannot be (trap 8), ours would lie there."""
+    return {key: value for key, value in tags.items() if not key.startswith(("aws:", TAG_PREFIX))}
+
+
+def write_tags(
+    *,
+    recovery_point_id: str,
+    set_id: str,
+    stack: str,
+    slot: datetime,
+    instance_id: str,
+    instance_name: str,
+    zone: str,
+    ami_id: str,
+    ami_owner: str,
+    stories: Iterable[VolumeStory],
+    late: bool = False,
+    most: int = MAX_TAGS,
+) -> dict[str, str]:
+    """The tags of every snapshot of one recovery point, `most` of them at most.
+
+    What of the volumes' own tags does not fit `left_out_of` tells. Raises StoryError when what a restore needs does not
+    fit into 50 tags (more than 38 data volumes), or a value is longer than EC2 takes.
+    """
+    stories = tuple(stories)
+    tags = {
+        # Not the volume's Name: see the module's text.
+        "Name": f"lifeboat {instance_id} {iso(slot)}",
+        Tag.RECOVERY_POINT.value: recovery_point_id,
+        Tag.SET.value: set_id,
+        Tag.STACK.value: stack,
+        Tag.SLOT.value: iso(slot),
+        Tag.INSTANCE.value: instance_id,
+        Tag.INSTANCE_NAME.value: instance_name[:MAX_VALUE],
+        Tag.ZONE.value: zone,
+        Tag.AMI.value: ami_id,
+        Tag.AMI_OWNER.value: ami_owner,
+        Tag.VOLUMES.value: str(len(stories)),
+    }
+    if late:
+        tags[Tag.LATE.value] = "true"
+    if len(stories) == 1:
+        tags[Tag.CHAIN.value] = stories[0].chain
+    for story in stories:
+        tags.update(_story_tags(story))
+    too_long = [key for key, value in tags.items() if len(value) > MAX_VALUE]
+    if too_long:
+        raise StoryError(f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}")
+    if len(tags) > most:
+        raise TooManyTagsError(
+            f"instance {instance_id} has {len(stories)} data volumes: their story needs {len(tags)} tags on each "
+            f"snapshot, EC2 takes {MAX_TAGS}",
+            len(tags),
+        )
+    return {**tags, **pack({story.volume_id: _own(story) for story in stories}, most - len(tags))}
+
+
+def left_out_of(tags: Tags, stories: Iterable[VolumeStory]) -> dict[str, tuple[str, ...]]:
+    """By volume, the keys of its own tags that these tags of a snapshot do not tell, as it will be read: none is
+    missed without notice, whatever the reason.
+    """
+    found = {}
+    for story in stories:
+        told = unpack(tags, story.volume_id).tags
+        own = without_reserved(story.tags)
+        missing = tuple(sorted(key for key, value in own.items() if told.get(key) != value))
+        if missing:
+            found[story.volume_id] = missing
+    return found
+
+
+def name_left_out(count: int, keys: Iterable[str], *, listed: int = 20) -> str:
+    """`3 (team, cost-center and 1 more)`: how many tags are left out, and which, as far as that is known."""
+    named = list(keys)[:listed]
+    more = count - len(named)
+    if not named:
+        return f"{count} (their keys did not fit either)"
+    return f"{count} ({', '.join(named)}{f' and {more} more' if more > 0 else ''})"
+
+
+def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, restore_id: str = "") -> dict[str, str]:
+    """The tags of a copy of one snapshot that is in `region`: CopySnapshot takes none along.
+
+    Only the story of its own volume, so that `read_story` knows it although a copy's volume id is arbitrary. No key,
+    because the source's is of the source's region: the copy's own is on the copy. Nothing that people wrote on the
+    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together; `now` is when
+    EC2 is asked for the copy; `restore_id` is the restore that it is copied for, if one asked.
+
+    Raises StoryError when they are too many.
+    """
+    source, story = member.snapshot, replace(member.story, kms_key_id=None)
+    tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
+    for key in list(tags):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_ABOUT_A_VOLUME):
+            del tags[key]
+    tags.update(_story_tags(story))
+    tags[Tag.SET.value] = set_id
+    tags[Tag.COPY_OF.value] = source.id
+    tags[Tag.COPIED_FROM.value] = region
+    tags[Tag.TAKEN_AT.value] = iso(taken_at(source))
+    tags[Tag.COPIED_AT.value] = iso(now)
+    if restore_id:
+        tags[Tag.RESTORE.value] = restore_id
+    if len(tags) > MAX_TAGS:
+        raise StoryError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
+    return {**tags, **pack({story.volume_id: _own(story)}, MAX_TAGS - len(tags))}
+
+
+def _own(story: VolumeStory) -> OwnTags:
+    return OwnTags(without_reserved(story.tags), story.left_out)
+
+
+def _story_tags(story: VolumeStory) -> dict[str, str]:
+    """One readable tag with all that a restore needs, or beside it the key, and then the chain, if that is too long."""
+    facts = {
+        "device": story.device,
+        "type": story.type,
+        "size": story.size,
+        "iops": story.iops,
+        "throughput": story.throughput,
+        "encrypted": str(story.encrypted).lower(),
+        "delete-on-termination": str(story.delete_on_termination).lower(),
+        "tags": len(without_reserved(story.tags)) + story.tags_left_out,
+        "chain": _fact(story.chain) if story.chain != story.volume_id else None,
+        "kms-key": _fact(story.kms_key_id) if story.kms_key_id else None,
+    }
+    beside: dict[str, str] = {}
+    for name, prefix, value in (("kms-key", KMS_KEY_TAG, story.kms_key_id), ("chain", LINEAGE_TAG, story.chain)):
+        if length(_facts_text(facts)) > MAX_VALUE and facts[name] is not None and value:
+            facts[name] = None
+            beside[prefix + story.volume_id] = value
+    return {VOLUME_TAG + story.volume_id: _facts_text(facts), **beside}
+
+
+def _facts_text(facts: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={fact}" for name, fact in facts.items() if fact is not None)
+
+
+def _fact(text: str) -> str:
+    return encoded(text).replace(" ", "%20")
+
+
+def is_copy(volume_id: str, tags: Tags) -> bool:
+    """Whether a snapshot is a copy, whoever made it: then its volume id and its start tell nothing of the data."""
+    return volume_id == COPIED_VOLUME or Tag.COPIED_AT in tags
+
+
+def taken_at(snapshot: Snapshot) -> datetime:
+    """When the data of a snapshot is of: when EC2 began it, or, for a copy, the snapshot that was copied.
+
+    Raises StoryError for a copy that does not tell: its own start is the copying's.
+    """
+    if not is_copy(snapshot.volume_id, snapshot.tags):
+        return snapshot.started_at
+    said = snapshot.tags.get(Tag.TAKEN_AT, "")
+    at = read_time(said)
+    if at is None or at > snapshot.started_at:
+        raise StoryError(
+            f"snapshot {snapshot.id} is a copy with {Tag.TAKEN_AT}={said or '(none)'}, expected a time before "
+            f"{iso(snapshot.started_at)}, when the copy began: how old its data is is not known"
+        )
+    return at
+
+
+def read_time(said: str) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+_INSTANCE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+
+
+_OF_A_SLOT = re.compile(r"rp-\d{8}T\d{6}Z-", re.ASCII)
+
+
+def recovery_point_id(slot: datetime, instance_id: str) -> str:
+    """`rp-20261123T020000Z-i-0123456789abcdef0`: the same for the same slot and instance, whoever asks, how often ever.
+
+    Raises ValueError for a time without a zone, or what is no instance id.
+    """
+    if not _INSTANCE.fullmatch(instance_id):
+        raise ValueError(f"instance_id is {instance_id!r}, expected an id such as i-0123456789abcdef0.")
+    if slot.tzinfo is None:
+        raise ValueError(f"slot is {slot.isoformat()} without a time zone, expected an aware time.")
+    return f"rp-{slot.astimezone(UTC):%Y%m%dT%H%M%SZ}-{instance_id}"
+
+
+def slot_prefix(recovery_point: str) -> str | None:
+    """How the ids of all recovery points of its slot begin; None for an id that `recovery_point_id` has not made."""
+    found = _OF_A_SLOT.match(recovery_point)
+    return found[0] if found else None

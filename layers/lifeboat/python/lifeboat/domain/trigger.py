@@ -1,0 +1,14 @@
+"""Who woke a function."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Trigger(StrEnum):
+    """Who woke the function."""
+
+    SCHEDULE = "schedule"
+    EVENT = "event"
+    SWEEP = "sweep"
+    MANUAL = "manual"

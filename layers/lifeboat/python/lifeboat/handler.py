@@ -1,0 +1,66 @@
+"""What every door does: log, hear, act, answer. The doors themselves say only which ear and which chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger
+
+from lifeboat.aws import clients
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.config import Config, load
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+# Lambda gives a line whose time is not of RFC 3339 its own time and the level INFO
+# (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html).
+logger = Logger(use_rfc3339=True)
+
+
+@cache
+def _config() -> Config:
+    return load()
+
+
+def door[Request](
+    hear: Callable[[Mapping[str, Any]], Request],
+    act: Callable[[Request, Config, LambdaContext], dict[str, Any]],
+) -> Handler:
+    """A Lambda handler that parses its event with `hear` and has `act` do the work.
+
+    A person who asks for something impossible reads one sentence in the answer, `{"refused": ...}`, and nothing was
+    changed. An event of AWS that nobody understands raises instead, so that it ends in the queue of failed events
+    rather than nowhere.
+    """
+
+    clients.make_ready()
+
+    @logger.inject_lambda_context(clear_state=True)
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        try:
+            request = hear(event)
+            answer = act(request, _config(), context)
+        except BadRequest as refusal:
+            logger.warning("refused", extra={"refusal": str(refusal)})
+            if _is_from_aws(event):
+                raise
+            return {"refused": str(refusal)}
+        # Of ninety thousand sweeps a month nearly all find nothing to do: their lines would be most of the bill.
+        (logger.info if any(answer.values()) else logger.debug)("answered", extra={"answer": answer})
+        return answer
+
+    return handler
+
+
+def _is_from_aws(event: Any) -> bool:
+    return isinstance(event, Mapping) and ("detail-type" in event or "Records" in event)
+
+
+def forget() -> None:
+    """Read the configuration anew at the next event: tests change it under us."""
+    _config.cache_clear()

@@ -1,0 +1,85 @@
+"""What restores publish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from lifeboat.domain.message import Message, listed, sentence
+from lifeboat.restore.record import Restore, RestoreState
+from lifeboat.restore.report import RestoreOutcome
+
+
+def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) -> Message:
+    """RestoreStarted: a restore has been checked and recorded, and begins."""
+    return Message(
+        event="RestoreStarted",
+        at=at,
+        stack=stack,
+        subject=_restore(restore),
+        summary=f"The restore of {restore.recovery_point_id} onto {restore.instance_id} has begun.",
+        details={
+            "requested_by": restore.requested_by,
+            "reason": restore.reason,
+            "ami_override": restore.ami_override,
+            **listed(plan.splitlines(), "plan"),
+        },
+        next_steps=(f'To call it off: invoke RestoreVolumeFunction with {{"cancel": "{restore.id}"}}.',),
+    )
+
+
+def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str) -> Message:
+    """RestoreRefused: the pre-flight found what forbids a restore. Nothing was touched."""
+    return Message(
+        event="RestoreRefused",
+        at=at,
+        stack=stack,
+        subject={"instance_id": instance_id},
+        summary=f"A restore onto {instance_id} was refused; nothing was touched.",
+        details={"requested_by": asked_by, **listed(reasons, "reasons")},
+        next_steps=("Mend what the reasons name, then ask again, with dry_run first.",),
+    )
+
+
+def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: RestoreOutcome) -> Message:
+    """What became of a restore.
+
+    RestoreCompleted: the instance is on the restored volumes.
+    RestoreRolledBack: a step failed, or somebody called it off; the instance is as it was, but for what a stop takes.
+    RestoreFailed: the roll-back could not finish by itself; the next steps have the commands. If Lifeboat goes on
+        trying and succeeds, RestoreRolledBack follows.
+    """
+    event = {
+        RestoreState.COMPLETED: "RestoreCompleted",
+        RestoreState.ROLLED_BACK: "RestoreRolledBack",
+        RestoreState.FAILED: "RestoreFailed",
+    }[restore.status]
+    return Message(
+        event=event,
+        at=at,
+        stack=stack,
+        subject=_restore(restore),
+        summary=_ENDINGS[restore.status].format(
+            point=restore.recovery_point_id,
+            instance=restore.instance_id,
+            but=f", except for what its stop took for good: {'; '.join(restore.taken)}" if restore.taken else "",
+        )
+        + (f" {sentence(restore.failure)}" if restore.failure else ""),
+        details=outcome.details,
+        next_steps=outcome.next_steps,
+    )
+
+
+_ENDINGS = {
+    RestoreState.COMPLETED: "{instance} is on the restored data of {point}.",
+    RestoreState.ROLLED_BACK: "The restore of {point} onto {instance} was rolled back; the instance is as it was{but}.",
+    RestoreState.FAILED: "The restore of {point} onto {instance} failed, and so did its roll-back: a person is needed.",
+}
+
+
+def _restore(restore: Restore) -> dict[str, str]:
+    return {
+        "restore_id": restore.id,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+    }

@@ -1,0 +1,244 @@
+"""Can the restored volumes be made as asked?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from lifeboat.domain.copy_limits import completion_minutes
+from lifeboat.domain.ec2_calls import CopySnapshot, origin
+from lifeboat.domain.recovery_point import Member
+from lifeboat.domain.recovery_point_tags import (
+    MAX_TAGS,
+    name_left_out,
+    tags_of_copy,
+    without_reserved,
+)
+from lifeboat.domain.tags import Tags
+from lifeboat.restore.preflight.facts import PreflightFacts
+from lifeboat.restore.preflight.findings import Report
+from lifeboat.restore.preflight.matching import Pair
+from lifeboat.restore.preflight.request import restore_id_of
+from lifeboat.restore.preflight.source import Source
+from lifeboat.restore.record import Fetch, RestoreVolume
+from lifeboat.restore.request import RestoreRequest, VolumeOverrides
+
+
+@dataclass(frozen=True, slots=True)
+class TypeLimits:
+    """What a volume type allows: GiB, IOPS and MiB/s as least and most; None where the type takes no such parameter.
+
+    `iops_per_gib` bounds IOPS by the size; `iops_needed`: the type does not come without.
+    """
+
+    size: tuple[int, int]
+    iops: tuple[int, int] | None = None
+    throughput: tuple[int, int] | None = None
+    iops_per_gib: int | None = None
+    iops_needed: bool = False
+
+
+LIMITS: Mapping[str, TypeLimits] = {
+    "gp3": TypeLimits((1, 65536), (3000, 80000), (125, 2000), iops_per_gib=500),
+    "gp2": TypeLimits((1, 16384)),
+    "io1": TypeLimits((4, 16384), (100, 64000), iops_per_gib=50, iops_needed=True),
+    "io2": TypeLimits((4, 65536), (100, 256000), iops_per_gib=1000, iops_needed=True),
+    "st1": TypeLimits((125, 16384)),
+    "sc1": TypeLimits((125, 16384)),
+    "standard": TypeLimits((1, 1024)),
+}
+"""https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html, gp3 as of 26 September 2025."""
+
+
+GP3_FREE_IOPS = 3000
+
+
+GP3_IOPS_PER_MIBPS = 4
+"""gp3 gives at most 0.25 MiB/s for each of its IOPS."""
+
+
+def plan_restored_volume(
+    overrides: VolumeOverrides,
+    facts: PreflightFacts,
+    zone: str,
+    pair: Pair,
+) -> RestoreVolume:
+    member, device, displaced = pair
+    story, snapshot = member.story, member.snapshot
+    kind = overrides.type or story.type
+    limits = LIMITS.get(kind)
+    same = kind == story.type
+    iops = overrides.iops if overrides.iops is not None else story.iops if same else None
+    throughput = overrides.throughput if overrides.throughput is not None else story.throughput if same else None
+    encrypted_source = story.encrypted or snapshot.encrypted
+    encrypted = (
+        overrides.encrypted
+        if overrides.encrypted is not None
+        else encrypted_source or facts.encrypt_restored or bool(overrides.kms_key_id)
+    )
+    kept_key = (story.kms_key_id or snapshot.kms_key_id) if encrypted_source else facts.kms_key_id
+    tags, left_out = _first_tags(story.tags)
+    return RestoreVolume(
+        snapshot_id=snapshot.id,
+        device=device,
+        zone=zone,
+        type=kind,
+        size=overrides.size or max(story.size, snapshot.size),
+        encrypted=encrypted,
+        chain=story.chain,
+        # EC2 shows IOPS for gp2, too, and refuses them when the volume is made.
+        iops=iops if overrides.iops is not None or (limits and limits.iops) else None,
+        throughput=throughput if overrides.throughput is not None or (limits and limits.throughput) else None,
+        kms_key_id=(overrides.kms_key_id or kept_key) if encrypted else None,
+        initialization_rate=overrides.initialization_rate,
+        tags=tags,
+        displaced_volume_id=displaced[1].id if displaced else None,
+        displaced_delete_on_termination=(
+            displaced[0].delete_on_termination if displaced else story.delete_on_termination
+        ),
+        tags_left_out=story.tags_left_out + len(left_out),
+        left_out=(*story.left_out, *left_out),
+    )
+
+
+def plan_fetch(  # noqa: PLR0917 - what was asked, what is known
+    volume: RestoreVolume,
+    member: Member,
+    source: Source,
+    request: RestoreRequest,
+    facts: PreflightFacts,
+    now: datetime,
+) -> RestoreVolume:
+    """The same volume of a copy. A key of where the source is is of no use here: it has the one that is asked for or
+    the stack's, or else the one that the copy gets or has.
+
+    Raises StoryError when the copy would have too many tags.
+    """
+    key = (request.volume.kms_key_id or _key_of_copies(source, facts)) if volume.encrypted else None
+    call = CopySnapshot(
+        region=source.region,
+        snapshot_id=member.snapshot.id,
+        description=f"Lifeboat: {source.id}, copied from {origin(source.region, source.account)} "
+        f"for {restore_id_of(request)}",
+        tags=tags_of_copy(
+            member, region=source.region, set_id=source.set_id, now=now, restore_id=restore_id_of(request)
+        ),
+        kms_key_id=key,
+        completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
+        account=source.account,
+    )
+    return replace(volume, kms_key_id=key, fetch=Fetch(call))
+
+
+def _key_of_copies(source: Source, facts: PreflightFacts) -> str | None:
+    return facts.vault_key if source.account else facts.kms_key_id
+
+
+def _first_tags(tags: Tags) -> tuple[dict[str, str], tuple[str, ...]]:
+    """As many of the volume's own tags as fit beside the restore's two, its Name first, and the keys of the rest."""
+    own = sorted(without_reserved(tags).items(), key=lambda tag: (tag[0] != "Name", tag))
+    return dict(own[: MAX_TAGS - 2]), tuple(key for key, _ in own[MAX_TAGS - 2 :])
+
+
+def check_volume(
+    volume: RestoreVolume, member: Member, overrides: VolumeOverrides, facts: PreflightFacts, report: Report
+) -> None:
+    snapshot = member.snapshot
+    if volume.size < snapshot.size:
+        report.refuse(
+            "too-small",
+            "volume.size",
+            f"volume.size is {volume.size} GiB, expected at least the {snapshot.size} GiB of {snapshot.id}",
+        )
+    if snapshot.encrypted and not volume.encrypted:
+        report.refuse(
+            "cannot-decrypt",
+            "volume.encrypted",
+            f"volume.encrypted is false, and {snapshot.id} is encrypted: EBS cannot undo that",
+        )
+    if overrides.encrypted is False and facts.encryption_by_default and not snapshot.encrypted:
+        report.warn(
+            "encrypted-by-default",
+            "volume.encrypted",
+            "volume.encrypted is false, and this account encrypts every new "
+            f"volume in {facts.region}: it will be encrypted",
+        )
+    _check_limits(volume, report)
+    _check_key(volume, facts, report)
+    if volume.tags_left_out:
+        named = name_left_out(volume.tags_left_out, volume.left_out)
+        report.warn(
+            "tags-left-out",
+            "recovery_point",
+            f"tags of {member.story.volume_id} that did not fit, and that the new volume does not get: {named}",
+        )
+
+
+def _check_key(volume: RestoreVolume, facts: PreflightFacts, report: Report) -> None:
+    parts = (volume.kms_key_id or "").split(":")
+    if len(parts) < 6:  # an id, an alias, or none: of this account and region by its nature
+        return
+    region, account = parts[3], parts[4]
+    if region != facts.region:
+        report.refuse(
+            "key-of-another-region",
+            "volume.kms_key_id",
+            f"the key {volume.kms_key_id} is of {region}, expected one of {facts.region}",
+        )
+    if account != facts.account:
+        report.warn(
+            "key-of-another-account",
+            "volume.kms_key_id",
+            f"the key {volume.kms_key_id} belongs to {account}: its policy must let this account use it and make "
+            "grants, or the volume ends in error",
+        )
+
+
+def _check_limits(volume: RestoreVolume, report: Report) -> None:
+    limits = LIMITS.get(volume.type)
+    if limits is None:
+        report.refuse(
+            "unknown-type", "volume.type", f"volume.type is {volume.type}, expected one of {', '.join(LIMITS)}"
+        )
+        return
+    for name, value, bounds, unit in (
+        ("size", volume.size, limits.size, "GiB"),
+        ("iops", volume.iops, limits.iops, "IOPS"),
+        ("throughput", volume.throughput, limits.throughput, "MiB/s"),
+    ):
+        if value is None:
+            continue
+        if bounds is None:
+            report.refuse("not-for-type", f"volume.{name}", f"volume.{name} is {value}, and {volume.type} takes none")
+        elif not bounds[0] <= value <= bounds[1]:
+            report.refuse(
+                "beyond-type",
+                f"volume.{name}",
+                f"volume.{name} is {value}, expected {bounds[0]} to {bounds[1]} {unit} for {volume.type}",
+            )
+    _check_ratios(volume, limits, report)
+
+
+def _check_ratios(volume: RestoreVolume, limits: TypeLimits, report: Report) -> None:
+    if limits.iops_needed and volume.iops is None:
+        report.refuse("iops-needed", "volume.iops", f"volume.iops is missing, expected a number for {volume.type}")
+    # gp3 has its first 3,000 at any size.
+    most = max(volume.size * (limits.iops_per_gib or 0), GP3_FREE_IOPS if volume.type == "gp3" else 0)
+    if volume.iops and limits.iops_per_gib and volume.iops > most:
+        report.refuse(
+            "iops-for-size",
+            "volume.iops",
+            f"volume.iops is {volume.iops}, expected at most {most} for {volume.size} GiB of {volume.type}",
+        )
+    if (
+        volume.type == "gp3"
+        and volume.throughput
+        and volume.throughput * GP3_IOPS_PER_MIBPS > (volume.iops or GP3_FREE_IOPS)
+    ):
+        report.refuse(
+            "throughput-for-iops",
+            "volume.throughput",
+            f"volume.throughput is {volume.throughput}, expected at most a quarter of the "
+            f"{volume.iops or GP3_FREE_IOPS} IOPS",
+        )

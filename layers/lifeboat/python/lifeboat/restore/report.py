@@ -1,0 +1,258 @@
+"""What is told of a restore that has ended, or cannot: the facts, and what a person does next, to the letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from lifeboat.domain.recovery_point_tags import name_left_out
+from lifeboat.domain.tags import Tag
+from lifeboat.domain.text import iso
+from lifeboat.restore.machine.history import as_it_was, hibernation
+from lifeboat.restore.record import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
+
+
+def outcome(restore: Restore, now: datetime, region: str, account: str) -> RestoreOutcome:
+    """The details and the next steps of a restore as it stands; `region` and `account` are the target instance's."""
+    details = {
+        "restore_id": restore.id,
+        "request_id": restore.request_id,
+        "status": restore.status.value,
+        "direction": restore.direction.value,
+        "step": restore.step.value,
+        "closed": restore.closed,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+        "region": region,
+        "account": account,
+        "requested_by": restore.requested_by,
+        "reason": restore.reason,
+        "ami_override": restore.ami_override,
+        "started_at": iso(restore.started_at),
+        "ended_at": iso(now),
+        "seconds": (now - restore.started_at).total_seconds(),
+        "seconds_per_step": seconds_per_step(restore, now),
+        "volumes": [_volume(volume) for volume in restore.volumes],
+        "kept": [{"volume_id": item.volume_id, "reason": item.reason} for item in restore.kept],
+        "failure": restore.failure,
+        "blocked": restore.blocked,
+        "crossed": list(restore.crossed),
+        "stop_took": list(restore.taken),
+        "timeline": [{"at": iso(entry.at), "step": entry.step.value, "text": entry.text} for entry in restore.timeline],
+    }
+    return RestoreOutcome(details, _next_steps(restore, region))
+
+
+def seconds_per_step(restore: Restore, now: datetime) -> dict[str, float]:
+    """How long each step took, by its name; steps of the way back are named `rollback <step>`.
+
+    Time counts for the step that the record was in, so a step entered twice is summed up.
+    """
+    spent: dict[str, float] = {}
+    entries = (*restore.timeline, TimelineEntry(now, RestoreStep.DONE, ""))
+    back = False
+    for entry, following in pairwise(entries):
+        back = back or entry.text.startswith("turns back: ")
+        if entry.step is RestoreStep.DONE:
+            continue
+        name = f"rollback {entry.step}" if back else entry.step.value
+        spent[name] = spent.get(name, 0.0) + (following.at - entry.at).total_seconds()
+    return spent
+
+
+def _volume(volume: RestoreVolume) -> dict[str, object]:
+    return {
+        "device": volume.device,
+        "snapshot_id": volume.snapshot_id,
+        "restored_volume_id": volume.restored_volume_id,
+        "displaced_volume_id": volume.displaced_volume_id,
+        "delete_on_termination": volume.displaced_delete_on_termination,
+        "type": volume.type,
+        "size": volume.size,
+        "iops": volume.iops,
+        "throughput": volume.throughput,
+        "encrypted": volume.encrypted,
+        "kms_key_id": volume.kms_key_id,
+        "chain": volume.chain,
+        **({"tags_left_out": volume.tags_left_out, "left_out": list(volume.left_out)} if volume.tags_left_out else {}),
+        **({"copied_from": volume.fetch.call.origin, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
+    }
+
+
+def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
+    if restore.status is RestoreState.COMPLETED:
+        return (
+            *_after_completion(restore),
+            *_after_the_stop(restore, region),
+            *_infrastructure(restore, region),
+            *_let_go(restore, region),
+        )
+    kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
+    if restore.status is RestoreState.ROLLED_BACK:
+        same = as_it_was(restore) if restore.taken else f"Nothing has changed on {restore.instance_id}"
+        return (
+            f"{same}. Mend this, and ask again: {restore.failure}",
+            *_after_the_stop(restore, region),
+            *kept,
+            *_copies_stay(restore),
+        )
+    if restore.status is RestoreState.FAILED:
+        return (*_by_hand(restore, region), *_after_the_stop(restore, region), *kept)
+    return (f"Wait: {restore.id} is at the step {restore.step}, {restore.direction}",)
+
+
+def _after_the_stop(restore: Restore, region: str) -> tuple[str, ...]:
+    if not restore.taken:
+        return ()
+    look = f"aws ec2 describe-instances --region {region} --instance-ids {restore.instance_id}"
+    return (f"The stop took for good: {'; '.join(restore.taken)}. What it has now: {look}",)
+
+
+def _copies_stay(restore: Restore) -> tuple[str, ...]:
+    copies = [volume.fetch.copy_id for volume in restore.volumes if volume.fetch and volume.fetch.copy_id]
+    if not copies:
+        return ()
+    return (f"Copied here from elsewhere, for the next try to take, as far as it is there: {', '.join(copies)}.",)
+
+
+def _after_completion(restore: Restore) -> tuple[str, ...]:
+    steps = [f"Log in to {restore.instance_id} and look at the data."]
+    steps += [
+        f"{volume.restored_volume_id} lacks tags of the volume that was saved, because they did not fit: "
+        f"{name_left_out(volume.tags_left_out, volume.left_out)}. Write those that are needed: aws ec2 create-tags."
+        for volume in restore.volumes
+        if volume.tags_left_out
+    ]
+    if restore.crossed:
+        steps.append(
+            f"The data crossed from {', '.join(restore.crossed)}: secrets that the platform encrypted with the old "
+            "place's key, bucket names and roles stored in its settings may have to be set anew."
+        )
+    return tuple(steps)
+
+
+def _infrastructure(restore: Restore, region: str) -> tuple[str, ...]:
+    """What keeps the next apply from undoing the restore: neither tool knows of the swap (trap 12).
+
+    The import ids are `VOLUME` and `DEVICE:VOLUME:INSTANCE`
+    (https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/volume_attachment#import).
+    """
+    steps: list[str] = []
+    for volume in restore.volumes:
+        steps += [
+            f"Terraform, before the next apply, with your own resource names for {volume.device} in place of data:",
+            "terraform state rm 'aws_volume_attachment.data'",
+            "terraform state rm 'aws_ebs_volume.data'",
+            f"terraform import 'aws_ebs_volume.data' {volume.restored_volume_id}",
+            f"terraform import 'aws_volume_attachment.data' "
+            f"{volume.device}:{volume.restored_volume_id}:{restore.instance_id}",
+        ]
+    steps.append(
+        "Then terraform plan must show no replacement: set "
+        + "; ".join(_terraform_arguments(volume) for volume in restore.volumes)
+        + " in the configuration (all of these replace the volume when they differ), or put them in lifecycle "
+        "ignore_changes."
+    )
+    steps.append(_cloudformation(restore, region))
+    return tuple(steps)
+
+
+def _terraform_arguments(volume: RestoreVolume) -> str:
+    arguments = [f'snapshot_id = "{volume.snapshot_id}"', f"encrypted = {str(volume.encrypted).lower()}"]
+    if volume.kms_key_id:
+        arguments.append(f'kms_key_id = "{volume.kms_key_id}"')
+    arguments.append(f'availability_zone = "{volume.zone}"')
+    return ", ".join(arguments)
+
+
+def _cloudformation(restore: Restore, region: str) -> str:
+    stack = restore.cloudformation_stack or "STACK"
+    restored = ", ".join(f"VolumeId={volume.restored_volume_id}" for volume in restore.volumes)
+    displaced = ", ".join(volume.displaced_volume_id or "none" for volume in restore.volumes)
+    tool = f"aws cloudformation create-change-set --region {region} --stack-name {stack} --change-set-type IMPORT"
+    return (
+        f"CloudFormation, stack {stack}: an update to the volume or its attachment as they stand undoes the restore. "
+        f"First DeletionPolicy: Retain on the AWS::EC2::Volume ({displaced}) and its AWS::EC2::VolumeAttachment, and "
+        "deploy; then take both out of the template, and deploy; then write the restored volume into the template and "
+        f"bring it in: {tool} with the resource identifier {restored}. Volumes in the instance's own "
+        "BlockDeviceMappings or Volumes cannot be imported, and changing those replaces the instance."
+    )
+
+
+def _let_go(restore: Restore, region: str) -> tuple[str, ...]:
+    displaced = [volume.displaced_volume_id for volume in restore.volumes if volume.displaced_volume_id]
+    steps = [f"{item.volume_id} is kept: {item.reason}" for item in restore.kept]
+    if displaced:
+        names = ", ".join(displaced)
+        delete = "; ".join(f"aws ec2 delete-volume --region {region} --volume-id {item}" for item in displaced)
+        steps.append(
+            f"The displaced {names} is kept and tagged {Tag.DISPLACED_BY}={restore.id}. When nobody needs it any more: "
+            f"{delete}"
+        )
+    return tuple(steps)
+
+
+def _by_hand(restore: Restore, region: str) -> tuple[str, ...]:
+    """The commands that put the instance back as it was, in their order; each does no harm when done already."""
+    instance, ec2 = restore.instance_id, f"aws ec2 %s --region {region} "
+    why = f"The restore turned back because: {restore.failure}"
+    if restore.closed:
+        volumes = [item for volume in restore.volumes for item in _both(volume)]
+        return (
+            f"Lifeboat has stopped trying: {restore.blocked}.",
+            why,
+            f"Look what is left: {ec2 % 'describe-volumes'}--volume-ids {' '.join(volumes)}",
+            "If a displaced volume is there, attach it to the instance, or to a fresh one. If it is gone, restore the "
+            f"recovery point {restore.recovery_point_id} again, onto a fresh instance if {instance} is gone.",
+            *(
+                f"{ec2 % 'attach-volume'}--volume-id {item} --instance-id INSTANCE --device {volume.device}"
+                for volume in restore.volumes
+                for item in _both(volume)[:1]
+            ),
+        )
+    steps = [
+        f"Lifeboat goes on trying every minute; commands that were carried out do not disturb it. {restore.blocked}",
+        why,
+        f"{ec2 % 'describe-instances'}--instance-ids {instance}",
+        *(_waking(restore, region) if restore.blocked == hibernation(instance) else ()),
+        f"{ec2 % 'stop-instances'}--instance-ids {instance}",
+        f"{ec2 % 'wait instance-stopped'}--instance-ids {instance}",
+    ]
+    for volume in restore.volumes:
+        if volume.restored_volume_id:
+            off = f"--volume-id {volume.restored_volume_id} --instance-id {instance}"
+            steps.append(f"{ec2 % 'detach-volume'}{off}")
+    for volume in restore.volumes:
+        if not volume.displaced_volume_id:
+            continue
+        flag = str(volume.displaced_delete_on_termination).lower()
+        mapping = f'[{{"DeviceName":"{volume.device}","Ebs":{{"DeleteOnTermination":{flag}}}}}]'
+        on = f"--volume-id {volume.displaced_volume_id} --instance-id {instance} --device {volume.device}"
+        steps += [
+            f"{ec2 % 'attach-volume'}{on}",
+            f"{ec2 % 'modify-instance-attribute'}--instance-id {instance} --block-device-mappings '{mapping}'",
+        ]
+    if restore.was_running:
+        steps.append(f"{ec2 % 'start-instances'}--instance-ids {instance}")
+    return tuple(steps)
+
+
+def _waking(restore: Restore, region: str) -> tuple[str, ...]:
+    """A stop of what is hibernated changes nothing: it has to run once, on the volumes that it has now."""
+    ec2 = f"aws ec2 %s --region {region} --instance-ids {restore.instance_id}"
+    return (ec2 % "start-instances", ec2 % "wait instance-running")
+
+
+def _both(volume: RestoreVolume) -> list[str]:
+    """The displaced volume, then the restored one, as far as there are any."""
+    return [item for item in (volume.displaced_volume_id, volume.restored_volume_id) if item]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOutcome:
+    """What is told of a restore: `details` is JSON, `next_steps` are sentences and commands in their order."""
+
+    details: Mapping[str, object]
+    next_steps: tuple[str, ...]

@@ -1,0 +1,473 @@
+"""Restore: a person asks; everything is checked and made beforehand; the volumes are swapped; or all is as it was.
+
+The state machine is `restore/machine.py`. Here is the loop around it: look, decide, write the record down, act, look
+again. The record is written before the act (write-ahead), and only if nobody moved it meanwhile; so an invocation may
+be killed anywhere, two may run at once, and any event or the sweep goes on where things stand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.ami.verdict import AmiVerdict, Trust
+from lifeboat.ami.workflow import judge
+from lifeboat.aws import clock, ec2_calls, ec2_describe, ec2_instances, ec2_snapshots, ec2_volumes, topic
+from lifeboat.aws.errors import AwsError, translated
+from lifeboat.aws.publish_once import tell_once
+from lifeboat.by_hand.workflow import begin_anew, run_of
+from lifeboat.copies import shared_snapshots as offers
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.config import Config, VaultSource
+from lifeboat.domain.ec2 import Volume
+from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
+from lifeboat.domain.message import Message
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.text import iso
+from lifeboat.restore import messages as restore_messages
+from lifeboat.restore import store as restores
+from lifeboat.restore.decision import Finish, Seen, Wait
+from lifeboat.restore.machine.deadlines import Deadlines
+from lifeboat.restore.machine.history import RestoreError
+from lifeboat.restore.machine.history import restore_id as id_of_restore
+from lifeboat.restore.machine.refused import after_copy_begun, after_failure
+from lifeboat.restore.machine.rehearsal import after_rehearsal, rehearsal
+from lifeboat.restore.machine.transitions import begin, cancel, next_step
+from lifeboat.restore.machine.volumes import beginnings
+from lifeboat.restore.preflight.check import preflight
+from lifeboat.restore.preflight.facts import PreflightFacts
+from lifeboat.restore.preflight.selection import may_be_elsewhere, may_be_shared_by, of_the_named, sought
+from lifeboat.restore.record import Restore, RestoreState, RestoreStep
+from lifeboat.restore.report import outcome
+from lifeboat.restore.request import AdvanceRequest, CancelRestore, RecoveryPointChoice, RestoreRequest, RestoreStatus
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
+
+LOOK_AT_ALL = 5.0
+"""Seconds after which a restore is looked at as a whole although its volumes show nothing new."""
+
+AT_ONCE = 20_000
+"""Snapshots that a pre-flight looks at in one region, in 20 answers of EC2: a person waits for it."""
+
+_NO_IMAGE = AmiVerdict(Trust.UNKNOWN, "no-instance", "there is no instance whose image could be looked up")
+
+PATIENCE = 30.0
+"""Seconds one invocation may spend on such looks (design.md, "The chains"); the rest is for the next event or sweep."""
+
+
+def answer(
+    request: RestoreRequest | CancelRestore | RestoreStatus, config: Config, context: LambdaContext | None = None
+) -> dict[str, Any]:
+    """What a person asks of restores: begin one, call one off, or tell where one stands."""
+    if isinstance(request, RestoreStatus):
+        return _report(_known(request.restore_id, "status", config))
+    if isinstance(request, CancelRestore):
+        return _cancel(request, config)
+    if request.dry_run:
+        return _begin(replace(request, request_id=request.request_id or "a dry run"), config, context)
+    if not request.request_id:
+        request = replace(request, request_id=_asked_again(request, config, context))
+    # What is asked again finds the instance stopped, or on its new volumes: no pre-flight would let that pass.
+    known = restores.load_restore(config.table, id_of_restore(request.request_id))
+    return _report(known) if known else _begin(request, config, context)
+
+
+def _asked_again(request: RestoreRequest, config: Config, context: LambdaContext | None) -> str:
+    """A request's id that is the same when the same is asked again within minutes, as clients and Lambda's own retries
+    do. A restore that was rolled back meanwhile is not meant: asked again, it is tried again.
+    """
+    run = run_of("restore", asdict(request), config, context)
+    before = restores.load_restore(config.table, id_of_restore(run.id))
+    if before is not None and before.status is RestoreState.ROLLED_BACK:
+        run = begin_anew(run, config, context)
+    return run.id
+
+
+def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Move on the restores that an event speaks of, or all open ones. An event of an instance without one costs one
+    read, as does any other while none is open.
+    """
+    moved: dict[str, Any] = {}
+    failed: list[str] = []
+    patience = clock.monotonic() + PATIENCE
+    waiting: dict[str, Mapping[str, Volume]] = {}
+    wanted = _open_ones(request, config)
+    while wanted:
+        for restore_id in wanted:
+            waiting.pop(restore_id, None)
+            restore = restores.load_restore(config.table, restore_id)
+            if restore is None or not _concerns(request, restore):
+                continue
+            try:
+                with translated():  # looks and messages fail in botocore's own words
+                    restore, unfinished = _advance(restore, config, context)
+                    restore = _tell_owed(restore, config, context)
+            except AwsError as problem:  # one restore that cannot be looked at stops no other
+                failed.append(f"{restore_id}: {problem}")
+                continue
+            moved[restore_id] = _report(restore)
+            if unfinished:
+                waiting[restore_id] = unfinished
+        # All wait together: one that EC2 keeps waiting costs no other its turn.
+        wanted = _until_changed(waiting, patience)
+    if failed:
+        raise RuntimeError("; ".join(failed))
+    return {"restores": moved}
+
+
+def _open_ones(request: AdvanceRequest, config: Config) -> tuple[str, ...]:
+    """The ids of the open restores that a request may be about; of one about instances alone just those on them."""
+    if request.sweep or request.volume_ids or request.copy_ids:
+        return restores.open_restores(config.table)
+    found = (restores.open_on(config.table, instance_id) for instance_id in request.instance_ids)
+    return tuple(restore_id for restore_id in found if restore_id)
+
+
+def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float) -> tuple[str, ...]:
+    """Wait until EC2 shows a volume otherwise than it was seen last. One call looks at those of all that wait.
+
+    Returns:
+        The restores to look at: those of such a volume, or all after `LOOK_AT_ALL`, because not everything shows on a
+        volume, and an action may be asked for again. None when there is no patience left.
+    """
+    ids = {volume_id for seen in waiting.values() for volume_id in seen}
+    look_at_all = clock.monotonic() + LOOK_AT_ALL
+    while waiting and clock.monotonic() < patience:
+        clock.wait(LOOK_AGAIN)
+        if clock.monotonic() >= look_at_all:
+            return tuple(waiting)
+        try:
+            now = ec2_volumes.volumes(ids)
+        except AwsError:  # the look at each of them says so of each
+            return tuple(waiting)
+        changed = [
+            restore_id
+            for restore_id, seen in waiting.items()
+            if any(now.get(volume_id) != volume for volume_id, volume in seen.items())
+        ]
+        if changed:
+            return tuple(changed)
+    return ()
+
+
+def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
+    if request.sweep or restore.instance_id in request.instance_ids:
+        return True
+    ours = {volume.displaced_volume_id for volume in restore.volumes}
+    ours |= {volume.restored_volume_id for volume in restore.volumes}
+    copies = {volume.fetch.copy_id for volume in restore.volumes if volume.fetch}
+    # The first event of a volume or a copy may come before its id has been noted.
+    return any(
+        known & set(named) or (named and None in known)
+        for known, named in ((ours, request.volume_ids), (copies, request.copy_ids))
+    )
+
+
+# --- beginning
+
+
+def _begin(request: RestoreRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
+    now = clock.now()
+    facts = _facts(request, config)
+    checked = preflight(request, facts, now)
+    if checked.draft is not None:
+        dry_runs = {
+            f"{type(call).__name__} of {call.snapshot_id}": ec2_calls.rehearse(call)
+            for call in beginnings(checked.draft)
+        }
+        checked = preflight(request, replace(facts, dry_runs=dry_runs), now)
+    found = {
+        "findings": [
+            {"code": item.code, "severity": item.severity, "field": item.field, "finding": item.sentence}
+            for item in checked.findings
+        ],
+        "plan": checked.text,
+    }
+    if request.dry_run:
+        return {"dry_run": True, "possible": checked.plan is not None, **found}
+    if checked.plan is None:
+        return _refuse(request, found, config)
+    restore = begin(replace(checked.plan, plan=checked.text), now)
+    try:
+        restores.open_restore(config.table, restore)
+    except restores.InstanceTaken as taken:
+        if taken.restore_id == restore.id:  # asked twice: it is the same restore
+            return _report(_known(restore.id, "request_id", config))
+        raise BadRequest(
+            f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
+        ) from None
+    # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
+    restore, _ = _advance(restore, config, context, only=(CopySnapshot, CreateVolume))
+    with contextlib.suppress(AwsError), translated():  # the sweep tells it, or fails and is heard of
+        restore = _tell_owed(restore, config, context)
+    return {**_report(restore), **found}
+
+
+def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
+    """Everything the pre-flight rests on."""
+    instance = ec2_instances.instances([request.instance_id]).get(request.instance_id)
+    attached = [item.volume_id for item in instance.attachments] if instance else []
+    choice = request.recovery_point
+    shown = ec2_snapshots.snapshots(choice.snapshot_ids) if choice.snapshot_ids else {}
+    facts = PreflightFacts(
+        instance=instance,
+        volumes=ec2_volumes.volumes(attached) if attached else {},
+        account=config.account,
+        region=config.region,
+        stack=config.stack,
+        ami=judge(instance, config) if instance else _NO_IMAGE,
+        stop_protected=ec2_instances.stop_protected(instance.id) if instance else False,
+        open_restore=restores.open_on(config.table, request.instance_id),
+        snapshots=shown,
+        trusted_snapshot_owners=config.trusted_snapshot_owners,
+        encrypt_restored=config.encrypt_restored,
+        encryption_by_default=ec2_volumes.encryption_by_default(),
+        kms_key_id=config.kms_key_id,
+        completion_minutes=config.copy_completion_minutes,
+        restore_from=config.restore_from,
+        vault_key=config.vault_key or None,
+        instance_store=ec2_instances.instance_store(instance.type) if instance else 0,
+        product_codes=ec2_instances.product_codes(instance) if instance else {},
+    )
+    try:
+        facts = replace(facts, points=_here(sought(choice, shown.values())))
+        return _with_elsewhere(facts, choice, config) if may_be_elsewhere(choice, facts) else facts
+    except ec2_describe.TooMany:
+        return replace(facts, too_many=AT_ONCE)
+
+
+def _here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoint, ...]:
+    return (
+        () if tags is None else read_catalogue(ec2_snapshots.recovery_point_snapshots_tagged(tags, most=AT_ONCE)).points
+    )
+
+
+def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: Config) -> PreflightFacts:
+    """With this stack's recovery points in the regions that may be fetched from, and those that a vault's sources
+    share, or why some were not looked at.
+    """
+    found: list[RecoveryPoint] = []
+    unseen, unheard = {}, {}
+    for region in config.restore_from:
+        try:
+            points = _elsewhere(region, choice, config)
+        except AwsError as problem:
+            unseen[region] = str(problem)
+        else:
+            found += (replace(point, region=region) for point in points)
+    for source in config.vault_sources:
+        try:
+            points = _offered(source, choice, config)
+        except AwsError as problem:
+            unheard[source.account] = str(problem)
+        except ec2_describe.TooMany:
+            unheard[source.account] = f"it is more than {offers.AT_ONCE:,} snapshots"
+        else:
+            found += (replace(point, region=config.region, account=source.account) for point in points)
+    if choice.snapshot_ids and found:
+        # Copies of theirs may be here, though their ids are of elsewhere.
+        known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
+        facts = replace(facts, points=_here(sought(choice, known)))
+    return replace(facts, elsewhere=tuple(found), unseen=unseen, unheard=unheard)
+
+
+def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+    look = partial(ec2_snapshots.recovery_point_snapshots_elsewhere, region, config.stack, most=AT_ONCE)
+    tags = sought(choice, look({}, ids=choice.snapshot_ids) if choice.snapshot_ids else ())
+    return () if tags is None else read_catalogue(look(tags)).points
+
+
+def _offered(source: VaultSource, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+    """What a source shares, under the names that it would have here. Raises AwsError, and TooMany."""
+    if not may_be_shared_by(source.account, choice):
+        return ()
+    return of_the_named(choice, offers.told_by(source, offers.shared_by(source), config).points)
+
+
+def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
+    reasons = [item["finding"] for item in found["findings"] if item["severity"] == "refuse"]
+    message = restore_messages.restore_refused(
+        stack=config.stack,
+        at=clock.now(),
+        instance_id=request.instance_id,
+        reasons=reasons,
+        asked_by=request.requested_by,
+    )
+    topic.publish(config.topic_arn, message)
+    return {"refused": f"nothing was touched: {' '.join(reasons)}", **found}
+
+
+def _cancel(request: CancelRestore, config: Config) -> dict[str, Any]:
+    restore = _known(request.restore_id, "cancel", config)
+    try:
+        turned = cancel(restore, clock.now(), request.requested_by, request.reason)
+        # The sweep rolls it back: this function has no right to.
+        return _report(restores.save_restore(config.table, turned))
+    except RestoreError as refusal:
+        raise BadRequest(str(refusal)) from None
+    except restores.Overtaken:
+        raise BadRequest(f"cancel is {request.restore_id}, which is moving just now, expected another try") from None
+
+
+def _known(restore_id: str, field: str, config: Config) -> Restore:
+    restore = restores.load_restore(config.table, restore_id)
+    if restore is None:
+        raise BadRequest(f"{field} is {restore_id}, expected the id of a restore of this stack")
+    return restore
+
+
+# --- moving on
+
+
+def _advance(
+    restore: Restore, config: Config, context: LambdaContext | None, only: tuple[type[Change], ...] | None = None
+) -> tuple[Restore, Mapping[str, Volume]]:
+    """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
+
+    Returns:
+        The restore as it stands then, and its volumes as they were seen if EC2 is done with one of them in a moment.
+    """
+    deadlines = _deadlines(config)
+    try:
+        while True:
+            seen = _look(restore)
+            step = next_step(restore, seen, clock.now(), deadlines)
+            action = step.action
+            if only is not None and not isinstance(action, (*only, Wait)):
+                return restore, {}
+            if isinstance(action, Finish) and action.closes:
+                return _finish(step.restore, config, context), {}
+            if step.restore.touched and not restore.touched:
+                refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2_calls.rehearse(change))]
+                if refused:
+                    restore = restores.save_restore(config.table, after_rehearsal(restore, refused, clock.now()))
+                    continue
+            if step.restore is not restore:
+                restore = restores.save_restore(config.table, step.restore)
+            if isinstance(action, Finish):  # it goes on trying, whether or not that can be told
+                return restore, {}
+            if isinstance(action, Wait):
+                return restore, seen.volumes if action.look_again else {}
+            restore = _act(action, restore, config)
+    except restores.Overtaken:
+        # Another invocation is at it; it goes on from what it saw.
+        return _known(restore.id, "restore", config), {}
+
+
+def _act(action: Change, restore: Restore, config: Config) -> Restore:
+    """Carry the step out. A refusal is noted in the record, and the next look decides what it means."""
+    try:
+        made = ec2_calls.perform(action)
+    except AwsError as problem:
+        changed = after_failure(restore, action, _refusal(problem), clock.now())
+        return restore if changed is restore else restores.save_restore(config.table, changed)
+    if isinstance(action, CopySnapshot):
+        return restores.save_restore(config.table, after_copy_begun(restore, action, made))
+    return restore
+
+
+def _refusal(problem: AwsError) -> Refusal:
+    if problem.throttled:
+        return Throttled(problem.code, problem.message)
+    return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
+
+
+def _tell_owed(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+    """Tell what nobody has told yet of a restore that is open: that it has begun, and that its roll-back has failed.
+
+    Whoever moves it on does so afterwards: no step waits for a topic that cannot be used, and that is heard of all the
+    same, as the function fails. Raises AwsError.
+    """
+    if restore.closed:
+        return restore
+    owed = restore
+    if not owed.told:
+        owed = replace(owed, told=_tell_started(restore, config, context))
+    if owed.told and owed.status is RestoreState.FAILED and not owed.told_failed:
+        message = _ended(restore, config)
+        owed = replace(owed, told_failed=tell_once("restore-told", f"{restore.id} failed", message, config, context))
+    try:
+        return restore if owed == restore else restores.save_restore(config.table, owed)
+    except restores.Overtaken:
+        return restore  # it stands in no record yet, and is not told twice
+
+
+def _tell_started(restore: Restore, config: Config, context: LambdaContext | None) -> bool:
+    message = restore_messages.restore_started(
+        stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan
+    )
+    return tell_once("restore-told", f"{restore.id} started", message, config, context)
+
+
+def _finish(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+    """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
+
+    The end is not told before the beginning, nor closed by another than the one who tells it: who was cut short while
+    telling holds the key for two minutes more, and the sweep looks again.
+    """
+    if not restore.told and not _tell_started(restore, config, context):
+        return restore
+    # A roll-back that was told as failed and tried on may be told once more, as given up.
+    key = f"{restore.id} {restore.status} for good"
+    if not tell_once("restore-told", key, _ended(restore, config), config, context):
+        return restore
+    return restores.close_restore(config.table, replace(restore, told=True))
+
+
+def _ended(restore: Restore, config: Config) -> Message:
+    told = outcome(restore, clock.now(), config.region, config.account)
+    return restore_messages.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
+
+
+def _look(restore: Restore) -> Seen:
+    ids = {
+        volume_id
+        for volume in restore.volumes
+        for volume_id in (volume.displaced_volume_id, volume.restored_volume_id)
+        if volume_id
+    }
+    instance = ec2_instances.instances([restore.instance_id]).get(restore.instance_id)
+    verifying = restore.started_on_restored and instance is not None and instance.state == "running"
+    fetches = [volume.fetch.call for volume in restore.volumes if volume.fetch]
+    fetching = fetches and restore.step is RestoreStep.COPIES
+    return Seen(
+        instance=instance,
+        volumes={**ec2_volumes.volumes(ids), **ec2_volumes.volumes_of_restore(restore.id)},
+        status_checks=ec2_instances.status_checks(restore.instance_id) if verifying else "unknown",
+        copies=ec2_snapshots.copies_of([item.snapshot_id for item in fetches], fetches[0].region) if fetching else {},
+    )
+
+
+def _deadlines(config: Config) -> Deadlines:
+    return replace(Deadlines(), **config.deadlines)
+
+
+def _report(restore: Restore) -> dict[str, Any]:
+    return {
+        "restore_id": restore.id,
+        "status": restore.status.value,
+        "direction": restore.direction.value,
+        "step": restore.step.value,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+        "volumes": [
+            {
+                "device": volume.device,
+                "snapshot_id": volume.snapshot_id,
+                **({"copied_from": volume.fetch.call.origin} if volume.fetch else {}),
+                "restored_volume_id": volume.restored_volume_id,
+                "displaced_volume_id": volume.displaced_volume_id,
+            }
+            for volume in restore.volumes
+        ],
+        "failure": restore.failure,
+        "timeline": [f"{iso(entry.at)} {entry.step.value}: {entry.text}" for entry in restore.timeline],
+    }

@@ -1,0 +1,255 @@
+"""Which existing snapshots can become recovery points, with which tags, and why the others cannot.
+
+A snapshot of a bare schedule, of a script or of a person tells of its volume's id, its size and its encryption. What
+else a restore needs is told by the volume itself, if it still exists, or by a person. Nothing is guessed: what is
+missing is named. What AWS Backup or Data Lifecycle Manager manages is left to them: two that delete the same snapshots
+by two policies keep what neither promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from lifeboat.domain.data_volumes import root_attachments, root_problem
+from lifeboat.domain.devices import same_device
+from lifeboat.domain.ec2 import Attachment, Instance, Snapshot, Volume
+from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point_tags import (
+    COPIED_VOLUME,
+    MAX_TAGS,
+    StoryError,
+    TooManyTagsError,
+    left_out_of,
+    write_tags,
+)
+from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
+from lifeboat.retention.request import VolumeFacts
+
+BACKUP_DESCRIPTION = "This snapshot is created by the AWS Backup service"
+"""How AWS Backup's descriptions begin, also where its tags have been lost."""
+
+BACKUP_OWNER = "aws-backup-vault"
+
+_MANAGERS = (
+    ("aws:backup:", "AWS Backup"),
+    ("aws:dlm:", "Data Lifecycle Manager"),
+    ("dlm:managed", "Data Lifecycle Manager"),
+)
+"""The tags that only these services write, by their beginning."""
+
+_OF_OTHERS = frozenset(
+    {
+        *(Tag.BACKUP, Tag.RETENTION, Tag.RESTORE_TARGET),
+        *(Tag.CHAIN, Tag.RESTORE, Tag.DISPLACED_BY, Tag.DISPLACED_FROM),
+        *(Tag.HOLD, Tag.SHARED),
+    }
+)
+"""Our tags that a snapshot may have before: a person's, and those of a volume whose tags were copied to it."""
+
+_NEEDED = ("instance_id", "device", "type", "delete_on_termination")
+_NEEDED_BY_TYPE = {"gp3": ("iops", "throughput"), "io1": ("iops",), "io2": ("iops",)}
+"""What a person must tell of a volume that is gone: a default in its place would restore another volume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Write these tags on the snapshot, which make it a recovery point of one volume.
+
+    `left_out` are the keys of the volume's own tags that do not fit beside those that the snapshot has.
+    """
+
+    snapshot: Snapshot
+    recovery_point_id: str
+    story: VolumeStory
+    instance_id: str
+    tags: Tags
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def adopted(self) -> Snapshot:
+        """The snapshot as it will be."""
+        return replace(self.snapshot, tags={**self.snapshot.tags, **self.tags})
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Leave this snapshot alone, and why."""
+
+    snapshot: Snapshot
+    reason: str
+
+
+def decide_adoption(
+    snapshots: Iterable[Snapshot],
+    *,
+    volumes: Mapping[str, Volume],
+    instances: Mapping[str, Instance],
+    facts: VolumeFacts,
+    account: str,
+    stack: str,
+) -> tuple[Adopt | Leave, ...]:
+    """Decide about each snapshot, oldest first.
+
+    `volumes` are those of the snapshots that still exist, `instances` those that these are attached to. `facts` are a
+    person's, and of the one volume that all snapshots are of.
+    """
+    return tuple(
+        _decide(snapshot, volumes.get(snapshot.volume_id), instances, facts, account=account, stack=stack)
+        for snapshot in sorted(snapshots, key=lambda item: (item.started_at, item.id))
+    )
+
+
+def _decide(
+    snapshot: Snapshot,
+    volume: Volume | None,
+    instances: Mapping[str, Instance],
+    facts: VolumeFacts,
+    *,
+    account: str,
+    stack: str,
+) -> Adopt | Leave:
+    reason = _managed(snapshot) or _unfit(snapshot, account)
+    if reason:
+        return Leave(snapshot, reason)
+    attachment = _attachment(volume)
+    instance = instances.get(attachment.instance_id) if attachment else None
+    reason = _of_the_root(attachment, instance) if attachment and instance else ""
+    if reason:
+        return Leave(snapshot, reason)
+    told = _told(volume, attachment, instance)
+    given = {name: value for name, value in asdict(facts).items() if value is not None}
+    known = {**given, **told}
+    reason = _contradiction(snapshot, given, told) or _missing(snapshot, volume, known)
+    if reason:
+        return Leave(snapshot, reason)
+    return _adopt(snapshot, volume, known, stack)
+
+
+def _managed(snapshot: Snapshot) -> str:
+    for key in sorted(snapshot.tags):
+        for beginning, manager in _MANAGERS:
+            if key.startswith(beginning):
+                return f"{manager} manages it, as its tag {key} says: it deletes it by its own rules, or forbids to"
+    if snapshot.description.startswith(BACKUP_DESCRIPTION):
+        return f'AWS Backup manages it, as its description says: "{BACKUP_DESCRIPTION}"'
+    if snapshot.owner_alias == BACKUP_OWNER:
+        return f"AWS Backup manages it, as its owner {BACKUP_OWNER} says"
+    return ""
+
+
+def _unfit(snapshot: Snapshot, account: str) -> str:
+    if snapshot.owner_id != account:
+        return f"it belongs to account {snapshot.owner_id}, expected {account}"
+    if Tag.STACK in snapshot.tags or Tag.RECOVERY_POINT in snapshot.tags:
+        owner = snapshot.tags.get(Tag.STACK) or "no stack"
+        return f"it is a recovery point already, of {owner}"
+    strange = sorted(key for key in snapshot.tags if key.startswith(TAG_PREFIX) and key not in _OF_OTHERS)
+    if strange:
+        return f"it carries the tag {strange[0]}, which only a recovery point has"
+    if snapshot.state != "completed":
+        return f"it is {snapshot.state}, expected completed"
+    if snapshot.tier != "standard":
+        return f"it is in the {snapshot.tier} tier, expected standard"
+    if snapshot.volume_id in {"", COPIED_VOLUME}:
+        return "it is a copy, and EC2 does not tell of which volume"
+    return ""
+
+
+def _attachment(volume: Volume | None) -> Attachment | None:
+    """The volume's only attachment: with several it has no one device."""
+    return volume.attachments[0] if volume and len(volume.attachments) == 1 else None
+
+
+def _of_the_root(attachment: Attachment, instance: Instance) -> str:
+    """Why the volume is, or may be, the root: the instance's view may be older than the volume's."""
+    problem = root_problem(instance)
+    roots = {item.volume_id for item in root_attachments(instance)}
+    if not problem and (attachment.volume_id in roots or attachment.device == instance.root_device):
+        return f"{attachment.volume_id} is the root volume of {instance.id}, expected a data volume"
+    return problem
+
+
+def _told(volume: Volume | None, attachment: Attachment | None, instance: Instance | None) -> dict[str, Any]:
+    """What EC2 tells of the volume today."""
+    told: dict[str, Any] = {}
+    if volume:
+        told |= {
+            "type": volume.type,
+            "iops": volume.iops,
+            "throughput": volume.throughput,
+            "zone": volume.zone,
+        }
+    if attachment:
+        told |= {
+            "device": attachment.device,
+            "delete_on_termination": attachment.delete_on_termination,
+            "instance_id": attachment.instance_id,
+        }
+    if instance:
+        told["instance_name"] = instance.name
+    return told
+
+
+def _contradiction(snapshot: Snapshot, given: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    for name, value in given.items():
+        alike = name == "device" and name in told and same_device(told[name], value)
+        if name in told and told[name] != value and not alike:
+            return f"volume.{name} is {value!r}, but {snapshot.volume_id} exists and has {told[name]!r}"
+    return ""
+
+
+def _missing(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any]) -> str:
+    needed = _NEEDED if volume else (*_NEEDED, *_NEEDED_BY_TYPE.get(known.get("type", ""), ()))
+    missing = [name for name in needed if name not in known]
+    if not missing:
+        return ""
+    why = "is attached to no instance, or to several" if volume else "does not exist any more"
+    return f"{snapshot.volume_id} {why}: ask by adopt.volume_id and tell volume.{', volume.'.join(missing)}"
+
+
+def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], stack: str) -> Adopt | Leave:
+    story = VolumeStory(
+        volume_id=snapshot.volume_id,
+        chain=(volume or snapshot).tags.get(Tag.CHAIN) or snapshot.volume_id,
+        device=known["device"],
+        type=known["type"],
+        size=snapshot.size,  # as it was then: the volume may have grown
+        encrypted=snapshot.encrypted,
+        delete_on_termination=known["delete_on_termination"],
+        iops=known.get("iops"),
+        throughput=known.get("throughput"),
+        kms_key_id=snapshot.kms_key_id if snapshot.encrypted else None,
+        tags=volume.tags if volume else {},
+    )
+    # The snapshot's own id makes it one of its kind, and the same however often it is asked for.
+    recovery_point_id = f"rp-{snapshot.started_at:%Y%m%dT%H%M%SZ}-{snapshot.id}"
+    # Our Name is not written, and what the snapshot has of ours is written again.
+    others = [key for key in snapshot.tags if not key.startswith("aws:") and key != Tag.CHAIN]
+    try:
+        written = write_tags(
+            recovery_point_id=recovery_point_id,
+            set_id=f"adopted-{snapshot.id}",
+            stack=stack,
+            slot=snapshot.started_at,
+            instance_id=known["instance_id"],
+            instance_name=known.get("instance_name") or "",
+            zone=known.get("zone") or "",
+            ami_id="",  # of which image the instance was then is not known
+            ami_owner="",
+            stories=[story],
+            most=MAX_TAGS + 1 - len(others),
+        )
+    except TooManyTagsError as problem:
+        number = len(others) + problem.needed - 1
+        return Leave(snapshot, f"it would have {number} tags, EC2 takes {MAX_TAGS}")
+    except StoryError as problem:
+        return Leave(snapshot, str(problem))
+    # Its Name stays as it is: it is its owner's, and the right to write is for our own tags only.
+    tags = {key: value for key, value in written.items() if key.startswith(TAG_PREFIX)}
+    chain = snapshot.tags.get(Tag.CHAIN, story.chain)
+    if chain != story.chain:
+        return Leave(snapshot, f"it carries {Tag.CHAIN}={chain}, but its volume goes on with {story.chain}")
+    left_out = left_out_of(tags, [story]).get(story.volume_id, ())
+    return Adopt(snapshot, recovery_point_id, story, known["instance_id"], tags, left_out)

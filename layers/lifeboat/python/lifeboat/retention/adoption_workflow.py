@@ -1,0 +1,150 @@
+"""Adoption: existing snapshots become recovery points, when a person says so and has seen what that means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, topic
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.config import Config
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.rate_limit import CREATE_TAGS_REFILL, Pace
+from lifeboat.domain.text import iso
+from lifeboat.retention import messages
+from lifeboat.retention.adoption import Adopt, Leave, decide_adoption
+from lifeboat.retention.inventory_workflow import take_inventory
+from lifeboat.retention.request import AdoptRequest
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_CONFIRM = "Ask again with confirm true to adopt what is listed."
+_ALLOW = "deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again"
+
+LISTED = 4_000
+"""How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
+
+
+def adopt(request: AdoptRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Show which snapshots can be adopted, and what retention will make of them; with `confirm` write their tags.
+
+    A snapshot that is a recovery point already is left alone, so a run that was cut off is resumed by asking again.
+    """
+    decided = _decide(request, config)
+    chosen = [item for item in decided if isinstance(item, Adopt)]
+    refused = [_refusal(item.snapshot, item.reason) for item in decided if isinstance(item, Leave)]
+    if not request.confirm:
+        return {
+            "confirm": False,
+            **_listed("adopt", _forecast(chosen, config)),
+            **_listed("refused", refused),
+            "next": "Nothing has been changed. " + (_CONFIRM if config.may_adopt else f"To adopt, {_ALLOW}."),
+        }
+    if not config.may_adopt:
+        raise BadRequest(f"confirm is true, expected false, because this stack may not adopt: {_ALLOW}")
+    return _confirmed(request, chosen, refused, config, context)
+
+
+def _decide(request: AdoptRequest, config: Config) -> tuple[Adopt | Leave, ...]:
+    if request.tag:
+        found = ec2_snapshots.snapshots_with_tag(*request.tag)
+        named = f"adopt.tag is {request.tag[0]}={request.tag[1]}, expected a tag that snapshots of this account carry"
+    else:
+        found = ec2_snapshots.snapshots_of_volume(str(request.volume_id))
+        named = f"adopt.volume_id is {request.volume_id}, expected a volume that this account has snapshots of"
+    if not found:
+        raise BadRequest(named)
+    volumes = ec2_volumes.volumes(snapshot.volume_id for snapshot in found)
+    attached = {attachment.instance_id for volume in volumes.values() for attachment in volume.attachments}
+    return decide_adoption(
+        found,
+        volumes=volumes,
+        instances=ec2_instances.instances(sorted(attached - {""})),
+        facts=request.facts,
+        account=config.account,
+        stack=config.stack,
+    )
+
+
+def _forecast(chosen: list[Adopt], config: Config) -> list[dict[str, Any]]:
+    """What would be adopted, each with retention's verdict then: in the end, not only what one run may delete."""
+    in_the_end = replace(config, max_delete_share=1.0)
+    decided = take_inventory(config, [item.adopted for item in chosen]).plan(in_the_end)
+    verdicts = {verdict.point.id: verdict for verdict in decided.verdicts}
+    return [
+        {
+            **_entry(item),
+            "then": "stays" if verdicts[item.recovery_point_id].keep else "may go",
+            "reasons": list(verdicts[item.recovery_point_id].reasons),
+        }
+        for item in chosen
+    ]
+
+
+def _confirmed(
+    request: AdoptRequest,
+    chosen: list[Adopt],
+    refused: list[dict[str, Any]],
+    config: Config,
+    context: LambdaContext | None,
+) -> dict[str, Any]:
+    adopted: list[dict[str, Any]] = []
+    tried = 0
+    calls = PacedCalls(Pace(CREATE_TAGS_REFILL), context)
+    try:
+        for item in chosen:
+            try:
+                calls.make(partial(ec2_snapshots.tag_snapshot, item.snapshot.id, item.tags))
+                adopted.append(_entry(item))
+            except AwsError as problem:
+                refused.append(_refusal(item.snapshot, str(problem)))
+            tried += 1
+    except OutOfTime:
+        pass
+    left = len(chosen) - tried
+    notices = [f"{left} more can be adopted: this run was cut off; ask again with the same words."] if left else []
+    if chosen:
+        topic.publish(
+            config.topic_arn,
+            messages.recovery_points_adopted(
+                stack=config.stack,
+                at=clock.now(),
+                subject=_subject(request),
+                adopted=adopted,
+                refused=refused,
+                notices=notices,
+            ),
+        )
+    return {"confirm": True, **_listed("adopted", adopted), **_listed("refused", refused), "notices": notices}
+
+
+def _subject(request: AdoptRequest) -> dict[str, str]:
+    return {"tag": "=".join(request.tag)} if request.tag else {"volume_id": str(request.volume_id)}
+
+
+def _entry(item: Adopt) -> dict[str, Any]:
+    return {
+        "snapshot": item.snapshot.id,
+        "recovery_point": item.recovery_point_id,
+        "taken_at": iso(item.snapshot.started_at),
+        "gib": item.snapshot.size,
+        "chain": item.story.chain,
+        "instance_id": item.instance_id,
+        "device": item.story.device,
+        **({"tags_left_out": list(item.left_out)} if item.left_out else {}),
+    }
+
+
+def _refusal(snapshot: Snapshot, cause: str) -> dict[str, Any]:
+    return {"snapshot": snapshot.id, "taken_at": iso(snapshot.started_at), "gib": snapshot.size, "cause": cause}
+
+
+def _listed(key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {key: items[:LISTED]}
+    if len(items) > LISTED:
+        found[f"{key}_not_listed"] = len(items) - LISTED
+    return found

@@ -1,0 +1,128 @@
+"""What retention and adoption publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from lifeboat.domain.message import LISTED, Message, counted, listed
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.text import iso
+from lifeboat.retention.plan import dollars_per_month
+from lifeboat.retention.policy_change import Change, differences
+
+
+def snapshots_pruned(
+    *,
+    stack: str,
+    at: datetime,
+    deleted: Sequence[Mapping[str, Any]],
+    kept: Sequence[Mapping[str, Any]],
+    refused: Sequence[Mapping[str, Any]],
+    notices: Sequence[str],
+    saved_gib: int,
+    kept_count: int | None = None,
+    remarks: Sequence[str] = (),
+) -> Message:
+    """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
+    two cases its severity is `warning`. Every verdict has its reasons. `kept_count`: if `kept` are only the first.
+
+    `remarks` stand among the notices and need nobody.
+    """
+    return Message(
+        event="SnapshotsPruned",
+        at=at,
+        stack=stack,
+        severity="warning" if refused or notices else "",
+        summary=(
+            f"{counted(len(deleted), 'recovery point')} deleted, {len(kept) if kept_count is None else kept_count} kept"
+            + (f", {len(refused)} could not be deleted" if refused else "")
+            + "."
+        ),
+        details={
+            **listed(deleted, "deleted"),
+            **listed(refused, "refused"),
+            **listed(kept, "kept", kept_count),
+            **listed([*notices, *remarks], "notices"),
+            "saved_gib_at_most": saved_gib,
+            "saved_usd_per_month_at_most": dollars_per_month(saved_gib),
+        },
+    )
+
+
+def retention_changed(
+    *,
+    stack: str,
+    at: datetime,
+    change: Change,
+    until: datetime,
+    lineages: Sequence[str],
+    points: Sequence[RecoveryPoint],
+    command: str | None,
+) -> Message:
+    """RetentionChanged: what retention goes by is other than it was, and recovery points would go that the old terms
+    keep. They stay for `RetentionChangeHours` all the same; the next steps have the command that keeps the old ones.
+    """
+    old, new = differences(change.old, change.new)
+    gib = sum(point.size for point in points)
+    whose = "the stack" if change.of_stack else counted(len(lineages), "lineage")
+    snapshots = [member.snapshot.id for point in points for member in point.members]
+    named = " ".join(snapshots[:LISTED])
+    hold = f"aws ec2 create-tags --tags Key=lifeboat:hold,Value=retention-changed --resources {named}"
+    more = len(snapshots) - LISTED
+    return Message(
+        event="RetentionChanged",
+        at=at,
+        stack=stack,
+        summary=(
+            f"The retention policy of {whose} has changed: {counted(len(points), 'recovery point')} of {gib} GiB would "
+            f"go, and stay until {iso(until)}."
+        ),
+        details={
+            "old": old,
+            "new": new,
+            "until": iso(until),
+            "would_go_count": len(points),
+            "gib": gib,
+            **listed([point.id for point in points], "would_go"),
+            **listed(lineages, "lineages"),
+        },
+        next_steps=(
+            *((f"To keep the old policy: {command}",) if command else ()),
+            f"To keep these whatever the policy: {hold}" + (f" and {more} more" if more > 0 else ""),
+            f"If the change is right, nothing is to be done: they go after {iso(until)}.",
+        ),
+    )
+
+
+def recovery_points_adopted(
+    *,
+    stack: str,
+    at: datetime,
+    subject: Mapping[str, str],
+    adopted: Sequence[Mapping[str, Any]],
+    refused: Sequence[Mapping[str, Any]],
+    notices: Sequence[str] = (),
+) -> Message:
+    """RecoveryPointsAdopted: a person has made recovery points of existing snapshots; its severity is `warning` when
+    some could not be. The retention policy is about them from now on.
+    """
+    return Message(
+        event="RecoveryPointsAdopted",
+        at=at,
+        stack=stack,
+        severity="warning" if refused or notices else "",
+        subject=subject,
+        summary=(
+            f"{counted(len(adopted), 'snapshot')} adopted as recovery points"
+            + (f", {len(refused)} not" if refused else "")
+            + "."
+        ),
+        details={**listed(adopted, "adopted"), **listed(refused, "refused"), **listed(notices, "notices")},
+        next_steps=(
+            'See which of them the policy keeps: invoke PruneSnapshotsFunction with {"dry_run": true}.',
+            "To keep one whatever the policy says, tag its snapshot lifeboat:hold.",
+            "Switch off whatever else deletes these snapshots.",
+        ),
+    )

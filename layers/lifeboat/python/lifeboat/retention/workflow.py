@@ -1,0 +1,399 @@
+"""Retention: see every recovery point, decide once, then let go what no rule keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots, topic
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
+from lifeboat.backup.slot_store import others_are_open
+from lifeboat.by_hand.request import HandedOver, RunStatus
+from lifeboat.by_hand.workflow import carry_out, go_on, outcome_of
+from lifeboat.domain import message
+from lifeboat.domain.config import Config
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.message import Message
+from lifeboat.domain.rate_limit import DELETE_SNAPSHOT_REFILL, Pace
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.tags import Tag
+from lifeboat.domain.text import iso
+from lifeboat.domain.trigger import Trigger
+from lifeboat.retention import messages as retention_messages
+from lifeboat.retention.adoption_workflow import adopt
+from lifeboat.retention.calendar import render_text
+from lifeboat.retention.inventory_workflow import Inventory, inventories
+from lifeboat.retention.plan import Changed, RetentionPlan, Verdict, dollars_per_month
+from lifeboat.retention.policy_change import Change, Remembered, keep_the_old
+from lifeboat.retention.request import AdoptRequest, PruneRequest
+from lifeboat.retention.store import forget_terms, remember_terms, remembered_terms
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+RECHECKED = ec2_describe.IDS
+"""How many snapshots are looked at again in one call, just before they go."""
+
+LISTED = 4_000
+"""How many verdicts of a kind a dry run lists, the rest counted: Lambda answers with 6 MB at most
+(https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
+
+CALENDAR_LENGTH = 500_000
+"""How many characters of the calendar a dry run shows, for the same reason."""
+
+
+def answer(
+    request: PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
+    config: Config,
+    context: LambdaContext | None = None,
+) -> dict[str, Any]:
+    """What prune_snapshots is asked for: to prune, or to adopt. What a person asks for again is the same run as long as
+    it lasts, and afterwards, if the client has not heard what came of it.
+    """
+    if isinstance(request, RunStatus):
+        return outcome_of(request.run_id, config)
+    if isinstance(request, HandedOver):
+        ask = request.request
+        return go_on(request, lambda _: _work(ask, config, context), config, context)
+    if isinstance(request, PruneRequest) and request.trigger is not Trigger.MANUAL:
+        return prune(request, config, context)
+    kind, asked = _as_asked(request)
+    return carry_out(kind, asked, lambda _: _work(request, config, context), config, context, once=False)
+
+
+def _work(request: PruneRequest | AdoptRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
+    if isinstance(request, AdoptRequest):
+        return adopt(request, config, context)
+    return prune(request, config, context)
+
+
+def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:
+    """What kind of run a person's request is, and the request in the form in which it can be sent."""
+    if isinstance(request, PruneRequest):
+        return "prune", {"dry_run": request.dry_run, "request_id": request.request_id}
+    tag = {"tag": {"key": request.tag[0], "value": request.tag[1]}} if request.tag else {}
+    facts = {name: value for name, value in asdict(request.facts).items() if value is not None}
+    return "adopt", {
+        "adopt": tag or {"volume_id": request.volume_id},
+        **({"volume": facts} if facts else {}),
+        "confirm": request.confirm,
+        "request_id": request.request_id,
+    }
+
+
+def prune(request: PruneRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+    """Delete what the plan lets go, or with `dry_run` only show the plan. A cut-off run is resumed by the next one.
+
+    Of a slot's completed backups the last one wakes the run, once for all of them.
+    """
+    if others_are_open(request.completed, config):
+        return {"waits_for": "the other recovery points of the slot"}
+    if request.dry_run:
+        return _preview(config)
+    run = _Run(config, context)
+    try:
+        run.carry_out()
+    finally:  # what is gone is told, whatever went wrong then
+        run.tell()
+    return run.answer()
+
+
+# --- the preview
+
+
+def _preview(config: Config) -> dict[str, Any]:
+    """The plan as JSON, and as a calendar that a person can read."""
+    kept, delete = _Listed(LISTED), _Listed(LISTED)
+    notices: list[str] = []
+    calendar = ""
+    saved_gib = 0
+    known = remembered_terms(config.table)
+    for seen in inventories(config):
+        decided = seen.plan(config, known=known)
+        kept.add(verdict for verdict in decided.verdicts if verdict.keep)
+        delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
+        notices += [*seen.notices(decided), *seen.remarks()]
+        saved_gib += decided.saved_gib
+        if len(calendar) <= CALENDAR_LENGTH:
+            calendar += _calendar(decided, config.time_zone)
+    if len(calendar) > CALENDAR_LENGTH:
+        calendar = calendar[:CALENDAR_LENGTH] + "...\n"
+    return {
+        "dry_run": True,
+        **kept.under("kept"),
+        **delete.under("delete"),
+        "notices": notices,
+        **_saved(saved_gib),
+        "calendar": calendar,
+    }
+
+
+@dataclass(slots=True)
+class _Listed:
+    """The first so many verdicts, and how many there were."""
+
+    most: int
+    first: list[dict[str, Any]] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, verdicts: Iterable[Verdict]) -> None:
+        for verdict in verdicts:
+            self.count += 1
+            if len(self.first) < self.most:
+                self.first.append(_verdict(verdict))
+
+    def under(self, key: str) -> dict[str, Any]:
+        """As fields of an answer."""
+        more = self.count - len(self.first)
+        return {key: self.first, **({f"{key}_not_listed": more} if more else {})}
+
+
+def _calendar(decided: RetentionPlan, time_zone: str) -> str:
+    try:
+        return render_text(decided, time_zone)
+    except (KeyError, ValueError):  # no such zone, which the plan tells of: then everything stays
+        return render_text(decided)
+
+
+def _verdict(item: Verdict) -> dict[str, Any]:
+    return {
+        "recovery_point": item.point.id,
+        "taken_at": iso(item.point.taken_at),
+        "gib": item.point.size,
+        "reasons": list(item.reasons),
+    }
+
+
+def _saved(gib: int) -> dict[str, Any]:
+    """What deleting frees at most, as snapshots are incremental."""
+    return {"saved_gib": gib, "saved_usd_per_month": dollars_per_month(gib)}
+
+
+# --- the run
+
+
+@dataclass(slots=True)
+class _Changes:
+    """One change of terms, in all parts of a run. What would have gone by the old terms as well is not in it."""
+
+    seen: list[Changed] = field(default_factory=list)
+    instance_ids: set[str] = field(default_factory=set)
+
+    def add(self, item: Changed, seen: Inventory) -> None:
+        self.seen.append(item)
+        self.instance_ids |= seen.instance_ids.intersection(item.instance_ids)
+
+    def message(self, config: Config) -> Message:
+        change = self.seen[0].change
+        return retention_messages.retention_changed(
+            stack=config.stack,
+            at=clock.now(),
+            change=change,
+            until=max(item.until for item in self.seen),
+            lineages=[name for item in self.seen for name in item.lineages],
+            points=[point for item in self.seen for point in item.points],
+            command=keep_the_old(change, self.instance_ids),
+        )
+
+
+@dataclass(slots=True)
+class _NewTerms:
+    """What the parts of a run have seen of terms that changed."""
+
+    changes: dict[Change, _Changes] = field(default_factory=dict)
+    remember: dict[str, Remembered] = field(default_factory=dict)
+    forget: list[str] = field(default_factory=list)
+
+    def add(self, decided: RetentionPlan, seen: Inventory) -> None:
+        for item in decided.changes:
+            if item.points:
+                self.changes.setdefault(item.change, _Changes()).add(item, seen)
+        self.remember.update(decided.remember)
+        self.forget += decided.forget
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: what has come of it so far, and the part of it that is under way, with its plan."""
+
+    config: Config
+    context: LambdaContext | None
+    deleted: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    kept: _Listed = field(default_factory=lambda: _Listed(message.LISTED))
+    planned: int = 0
+    plan: RetentionPlan | None = None
+    tried: set[str] = field(default_factory=set)
+    unwilling: dict[str, str] = field(default_factory=dict)
+    known: Mapping[str, Remembered] = field(default_factory=dict)
+    terms: _NewTerms = field(default_factory=_NewTerms)
+    calls: PacedCalls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calls = PacedCalls(Pace(DELETE_SNAPSHOT_REFILL), self.context)
+
+    @property
+    def left(self) -> list[RecoveryPoint]:
+        """What the plan lets go and nobody has tried yet, oldest first."""
+        return [point for point in self.plan.deletions if point.id not in self.tried] if self.plan else []
+
+    def carry_out(self) -> None:
+        """Let go what may, part after part. Without time for more the rest waits for the next run."""
+        self.known = remembered_terms(self.config.table)
+        for seen in inventories(self.config):
+            self.plan = seen.plan(self.config, self.unwilling, self.known)
+            self.terms.add(self.plan, seen)
+            try:
+                self._work_off(seen)
+            except OutOfTime:
+                return
+            finally:
+                if left := len(self.left):
+                    self.notices.append(f"{left} more may go and wait for the next run: this one was cut off.")
+                self.kept.add(verdict for verdict in self.plan.verdicts if verdict.keep)
+                self.planned += len(self.plan.deletions)
+                self.notices += seen.notices(self.plan)
+                self.remarks += seen.remarks()
+                self.plan = None
+
+    def _work_off(self, seen: Inventory) -> None:
+        """Let go, oldest first. What cannot go is planned around: the next in line goes in its stead."""
+        known = -1
+        while len(self.unwilling) > known:
+            known = len(self.unwilling)
+            for some in _portions(self.left):
+                self._let_go(some)
+            if len(self.unwilling) > known:
+                self.plan = seen.plan(self.config, self.unwilling, self.known)
+
+    def _let_go(self, points: Sequence[RecoveryPoint]) -> None:
+        """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
+        self.calls.check_time()
+        try:
+            now = ec2_snapshots.own_snapshots(member.snapshot.id for point in points for member in point.members)
+        except AwsError as problem:
+            self._leave(points, f"it could not be looked at again: {problem}")
+            return
+        for point in points:
+            self.calls.check_time()
+            entry = _entry(point)
+            cause, final, deleted = _changed(point, now), True, False
+            try:
+                deleted = not cause and self._delete(point, now)
+            except AwsError as problem:
+                cause, final = str(problem), problem.answered
+            self.tried.add(point.id)
+            if not cause:
+                if deleted:  # if not, another run has, and tells it
+                    self.deleted.append(entry)
+                continue
+            self.refused.append({**entry, "cause": cause})
+            if final:  # without an answer it may be gone after all, and then nothing may go in its stead
+                self.unwilling[point.id] = cause
+
+    def _leave(self, points: Sequence[RecoveryPoint], cause: str) -> None:
+        """These stay for now; nothing goes in their stead."""
+        for point in points:
+            self.tried.add(point.id)
+            self.refused.append({**_entry(point), "cause": cause})
+
+    def _delete(self, point: RecoveryPoint, now: Mapping[str, Snapshot]) -> bool:
+        """Delete the recovery point's snapshots that are still there; whether there was any.
+
+        Raises AwsError, which names the snapshot.
+        """
+        deleted = False
+        for member in point.members:
+            if member.snapshot.id not in now:
+                continue
+            try:
+                self.calls.make(partial(ec2_snapshots.delete_snapshot, member.snapshot.id))
+            except AwsError as problem:
+                message = f"{problem.message} ({member.snapshot.id})"
+                try:
+                    still_there = member.snapshot.id in ec2_snapshots.own_snapshots([member.snapshot.id])
+                except AwsError as unseen:
+                    message += f", and whether it is gone could not be looked at: {unseen}"
+                    raise AwsError(problem.code, message, answered=False) from problem
+                if still_there:
+                    raise AwsError(problem.code, message, answered=problem.answered) from problem
+                # It is gone. EC2 says so, or that we have no right: that hangs on tags, which are gone as well.
+                if problem.answered:
+                    continue  # another run has deleted it
+            deleted = True  # also if only the answer was lost
+        return deleted
+
+    @property
+    def _saved_gib(self) -> int:
+        return sum(entry["gib"] for entry in self.deleted)
+
+    def tell(self) -> None:
+        """Publish what was done. A run in which nothing happened is silent.
+
+        A change of terms is remembered after it has been published: cut off between, the next run publishes it again.
+        """
+        for change in self.terms.changes.values():
+            topic.publish(self.config.topic_arn, change.message(self.config))
+        remember_terms(self.config.table, self.terms.remember)
+        forget_terms(self.config.table, self.terms.forget)
+        if not (self.deleted or self.refused or self.notices):
+            return
+        topic.publish(
+            self.config.topic_arn,
+            retention_messages.snapshots_pruned(
+                stack=self.config.stack,
+                at=clock.now(),
+                deleted=self.deleted,
+                kept=self.kept.first,
+                kept_count=self.kept.count,
+                refused=self.refused,
+                notices=self.notices,
+                remarks=self.remarks,
+                saved_gib=self._saved_gib,
+            ),
+        )
+
+    def answer(self) -> dict[str, Any]:
+        return {
+            "kept": self.kept.count,
+            "delete": self.planned,
+            "deleted": self.deleted,
+            "refused": self.refused,
+            "notices": [*self.notices, *self.remarks],
+            **_saved(self._saved_gib),
+        }
+
+
+def _entry(point: RecoveryPoint) -> dict[str, Any]:
+    return {"recovery_point": point.id, "instance_id": point.instance_id, "gib": point.size}
+
+
+def _portions(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:
+    """The recovery points in their order, in portions of at most RECHECKED snapshots each, unless one has more."""
+    portions: list[list[RecoveryPoint]] = []
+    room = 0
+    for point in points:
+        if not portions or len(point.members) > room:
+            portions.append([])
+            room = RECHECKED
+        portions[-1].append(point)
+        room -= len(point.members)
+    return portions
+
+
+def _changed(point: RecoveryPoint, now: Mapping[str, Snapshot]) -> str:
+    """Why a recovery point must not be deleted after all: it is not what the plan was made of any more."""
+    for member in point.members:
+        current = now.get(member.snapshot.id)
+        if current is None:
+            continue  # gone already, by an earlier run that was cut off
+        if Tag.HOLD in current.tags:
+            return f"{current.id} is held by the tag {Tag.HOLD}"
+        if current.tags != member.snapshot.tags or current.state != member.snapshot.state:
+            return f"{current.id} has changed since the plan was made"
+    return ""

@@ -1,0 +1,314 @@
+"""The vault's reading of a source: a story is checked and written anew, and can touch nothing that is not its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from lifeboat.copies.plan import CopyFacts, plan
+from lifeboat.copies.vault import (
+    STORY_AWAITED,
+    Offered,
+    as_kept,
+    in_turn,
+    offered,
+    tags_without_story,
+    to_share,
+    without_record,
+    without_story,
+)
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.config import CopyDestination
+from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.recovery_point import Condition
+from lifeboat.domain.recovery_point_tags import MAX_TAGS, StoryError
+from lifeboat.domain.tags import Tag
+from tests.builders import ACCOUNT, DATA, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
+
+REGION = "eu-west-1"
+POINT = f"rp-20261123T020000Z-{PLATFORM}"
+NOW = SLOT + timedelta(hours=2)
+VAULT_STACK = "strongroom"
+
+
+def seen(*told: Snapshot) -> dict[str, Snapshot]:
+    """The same snapshots as the vault's account sees them when they are shared."""
+    return {item.id: replace(item, tags={}) for item in told}
+
+
+def offer(*told: Snapshot, shared: dict[str, Snapshot] | None = None, source: str = ACCOUNT) -> Offered:
+    visible = seen(*told) if shared is None else shared
+    return offered(read_catalogue(told).points, visible, source=source, stack=VAULT_STACK)
+
+
+def facts_of(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> CopyFacts:
+    return CopyFacts(
+        points=found.points,
+        copies=copies,
+        records={},
+        in_flight=0,
+        destination=CopyDestination("vault-1", "key"),
+        home=REGION,
+        stack=VAULT_STACK,
+        now=NOW,
+        copy_existing=existing,
+    )
+
+
+def starts(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> list[Any]:
+    return list(plan(facts_of(found, copies, existing=existing)).start)
+
+
+def copy_of(call: Any) -> Snapshot:
+    return snapshot(
+        id="snap-c" + call.snapshot_id[6:], volume_id="vol-ffffffff", tags=dict(call.tags), started_at=NOW, size=100
+    )
+
+
+class TestNames:
+    def test_all_that_counts_is_named_after_the_source(self):
+        [point] = offer(snapshot()).points
+        assert (point.id, point.instance_id) == (f"{POINT}-{ACCOUNT}", f"{ACCOUNT}/{PLATFORM}")
+        assert point.chains == (f"{ACCOUNT}/{DATA}",)
+        assert point.stack == VAULT_STACK
+        assert point.condition is Condition.GOOD
+
+    def test_the_copy_tells_the_whole_story(self):
+        [call] = starts(offer(snapshot()))
+        [point] = read_catalogue([copy_of(call)]).points
+        [member] = point.members
+        assert (member.story.device, member.story.iops, member.story.tags) == (
+            "/dev/sdh",
+            4000,
+            {"Name": "CadoResponseDataVolume"},
+        )
+        assert member.story.chain == f"{ACCOUNT}/{DATA}"
+        assert member.story.kms_key_id is None, "the source's key is of no use here"
+        assert point.taken_at == SLOT
+        assert call.tags[Tag.SOURCE_ACCOUNT] == ACCOUNT
+        assert call.tags[Tag.STACK] == VAULT_STACK
+
+    def test_two_sources_that_say_the_same_are_two(self):
+        ours, theirs = offer(snapshot()).points[0], offer(snapshot(), source="999988887777").points[0]
+        assert not set(ours.chains) & set(theirs.chains)
+        assert ours.id != theirs.id
+        assert ours.instance_id != theirs.instance_id
+
+    def test_a_chain_that_came_out_of_a_vault_goes_on(self):
+        tags = {**point_tags(), f"lifeboat:chain/{DATA}": f"222233334444/{DATA}"}
+        [point] = offer(snapshot(tags=tags)).points
+        assert point.chains == (f"{ACCOUNT}/222233334444/{DATA}",)
+
+    def test_many_volumes_with_many_tags_still_fit(self):
+        disks = [
+            volume(
+                id=f"{DATA[:-2]}{20 + n}",
+                kms_key_id=None,
+                tags={f"key-{m}": "v" * 200 for m in range(20)},
+                attachments=(attachment(device=f"/dev/sd{chr(102 + n)}"),),
+            )
+            for n in range(8)
+        ]
+        tags = point_tags(*disks)
+        told = [snapshot(id=f"snap-{n:017d}", volume_id=disk.id, tags=tags) for n, disk in enumerate(disks)]
+        calls = starts(offer(*told))
+        assert len(calls) == len(disks)
+        assert all(len(call.tags) <= MAX_TAGS for call in calls)
+
+
+class TestHostileStories:
+    @pytest.mark.parametrize(
+        "tags",
+        [
+            {"lifeboat:recovery-point": "rp-\n; rm"},
+            {"lifeboat:recovery-point": "latest"},
+            {"lifeboat:recovery-point": "rp-" + "x" * 200},
+            {"lifeboat:instance": "i-*"},
+            {"lifeboat:zone": "eu west"},
+            {"lifeboat:ami": "ami-?"},
+            {"lifeboat:ami-owner": "A" * 60},
+            {f"lifeboat:chain/{DATA}": "*"},
+            {f"lifeboat:chain/{DATA}": f"../{DATA}"},
+            {f"lifeboat:volume/{DATA}": "device=/etc/passwd type=gp3 size=1 encrypted=true delete-on-termination=true"},
+            {f"lifeboat:volume/{DATA}": "device=/dev/sdh type=GP<3> size=1 encrypted=true delete-on-termination=true"},
+        ],
+    )
+    def test_what_is_no_name_is_refused_with_the_reason(self, tags):
+        found = offer(snapshot(tags={**point_tags(), **tags}))
+        assert found.points == ()
+        [(_, reason)] = found.refused
+        assert "expected what EC2 or Lifeboat makes" in reason
+        assert [item.id for item in found.untold] == [snapshot().id], "silence keeps: it is copied as it is"
+
+    def test_tags_that_mean_something_are_left_behind(self):
+        evil = {
+            **point_tags(),
+            Tag.HOLD: "for ever",
+            Tag.SHARED: "x",
+            Tag.SOURCE_ACCOUNT: "999988887777",
+            Tag.COPY_OF: "snap-0bbbbbbbbbbbbbbb1",
+            "Name": "anything",
+            "aws:dlm": "x",
+            f"lifeboat:tags/{DATA}/1": "lifeboat:hold=x&AWS:thing=y&fine=z&bad%00key=1",
+        }
+        [call] = starts(offer(snapshot(tags=evil)))
+        assert Tag.HOLD not in call.tags
+        assert Tag.SHARED not in call.tags
+        assert (call.tags[Tag.SOURCE_ACCOUNT], call.tags[Tag.COPY_OF]) == (ACCOUNT, snapshot().id)
+        assert call.tags["Name"] == f"lifeboat {ACCOUNT}/{PLATFORM} 2026-11-23T02:00:00Z"
+        [point] = read_catalogue([copy_of(call)]).points
+        [member] = point.members
+        assert (member.story.tags, member.story.tags_left_out) == ({"fine": "z"}, 3), "what is left behind is counted"
+
+    def test_a_copy_that_is_shared_is_not_told_as_a_recovery_point(self):
+        copy = {Tag.COPIED_AT: "2026-11-23T02:00:00Z", Tag.TAKEN_AT: "1999-01-01T00:00:00Z", Tag.COPY_OF: "snap-1"}
+        found = offer(snapshot(tags={**point_tags(), **copy}))
+        assert found.points == ()
+        assert [item.id for item in found.untold] == [snapshot().id]
+
+    def test_a_time_that_the_source_writes_is_not_believed(self):
+        tags = {**point_tags(), Tag.TAKEN_AT: "1999-01-01T00:00:00Z"}
+        [call] = starts(offer(snapshot(tags=tags)))
+        assert call.tags[Tag.TAKEN_AT] == "2026-11-23T02:00:00Z"
+
+    def test_what_is_slipped_in_later_neither_joins_nor_breaks_what_is_here(self):
+        [call] = starts(offer(snapshot()))
+        kept = copy_of(call)
+        joined = snapshot(id="snap-0eeeeeeeeeeeeeee1", tags={**point_tags(), Tag.VOLUMES: "2"})
+        told = (replace(snapshot(), tags={**point_tags(), Tag.VOLUMES: "2"}), joined)
+        late = starts(offer(*told), (kept,))
+        points = read_catalogue([kept, *map(copy_of, late)]).points
+        assert [point.members[0].snapshot.id for point in points if point.id == f"{POINT}-{ACCOUNT}"] == [kept.id]
+        assert points[0].condition is Condition.GOOD
+        assert not any(call.tags[Tag.SET] == kept.tags[Tag.SET] for call in late)
+
+    def test_a_recovery_point_under_another_name_is_not_copied_again(self):
+        [call] = starts(offer(snapshot()))
+        renamed = replace(snapshot(), tags={**point_tags(), Tag.RECOVERY_POINT: f"{POINT}-again"})
+        assert starts(offer(renamed), (copy_of(call),)) == []
+
+    def test_a_copy_from_elsewhere_is_not_taken_in(self):
+        found = offer(snapshot(tags={**point_tags(), Tag.COPIED_FROM: "eu-central-1"}))
+        assert found.points == ()
+
+
+class TestSharedInParts:
+    def test_nothing_begins_before_all_of_it_is_shared(self):
+        disks = (volume(), volume(id="vol-0aaaaaaaaaaaaaa12", attachments=(attachment(device="/dev/sdi"),)))
+        tags = point_tags(*disks)
+        told = [snapshot(id=f"snap-0aaaaaaaaaaaaaa0{n}", volume_id=disk.id, tags=tags) for n, disk in enumerate(disks)]
+        found = offer(*told, shared=seen(told[0]))
+        assert (found.points, starts(found)) == ((), [])
+        assert found.untold == (), "its story is known"
+        assert len(starts(offer(*told))) == 2
+
+    def test_of_a_source_that_shares_newest_first_no_more_than_the_newest_is_planned_at_first(self):
+        told = [
+            snapshot(
+                id=f"snap-0aaaaaaaaaaaaaa0{day}",
+                started_at=SLOT + timedelta(days=day),
+                tags=point_tags(recovery_point_id=f"rp-{day}", set_id=f"set-{day}"),
+            )
+            for day in range(3)
+        ]
+        assert offer(*told, shared={}).points == (), "nothing is shared yet"
+        found = offer(*told, shared=seen(told[2]))
+        assert [point.condition for point in found.points] == [Condition.PENDING, Condition.PENDING, Condition.GOOD]
+        assert [call.snapshot_id for call in starts(found, existing=False)] == [told[2].id]
+
+    def test_one_that_is_shared_after_a_newer_one_is_not_forgotten(self):
+        first, second, third = (
+            snapshot(
+                id=f"snap-0aaaaaaaaaaaaaa0{day}",
+                started_at=SLOT + timedelta(days=day),
+                tags=point_tags(recovery_point_id=f"rp-{day}", set_id=f"set-{day}"),
+            )
+            for day in range(3)
+        )
+        [call] = starts(offer(first), existing=False)
+        here = (copy_of(call),)
+        facts = facts_of(offer(first, second, third, shared=seen(first, third)), here, existing=False)
+        assert {record.point_id for record in plan(facts).opened} == {f"rp-1-{ACCOUNT}", f"rp-2-{ACCOUNT}"}
+
+    def test_what_ec2_says_counts_not_what_the_source_says(self):
+        told = snapshot(size=1)
+        point = as_kept(
+            read_catalogue([told]).points[0], {told.id: replace(told, size=7)}, source=ACCOUNT, stack=VAULT_STACK
+        )
+        assert point.members[0].snapshot.size == 7
+
+
+class TestSilence:
+    def test_what_nobody_tells_of_is_copied_after_an_hour_once(self):
+        young = snapshot(id="snap-0aaaaaaaaaaaaaa02", started_at=NOW - STORY_AWAITED + timedelta(seconds=1), tags={})
+        old = snapshot(id="snap-0aaaaaaaaaaaaaa03", started_at=NOW - STORY_AWAITED, tags={})
+        pending = replace(old, id="snap-0aaaaaaaaaaaaaa04", state="pending")
+        found = offer(shared={item.id: item for item in (young, old, pending)})
+        assert [item.id for item in without_story(found.untold, (), NOW)] == [old.id]
+        copy = snapshot(
+            id="snap-c", tags=tags_without_story(old, source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
+        )
+        assert without_story(found.untold, (copy,), NOW) == ()
+
+    def test_a_copy_without_a_story_is_no_recovery_point(self):
+        tags = tags_without_story(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
+        assert Tag.RECOVERY_POINT not in tags
+        assert read_catalogue([snapshot(tags=tags)]).points == ()
+
+
+def test_every_source_is_first_in_its_turn():
+    orders = [in_turn("abc", NOW + timedelta(minutes=minute)) for minute in range(3)]
+    assert {order[0] for order in orders} == set("abc")
+    assert all(sorted(order) == list("abc") for order in orders)
+    assert in_turn(orders[0], NOW) == in_turn(orders[0], NOW + timedelta(seconds=59))
+    assert in_turn((), NOW) == ()
+
+
+class TestSharing:
+    def test_good_ones_of_this_stack_newest_first_and_what_is_missing(self):
+        older = snapshot()
+        newer_tags = point_tags(recovery_point_id="rp-newer", set_id="set-2")
+        newer = snapshot(id="snap-0aaaaaaaaaaaaaa02", started_at=SLOT + timedelta(days=1), tags=newer_tags)
+        points = read_catalogue([older, newer]).points
+        assert [(point.id, ids) for point, ids in to_share(points, frozenset(), "lifeboat")] == [
+            ("rp-newer", (newer.id,)),
+            (POINT, (older.id,)),
+        ]
+        assert [point.id for point, _ in to_share(points, frozenset({newer.id}), "lifeboat")] == [POINT]
+        assert to_share(points, frozenset(), "other") == ()
+
+    @pytest.mark.parametrize(
+        "facts", [{"state": "pending"}, {"state": "error"}, {"tags": {**point_tags(), Tag.COPIED_FROM: "eu-central-1"}}]
+    )
+    def test_neither_what_is_not_good_nor_what_is_a_copy(self, facts):
+        assert to_share(read_catalogue([snapshot(**facts)]).points, frozenset(), "lifeboat") == ()
+
+
+def test_a_story_that_does_not_fit_says_so():
+    [point] = read_catalogue([snapshot()]).points
+    crowd = replace(point, members=point.members * 45)
+    crowd = replace(
+        crowd,
+        members=tuple(
+            replace(member, story=replace(member.story, volume_id=f"vol-{n:08d}"))
+            for n, member in enumerate(crowd.members)
+        ),
+    )
+    with pytest.raises(StoryError, match="EC2 takes 50"):
+        as_kept(crowd, {}, source=ACCOUNT, stack=VAULT_STACK)
+
+
+def test_no_record_leads_to_what_has_no_story_or_was_lately_copied_by_a_restore():
+    fetched = {**point_tags(), Tag.RESTORE.value: "restore-1"}
+    day = timedelta(days=1)
+    copies = {
+        "untold": snapshot(id="snap-1", tags={}),
+        "on its way": snapshot(id="snap-2", tags=fetched, started_at=NOW, state="pending"),
+        "fetched": snapshot(id="snap-3", tags=fetched, started_at=NOW - day / 2),
+        "fetched long ago": snapshot(id="snap-4", tags=fetched, started_at=NOW - day),
+        "copied by the vault": snapshot(id="snap-5", started_at=NOW),
+    }
+    assert without_record(copies.values(), NOW, day) == (copies["untold"], copies["fetched"])

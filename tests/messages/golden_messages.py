@@ -1,0 +1,336 @@
+"""One message of each kind, as it would come of the protected platform; tests/golden/messages/ has what they say.
+
+`PYTHONPATH=layers/lifeboat/python python -m tests.messages.golden_messages` writes the golden
+files anew: read the diff.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from lifeboat.ami import messages as ami_messages
+from lifeboat.ami.verdict import AmiVerdict, Trust
+from lifeboat.backup import messages as backup_messages
+from lifeboat.backup.batch import PortionResult, Run
+from lifeboat.copies import messages as copies_messages
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.message import Message
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.restore import messages as restore_messages
+from lifeboat.restore.record import (
+    Direction,
+    KeptVolume,
+    Restore,
+    RestoreState,
+    RestoreStep,
+    RestoreVolume,
+    TimelineEntry,
+)
+from lifeboat.restore.report import outcome
+from lifeboat.retention import messages as retention_messages
+from lifeboat.retention.policy_change import Change, Terms
+from tests.builders import ACCOUNT, DATA, KEY, PLATFORM, SLOT, VENDOR, instance, snapshot
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
+STACK = "lifeboat"
+REGION = "eu-west-1"
+AT = SLOT + timedelta(minutes=4)
+FRESH = "i-0bbbbbbbbbbbbbbb2"
+RESTORED, DISPLACED = "vol-0cccccccccccccc31", "vol-0bbbbbbbbbbbbbb21"
+SECOND = {
+    "snapshot": "snap-0aaaaaaaaaaaaaa02",
+    "restored": "vol-0cccccccccccccc32",
+    "displaced": "vol-0bbbbbbbbbbbbbb22",
+}
+
+
+PARTLY = PortionResult(
+    begun=tuple(f"i-0ccccccccccccc{number:03}" for number in range(37)),
+    skipped=("i-0ddddddddddddd001",),
+    failed=(
+        (PLATFORM, f"{PLATFORM} has no data volume"),
+        (FRESH, "UnauthorizedOperation: You are not authorized to perform this operation."),
+    ),
+)
+
+
+def fleet_run(**facts: Any) -> Run:
+    """A run of 40 instances in four portions, all of which have reported."""
+    known: dict[str, Any] = {
+        "id": "2026-11-23T02:00:00Z/0123456789abcdef",
+        "slot": SLOT,
+        "late": False,
+        "planned_at": SLOT,
+        "instances": 40,
+        "portions": 4,
+        "done": frozenset({1, 2, 3, 4}),
+    }
+    return Run(**{**known, **facts})
+
+
+def point() -> RecoveryPoint:
+    return read_catalogue([snapshot()]).points[0]
+
+
+def _after(minutes: float) -> datetime:
+    return SLOT + timedelta(minutes=minutes)
+
+
+def _volume(**facts: Any) -> RestoreVolume:
+    known: dict[str, Any] = {
+        "snapshot_id": "snap-0aaaaaaaaaaaaaa01",
+        "device": "/dev/sdh",
+        "zone": "eu-west-1b",
+        "type": "gp3",
+        "size": 100,
+        "encrypted": True,
+        "chain": DATA,
+        "iops": 4000,
+        "throughput": 200,
+        "kms_key_id": KEY,
+        "displaced_volume_id": DISPLACED,
+        "displaced_delete_on_termination": True,
+        "restored_volume_id": RESTORED,
+    }
+    return RestoreVolume(**{**known, **facts})
+
+
+def restore(**facts: Any) -> Restore:
+    """A restore of two volumes onto a fresh instance, just begun unless told otherwise."""
+    second = _volume(
+        snapshot_id=SECOND["snapshot"],
+        device="/dev/sdi",
+        restored_volume_id=SECOND["restored"],
+        displaced_volume_id=SECOND["displaced"],
+        displaced_delete_on_termination=False,
+    )
+    known: dict[str, Any] = {
+        "id": "restore-20261123T020000Z-4711",
+        "request_id": "incident-4711",
+        "instance_id": FRESH,
+        "recovery_point_id": f"rp-20261123T020000Z-{PLATFORM}",
+        "volumes": (_volume(), second),
+        "started_at": SLOT,
+        "step_since": SLOT,
+        "was_running": True,
+        "requested_by": "operator",
+        "reason": "incident 4711",
+        "source_instance_id": PLATFORM,
+        "timeline": (TimelineEntry(SLOT, RestoreStep.VOLUMES, "asked by operator: incident 4711"),),
+    }
+    return Restore(**{**known, **facts})
+
+
+def _ended(status: RestoreState, **facts: Any) -> Message:
+    ended = replace(restore(), status=status, step=RestoreStep.DONE, closed=True, **facts)
+    return restore_messages.restore_ended(
+        stack=STACK, at=AT, restore=ended, outcome=outcome(ended, AT, REGION, ACCOUNT)
+    )
+
+
+def _completed() -> Message:
+    return _ended(
+        RestoreState.COMPLETED,
+        crossed=(f"instance {PLATFORM} to {FRESH}", "zone eu-west-1a to eu-west-1b"),
+        cloudformation_stack="platform",
+        timeline=(
+            *restore().timeline,
+            TimelineEntry(_after(1), RestoreStep.STOP, f"stops {FRESH}"),
+            TimelineEntry(_after(1.5), RestoreStep.DETACH, f"detaches {DISPLACED}"),
+            TimelineEntry(_after(1.6), RestoreStep.ATTACH, f"attaches {RESTORED}"),
+            TimelineEntry(_after(1.7), RestoreStep.START, f"starts {FRESH}"),
+            TimelineEntry(_after(3.9), RestoreStep.DONE, "runs, status checks ok"),
+        ),
+    )
+
+
+def _rolled_back() -> Message:
+    return _ended(
+        RestoreState.ROLLED_BACK,
+        direction=Direction.ROLLBACK,
+        failure=f"{SECOND['displaced']} did not detach within 10 min",
+        kept=(KeptVolume(RESTORED, "an instance ran on it"),),
+        timeline=(
+            *restore().timeline,
+            TimelineEntry(_after(1), RestoreStep.STOP, f"stops {FRESH}"),
+            TimelineEntry(_after(2), RestoreStep.DETACH, f"detaches {DISPLACED}"),
+            TimelineEntry(_after(3), RestoreStep.ATTACH, "turns back: a volume did not detach within 10 min"),
+            TimelineEntry(_after(4), RestoreStep.DONE, "all is as it was"),
+        ),
+    )
+
+
+def _failed() -> Message:
+    stuck = replace(
+        restore(),
+        status=RestoreState.FAILED,
+        direction=Direction.ROLLBACK,
+        step=RestoreStep.ATTACH,
+        failure=f"{FRESH} did not start within 20 min",
+        blocked=f"{DISPLACED} is attached to i-0ddddddddddddddd4",
+    )
+    return restore_messages.restore_ended(
+        stack=STACK, at=AT, restore=stuck, outcome=outcome(stuck, AT, REGION, ACCOUNT)
+    )
+
+
+def _judged(verdict: AmiVerdict) -> Message:
+    return ami_messages.ami_owner_checked(stack=STACK, at=AT, instance=instance(id=FRESH), verdict=verdict)
+
+
+def messages() -> dict[str, Message]:
+    """One message of each kind, by its event."""
+    begun = {
+        "instance_id": PLATFORM,
+        "recovery_point": point().id,
+        "volumes": [DATA],
+        "reason": "slot 2026-11-23T02:00:00Z is due",
+        "snapshots": {DATA: "snap-0aaaaaaaaaaaaaa01"},
+    }
+    kept = {"recovery_point": point().id, "taken_at": "2026-11-23T02:00:00Z", "gib": 100, "reasons": ["1st of 3 last"]}
+    gone = {"recovery_point": f"rp-20261022T020000Z-{PLATFORM}", "instance_id": PLATFORM, "gib": 100}
+    held = {**gone, "recovery_point": f"rp-20261021T020000Z-{PLATFORM}", "cause": "snap-0aaaaaaaaaaaaaa09 is locked"}
+    found = (
+        backup_messages.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun]),
+        backup_messages.run_ended(stack=STACK, at=AT, run=fleet_run(), outcome=PARTLY),
+        backup_messages.backup_completed(stack=STACK, at=AT, point=point()),
+        copies_messages.snapshots_copied(stack=STACK, at=AT, point=point(), region="eu-central-1", home=REGION),
+        copies_messages.copy_failed(
+            stack=STACK,
+            at=AT,
+            recovery_point_id=point().id,
+            region="eu-central-1",
+            reason="the copy snap-0ccccccccccccccc1 of snap-0aaaaaaaaaaaaaa01 ended in error: "
+            "Given key ID is not accessible",
+            snapshot_ids=("snap-0ccccccccccccccc1",),
+            next_attempt=_after(5),
+        ),
+        copies_messages.sharing_failed(
+            stack=STACK,
+            at=AT,
+            point=point(),
+            account=VENDOR,
+            reason="ModifySnapshotAttribute of snap-0aaaaaaaaaaaaaa01: OperationNotPermitted: Encrypted snapshots with "
+            "EBS default key cannot be shared",
+            snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
+        ),
+        copies_messages.metadata_missing(
+            stack=STACK,
+            at=AT,
+            source=ACCOUNT,
+            reason="a chain is 'x', expected what EC2 or Lifeboat makes",
+            recovery_point_ids=(point().id,),
+            snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
+        ),
+        backup_messages.unplanned_snapshot_taken(
+            stack=STACK, at=AT, point=point(), made={SECOND["snapshot"]: SECOND["displaced"]}
+        ),
+        backup_messages.backup_failed(
+            stack=STACK,
+            at=AT,
+            recovery_point_id=point().id,
+            instance_id=PLATFORM,
+            reason="snap-0aaaaaaaaaaaaaa01 ended in error",
+            snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
+        ),
+        backup_messages.backup_overdue(
+            stack=STACK,
+            at=_after(50),
+            instance_id=PLATFORM,
+            age=timedelta(days=1, minutes=50),
+            expected=SLOT,
+            since=SLOT - timedelta(days=30),
+            newest=(f"rp-20261122T020000Z-{PLATFORM}", SLOT - timedelta(days=1)),
+            volume_ids=(DATA,),
+        ),
+        backup_messages.recovery_point_not_locked(
+            stack=STACK,
+            at=AT,
+            point=point(),
+            reason="snap-0aaaaaaaaaaaaaa01: UnauthorizedOperation: You are not authorized to perform this operation.",
+        ),
+        retention_messages.snapshots_pruned(
+            stack=STACK,
+            at=AT,
+            deleted=[gone],
+            kept=[kept],
+            refused=[held],
+            notices=["1 more is to go and waits for the next run: MaximumDeletePercent"],
+            saved_gib=100,
+        ),
+        retention_messages.retention_changed(
+            stack=STACK,
+            at=AT,
+            change=Change(
+                old=Terms("last=3 daily=14 weekly=8", "UTC", 3, 0, timedelta(days=1)),
+                new=Terms("last=3", "UTC", 3, 0, timedelta(days=1)),
+                of_stack=True,
+            ),
+            until=AT + timedelta(days=1),
+            lineages=[DATA],
+            points=[point()],
+            command="sam deploy --parameter-overrides 'Retention=\"last=3 daily=14 weekly=8\"'",
+        ),
+        retention_messages.recovery_points_adopted(
+            stack=STACK,
+            at=AT,
+            subject={"volume_id": DATA},
+            adopted=[
+                {
+                    "snapshot": "snap-0aaaaaaaaaaaaaa01",
+                    "recovery_point": "rp-20261123T020000Z-snap-0aaaaaaaaaaaaaa01",
+                    "taken_at": "2026-11-23T02:00:00Z",
+                    "gib": 100,
+                    "chain": DATA,
+                    "instance_id": PLATFORM,
+                    "device": "/dev/sdh",
+                }
+            ],
+            refused=[
+                {
+                    "snapshot": SECOND["snapshot"],
+                    "taken_at": "2026-11-22T02:00:00Z",
+                    "gib": 100,
+                    "cause": "it is pending, expected completed",
+                }
+            ],
+        ),
+        restore_messages.restore_started(
+            stack=STACK, at=AT, restore=restore(), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"
+        ),
+        restore_messages.restore_refused(
+            stack=STACK,
+            at=AT,
+            instance_id=FRESH,
+            reasons=(f"{FRESH} is not tagged lifeboat:restore-target=true", f"{DISPLACED} neither"),
+            asked_by="operator",
+        ),
+        _completed(),
+        _rolled_back(),
+        _failed(),
+        _judged(
+            AmiVerdict(
+                Trust.TRUSTED,
+                "vendor-owned",
+                f"ami-0cad0000000000001 is owned by {VENDOR}, a trusted owner.",
+                (f"owner {VENDOR}",),
+            )
+        ),
+        _judged(
+            AmiVerdict(
+                Trust.UNTRUSTED, "clone", f"It was made of the instance {PLATFORM}.", (f"source instance {PLATFORM}",)
+            )
+        ),
+        _judged(AmiVerdict(Trust.UNKNOWN, "no-record", "EC2 has no record of who owns it.", ("the image is gone",))),
+    )
+    return {message.event: message for message in found}
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    for event, message in messages().items():
+        (GOLDEN / f"{event}.txt").write_text(message.to_text() + "\n")
+        (GOLDEN / f"{event}.json").write_text(message.to_json() + "\n")
