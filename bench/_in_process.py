@@ -28,7 +28,7 @@ TABLE = "lifeboat"
 INVOCATION_SECONDS = 60
 
 
-def prepare(*, fleet: bool = True) -> Mapping[str, str]:
+def prepare(*, large_run: bool = True) -> Mapping[str, str]:
     """Make the table, the topic and, for a fleet, the queue; the environment of the function, also set here."""
     boto3.client("dynamodb").create_table(
         TableName=TABLE,
@@ -41,7 +41,7 @@ def prepare(*, fleet: bool = True) -> Mapping[str, str]:
         "LIFEBOAT_STACK": "lifeboat",
         "LIFEBOAT_TABLE": TABLE,
         "LIFEBOAT_TOPIC": boto3.client("sns").create_topic(Name="news")["TopicArn"],
-        "LIFEBOAT_WORK_QUEUE": boto3.client("sqs").create_queue(QueueName="work")["QueueUrl"] if fleet else "",
+        "LIFEBOAT_WORK_QUEUE": boto3.client("sqs").create_queue(QueueName="work")["QueueUrl"] if large_run else "",
         "POWERTOOLS_SERVICE_NAME": "lifeboat",
         "POWERTOOLS_LOG_LEVEL": "ERROR",
     }

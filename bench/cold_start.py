@@ -93,7 +93,7 @@ def run() -> dict[str, Any]:
     figures = _figures(samples, yardstick.name)
     sizes = {"layer_mb": _megabytes(layer), "layer_zipped_mb": _zipped_megabytes(layer)}
     _print(figures, sizes)
-    names = {door.name for door in doors}
+    names = {function.name for function in doors}
     return {"figures": figures, **sizes, "problems": too_slow({name: figures[name] for name in names})}
 
 
@@ -234,7 +234,7 @@ def _zipped_megabytes(folder: Path) -> float:
             for path in folder.rglob("*"):
                 if path.is_file():
                     made.write(path, path.relative_to(folder))
-        return round(file.tell() / 1e6, 1)
+        return round(file.publish() / 1e6, 1)
 
 
 if __name__ == "__main__":

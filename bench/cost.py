@@ -13,8 +13,8 @@ def run() -> dict[str, Any]:
     """Print the totals, return them."""
     rows = {}
     print("instances   within what is free   at list price   storage apart, dollars a month")
-    for size, fleet in SIZES:
-        use = month(size, fleet=fleet)
+    for size, large_run in SIZES:
+        use = month(size, large_run=large_run)
         rows[str(size)] = {"within_free": use.within_free, "at_list_price": use.at_list_price, "units": use.units}
         print(f"{size:9,} {use.within_free:21.3f} {use.at_list_price:15.2f}")
     one = rows["1"]["within_free"]

@@ -23,7 +23,7 @@ for place in (str(ROOT), str(LAYER)):
         sys.path.insert(0, place)
 
 from bench._latency import slow_calls  # noqa: E402
-from lifeboat.backup import large_run as fleet  # noqa: E402
+from lifeboat.backup import large_run  # noqa: E402
 
 CAPACITY, REFILL = 100, 5.0
 """EC2's bucket of CreateSnapshots (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
@@ -112,7 +112,7 @@ def back_up(stage: Any, instances: int, *, share: int = 100, speed: float | None
         longest_seconds=round(max(item["milliseconds"] for item in worked) / 1000, 1),
         lost=instances - len(saved),
         doubled=sum(count - 1 for count in saved.values()),
-        told=tuple(message["event"] for message in stage.news()),
+        told=tuple(message["event"] for message in stage.message()),
         wall_seconds=round(wall, 1),
     )
 
@@ -138,7 +138,7 @@ def problems_of(figure: Figure) -> list[str]:
         (figure.doubled, f"{figure.doubled} doubled"),
         (figure.told != ("BackupStarted",), f"told {figure.told}, expected one BackupStarted"),
         (figure.creates - figure.refused != figure.instances, f"{figure.creates} calls, expected one for each"),
-        (figure.share < fleet.WHOLE and figure.refused, f"{figure.refused} refused although a share was kept"),
+        (figure.share < large_run.WHOLE and figure.refused, f"{figure.refused} refused although a share was kept"),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]
 

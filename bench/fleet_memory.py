@@ -24,7 +24,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, told_alone
-from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import recovery_point_id, write_tags
 from lifeboat.domain.text import iso
 
@@ -138,9 +138,9 @@ def instance_item(number: int) -> str:
 def _tags_form() -> Mapping[str, str]:
     """The tags of a recovery point as a backup writes them, with number and slot open."""
     number = 11_111_111_111_111_111
-    story = VolumeStory(
+    metadata = VolumeMetadata(
         volume_id=f"vol-{number:017}",
-        chain=f"vol-{number:017}",
+        lineage=f"vol-{number:017}",
         device="/dev/sdh",
         type="gp3",
         size=500,
@@ -162,7 +162,7 @@ def _tags_form() -> Mapping[str, str]:
         zone="eu-west-1a",
         ami_id="ami-0123456789abcdef0",
         ami_owner="055430919509",
-        stories=[story],
+        all_metadata=[metadata],
     )
     opened = {f"{number:017}": "{number}", iso(at): "{slot}", f"{at:%Y%m%dT%H%M%SZ}": "{compact}"}
 

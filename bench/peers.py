@@ -33,7 +33,7 @@ for place in (str(ROOT), str(LAYER)):
         sys.path.insert(0, place)
 
 from bench._plot import drawn  # noqa: E402
-from lifeboat.backup.selection import volume_story  # noqa: E402
+from lifeboat.backup.selection import volume_metadata  # noqa: E402
 from lifeboat.domain.recovery_point_tags import write_tags  # noqa: E402
 from local import stack  # noqa: E402
 from local.session import LocalAws  # noqa: E402
@@ -169,19 +169,19 @@ class Bench:
         newest = datetime.now(UTC).replace(microsecond=0) - timedelta(days=8)
 
         def one(number: int) -> None:
-            chain, hour = divmod(number, TAKEN)
-            name, at = f"vol-{chain:017x}", newest - timedelta(hours=hour)
+            lineage, hour = divmod(number, TAKEN)
+            name, at = f"vol-{lineage:017x}", newest - timedelta(hours=hour)
             tags = write_tags(
-                recovery_point_id=f"rp-{at:%Y%m%dT%H%M%SZ}-i-{chain:017x}",
+                recovery_point_id=f"rp-{at:%Y%m%dT%H%M%SZ}-i-{lineage:017x}",
                 set_id=f"set-{number}",
                 stack="lifeboat",
                 slot=at,
-                instance_id=f"i-{chain:017x}",
+                instance_id=f"i-{lineage:017x}",
                 instance_name="CadoResponse",
                 zone="eu-west-1a",
                 ami_id="ami-0cad0000000000001",
                 ami_owner="055430919509",
-                stories=[volume_story(volume(id=name, tags={}), attachment(name, "/dev/sdf"))],
+                all_metadata=[volume_metadata(volume(id=name, tags={}), attachment(name, "/dev/sdf"))],
             )
             self._stage.control.seed_snapshot(start_time=at, volume_id=name, size=100, tags=tags)
 
@@ -334,7 +334,7 @@ def second_of_five_refused() -> dict[str, Any]:
             made._stage.control.event_fault("drop", count=0)
             then = made.run(tool, again=True)
             told = "Lifeboat" if tool == "Lifeboat" else ""
-            named = any(second in str(message) for message in made._stage.news()) if told else None
+            named = any(second in str(message) for message in made._stage.message()) if told else None
             found[tool] = {"made": refused.made, "made_once_allowed": then.made, "named": named}
             print(f"2nd of 5 refused: {tool:16} makes {refused.made}, then {then.made}", flush=True)
     return found

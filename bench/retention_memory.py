@@ -24,7 +24,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from bench._alone import ACCOUNT, Context, peak_mb, told_alone
-from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.domain.text import iso
 
@@ -62,12 +62,12 @@ _SLOT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 @cache
-def _form(chain: int) -> str:
+def _form(lineage: int) -> str:
     """A snapshot of a chain as EC2 lists it, with every tag that a backup writes; `{number}` and its times are open."""
-    instance, volume = f"i-{chain:017x}", f"vol-{chain:017x}"
-    story = VolumeStory(
+    instance, volume = f"i-{lineage:017x}", f"vol-{lineage:017x}"
+    metadata = VolumeMetadata(
         volume_id=volume,
-        chain=volume,
+        lineage=volume,
         device="/dev/sdh",
         type="gp3",
         size=500,
@@ -86,9 +86,9 @@ def _form(chain: int) -> str:
         instance_id=instance,
         instance_name="CadoResponse",
         zone="eu-west-1a",
-        ami_id=f"ami-{chain:017x}",
+        ami_id=f"ami-{lineage:017x}",
         ami_owner="055430919509",
-        stories=[story],
+        all_metadata=[metadata],
     )
     listed = "".join(
         f"<item><key>{escape(key)}</key><value>{escape(value)}</value></item>" for key, value in tags.items()
@@ -151,8 +151,10 @@ class _Lists(BaseHTTPRequestHandler):
         if not wanted:
             return range(self.total)
         [pattern] = wanted
-        chains = [chain for chain in range(CHAINS) if fnmatchcase(f"i-{chain:017x}", pattern)]
-        return [day + chain for day in range(0, self.total, CHAINS) for chain in chains if day + chain < self.total]
+        lineages = [lineage for lineage in range(CHAINS) if fnmatchcase(f"i-{lineage:017x}", pattern)]
+        return [
+            day + lineage for day in range(0, self.total, CHAINS) for lineage in lineages if day + lineage < self.total
+        ]
 
     def log_message(self, *_: Any) -> None:
         """Nothing: what is asked is known."""
@@ -180,11 +182,11 @@ def measure_alone(mode: str, snapshots: int = SNAPSHOTS[0]) -> Figure:
 class _Context(Context):
     """Its time is up after DELETED looks at the clock."""
 
-    looks: int = 0
+    observations: int = 0
 
     def get_remaining_time_in_millis(self) -> int:
-        self.looks += 1
-        return 900_000 if self.looks <= 2 * DELETED else 0
+        self.observations += 1
+        return 900_000 if self.observations <= 2 * DELETED else 0
 
 
 def _invoke(mode: str, snapshots: int) -> Figure:

@@ -25,7 +25,7 @@ if str(LAYER) not in sys.path:  # run as a program, not by pytest
     sys.path.insert(0, str(LAYER))
 
 from lifeboat.domain.ec2 import Snapshot  # noqa: E402
-from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeStory  # noqa: E402
+from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata  # noqa: E402
 from lifeboat.domain.tags import Tag  # noqa: E402
 from lifeboat.retention.limits import Limits  # noqa: E402
 from lifeboat.retention.plan import parse_policy, plan  # noqa: E402
@@ -53,7 +53,7 @@ class Figure:
     included."""
 
     points: int
-    chains: int
+    lineages: int
     policy: str
     seconds: float
     planner_mb: float
@@ -61,26 +61,26 @@ class Figure:
     deleted: int
 
 
-def recovery_points(count: int, chains: int) -> list[RecoveryPoint]:
+def recovery_points(count: int, lineages: int) -> list[RecoveryPoint]:
     """Hourly recovery points of one volume each, the newest an hour old, shared out among chains."""
     points = []
     for number in range(count):
-        chain, hours = number % chains, number // chains
+        lineage, hours = number % lineages, number // lineages
         taken = NOW - timedelta(hours=1 + hours)
-        volume, instance = f"vol-{chain:017x}", f"i-{chain:017x}"
-        tags = {Tag.STACK.value: "lifeboat", Tag.CHAIN.value: volume, Tag.INSTANCE.value: instance}
+        volume, instance = f"vol-{lineage:017x}", f"i-{lineage:017x}"
+        tags = {Tag.STACK.value: "lifeboat", Tag.LINEAGE.value: volume, Tag.INSTANCE.value: instance}
         snapshot = Snapshot(f"snap-{number:017x}", volume, "completed", taken, 100, "111122223333", tags=tags)
-        story = VolumeStory(volume, volume, "/dev/sdh", "gp3", 100, True, False)
+        metadata = VolumeMetadata(volume, volume, "/dev/sdh", "gp3", 100, True, False)
         points.append(
-            RecoveryPoint(f"rp-{number:017x}", instance, "lifeboat", taken, (Member(snapshot, story),), 1, taken)
+            RecoveryPoint(f"rp-{number:017x}", instance, "lifeboat", taken, (Member(snapshot, metadata),), 1, taken)
         )
     return points
 
 
-def measure(count: int, chains: int, policy: str) -> Figure:
+def measure(count: int, lineages: int, policy: str) -> Figure:
     """Plan three times for the time, once more for the memory."""
-    points = recovery_points(count, chains)
-    living = {f"vol-{chain:017x}" for chain in range(chains)}
+    points = recovery_points(count, lineages)
+    living = {f"vol-{lineage:017x}" for lineage in range(lineages)}
     parsed = parse_policy(POLICIES[policy], "Europe/Berlin")
 
     def run() -> int:
@@ -107,12 +107,12 @@ def measure(count: int, chains: int, policy: str) -> Figure:
     run()
     planner_mb = tracemalloc.get_traced_memory()[1] / 2**20
     tracemalloc.stop()
-    return Figure(count, chains, policy, min(seconds), planner_mb, process_mb, deleted)
+    return Figure(count, lineages, policy, min(seconds), planner_mb, process_mb, deleted)
 
 
-def measure_alone(count: int, chains: int, policy: str) -> Figure:
+def measure_alone(count: int, lineages: int, policy: str) -> Figure:
     """Measure in a process of its own, so that one size does not leave its memory to the next."""
-    command = [sys.executable, "-m", "bench.retention_planner", str(count), str(chains), policy]
+    command = [sys.executable, "-m", "bench.retention_planner", str(count), str(lineages), policy]
     answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return Figure(**json.loads(answer.stdout))
 
@@ -133,7 +133,7 @@ def too_much(figures: Sequence[Figure]) -> list[str]:
     for figure in figures:
         if figure.points != SIZES[-1]:
             continue
-        name = f"{figure.points} recovery points in {figure.chains} chains, policy {figure.policy}"
+        name = f"{figure.points} recovery points in {figure.lineages} chains, policy {figure.policy}"
         if figure.seconds >= MAX_SECONDS:
             problems.append(f"{name}: {figure.seconds:.2f} s, expected under {MAX_SECONDS} s")
         if figure.process_mb >= MAX_MEGABYTES:
@@ -141,7 +141,7 @@ def too_much(figures: Sequence[Figure]) -> list[str]:
         before = next(
             other
             for other in figures
-            if (other.points, other.chains, other.policy) == (SIZES[-2], figure.chains, figure.policy)
+            if (other.points, other.lineages, other.policy) == (SIZES[-2], figure.lineages, figure.policy)
         )
         growth = (figure.seconds / figure.points) / (before.seconds / before.points)
         if growth > MAX_GROWTH:
@@ -154,13 +154,13 @@ def run() -> dict[str, Any]:
     print("  points chains policy     seconds  us/point  planner MB  process MB  deleted")
     figures = []
     for policy in POLICIES:
-        for chains in CHAINS:
-            rounds = [[measure_alone(count, chains, policy) for count in SIZES] for _ in range(ROUNDS)]
+        for lineages in CHAINS:
+            rounds = [[measure_alone(count, lineages, policy) for count in SIZES] for _ in range(ROUNDS)]
             for count, measured in zip(SIZES, zip(*rounds, strict=True), strict=True):
                 figure = best(measured)
                 figures.append(figure)
                 print(
-                    f"{count:8,} {chains:6} {policy:10} {figure.seconds:7.3f} {figure.seconds / count * 1e6:9.2f} "
+                    f"{count:8,} {lineages:6} {policy:10} {figure.seconds:7.3f} {figure.seconds / count * 1e6:9.2f} "
                     f"{figure.planner_mb:11.1f} {figure.process_mb:11.1f} {figure.deleted:8,}",
                     flush=True,
                 )
@@ -169,8 +169,8 @@ def run() -> dict[str, Any]:
 
 def main() -> int:
     if len(sys.argv) > 1:
-        count, chains, policy = sys.argv[1:]
-        print(json.dumps(asdict(measure(int(count), int(chains), policy))))
+        count, lineages, policy = sys.argv[1:]
+        print(json.dumps(asdict(measure(int(count), int(lineages), policy))))
         return 0
     problems = run()["problems"]
     print("\n".join(problems) or "all within the bounds")

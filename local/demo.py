@@ -56,18 +56,18 @@ def play(demo: Demo) -> None:
     image = control.seed_image(owner=VENDOR, name="CadoResponse_v2.100.0")
     key = demo.aws.client("kms").create_key(Description="data volumes")["KeyMetadata"]["Arn"]
 
-    platform, chain = _platform(demo, image, key)
-    point = _backup(demo, platform, chain)
+    platform, lineage = _platform(demo, image, key)
+    point = _backup(demo, platform, lineage)
     fresh = _disaster(demo, platform, image)
     restore_id, displaced = _ask(demo, fresh)
     _on_restored_volume(demo, fresh, displaced)
     # The restored volume has to stay attached for the running window. Meanwhile a person is in a hurry.
     _clone(demo, fresh)
-    _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, chain=chain, key=key)
-    _goes_on(demo, fresh, chain)
+    _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, lineage=lineage, key=key)
+    _goes_on(demo, fresh, lineage)
     demo.news()
     story.equal("no event failed for good", _failed_events(demo), "0")
-    home_is_lost(demo, away, platform=fresh, chain=chain)
+    home_is_lost(demo, away, platform=fresh, lineage=lineage)
     away.demo.news()
     story.equal(f"no event failed for good in {AWAY}", _failed_events(away.demo), "0")
 
@@ -84,16 +84,16 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
     """A platform, a worker that looks like it, and 40 days of history."""
     platform = demo.launch(image, "CadoResponse", terraform_disks(key), FIRST_ZONE)
     demo.launch(image, "CadoResponseWorker", terraform_disks(key)[:1], FIRST_ZONE)
-    chain: str = demo.disk(platform, "/dev/sdh")["VolumeId"]
-    demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {chain}; a worker beside it")
-    _history(demo, platform, chain, image, key)
+    lineage: str = demo.disk(platform, "/dev/sdh")["VolumeId"]
+    demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {lineage}; a worker beside it")
+    _history(demo, platform, lineage, image, key)
     demo.story.tell("demo", f"{HISTORY_DAYS} older recovery points, one a day")
     demo.ec2.create_tags(Resources=[platform], Tags=tag_list({"lifeboat:backup": "true"}))
     demo.story.tell("person", f"tags {platform} lifeboat:backup=true")
-    return platform, chain
+    return platform, lineage
 
 
-def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> None:
+def _history(demo: Demo, platform: str, lineage: str, image: str, key: str) -> None:
     """Recovery points as Lifeboat tags them, older than this demo could make them."""
     story = (
         "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false tags=2 "
@@ -103,7 +103,7 @@ def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> Non
         slot = (demo.aws.control.now() - timedelta(days=day)).replace(hour=2, minute=0, second=0, microsecond=0)
         demo.aws.control.seed_snapshot(
             start_time=slot,
-            volume_id=chain,
+            volume_id=lineage,
             size=100,
             encrypted=True,
             kms_key_id=key,
@@ -119,14 +119,14 @@ def _history(demo: Demo, platform: str, chain: str, image: str, key: str) -> Non
                 "lifeboat:ami": image,
                 "lifeboat:ami-owner": VENDOR,
                 "lifeboat:volumes": "1",
-                "lifeboat:chain": chain,
-                f"lifeboat:volume/{chain}": story,
-                f"lifeboat:tags/{chain}/1": "Name=CadoResponseDataVolume&team=forensics",
+                "lifeboat:chain": lineage,
+                f"lifeboat:volume/{lineage}": story,
+                f"lifeboat:tags/{lineage}/1": "Name=CadoResponseDataVolume&team=forensics",
             },
         )
 
 
-def _backup(demo: Demo, platform: str, chain: str) -> str:
+def _backup(demo: Demo, platform: str, lineage: str) -> str:
     """The schedule fires by itself; the recovery point is confirmed; what no rule keeps goes."""
     story = demo.story
     completed = demo.wait_for(
@@ -138,8 +138,8 @@ def _backup(demo: Demo, platform: str, chain: str) -> str:
     point: str = completed["subject"]["recovery_point"] if completed else "latest"
     snapshots = _snapshots_of(demo, point)
     tags = tags_of(snapshots[0]) if snapshots else {}
-    story.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [chain])
-    story.equal("its chain is the volume's", tags.get("lifeboat:chain"), chain)
+    story.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [lineage])
+    story.equal("its chain is the volume's", tags.get("lifeboat:chain"), lineage)
     story.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
     story.check(
         "its Name is not under the platform's delete pattern",
@@ -205,7 +205,7 @@ def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
     demo.story.tell("person", f"tags {fresh} lifeboat:backup=true")
 
 
-def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point: str, chain: str, key: str) -> None:
+def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point: str, lineage: str, key: str) -> None:
     """What came back, in every detail."""
     story = demo.story
     done = demo.wait_for(
@@ -224,7 +224,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     tags = tags_of(restored)
     own = (tags.get("Name"), tags.get("team"))
     story.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
-    story.equal("it carries the chain on", tags.get("lifeboat:chain"), chain)
+    story.equal("it carries the chain on", tags.get("lifeboat:chain"), lineage)
     old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
     story.equal(
         "the displaced volume is kept, attached to nothing", (old["State"], old["Attachments"]), ("available", [])
@@ -234,13 +234,13 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     story.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
 
 
-def _goes_on(demo: Demo, fresh: str, chain: str) -> None:
+def _goes_on(demo: Demo, fresh: str, lineage: str) -> None:
     """The next slot continues the chain."""
     completed = demo.wait_for(
         "the next slot", lambda: demo.heard("BackupCompleted", instance_id=fresh), SLOT + GOOD_WITHIN
     )
-    seen = completed["details"]["chains"] if completed else None
-    demo.story.equal("the next scheduled backup continues the same chain", seen, [chain])
+    seen = completed["details"]["lineages"] if completed else None
+    demo.story.equal("the next scheduled backup continues the same chain", seen, [lineage])
 
 
 def _clone(demo: Demo, fresh: str) -> None:

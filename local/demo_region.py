@@ -48,14 +48,14 @@ def deploy_twice(home: Demo, parameters: Mapping[str, str]) -> Elsewhere:
     return Elsewhere(away, key)
 
 
-def home_is_lost(home: Demo, away: Elsewhere, *, platform: str, chain: str) -> None:
+def home_is_lost(home: Demo, away: Elsewhere, *, platform: str, lineage: str) -> None:
     """The last recovery point is copied; the region goes; a fresh platform in the other one gets the data."""
     point = _copied(home, away, platform)
     _lose(home)
     fresh, displaced = _fresh_platform(away.demo)
     _restore(away.demo, fresh, platform)
-    _came_back(away, fresh, displaced=displaced, point=point, chain=chain)
-    _goes_on(away.demo, fresh, chain)
+    _came_back(away, fresh, displaced=displaced, point=point, lineage=lineage)
+    _goes_on(away.demo, fresh, lineage)
 
 
 def _copied(home: Demo, away: Elsewhere, platform: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _restore(away: Demo, fresh: str, platform: str) -> None:
     away.story.check(f"the restore in {AWAY} completed", done, done and shorten(done["summary"]))
 
 
-def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, Any], chain: str) -> None:
+def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, Any], lineage: str) -> None:
     demo, story = away.demo, away.demo.story
     restored = demo.disk(fresh, "/dev/sdb")
     story.equal("from the copy", restored["SnapshotId"], point["SnapshotId"])
@@ -119,16 +119,16 @@ def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, 
     story.equal("the copy's key encrypts it", restored.get("KmsKeyId"), away.key)
     tags = tags_of(restored)
     own = (tags.get("Name"), tags.get("team"), tags.get("lifeboat:chain"))
-    story.equal("its tags and its chain came along", own, ("CadoResponseDataVolume", "forensics", chain))
+    story.equal("its tags and its chain came along", own, ("CadoResponseDataVolume", "forensics", lineage))
     old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
     story.equal("the displaced volume is kept there, too", (old["State"], old["Attachments"]), ("available", []))
 
 
-def _goes_on(away: Demo, fresh: str, chain: str) -> None:
+def _goes_on(away: Demo, fresh: str, lineage: str) -> None:
     """Backups go on in the region that is home from now on."""
     away.ec2.create_tags(Resources=[fresh], Tags=tag_list({"lifeboat:backup": "true"}))
     completed = away.wait_for(
         "the first backup there", lambda: away.heard("BackupCompleted", instance_id=fresh), BACKED_UP_WITHIN
     )
-    seen = completed["details"]["chains"] if completed else None
-    away.story.equal("the next backup there continues the same chain", seen, [chain])
+    seen = completed["details"]["lineages"] if completed else None
+    away.story.equal("the next backup there continues the same chain", seen, [lineage])

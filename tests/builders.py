@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from lifeboat.backup.selection import volume_story
+from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.ec2 import Attachment, Instance, Snapshot, Volume
 from lifeboat.domain.recovery_point_tags import write_tags
 
@@ -70,7 +70,7 @@ def snapshot(**facts: Any) -> Snapshot:
 
 def point_tags(*volumes: Volume, **facts: Any) -> dict[str, str]:
     """The tags of a recovery point's snapshots, of the platform's one data volume unless told otherwise."""
-    stories = [volume_story(item, item.attachments[0]) for item in volumes or (volume(),)]
+    all_metadata = [volume_metadata(item, item.attachments[0]) for item in volumes or (volume(),)]
     known: dict[str, Any] = {
         "recovery_point_id": f"rp-20261123T020000Z-{PLATFORM}",
         "set_id": "set-1",
@@ -81,6 +81,6 @@ def point_tags(*volumes: Volume, **facts: Any) -> dict[str, str]:
         "zone": "eu-west-1a",
         "ami_id": "ami-0cad0000000000001",
         "ami_owner": VENDOR,
-        "stories": stories,
+        "all_metadata": all_metadata,
     }
     return write_tags(**{**known, **facts})

@@ -22,7 +22,7 @@ class Price:
     dollars: float
     free: float
     source: str
-    seen: str
+    observed: str
     """Who wrote it, and when: AWS's own pages are not dated."""
 
 
@@ -136,15 +136,17 @@ class Use:
         return sum(PRICES[name].dollars * max(0.0, amount - PRICES[name].free) for name, amount in self.units.items())
 
 
-def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bool = False, mailboxes: int = 1) -> Use:
+def month(
+    instances: int, *, slots_a_day: float = 1, volumes: int = 1, large_run: bool = False, mailboxes: int = 1
+) -> Use:
     """A month with so many protected instances.
 
     `volumes` of data each. `fleet`: a queue hands out the work. `mailboxes`: how many e-mail addresses are told.
     """
     slots = slots_a_day * DAYS
     backups = slots * instances
-    portions = slots * -(-instances // PORTION) if fleet else 0.0
-    begun_line = 450 if fleet else slot_line(instances)
+    batches = slots * -(-instances // PORTION) if large_run else 0.0
+    begun_line = 450 if large_run else slot_line(instances)
     # A recovery point has an event for each snapshot and one for the set: the first tells it, the others find it told.
     doors: list[tuple[float, Door]] = [
         (2 * MINUTES, IDLE_SWEEP),
@@ -155,8 +157,8 @@ def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bo
             Door(seconds=0, reads=instances * SELECTED_KB / 4, log_bytes=metric_line(instances * volumes), within=True),
         ),
         (slots, Door(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=2, scheduled=True)),
-        (portions, Door(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(PORTION), gb=0.5)),
-        (0 if fleet else backups, Door(seconds=0.5, within=True)),
+        (batches, Door(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(PORTION), gb=0.5)),
+        (0 if large_run else backups, Door(seconds=0.5, within=True)),
         (backups, Door(seconds=0, writes=BEGUN_WRITES, within=True)),
         (backups * (volumes + 1), Door(seconds=0.25, reads=1, log_bytes=EVENT_LINE)),
         (backups, Door(seconds=0.2, writes=TOLD_WRITES, publishes=1, within=True)),
@@ -168,19 +170,19 @@ def month(instances: int, *, slots_a_day: float = 1, volumes: int = 1, fleet: bo
         ),
         (DAYS, Door(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
     ]
-    publishes = sum(count * door.publishes for count, door in doors)
+    publishes = sum(count * function.publishes for count, function in doors)
     return Use(
         {
-            "Lambda requests": sum(count for count, door in doors if not door.within),
-            "Lambda GB-seconds, arm64": sum(count * door.seconds * door.gb for count, door in doors),
-            "DynamoDB reads": sum(count * door.reads for count, door in doors),
-            "DynamoDB writes": sum(count * door.writes for count, door in doors),
-            "Scheduler invocations": sum(count for count, door in doors if door.scheduled),
+            "Lambda requests": sum(count for count, function in doors if not function.within),
+            "Lambda GB-seconds, arm64": sum(count * function.seconds * function.gb for count, function in doors),
+            "DynamoDB reads": sum(count * function.reads for count, function in doors),
+            "DynamoDB writes": sum(count * function.writes for count, function in doors),
+            "Scheduler invocations": sum(count for count, function in doors if function.scheduled),
             "SNS publishes": publishes,
             "e-mails": publishes * mailboxes,
-            "SQS requests": (3 * portions + IDLE_POLLS) if fleet else 0.0,
+            "SQS requests": (3 * batches + IDLE_POLLS) if large_run else 0.0,
             "KMS requests": 2 * MINUTES / KEY_KEPT + MINUTES / 15,
-            "GB of logs taken in": sum(count * door.log_bytes for count, door in doors) / 1e9,
+            "GB of logs taken in": sum(count * function.log_bytes for count, function in doors) / 1e9,
             "alarms": float(ALARMS),
             "metrics": 1.0,
         }

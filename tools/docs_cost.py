@@ -13,7 +13,7 @@ FLEETS = ((1, False), (100, False), (10_000, True))
 
 def render() -> str:
     """What stands between the markers, the line ends beside them included."""
-    uses = [(size, month(size, fleet=fleet)) for size, fleet in FLEETS]
+    uses = [(size, month(size, large_run=large_run)) for size, large_run in FLEETS]
     head = "a month | price | free in every account | " + " | ".join(f"{size:,}" for size, _ in uses)
     rows = [
         [name, f"${price.dollars:.10f}".rstrip("0"), f"{price.free:,.0f}", *(_amount(use, name) for _, use in uses)]
@@ -30,7 +30,7 @@ def render() -> str:
         ],
     ]
     storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in FLEETS]
-    sources = "; ".join(sorted({f"{price.source} ({price.seen})" for price in PRICES.values()}))
+    sources = "; ".join(sorted({f"{price.source} ({price.observed})" for price in PRICES.values()}))
     return (
         f"\n{table(head, rows + totals)}\n\n"
         f"Sources of the prices, us-east-1, in brackets as given by whom and when: {sources}.\n\n"

@@ -1,7 +1,7 @@
 """DOOR: volume, instance and sweep events: swap, start, verify; or roll back."""
 
-from lifeboat.handler import door
+from lifeboat.handler import make_handler
 from lifeboat.restore import request
 from lifeboat.restore import workflow as restore
 
-handler = door(request.parse_advance, restore.advance_open)
+handler = make_handler(request.parse_advance, restore.advance_open)

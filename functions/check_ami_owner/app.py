@@ -2,6 +2,6 @@
 
 from lifeboat.ami import request
 from lifeboat.ami import workflow as trust
-from lifeboat.handler import door
+from lifeboat.handler import make_handler
 
-handler = door(request.parse_check, trust.check)
+handler = make_handler(request.parse_check, trust.check)

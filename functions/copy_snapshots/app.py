@@ -2,6 +2,6 @@
 
 from lifeboat.copies import request
 from lifeboat.copies import workflow as vault
-from lifeboat.handler import door
+from lifeboat.handler import make_handler
 
-handler = door(request.parse_copy, vault.carry_away)
+handler = make_handler(request.parse_copy, vault.run)

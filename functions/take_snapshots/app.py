@@ -2,6 +2,6 @@
 
 from lifeboat.backup import request
 from lifeboat.backup import workflow as backup
-from lifeboat.handler import door
+from lifeboat.handler import make_handler
 
-handler = door(request.parse_take, backup.run)
+handler = make_handler(request.parse_take, backup.run)

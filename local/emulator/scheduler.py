@@ -105,9 +105,9 @@ class Sweep:
         if CLOCK.simulated:
             TIMERS.sources.append(self)
         else:
-            TIMERS.after(SETTINGS.schedule_sweep_seconds, self._look, "the schedule sweep", counted=False)
+            TIMERS.after(SETTINGS.schedule_sweep_seconds, self._observe, "the schedule sweep", counted=False)
 
-    def _look(self) -> None:
+    def _observe(self) -> None:
         try:
             self.run()
         finally:
@@ -161,12 +161,12 @@ def _within(schedule: dict[str, Any], now: datetime) -> bool:
     return not ((start and now.timestamp() < start) or (end and now.timestamp() > end))
 
 
-SWEEP = Sweep()
+RECONCILE = Sweep()
 
 
 def start() -> None:
     """In place of ministack's `start_scheduler`."""
-    SWEEP.start()
+    RECONCILE.start()
 
 
 def all_schedules(after: str | None = None) -> list[dict[str, Any]]:

@@ -213,12 +213,12 @@ def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> dict[str, A
     only = " ".join(map(str, kept)) or "-1"
     print(f"\nshrunk to {len(kept)} of {len(numbers)} happenings: make simulate SEED={seed}{days} ONLY='{only}'\n")
     trace = shortest["trace"]
-    story = (
+    metadata = (
         trace
         if len(trace) <= 2 * LINES
         else [*trace[:LINES], f"... {len(trace) - 2 * LINES} more ...", *trace[-LINES:]]
     )
-    print("\n".join(line[:240] for line in story), flush=True)
+    print("\n".join(line[:240] for line in metadata), flush=True)
     return {"only": kept, "trace": shortest["digest"]}
 
 

@@ -105,13 +105,13 @@ class Carried:
 
     def _floor(self, place: Scope, point: Point, snapshot_id: str) -> None:
         floor = int(self._people.parameters_of[place]["MinimumKept"])
-        for chain in sorted(set(point.chains.values())):
-            others = [p for p in self._points.values() if p is not point and chain in p.chains.values()]
+        for lineage in sorted(set(point.lineages.values())):
+            others = [p for p in self._points.values() if p is not point and lineage in p.lineages.values()]
             left = [p for p in others if self.is_good(place, p)]
             if len(left) < floor and not self._people.touched_since(CLOCK.now() - HOUR, place):
                 self._must_not(
                     "never fewer good ones in a lineage than the floor",
-                    f"{snapshot_id} in {_name(place)} was deleted, and of {chain} there are {len(left)} good ones left "
+                    f"{snapshot_id} in {_name(place)} was deleted, and of {lineage} {len(left)} good ones are left "
                     f"there; the floor is {floor}",
                 )
 
@@ -146,7 +146,7 @@ class Carried:
                     continue
                 if self._people.touched_since(0, point.id, *point.snapshots.values()):
                     continue
-                earlier = all(point.taken_at < firsts.get(chain, 0.0) for chain in point.chains.values())
+                earlier = all(point.taken_at < firsts.get(lineage, 0.0) for lineage in point.lineages.values())
                 if not (earlier or self.is_good(place, point) or self._told[place, point.id]):
                     self._must_not(
                         "copies and vault never fall behind without being told",
@@ -163,8 +163,8 @@ class Carried:
         firsts: dict[str, float] = {}
         for point in self._points.values():
             if sources.intersection(point.snapshots.values()):
-                for chain in point.chains.values():
-                    firsts[chain] = min(point.taken_at, firsts.get(chain, point.taken_at))
+                for lineage in point.lineages.values():
+                    firsts[lineage] = min(point.taken_at, firsts.get(lineage, point.taken_at))
         return firsts
 
     def to_restore(self, place: Scope) -> list[Point]:

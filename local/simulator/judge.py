@@ -66,7 +66,7 @@ class Point:
     unplanned: set[str] = field(default_factory=set)
     """Snapshots that EC2 made of what was attached in between."""
     snapshots: dict[str, str] = field(default_factory=dict)
-    chains: dict[str, str] = field(default_factory=dict)
+    lineages: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -84,9 +84,9 @@ class Asked:
 class Judge:
     """All rules, and what they have to know."""
 
-    def __init__(self, people: People, tell: Callable[[str], None]) -> None:
+    def __init__(self, people: People, publish: Callable[[str], None]) -> None:
         self._people = people
-        self._tell = tell
+        self._publish = publish
         self.violations: list[Violation] = []
         self.points: dict[str, Point] = {}
         self.restores: dict[str, Asked] = {}
@@ -112,14 +112,14 @@ class Judge:
 
     def _must_not(self, rule: str, sentence: str) -> None:
         self.violations.append(Violation(rule, sentence, CLOCK.now()))
-        self._tell(f"VIOLATION {rule}: {sentence}")
+        self._publish(f"VIOLATION {rule}: {sentence}")
 
     # --- what people ask
 
     def _was_asked(self, restore_id: str, request: Mapping[str, Any]) -> None:
         self.note_restores()
         del request
-        self._tell(f"  {restore_id} is open")
+        self._publish(f"  {restore_id} is open")
 
     def note_restores(self) -> None:
         """Read the records of restores that are new in the table: what each displaces, and onto what."""
@@ -255,7 +255,7 @@ class Judge:
         if told - {snapshot.volume_id for snapshot in made}:
             # The volumes were swapped since the product looked: this is of others than its tags say.
             self._strays |= {snapshot.snapshot_id for snapshot in made}
-            self._tell(f"  no recovery point: the tags tell of {sorted(told)}")
+            self._publish(f"  no recovery point: the tags tell of {sorted(told)}")
             return
         self._once_per_slot(point_id, instance.instance_id, tags["lifeboat:slot"])
         if point_id in self.points:
@@ -265,7 +265,7 @@ class Judge:
         for snapshot in made:
             volume = self.region.volumes[snapshot.volume_id]
             point.snapshots[snapshot.volume_id] = snapshot.snapshot_id
-            point.chains[snapshot.snapshot_id] = volume.tags.get("lifeboat:chain") or volume.volume_id
+            point.lineages[snapshot.snapshot_id] = volume.tags.get("lifeboat:chain") or volume.volume_id
         point.unplanned = {snapshot.snapshot_id for snapshot in made if snapshot.volume_id not in told}
         self.points[point_id] = point
 
@@ -338,15 +338,17 @@ class Judge:
                 "what is younger than the grace is never deleted",
                 f"{name} is {(CLOCK.now() - point.taken_at) / HOUR:.1f} h old",
             )
-        for chain in sorted(set(point.chains.values())):
+        for lineage in sorted(set(point.lineages.values())):
             left = [
-                p for p in self.points.values() if p is not point and chain in p.chains.values() and self._is_good(p)
+                p
+                for p in self.points.values()
+                if p is not point and lineage in p.lineages.values() and self._is_good(p)
             ]
-            others = [p for p in self.points.values() if chain in p.chains.values()]
+            others = [p for p in self.points.values() if lineage in p.lineages.values()]
             if len(left) < floor and not self._touched_since(CLOCK.now() - HOUR, *(p.id for p in others)):
                 self._must_not(
                     "never fewer good ones in a lineage than the floor",
-                    f"{name} was deleted, and of {chain} there are {len(left)} good ones left; the floor is {floor}",
+                    f"{name} was deleted, and of {lineage} there are {len(left)} good ones left; the floor is {floor}",
                 )
 
     def _in_use(self, snapshot: Snapshot) -> str:

@@ -43,9 +43,9 @@ QUICKEST, SLOWEST = 0.005, 0.15
 class Misfortune:
     """All that is wrong at this moment."""
 
-    def __init__(self, chance: Chance, tell: Callable[[str], None]) -> None:
+    def __init__(self, chance: Chance, publish: Callable[[str], None]) -> None:
         self._chance = chance
-        self._tell = tell
+        self._publish = publish
         self._open: dict[int, Happening] = {}
         self._delays: dict[str, float] = {}
         self.hits: Counter[str] = Counter()
@@ -68,14 +68,14 @@ class Misfortune:
         """Something goes wrong from now on."""
         self._open[happening.number] = happening
         words = _words(happening)
-        self._tell(f"misfortune {happening.number} begins: {words}, for {happening.seconds / 60:.0f} minutes")
+        self._publish(f"misfortune {happening.number} begins: {words}, for {happening.seconds / 60:.0f} minutes")
         TIMERS.after(happening.seconds, lambda: self.end(happening), f"the end of misfortune {happening.number}")
         self._apply()
 
     def end(self, happening: Happening) -> None:
         """It goes right again."""
         if self._open.pop(happening.number, None):
-            self._tell(f"misfortune {happening.number} ends: {happening.kind}")
+            self._publish(f"misfortune {happening.number} ends: {happening.kind}")
             self._apply()
             if happening.kind == "stuck stopping":
                 MACHINE.spawn(self._stop_at_last, "a stop with force")
@@ -156,7 +156,7 @@ class Misfortune:
                 return None
             if effect == "late":
                 raise Belated(self._chance.uniform(0.5, LATEST_REQUEST.get(service, 1.5 * patience)))
-            self._tell(f"  {effect} strikes {service} {action} of {function_of(caller)}")
+            self._publish(f"  {effect} strikes {service} {action} of {function_of(caller)}")
             if effect == "throttle":
                 return Fault(action, "throttle", service)
             return Fault(action, effect, service, code=wanted["code"], message="a misfortune")

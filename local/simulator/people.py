@@ -28,9 +28,9 @@ class People:
     `touched` is when a person last changed a thing: what a person does at the very moment is nobody else's fault.
     """
 
-    def __init__(self, plan: plans.Plan, tell: Callable[[str], None]) -> None:
+    def __init__(self, plan: plans.Plan, publish: Callable[[str], None]) -> None:
         self.plan = plan
-        self._tell = tell
+        self._publish = publish
         self.parameters = dict(plan.parameters)
         self.parameters_of: dict[Scope, Mapping[str, str]] = {HOME: self.parameters}
         self.stacks: dict[Scope, Mapping[str, str]] = {}
@@ -192,7 +192,7 @@ class People:
             except ClientError as refusal:
                 said = f"refused: {refusal.response['Error']['Code']}"
             if said:
-                self._tell(f"person {happening.number} {happening.kind}: {said}")
+                self._publish(f"person {happening.number} {happening.kind}: {said}")
 
         MACHINE.spawn(do, f"a person: {happening.kind}")
 

@@ -79,12 +79,12 @@ class World:
         self._begun = 0.0
         chance.govern(chance.Chance(f"ids of {plan.seed}"))
         MACHINE.draw = self._luck.random
-        self.people = People(plan, self.tell)
-        self.misfortune = Misfortune(chance.Chance(f"misfortune of {plan.seed}"), self.tell)
-        self.judge = Judge(self.people, self.tell)
+        self.people = People(plan, self.publish)
+        self.misfortune = Misfortune(chance.Chance(f"misfortune of {plan.seed}"), self.publish)
+        self.judge = Judge(self.people, self.publish)
         self.schedules = Schedules(self._luck, self.misfortune.of_slot, self._attention)
 
-    def tell(self, sentence: str) -> None:
+    def publish(self, sentence: str) -> None:
         """A line of the trace."""
         now = datetime.fromtimestamp(CLOCK.now(), UTC)
         self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
@@ -122,7 +122,7 @@ class World:
         end = self._begun + self.plan.life
         self._run(end, stop_at_violation=stop_at_violation)
         if not (self.judge.violations and stop_at_violation):
-            self.tell("everything is calm from now on")
+            self.publish("everything is calm from now on")
             self.misfortune.end_all()
             self._run(end + self.plan.calm, stop_at_violation=stop_at_violation)
         if not (self.judge.violations and stop_at_violation):
@@ -138,13 +138,13 @@ class World:
 
     def _lose_home(self) -> None:
         """The home region is gone, and what was copied of it comes back in the other one."""
-        self.tell(f"{stage.REGION} is lost")
+        self.publish(f"{stage.REGION} is lost")
         lost.lose(stage.REGION)
         wanted = {point.instance_id: point for point in self.judge.carried.to_restore(stage.AWAY)}  # the newest of each
         for instance_id, point in sorted(wanted.items())[:MOST_RESTORED_ELSEWHERE]:
             devices = point.devices.values()
             answer = stage.in_background(lambda i=instance_id, d=devices: self.people.restore_elsewhere(i, d))  # type: ignore[misc]
-            self.tell(f"what was {instance_id} is restored in {stage.AWAY.region}: {json.dumps(answer)[:300]}")
+            self.publish(f"what was {instance_id} is restored in {stage.AWAY.region}: {json.dumps(answer)[:300]}")
             self._run(CLOCK.now() + 2 * 3600, stop_at_violation=True)
             self.judge.restored_elsewhere(instance_id, answer)
 
@@ -180,7 +180,7 @@ class World:
         def carried_out(request: Any) -> Any:
             self.judge.before(request)
             if OURS in request.caller:
-                self.tell(f"  {function_of(request.caller)}: {action} {_brief(request.parameters)}")
+                self.publish(f"  {function_of(request.caller)}: {action} {_brief(request.parameters)}")
             answer = handler(request)
             self.judge.after(request, answer)
             return answer
@@ -189,7 +189,7 @@ class World:
 
     def _published(self, fan_out: Any) -> Any:
         def published(topic_arn: str, msg_id: str, message: str, *rest: Any, **named: Any) -> None:
-            self.tell(f"  published {self.judge.published_one(message, Scope(*_of_arn(topic_arn)))}")
+            self.publish(f"  published {self.judge.published_one(message, Scope(*_of_arn(topic_arn)))}")
             fan_out(topic_arn, msg_id, message, *rest, **named)
 
         return published
@@ -200,7 +200,7 @@ class World:
         self.invocations[name] += 1
         self.judge.ended(name, event, outcome)
         if outcome.get("error"):
-            self.tell(f"  {name} failed: {str(outcome.get('body'))[:300]}")
+            self.publish(f"  {name} failed: {str(outcome.get('body'))[:300]}")
         return outcome
 
     def _outcome(self, seconds: float) -> Outcome:

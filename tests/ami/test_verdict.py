@@ -479,7 +479,7 @@ def test_an_inherited_watermark_or_product_code_names_the_clone_of_the_platform(
 
 
 def test_all_that_was_seen_is_in_the_evidence() -> None:
-    seen = replace(
+    observed = replace(
         CLONED,
         owner_alias="self",
         name="backup of the platform",
@@ -488,7 +488,7 @@ def test_all_that_was_seen_is_in_the_evidence() -> None:
         watermarks=(WATERMARK,),
         problems=(THROTTLED,),
     )
-    assert verdict(seen, **TRUST_VENDOR).evidence == (
+    assert verdict(observed, **TRUST_VENDOR).evidence == (
         f"image {IMAGE}",
         f"owner {CUSTOMER}",
         "owner alias self",

@@ -68,17 +68,17 @@ def test_when_his_time_is_up_another_may(state):
 
 def test_what_is_let_go_may_be_taken_at_once_and_stays_open(state):
     take("rp-1")
-    backups.let_go(NAME, "rp-1")
+    backups.release(NAME, "rp-1")
     assert "rp-1" in backups.open_backups(NAME)
     assert take("rp-1", at=NOW + timedelta(seconds=1)) == {"rp-1"}
-    backups.let_go(NAME, "rp-unknown")
+    backups.release(NAME, "rp-unknown")
     assert "rp-unknown" not in backups.open_backups(NAME)
 
 
 def test_what_ec2_has_refused_is_open_no_more_unless_an_earlier_attempt_had_no_answer(state):
     take("rp-1", "rp-2")
     backups.withdraw(NAME, "rp-1")
-    backups.let_go(NAME, "rp-2")
+    backups.release(NAME, "rp-2")
     assert take("rp-2", at=NOW + timedelta(seconds=1)) == {"rp-2"}
     backups.withdraw(NAME, "rp-2")
     assert set(backups.open_backups(NAME)) == {"rp-2"}

@@ -30,7 +30,7 @@ def test_snapshots_by_id(ec2_reads, look, asked):
 
 
 def test_nobody_is_asked_about_nothing(ec2_reads):
-    looks = (
+    observations = (
         ec2_snapshots.own_snapshots,
         ec2_snapshots.snapshots,
         ec2_volumes.volumes,
@@ -38,7 +38,7 @@ def test_nobody_is_asked_about_nothing(ec2_reads):
         ec2_snapshots.ever_locked,
         ec2_images.image_owners,
     )
-    assert all(not look([]) for look in looks)
+    assert all(not look([]) for look in observations)
 
 
 def test_locks_by_id(ec2_reads):
@@ -93,7 +93,7 @@ def test_every_look_of_which_ec2_may_answer_a_part_goes_on_to_the_last_page(modu
         for name in model.operation_names
         if (answer := model.operation_model(name).output_shape) and "NextToken" in answer.members
     }
-    looks, forgetful = set(), set()
+    observations, forgetful = set(), set()
     for function in ast.walk(ast.parse(inspect.getsource(module))):
         if not isinstance(function, ast.FunctionDef):
             continue
@@ -104,7 +104,7 @@ def test_every_look_of_which_ec2_may_answer_a_part_goes_on_to_the_last_page(modu
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         }
         named = {node.value for node in ast.walk(function) if isinstance(node, ast.Constant) and node.value in paged}
-        looks |= (called & paged) | named
+        observations |= (called & paged) | named
         forgetful |= {f"{function.name}: {name}" for name in called & paged if "NextToken" not in text}
     assert not forgetful
-    assert looks, "the test sees what is looked at"
+    assert observations, "the test sees what is looked at"

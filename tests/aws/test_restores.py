@@ -30,7 +30,7 @@ def a_restore(restore_id: str = "restore-1", instance_id: str = "i-0a") -> Resto
                 type="gp3",
                 size=100,
                 encrypted=True,
-                chain="vol-0origin",
+                lineage="vol-0origin",
                 iops=4000,
                 throughput=200,
                 tags={"team": "forensics"},

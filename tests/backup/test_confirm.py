@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.backup.confirm import UNSEEN_AFTER, Completed, Failed, Pending, best_of_each, confirm
+from lifeboat.backup.confirm import MISSING_AFTER, Completed, Failed, Pending, best_of_each, confirm
 from lifeboat.domain.catalogue import read_catalogue
 from tests.builders import SLOT, attachment, point_tags, snapshot, volume
 
 TWO = point_tags(volume(), volume(id="vol-0two", attachments=(attachment("vol-0two", "/dev/sdi"),)))
 SOON = timedelta(minutes=1)
-LATER = UNSEEN_AFTER
+LATER = MISSING_AFTER
 
 
 def one(**facts):

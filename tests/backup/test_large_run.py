@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeboat.backup import large_run as fleet
-from lifeboat.backup import request
-from lifeboat.backup.batch import PortionResult, Run
+from lifeboat.backup import large_run, request
+from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.domain.rate_limit import CREATE_SNAPSHOTS_BURST, CREATE_SNAPSHOTS_REFILL
 
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -23,67 +22,67 @@ def ids(count: int) -> list[str]:
     return [f"i-{number:017x}" for number in range(count)]
 
 
-def portions(count: int, share: int = 100):
-    return fleet.portions(ids(count), share=share, run="r", slot=SLOT)
+def batches(count: int, share: int = 100):
+    return large_run.batches(ids(count), share=share, run="r", slot=SLOT)
 
 
 @given(st.integers(0, 12_000), st.integers(5, 100))
 def test_every_instance_is_in_one_portion_and_no_portion_lasts_too_long(count, share):
-    made = portions(count, share)
-    assert [item for portion in made for item in portion.instance_ids] == ids(count)
-    assert [portion.number for portion in made] == list(range(1, len(made) + 1))
-    assert {portion.of for portion in made} <= {len(made)}
-    rate = CREATE_SNAPSHOTS_REFILL * share / 100 / fleet.WORKERS
-    for portion in made:
-        calls = len(portion.instance_ids)
-        assert calls == 1 or calls / rate <= fleet.PORTION_SECONDS + 1e-9
+    made = batches(count, share)
+    assert [item for batch in made for item in batch.instance_ids] == ids(count)
+    assert [batch.number for batch in made] == list(range(1, len(made) + 1))
+    assert {batch.of for batch in made} <= {len(made)}
+    rate = CREATE_SNAPSHOTS_REFILL * share / 100 / large_run.WORKERS
+    for batch in made:
+        calls = len(batch.instance_ids)
+        assert calls == 1 or calls / rate <= large_run.BATCH_SECONDS + 1e-9
         assert calls / rate <= LAMBDA_TIMEOUT - 20, "what one invocation has before it must tell and return"
-    sizes = {len(portion.instance_ids) for portion in made}
+    sizes = {len(batch.instance_ids) for batch in made}
     assert not sizes or max(sizes) - min(sizes) <= 1, "all workers end at about the same time"
 
 
 @given(st.integers(26, 12_000), st.integers(5, 100))
 def test_the_portions_together_get_no_more_at_once_than_the_share_of_a_full_bucket(count, share):
-    made = portions(count, share)
-    at_once = sum(portion.at_once for portion in made)
+    made = batches(count, share)
+    at_once = sum(batch.at_once for batch in made)
     assert at_once <= CREATE_SNAPSHOTS_BURST * share / 100
-    assert all(0 <= portion.at_once <= len(portion.instance_ids) for portion in made)
+    assert all(0 <= batch.at_once <= len(batch.instance_ids) for batch in made)
 
 
 def test_a_thousand_instances_are_40_portions():
-    made = portions(1000)
+    made = batches(1000)
     assert len(made) == 40
-    assert len(made) % fleet.WORKERS == 0
-    assert max(len(portion.instance_ids) for portion in made) == 25
+    assert len(made) % large_run.WORKERS == 0
+    assert max(len(batch.instance_ids) for batch in made) == 25
 
 
 def test_a_message_is_what_the_ear_reads():
-    for portion in (*portions(100), replace(portions(30)[0], late=True)):
-        record = {"eventSource": "aws:sqs", "messageId": "m", "receiptHandle": "h", "body": fleet.body_of(portion)}
-        assert request.parse_take({"Records": [record]}).portion == portion
+    for batch in (*batches(100), replace(batches(30)[0], late=True)):
+        record = {"eventSource": "aws:sqs", "messageId": "m", "receiptHandle": "h", "body": large_run.body_of(batch)}
+        assert request.parse_take({"Records": [record]}).batch == batch
         assert len(json.dumps(record)) < 20_000, "ten of them are one batch of at most 256 KB"
 
 
 def test_a_run_is_known_by_its_slot_and_its_instances_in_any_order():
-    run = fleet.run_id(SLOT, ids(3))
-    assert run == fleet.run_id(SLOT, reversed(ids(3)))
+    run = large_run.run_id(SLOT, ids(3))
+    assert run == large_run.run_id(SLOT, reversed(ids(3)))
     assert run.startswith("2026-11-23T02:00:00Z/")
     others = [
-        fleet.run_id(SLOT + timedelta(days=1), ids(3)),
-        fleet.run_id(SLOT, ids(4)),
-        fleet.run_id(SLOT, ids(3), "asked again"),
+        large_run.run_id(SLOT + timedelta(days=1), ids(3)),
+        large_run.run_id(SLOT, ids(4)),
+        large_run.run_id(SLOT, ids(3), "asked again"),
     ]
     assert len({run, *others}) == 4
 
 
 def test_a_portion_is_tried_five_times_over_some_minutes():
-    delays = [fleet.retry_delay(attempt) for attempt in range(1, 7)]
+    delays = [large_run.retry_delay(attempt) for attempt in range(1, 7)]
     assert delays == [30, 60, 120, 240, None, None]
 
 
 @pytest.mark.parametrize(("share", "workers", "expected"), [(50, 1, 2.5), (50, 4, 0.625), (5, 1, 0.25)])
 def test_a_share_of_the_rate_is_held(share, workers, expected):
-    pace = fleet.pace(share, workers=workers, since=0.0, at_once=0)
+    pace = large_run.pace(share, workers=workers, since=0.0, at_once=0)
     at = 0.0
     for _ in range(20):
         at += pace.delay(at)
@@ -92,39 +91,39 @@ def test_a_share_of_the_rate_is_held(share, workers, expected):
 
 
 def test_the_whole_is_taken_as_it_comes():
-    pace = fleet.pace(100, workers=4, since=0.0, at_once=0)
+    pace = large_run.pace(100, workers=4, since=0.0, at_once=0)
     for _ in range(1000):
         assert pace.delay(0.0) == 0
         pace.granted(0.0)
 
 
-RUN = Run("r", SLOT, late=False, planned_at=SLOT, instances=1000, portions=28)
-HERE = PortionResult(begun=("i-1",))
+RUN = Run("r", SLOT, late=False, planned_at=SLOT, instances=1000, batches=28)
+HERE = BatchResult(begun=("i-1",))
 
 
 def test_a_run_is_cut_off_when_all_its_time_has_passed_twice():
-    longest = 2 * (timedelta(seconds=200) + fleet.PATIENCE)
-    assert not fleet.is_cut_off(RUN, SLOT + longest, share=100)
-    assert fleet.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=100)
-    assert not fleet.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=50)
+    longest = 2 * (timedelta(seconds=200) + large_run.PATIENCE)
+    assert not large_run.is_cut_off(RUN, SLOT + longest, share=100)
+    assert large_run.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=100)
+    assert not large_run.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=50)
     whole = replace(RUN, done=frozenset(range(1, 29)))
-    assert not fleet.is_cut_off(whole, SLOT + timedelta(days=1), share=100)
+    assert not large_run.is_cut_off(whole, SLOT + timedelta(days=1), share=100)
 
 
 def test_what_all_attempts_allow_is_within_the_patience():
-    waited = sum(delay for attempt in range(1, fleet.ATTEMPTS) if (delay := fleet.retry_delay(attempt)))
-    assert timedelta(seconds=waited + fleet.ATTEMPTS * LAMBDA_TIMEOUT) < fleet.PATIENCE
+    waited = sum(delay for attempt in range(1, large_run.ATTEMPTS) if (delay := large_run.retry_delay(attempt)))
+    assert timedelta(seconds=waited + large_run.ATTEMPTS * LAMBDA_TIMEOUT) < large_run.PATIENCE
 
 
 def test_the_results_of_portions_come_together():
-    failed = PortionResult(begun=("i-3",), skipped=("i-4",), failed=(("i-2", "no"),))
-    assert fleet.together([failed, HERE]) == PortionResult(("i-1", "i-3"), ("i-4",), (("i-2", "no"),))
+    failed = BatchResult(begun=("i-3",), skipped=("i-4",), failed=(("i-2", "no"),))
+    assert large_run.together([failed, HERE]) == BatchResult(("i-1", "i-3"), ("i-4",), (("i-2", "no"),))
 
 
 def test_the_same_failures_of_a_slot_are_told_once_and_others_again():
     def key(late=False, run="r", *failed: str) -> str:
-        outcome = PortionResult(failed=tuple((item, "no") for item in failed))
-        return fleet.telling_key(replace(RUN, id=run, late=late), outcome)
+        outcome = BatchResult(failed=tuple((item, "no") for item in failed))
+        return large_run.message_key(replace(RUN, id=run, late=late), outcome)
 
     assert key(True, "first look", "i-1") == key(True, "second look", "i-1")
     assert len({key(True, "r", "i-1"), key(True, "r", "i-2"), key(False, "r", "i-1")}) == 3

@@ -206,9 +206,11 @@ class TestWhomToAskAbout:
     @pytest.mark.parametrize("count", [0, 1, 1999, 2000, 2001, 4001, 10_000])
     def test_some_looks_in_a_row_ask_about_everybody(self, count):
         ids = tuple(f"i-{number:05}" for number in range(count))
-        looks = [overdue.turn(ids, SLOT + number * overdue.CATCH_UP_EVERY) for number in range(count // 1000 + 1)]
-        assert set().union(*(look[:1000] for look in looks)) == set(ids), "though there is time for half of each"
-        assert all(len(look) == len(set(look)) == min(count, overdue.LOOKED_UP) for look in looks)
+        observations = [
+            overdue.turn(ids, SLOT + number * overdue.CATCH_UP_EVERY) for number in range(count // 1000 + 1)
+        ]
+        assert set().union(*(look[:1000] for look in observations)) == set(ids), "though there is time for half of each"
+        assert all(len(look) == len(set(look)) == min(count, overdue.LOOKED_UP_AT_ONCE) for look in observations)
 
 
 class TestSlotPatterns:

@@ -759,8 +759,8 @@ def test_due(case: Owes) -> None:
         taken={ONE: None if case.taken is None else utc(case.taken)},
         since={ONE: utc(case.since)},
     )
-    seen = [(slot.instance_id, slot.slot, slot.late, slot.missed) for slot in found]
-    assert seen == ([] if case.slot is None else [(ONE, utc(case.slot), case.late, case.missed)])
+    observed = [(slot.instance_id, slot.slot, slot.late, slot.missed) for slot in found]
+    assert observed == ([] if case.slot is None else [(ONE, utc(case.slot), case.late, case.missed)])
 
 
 def test_due_judges_each_instance_by_its_own_history() -> None:

@@ -58,15 +58,15 @@ def test_a_recovery_point_is_planned_with_its_whole_story():
     action = plan()
     assert isinstance(action, CreateRecoveryPoint)
     assert (action.instance_id, action.volume_ids) == (PLATFORM, (DATA,))
-    assert action.tags[Tag.CHAIN] == DATA
+    assert action.tags[Tag.LINEAGE] == DATA
     assert action.tags[Tag.AMI_OWNER] == VENDOR
     assert "slot 2026-11-23T02:00:00Z is due" in action.reason
 
 
 def test_a_restored_volume_carries_its_chain_on():
-    action = plan(volumes={DATA: volume(tags={Tag.CHAIN.value: "vol-0origin"})})
+    action = plan(volumes={DATA: volume(tags={Tag.LINEAGE.value: "vol-0origin"})})
     assert isinstance(action, CreateRecoveryPoint)
-    assert action.tags[Tag.CHAIN] == "vol-0origin"
+    assert action.tags[Tag.LINEAGE] == "vol-0origin"
 
 
 def test_late_is_marked():
@@ -87,7 +87,11 @@ def test_late_is_marked():
         ),
         pytest.param(instance(), {}, f"has {DATA} attached, which EC2 does not show", True, id="volume not seen"),
         pytest.param(
-            instance(), {DATA: volume(tags={Tag.CHAIN.value: "c" * 300})}, "characters long", True, id="story too long"
+            instance(),
+            {DATA: volume(tags={Tag.LINEAGE.value: "c" * 300})},
+            "characters long",
+            True,
+            id="story too long",
         ),
     ],
 )

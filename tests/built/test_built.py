@@ -154,12 +154,12 @@ def test_the_trimmed_model_of_ec2_reads_and_writes_what_the_whole_one_does(built
             assert members(ours) == members(theirs)
 
 
-def members(shape, seen=()):
+def members(shape, observed=()):
     """The whole tree of a shape's members, with how each is serialized."""
-    if shape is None or shape.name in seen:
+    if shape is None or shape.name in observed:
         return None
     below = {**getattr(shape, "members", {}), **({"[]": shape.member} if shape.type_name == "list" else {})}
     if shape.type_name == "map":
         below |= {"{key}": shape.key, "{value}": shape.value}
-    tree = {name: members(member, (*seen, shape.name)) for name, member in below.items()}
+    tree = {name: members(member, (*observed, shape.name)) for name, member in below.items()}
     return shape.name, shape.type_name, dict(shape.serialization), tree

@@ -12,11 +12,11 @@ import pytest
 
 from lifeboat.copies.plan import IN_FLIGHT, PAUSES, CopyFacts, CopyPlan, StartCopy, after_failure, plan
 from lifeboat.copies.record import CopyRecord, CopyState
-from lifeboat.domain.catalogue import read_catalogue, read_story
+from lifeboat.domain.catalogue import read_catalogue, read_metadata
 from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.copy_limits import completion_minutes
 from lifeboat.domain.ec2 import Snapshot
-from lifeboat.domain.recovery_point_tags import MAX_TAGS, StoryError, tags_of_copy
+from lifeboat.domain.recovery_point_tags import MAX_TAGS, MetadataError, tags_of_copy
 from lifeboat.domain.tags import Tag
 from tests.builders import DATA, KEY, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
 
@@ -79,7 +79,7 @@ def facts(home: list[Snapshot], away: list[Snapshot] | None = None, **more: Any)
 
 def record(day: int, **more: Any) -> CopyRecord:
     [point] = read_catalogue(taken(day)).points
-    return replace(CopyRecord(AWAY, point.id, point.chains, point.taken_at), **more)
+    return replace(CopyRecord(AWAY, point.id, point.lineages, point.taken_at), **more)
 
 
 def records_of(decided: CopyPlan) -> dict[str, CopyRecord]:
@@ -200,8 +200,8 @@ class TestTags:
     def test_the_copy_tells_its_own_volumes_story_whatever_ec2_says_it_is_of(self):
         calls = plan(facts(taken(0, volumes=2))).start
         for call, source in zip(calls, taken(0, volumes=2), strict=True):
-            story, was = read_story(copied(call)), read_story(source)
-            assert story == replace(was, kms_key_id=None)
+            metadata, was = read_metadata(copied(call)), read_metadata(source)
+            assert metadata == replace(was, kms_key_id=None)
             assert call.tags[Tag.COPY_OF] == source.id
             assert call.tags[Tag.COPIED_FROM] == HOME
 
@@ -221,9 +221,9 @@ class TestTags:
         for member in point.members:
             made = tags_of_copy(member, region=HOME, set_id="set-1", now=NOW)
             assert len(made) <= MAX_TAGS
-            assert member.story.tags_left_out > 0
-            copied_story = read_story(snapshot(volume_id="vol-ffffffff", tags=made))
-            assert copied_story == replace(member.story, kms_key_id=None)
+            assert member.metadata.tags_left_out > 0
+            copied_story = read_metadata(snapshot(volume_id="vol-ffffffff", tags=made))
+            assert copied_story == replace(member.metadata, kms_key_id=None)
 
     def test_a_story_that_cannot_fit_fails_the_recovery_point(self):
         [point] = read_catalogue(taken(0)).points
@@ -231,7 +231,7 @@ class TestTags:
         member = replace(
             point.members[0], snapshot=replace(point.members[0].snapshot, tags={**taken(0)[0].tags, **more})
         )
-        with pytest.raises(StoryError, match="EC2 takes 50"):
+        with pytest.raises(MetadataError, match="EC2 takes 50"):
             tags_of_copy(member, region=HOME, set_id="set-1", now=NOW)
         assert "EC2 takes 50" in plan(facts([member.snapshot])).failed[0].reason
 

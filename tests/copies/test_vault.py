@@ -10,21 +10,21 @@ import pytest
 
 from lifeboat.copies.plan import CopyFacts, plan
 from lifeboat.copies.vault import (
-    STORY_AWAITED,
-    Offered,
+    METADATA_AWAITED,
+    SharedSnapshots,
     as_kept,
     in_turn,
-    offered,
-    tags_without_story,
+    read_shared,
+    tags_without_metadata,
     to_share,
+    without_metadata,
     without_record,
-    without_story,
 )
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.recovery_point import Condition
-from lifeboat.domain.recovery_point_tags import MAX_TAGS, StoryError
+from lifeboat.domain.recovery_point_tags import MAX_TAGS, MetadataError
 from lifeboat.domain.tags import Tag
 from tests.builders import ACCOUNT, DATA, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
 
@@ -34,17 +34,17 @@ NOW = SLOT + timedelta(hours=2)
 VAULT_STACK = "strongroom"
 
 
-def seen(*told: Snapshot) -> dict[str, Snapshot]:
+def observed(*told: Snapshot) -> dict[str, Snapshot]:
     """The same snapshots as the vault's account sees them when they are shared."""
     return {item.id: replace(item, tags={}) for item in told}
 
 
-def offer(*told: Snapshot, shared: dict[str, Snapshot] | None = None, source: str = ACCOUNT) -> Offered:
-    visible = seen(*told) if shared is None else shared
-    return offered(read_catalogue(told).points, visible, source=source, stack=VAULT_STACK)
+def offer(*told: Snapshot, shared: dict[str, Snapshot] | None = None, source: str = ACCOUNT) -> SharedSnapshots:
+    visible = observed(*told) if shared is None else shared
+    return read_shared(read_catalogue(told).points, visible, source=source, stack=VAULT_STACK)
 
 
-def facts_of(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> CopyFacts:
+def facts_of(found: SharedSnapshots, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> CopyFacts:
     return CopyFacts(
         points=found.points,
         copies=copies,
@@ -58,7 +58,7 @@ def facts_of(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: boo
     )
 
 
-def starts(found: Offered, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> list[Any]:
+def starts(found: SharedSnapshots, copies: tuple[Snapshot, ...] = (), *, existing: bool = True) -> list[Any]:
     return list(plan(facts_of(found, copies, existing=existing)).start)
 
 
@@ -72,7 +72,7 @@ class TestNames:
     def test_all_that_counts_is_named_after_the_source(self):
         [point] = offer(snapshot()).points
         assert (point.id, point.instance_id) == (f"{POINT}-{ACCOUNT}", f"{ACCOUNT}/{PLATFORM}")
-        assert point.chains == (f"{ACCOUNT}/{DATA}",)
+        assert point.lineages == (f"{ACCOUNT}/{DATA}",)
         assert point.stack == VAULT_STACK
         assert point.condition is Condition.GOOD
 
@@ -80,27 +80,27 @@ class TestNames:
         [call] = starts(offer(snapshot()))
         [point] = read_catalogue([copy_of(call)]).points
         [member] = point.members
-        assert (member.story.device, member.story.iops, member.story.tags) == (
+        assert (member.metadata.device, member.metadata.iops, member.metadata.tags) == (
             "/dev/sdh",
             4000,
             {"Name": "CadoResponseDataVolume"},
         )
-        assert member.story.chain == f"{ACCOUNT}/{DATA}"
-        assert member.story.kms_key_id is None, "the source's key is of no use here"
+        assert member.metadata.lineage == f"{ACCOUNT}/{DATA}"
+        assert member.metadata.kms_key_id is None, "the source's key is of no use here"
         assert point.taken_at == SLOT
         assert call.tags[Tag.SOURCE_ACCOUNT] == ACCOUNT
         assert call.tags[Tag.STACK] == VAULT_STACK
 
     def test_two_sources_that_say_the_same_are_two(self):
         ours, theirs = offer(snapshot()).points[0], offer(snapshot(), source="999988887777").points[0]
-        assert not set(ours.chains) & set(theirs.chains)
+        assert not set(ours.lineages) & set(theirs.lineages)
         assert ours.id != theirs.id
         assert ours.instance_id != theirs.instance_id
 
     def test_a_chain_that_came_out_of_a_vault_goes_on(self):
         tags = {**point_tags(), f"lifeboat:chain/{DATA}": f"222233334444/{DATA}"}
         [point] = offer(snapshot(tags=tags)).points
-        assert point.chains == (f"{ACCOUNT}/222233334444/{DATA}",)
+        assert point.lineages == (f"{ACCOUNT}/222233334444/{DATA}",)
 
     def test_many_volumes_with_many_tags_still_fit(self):
         disks = [
@@ -161,7 +161,9 @@ class TestHostileStories:
         assert call.tags["Name"] == f"lifeboat {ACCOUNT}/{PLATFORM} 2026-11-23T02:00:00Z"
         [point] = read_catalogue([copy_of(call)]).points
         [member] = point.members
-        assert (member.story.tags, member.story.tags_left_out) == ({"fine": "z"}, 3), "what is left behind is counted"
+        assert (member.metadata.tags, member.metadata.tags_left_out) == ({"fine": "z"}, 3), (
+            "what is left behind is counted"
+        )
 
     def test_a_copy_that_is_shared_is_not_told_as_a_recovery_point(self):
         copy = {Tag.COPIED_AT: "2026-11-23T02:00:00Z", Tag.TAKEN_AT: "1999-01-01T00:00:00Z", Tag.COPY_OF: "snap-1"}
@@ -200,7 +202,7 @@ class TestSharedInParts:
         disks = (volume(), volume(id="vol-0aaaaaaaaaaaaaa12", attachments=(attachment(device="/dev/sdi"),)))
         tags = point_tags(*disks)
         told = [snapshot(id=f"snap-0aaaaaaaaaaaaaa0{n}", volume_id=disk.id, tags=tags) for n, disk in enumerate(disks)]
-        found = offer(*told, shared=seen(told[0]))
+        found = offer(*told, shared=observed(told[0]))
         assert (found.points, starts(found)) == ((), [])
         assert found.untold == (), "its story is known"
         assert len(starts(offer(*told))) == 2
@@ -215,7 +217,7 @@ class TestSharedInParts:
             for day in range(3)
         ]
         assert offer(*told, shared={}).points == (), "nothing is shared yet"
-        found = offer(*told, shared=seen(told[2]))
+        found = offer(*told, shared=observed(told[2]))
         assert [point.condition for point in found.points] == [Condition.PENDING, Condition.PENDING, Condition.GOOD]
         assert [call.snapshot_id for call in starts(found, existing=False)] == [told[2].id]
 
@@ -230,7 +232,7 @@ class TestSharedInParts:
         )
         [call] = starts(offer(first), existing=False)
         here = (copy_of(call),)
-        facts = facts_of(offer(first, second, third, shared=seen(first, third)), here, existing=False)
+        facts = facts_of(offer(first, second, third, shared=observed(first, third)), here, existing=False)
         assert {record.point_id for record in plan(facts).opened} == {f"rp-1-{ACCOUNT}", f"rp-2-{ACCOUNT}"}
 
     def test_what_ec2_says_counts_not_what_the_source_says(self):
@@ -243,18 +245,18 @@ class TestSharedInParts:
 
 class TestSilence:
     def test_what_nobody_tells_of_is_copied_after_an_hour_once(self):
-        young = snapshot(id="snap-0aaaaaaaaaaaaaa02", started_at=NOW - STORY_AWAITED + timedelta(seconds=1), tags={})
-        old = snapshot(id="snap-0aaaaaaaaaaaaaa03", started_at=NOW - STORY_AWAITED, tags={})
+        young = snapshot(id="snap-0aaaaaaaaaaaaaa02", started_at=NOW - METADATA_AWAITED + timedelta(seconds=1), tags={})
+        old = snapshot(id="snap-0aaaaaaaaaaaaaa03", started_at=NOW - METADATA_AWAITED, tags={})
         pending = replace(old, id="snap-0aaaaaaaaaaaaaa04", state="pending")
         found = offer(shared={item.id: item for item in (young, old, pending)})
-        assert [item.id for item in without_story(found.untold, (), NOW)] == [old.id]
+        assert [item.id for item in without_metadata(found.untold, (), NOW)] == [old.id]
         copy = snapshot(
-            id="snap-c", tags=tags_without_story(old, source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
+            id="snap-c", tags=tags_without_metadata(old, source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
         )
-        assert without_story(found.untold, (copy,), NOW) == ()
+        assert without_metadata(found.untold, (copy,), NOW) == ()
 
     def test_a_copy_without_a_story_is_no_recovery_point(self):
-        tags = tags_without_story(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
+        tags = tags_without_metadata(snapshot(), source=ACCOUNT, region=REGION, stack=VAULT_STACK, now=NOW)
         assert Tag.RECOVERY_POINT not in tags
         assert read_catalogue([snapshot(tags=tags)]).points == ()
 
@@ -293,11 +295,11 @@ def test_a_story_that_does_not_fit_says_so():
     crowd = replace(
         crowd,
         members=tuple(
-            replace(member, story=replace(member.story, volume_id=f"vol-{n:08d}"))
+            replace(member, metadata=replace(member.metadata, volume_id=f"vol-{n:08d}"))
             for n, member in enumerate(crowd.members)
         ),
     )
-    with pytest.raises(StoryError, match="EC2 takes 50"):
+    with pytest.raises(MetadataError, match="EC2 takes 50"):
         as_kept(crowd, {}, source=ACCOUNT, stack=VAULT_STACK)
 
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeboat.backup.selection import volume_story
-from lifeboat.domain.catalogue import read_catalogue, read_story
+from lifeboat.backup.selection import volume_metadata
+from lifeboat.domain.catalogue import read_catalogue, read_metadata
 from lifeboat.domain.packed_tags import MAX_VALUE
 from lifeboat.domain.recovery_point import Condition
-from lifeboat.domain.recovery_point_tags import MAX_TAGS, StoryError, left_out_of, write_tags
+from lifeboat.domain.recovery_point_tags import MAX_TAGS, MetadataError, left_out_of, write_tags
 from lifeboat.domain.tags import Tag
 from tests.builders import DATA, KEY, PLATFORM, SLOT, VENDOR, attachment, point_tags, snapshot, volume
 
@@ -32,7 +32,7 @@ def second_volume(**facts):
         encrypted=False,
         kms_key_id=None,
         attachments=(attachment(SECOND, "/dev/sdi", delete_on_termination=True),),
-        **{"tags": {"Name": "scratch", Tag.CHAIN.value: "vol-0origin"}, **facts},
+        **{"tags": {"Name": "scratch", Tag.LINEAGE.value: "vol-0origin"}, **facts},
     )
 
 
@@ -48,8 +48,8 @@ def test_a_story_comes_back_as_it_was_written():
     assert (point.ami_owner, point.zone, point.instance_name) == (VENDOR, "eu-west-1a", "CadoResponse")
     assert point.condition is Condition.GOOD
     [member] = point.members
-    assert member.story == volume_story(volume(), attachment())
-    assert member.story.kms_key_id == KEY
+    assert member.metadata == volume_metadata(volume(), attachment())
+    assert member.metadata.kms_key_id == KEY
 
 
 def test_a_set_of_two_volumes_tells_each_snapshot_its_own_story():
@@ -59,18 +59,18 @@ def test_a_set_of_two_volumes_tells_each_snapshot_its_own_story():
     )
 
     [point] = found.points
-    assert [(member.snapshot.volume_id, member.story.device) for member in point.members] == [
+    assert [(member.snapshot.volume_id, member.metadata.device) for member in point.members] == [
         (DATA, "/dev/sdh"),
         (SECOND, "/dev/sdi"),
     ]
-    assert point.chains == (DATA, "vol-0origin")
+    assert point.lineages == (DATA, "vol-0origin")
     assert (point.expected, point.size, point.condition) == (2, 600, Condition.GOOD)
-    assert Tag.CHAIN.value not in tags
+    assert Tag.LINEAGE.value not in tags
 
 
 def test_a_set_of_one_volume_carries_its_chain_plainly():
-    assert point_tags()[Tag.CHAIN.value] == DATA
-    assert point_tags(second_volume())[Tag.CHAIN.value] == "vol-0origin"
+    assert point_tags()[Tag.LINEAGE.value] == DATA
+    assert point_tags(second_volume())[Tag.LINEAGE.value] == "vol-0origin"
 
 
 def test_the_name_never_falls_under_the_platforms_own_delete_pattern():
@@ -124,14 +124,14 @@ def test_two_stacks_of_one_slot_make_two_points_each_of_its_stack():
 
 
 def test_a_copy_whose_volume_id_is_arbitrary_is_read_by_its_only_story():
-    assert read_story(snapshot(volume_id="vol-ffffffff")) == volume_story(volume(), attachment())
+    assert read_metadata(snapshot(volume_id="vol-ffffffff")) == volume_metadata(volume(), attachment())
 
 
 def test_a_snapshot_of_another_volume_than_its_tags_tell_of_is_not_ours():
     # Attached between the look and CreateSnapshots, which writes the same tags on all that it takes.
     stranger = snapshot(id="snap-2", volume_id=SECOND)
-    with pytest.raises(StoryError, match=f"snap-2 is of {SECOND}, but its tags tell of {DATA}"):
-        read_story(stranger)
+    with pytest.raises(MetadataError, match=f"snap-2 is of {SECOND}, but its tags tell of {DATA}"):
+        read_metadata(stranger)
     found = read_catalogue([stranger])
     assert found.points == ()
     assert found.strangers() == (stranger,)
@@ -153,8 +153,8 @@ def test_a_stranger_does_not_stand_in_for_a_volume_that_is_missing():
 
 def test_a_copy_with_two_stories_is_not_guessed():
     tags = point_tags(volume(), second_volume())
-    with pytest.raises(StoryError, match="is a copy, expected the tags of one volume"):
-        read_story(snapshot(volume_id="vol-ffffffff", tags=tags))
+    with pytest.raises(MetadataError, match="is a copy, expected the tags of one volume"):
+        read_metadata(snapshot(volume_id="vol-ffffffff", tags=tags))
     assert read_catalogue([snapshot(volume_id="vol-ffffffff", tags=tags)]).points == ()
 
 
@@ -183,16 +183,16 @@ def test_snapshots_of_others_are_not_recovery_points():
 
 
 def test_aws_tags_and_ours_are_not_carried_as_the_volumes_own():
-    tags = point_tags(volume(tags={"aws:cloudformation:stack-name": "x", Tag.CHAIN.value: "c", "team": "a&b=c d+e"}))
-    assert dict(read_story(snapshot(tags=tags)).tags) == {"team": "a&b=c d+e"}
+    tags = point_tags(volume(tags={"aws:cloudformation:stack-name": "x", Tag.LINEAGE.value: "c", "team": "a&b=c d+e"}))
+    assert dict(read_metadata(snapshot(tags=tags)).tags) == {"team": "a&b=c d+e"}
 
 
 def test_tags_that_do_not_fit_are_counted_never_cut():
     many = {f"key-{number:02}-{'k' * 100}": "v" * 140 for number in range(50)}
     tags = point_tags(volume(tags=many))
-    story = read_story(snapshot(tags=tags))
+    metadata = read_metadata(snapshot(tags=tags))
     assert len(tags) <= MAX_TAGS
-    assert story.tags == many, "compressed they all fit"
+    assert metadata.tags == many, "compressed they all fit"
 
 
 def test_tags_that_do_not_fit_even_so_are_counted_and_named():
@@ -200,33 +200,35 @@ def test_tags_that_do_not_fit_even_so_are_counted_and_named():
     many = {f"key-{number:02}": "".join(letters.choices(ascii_letters, k=250)) for number in range(50)}
     disk = volume(tags=many)
     tags = point_tags(disk)
-    story = read_story(snapshot(tags=tags))
+    metadata = read_metadata(snapshot(tags=tags))
     assert len(tags) <= MAX_TAGS
-    assert 0 < story.tags_left_out == 50 - len(story.tags)
-    assert story.tags.items() <= many.items()
-    missing = tuple(sorted(many.keys() - story.tags.keys()))
-    assert (story.left_out, left_out_of(tags, [volume_story(disk, attachment())])) == (missing, {DATA: missing})
+    assert 0 < metadata.tags_left_out == 50 - len(metadata.tags)
+    assert metadata.tags.items() <= many.items()
+    missing = tuple(sorted(many.keys() - metadata.tags.keys()))
+    assert (metadata.left_out, left_out_of(tags, [volume_metadata(disk, attachment())])) == (missing, {DATA: missing})
 
 
 def test_more_volumes_than_their_story_fits_for_are_refused():
     volumes = [volume(id=f"vol-{number:017}", kms_key_id=KEY) for number in range(39)]
-    with pytest.raises(StoryError, match="has 39 data volumes: their story needs 51 tags"):
+    with pytest.raises(MetadataError, match="has 39 data volumes: their story needs 51 tags"):
         point_tags(*volumes, late=True)
 
 
 def test_thirty_eight_restored_volumes_with_customer_keys_fit():
     disks = [
-        volume(id=f"vol-{number:017}", tags={Tag.CHAIN.value: f"vol-{number + 50:017}"}, size=65_536)
+        volume(id=f"vol-{number:017}", tags={Tag.LINEAGE.value: f"vol-{number + 50:017}"}, size=65_536)
         for number in range(38)
     ]
     tags = point_tags(*disks, late=True)
     assert len(tags) == MAX_TAGS
     for disk in disks:
-        assert read_story(snapshot(volume_id=disk.id, tags=tags)) == replace(volume_story(disk, attachment()), tags={})
+        assert read_metadata(snapshot(volume_id=disk.id, tags=tags)) == replace(
+            volume_metadata(disk, attachment()), tags={}
+        )
 
 
 def test_what_a_restore_needs_is_readable():
-    tags = point_tags(volume(tags={Tag.CHAIN.value: "vol-0aaaaaaaaaaaaaa99", "team": "捜査 & audit"}))
+    tags = point_tags(volume(tags={Tag.LINEAGE.value: "vol-0aaaaaaaaaaaaaa99", "team": "捜査 & audit"}))
     assert tags[f"lifeboat:volume/{DATA}"] == (
         "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false tags=1 "
         f"chain=vol-0aaaaaaaaaaaaaa99 kms-key={KEY}"
@@ -234,23 +236,23 @@ def test_what_a_restore_needs_is_readable():
     assert tags[f"lifeboat:tags/{DATA}/1"] == "team=捜査 %26 audit"
 
 
-@pytest.mark.parametrize("chain", ["c" * 256, "a b=c%20 d", " 系 " * 60])
-def test_any_chain_comes_back(chain):
-    disk = volume(tags={Tag.CHAIN.value: chain})
+@pytest.mark.parametrize("lineage", ["c" * 256, "a b=c%20 d", " 系 " * 60])
+def test_any_chain_comes_back(lineage):
+    disk = volume(tags={Tag.LINEAGE.value: lineage})
     tags = point_tags(disk)
     assert all(len(value) <= MAX_VALUE for value in tags.values())
-    assert read_story(snapshot(tags=tags)) == replace(volume_story(disk, attachment()), tags={})
+    assert read_metadata(snapshot(tags=tags)) == replace(volume_metadata(disk, attachment()), tags={})
 
 
 def test_a_tag_that_is_lost_later_is_counted():
     tags = point_tags(volume(tags={"Name": "data", "team": "x"}))
     del tags[f"lifeboat:tags/{DATA}/1"]
-    assert (read_story(snapshot(tags=tags)).tags, read_story(snapshot(tags=tags)).tags_left_out) == ({}, 2)
+    assert (read_metadata(snapshot(tags=tags)).tags, read_metadata(snapshot(tags=tags)).tags_left_out) == ({}, 2)
 
 
 def test_a_chain_too_long_for_a_tag_is_refused():
-    with pytest.raises(StoryError, match="characters long"):
-        point_tags(volume(id="v" * 20, tags={Tag.CHAIN.value: "c" * (MAX_VALUE + 1)}))
+    with pytest.raises(MetadataError, match="characters long"):
+        point_tags(volume(id="v" * 20, tags={Tag.LINEAGE.value: "c" * (MAX_VALUE + 1)}))
 
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=60)
@@ -260,9 +262,9 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), m
 def test_any_tags_come_back_or_are_counted(own):
     own = {key: value for key, value in own.items() if not key.startswith(("aws:", "lifeboat:"))}
     tags = point_tags(volume(tags=own))
-    story = read_story(snapshot(tags=tags))
-    assert len(story.tags) + story.tags_left_out == len(own)
-    assert dict(story.tags).items() <= own.items()
+    metadata = read_metadata(snapshot(tags=tags))
+    assert len(metadata.tags) + metadata.tags_left_out == len(own)
+    assert dict(metadata.tags).items() <= own.items()
     assert all(len(value) <= MAX_VALUE for value in tags.values())
 
 
@@ -286,6 +288,6 @@ def test_write_tags_needs_no_volume_to_be_encrypted():
         zone="eu-west-1a",
         ami_id="ami-1",
         ami_owner="",
-        stories=[volume_story(second_volume(), second_volume().attachments[0])],
+        all_metadata=[volume_metadata(second_volume(), second_volume().attachments[0])],
     )
     assert f"lifeboat:kms-key/{SECOND}" not in tags

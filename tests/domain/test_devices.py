@@ -183,7 +183,7 @@ def test_no_name_and_no_mapping_makes_the_root_a_data_volume(
 
     [point] = SAVED
     [member] = point.members
-    member = replace(member, story=replace(member.story, device=recorded))
+    member = replace(member, metadata=replace(member.metadata, device=recorded))
     facts = PreflightFacts(
         instance=machine,
         volumes=volumes,

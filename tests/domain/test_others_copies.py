@@ -133,8 +133,8 @@ def test_our_own_copy_counts_by_its_data():
 def test_a_copy_of_our_copy_began_later_than_its_tags_say(late):
     ours = our_copy(history(1)[0])
     theirs = replace(ours, id="snap-x", started_at=ours.started_at + late)
-    for seen in ([ours, theirs], [theirs, ours]):
-        found = read_catalogue(seen)
+    for observed in ([ours, theirs], [theirs, ours]):
+        found = read_catalogue(observed)
         assert [member.snapshot.id for point in found.points for member in point.members] == [ours.id]
         assert [item.id for item, _ in found.foreign] == ["snap-x"]
     assert read_catalogue([theirs]).points == (), "whether or not ours is still there"
@@ -179,6 +179,6 @@ def test_one_that_is_named_is_restored_with_what_it_tells_and_a_warning():
     [theirs] = copied_newest_first(history(1))
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=(theirs.id,)))
     found = preflight(request, known(points=(), snapshots={theirs.id: theirs}), NOW)
-    assert (planned(found).snapshot_id, planned(found).iops, planned(found).chain) == (theirs.id, 4000, DATA)
+    assert (planned(found).snapshot_id, planned(found).iops, planned(found).lineage) == (theirs.id, 4000, DATA)
     assert codes(found, Severity.WARN) == ["others-copy"]
     assert "its data is that of rp-0, of the slot 2026-11-23T02:00:00Z" in found.text

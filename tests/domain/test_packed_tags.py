@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifeboat.backup import messages
-from lifeboat.backup.selection import CreateRecoveryPoint, plan_recovery_point, volume_story
+from lifeboat.backup.selection import CreateRecoveryPoint, plan_recovery_point, volume_metadata
 from lifeboat.domain import packed_tags as packing
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Instance, Snapshot, Volume
 from lifeboat.domain.packed_tags import MAX_VALUE, OwnTags, pack, unpack
-from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import MAX_TAGS
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.check import preflight
@@ -74,7 +74,7 @@ def disks_of(all_tags: Iterator[dict[str, str]], instance_id: str = PLATFORM) ->
             attachments=(
                 attachment(f"vol-0{number:016x}", f"/dev/sd{chr(ord('f') + number)}", instance_id=instance_id),
             ),
-            tags={**tags, Tag.CHAIN.value: f"vol-0{number + 4096:016x}", Tag.RESTORE.value: "restore-1", **CONSENT},
+            tags={**tags, Tag.LINEAGE.value: f"vol-0{number + 4096:016x}", Tag.RESTORE.value: "restore-1", **CONSENT},
         )
         for number, tags in enumerate(all_tags)
     ]
@@ -124,22 +124,22 @@ def expect_all_is_said(disks: list[Volume]) -> int:
     assert len(plan.tags) <= MAX_TAGS
     assert all(packing.length(value) <= MAX_VALUE and packing.length(key) <= 128 for key, value in plan.tags.items())
     [point] = read_catalogue(snapshots_of(plan)).points
-    told = {member.story.volume_id: member.story for member in point.members}
+    told = {member.metadata.volume_id: member.metadata for member in point.members}
     completed = messages.backup_completed(stack="lifeboat", at=NOW, point=point).as_dict()
     restore, text = restored(disks, plan)
     ended = outcome(restore, NOW, "eu-west-1", ACCOUNT)
     made: Any = ended.details["volumes"]
     missing = 0
     for disk, volume_made in zip(disks, made, strict=True):
-        want: VolumeStory = volume_story(disk, disk.attachments[0])
-        story = told[disk.id]
+        want: VolumeMetadata = volume_metadata(disk, disk.attachments[0])
+        metadata = told[disk.id]
         own = {key: value for key, value in want.tags.items() if not key.startswith("lifeboat:")}
-        lacks = {key for key, value in own.items() if story.tags.get(key) != value}
-        assert story.tags.items() <= own.items(), "none is altered"
+        lacks = {key for key, value in own.items() if metadata.tags.get(key) != value}
+        assert metadata.tags.items() <= own.items(), "none is altered"
         bare = {"tags": {}, "tags_left_out": 0, "left_out": ()}
-        assert replace(story, **bare) == replace(want, **bare), "what a restore needs is there"
-        assert story.tags_left_out == len(lacks)
-        assert set(story.left_out) <= lacks
+        assert replace(metadata, **bare) == replace(want, **bare), "what a restore needs is there"
+        assert metadata.tags_left_out == len(lacks)
+        assert set(metadata.left_out) <= lacks
         assert set(plan.left_out.get(disk.id, ())) == lacks, "named at backup"
         at_backup = completed["details"].get("tags_left_out", {}).get(disk.id, "")
         in_plan = f"tags of {disk.id} that did not fit, and that the new volume does not get: {len(lacks)} ("

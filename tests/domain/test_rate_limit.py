@@ -118,13 +118,13 @@ def test_a_held_pace_makes_up_for_what_came_between_but_learns_no_higher_rate():
 
 
 def test_several_workers_use_one_bucket_up_and_none_falls_behind():
-    bucket, latency, portion = Bucket(5), 0.4, 36
+    bucket, latency, batch = Bucket(5), 0.4, 36
     workers = [[0.0, None, 0] for _ in range(4)]  # when it is next, its pace, calls left of its portion
     left, ended = 800, []
     while left or any(calls for *_, calls in workers):
         worker = min((item for item in workers if left or item[2]), key=lambda item: item[0])
         if not worker[2]:
-            worker[1], worker[2], begun = Pace(5 / 4, shared=True), min(portion, left), worker[0]
+            worker[1], worker[2], begun = Pace(5 / 4, shared=True), min(batch, left), worker[0]
             left -= worker[2]
             worker.append(begun)
         at, pace = worker[0], worker[1]

@@ -34,7 +34,9 @@ def seed_point(stage: Stage, instance: str, number: int, volumes: int = 1) -> li
     slot = at(number)
     ids = [f"vol-0{instance[-4:]}{number:04x}{place:08x}" for place in range(volumes)]
     facts = "type=gp3 size=8 iops=3000 throughput=125 encrypted=false delete-on-termination=false"
-    stories = {f"lifeboat:volume/{name}": f"device=/dev/sd{chr(102 + place)} {facts}" for place, name in enumerate(ids)}
+    all_metadata = {
+        f"lifeboat:volume/{name}": f"device=/dev/sd{chr(102 + place)} {facts}" for place, name in enumerate(ids)
+    }
     return [
         stage.control.seed_snapshot(
             start_time=slot,
@@ -47,7 +49,7 @@ def seed_point(stage: Stage, instance: str, number: int, volumes: int = 1) -> li
                 "lifeboat:slot": iso(slot),
                 "lifeboat:instance": instance,
                 "lifeboat:volumes": str(volumes),
-                **stories,
+                **all_metadata,
                 **{f"lifeboat:chain/{item}": f"{instance}-{place}" for place, item in enumerate(ids)},
             },
         )
@@ -86,5 +88,5 @@ def all_there(stage: Stage, instance: str, number: int) -> bool:
 
 def told(stage: Stage, instance: str, event: str) -> list[str]:
     """The recovery points of which this has been told."""
-    points = [message["subject"]["recovery_point"] for message in stage.news() if message["event"] == event]
+    points = [message["subject"]["recovery_point"] for message in stage.message() if message["event"] == event]
     return [point for point in points if point.endswith(instance)]

@@ -178,22 +178,22 @@ class Matrix:
         """Everything that must be so at the end of a case, whatever went wrong."""
         case, run = self.cases[name], self.runs[name]
         record = self.stage.status(run.id)
-        story = "\n".join(record["timeline"])
+        metadata = "\n".join(record["timeline"])
         machine = run.machine
         displaced = self.stage.volume(machine.volume_id)
 
         ending = "completed" if case.completes else "rolled_back"
-        assert record["status"] == ending, story
+        assert record["status"] == ending, metadata
         assert run.id not in self.stage.open_restores()
         assert record["step"] == "done"
-        assert (record["failure"] is None) is case.completes, story
+        assert (record["failure"] is None) is case.completes, metadata
         messages = self.stage.told_of(restore_id=run.id)
-        assert tuple(events_of(messages)) == ("RestoreStarted", *case.told), story
+        assert tuple(events_of(messages)) == ("RestoreStarted", *case.told), metadata
 
         [restored] = {volume["restored_volume_id"] for volume in record["volumes"]}
         in_place = restored if case.completes else machine.volume_id
-        assert self.stage.disks(machine.instance_id) == {DEVICE: (in_place, True)}, story
-        assert self.stage.power(machine.instance_id) == case.power, story
+        assert self.stage.disks(machine.instance_id) == {DEVICE: (in_place, True)}, metadata
+        assert self.stage.power(machine.instance_id) == case.power, metadata
         assert case.stops or self.stage.instance(machine.instance_id)["LaunchTime"] == run.launched
         assert both_attached(self.calls, machine.instance_id, machine.volume_id) == []
 
@@ -201,10 +201,10 @@ class Matrix:
         tags = tags_of(displaced)
         marks = {key: value for key, value in tags.items() if key.startswith("lifeboat:displaced")}
         expected = {"lifeboat:displaced-by": run.id, "lifeboat:displaced-from": f"{machine.instance_id} {DEVICE}"}
-        assert marks == (expected if case.completes or case.tags_left else {}), story
+        assert marks == (expected if case.completes or case.tags_left else {}), metadata
 
         made = self.stage.made_by(run.id)
-        assert made == ([] if case.made is Made.DELETED else [restored]), story
+        assert made == ([] if case.made is Made.DELETED else [restored]), metadata
         if case.made is Made.KEPT:
             assert self.stage.volume(restored)["State"] in {"available", "creating"}
             named = [item["volume_id"] for item in messages[-1]["details"]["kept"]]

@@ -179,7 +179,7 @@ class Stage:
         """The time on the clock of the local AWS."""
         return self.control.now()
 
-    def sweep(self, function: str = "AttachVolumeFunction") -> None:
+    def reconcile(self, function: str = "AttachVolumeFunction") -> None:
         """The sweep's schedule fires, and what comes of it comes."""
         self.control.fire_schedule(self.outputs[function], region=self.region)
         self.control.settle()
@@ -190,7 +190,7 @@ class Stage:
             if found := done():
                 return found
             self.control.advance(60)
-            self.sweep()
+            self.reconcile()
         raise AssertionError(f"{what} did not come about within {minutes} minutes")
 
     def until_closed(self, restore: str, minutes: int = 240) -> dict[str, Any]:
@@ -253,7 +253,7 @@ class Stage:
         )
         return [item for page in pages for item in page["Snapshots"]]
 
-    def news(self) -> list[dict[str, Any]]:
+    def message(self) -> list[dict[str, Any]]:
         """All that has been told so far, oldest first, alarms left out."""
         while messages := self.sqs.receive_message(QueueUrl=self._mailbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -265,11 +265,11 @@ class Stage:
 
     def forget_news(self) -> None:
         """What has been told so far is of an earlier test."""
-        self.news().clear()
+        self.message().clear()
 
     def told_of(self, **subject: str) -> list[dict[str, Any]]:
         """What has been told of a restore, an instance or a recovery point."""
-        return [message for message in self.news() if subject.items() <= message["subject"].items()]
+        return [message for message in self.message() if subject.items() <= message["subject"].items()]
 
     def failed_events(self) -> list[Any]:
         """What has failed for good, taken off its queue."""

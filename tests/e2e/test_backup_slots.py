@@ -98,7 +98,7 @@ def test_a_slot_is_taken_once_through_lambdas_retries(stage: Stage, machine: Mac
     stage.control.settle()
     [snapshot] = taken(stage, machine)
     assert tags_of(snapshot)["lifeboat:slot"] == slot
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     assert events_of(told_of(stage, machine, slot))[-1] == "BackupCompleted"
 
 
@@ -112,7 +112,7 @@ def test_a_slot_that_is_delivered_several_times_at_once_is_taken_once(
     stage.control.settle()
     assert len(stage.control.invocations(mark, function=stage.outputs["TakeSnapshotsFunction"])) == 3
     assert len(taken(stage, machine)) == 1
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     assert events_of(told_of(stage, machine, slot)) == ["BackupCompleted"]
 
 

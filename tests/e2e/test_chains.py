@@ -65,13 +65,13 @@ def test_a_backup_by_its_schedule_is_told_once(stage: Stage, machine: Machine, s
     stage.control.settle()
     kinds = [event["detail_type"] for event in stage.control.events(mark)]
     assert {"EBS Snapshot Notification", "EBS Multi-Volume Snapshots Completion Status"} <= set(kinds)
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)  # delivered twice
     stage.control.settle()
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     [told] = of_slot(stage, machine, slot)
     assert told["event"] == "BackupCompleted"
-    assert told["details"]["chains"] == [machine.volume_id]
+    assert told["details"]["lineages"] == [machine.volume_id]
     [made] = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] == machine.volume_id]
     assert tags_of(made)["lifeboat:slot"] == slot
     assert stage.control.invocations(mark, function=stage.outputs["PruneSnapshotsFunction"])
@@ -82,8 +82,8 @@ def test_a_backup_whose_events_are_lost_is_completed_by_the_sweep(stage: Stage, 
         stage.control.fire_schedule(SLOT_SCHEDULE, slot)
         stage.control.settle()
         assert of_slot(stage, machine, slot) == []
-        stage.sweep("ConfirmSnapshotsFunction")
-        stage.sweep("ConfirmSnapshotsFunction")
+        stage.reconcile("ConfirmSnapshotsFunction")
+        stage.reconcile("ConfirmSnapshotsFunction")
     assert events_of(of_slot(stage, machine, slot)) == ["BackupCompleted"]
 
 
@@ -91,7 +91,7 @@ def test_a_snapshot_in_error_is_told_as_a_failed_backup(stage: Stage, machine: M
     stage.control.fail_creation("snapshot", resource=machine.volume_id, cause="the disk is on fire")
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)
     stage.control.settle()
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     [told] = of_slot(stage, machine, slot)
     assert told["event"] == "BackupFailed"
     [made] = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] == machine.volume_id]

@@ -69,12 +69,12 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
     sweeps = 0
     while not all_there(stage, instance, POINTS):
         assert sweeps < POINTS
-        stage.sweep(COPY)
+        stage.reconcile(COPY)
         stage.control.advance(COPY_SECONDS)
         stage.control.finish("copy")  # only now, so that all that a sweep begins is in flight at once
         stage.control.settle()
         sweeps += 1
-    stage.sweep(COPY)
+    stage.reconcile(COPY)
 
     found = copies(stage, instance)
     assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in found) == dict.fromkeys(sources, 1)
@@ -101,7 +101,7 @@ def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_cop
         stage.control.fire_schedule(stage.outputs[COPY])
         stage.control.advance(COPY_SECONDS / 2)
     stage.control.settle()
-    stage.sweep(COPY)
+    stage.reconcile(COPY)
 
     assert sum(fault["hits"] for fault in stage.control.faults()) == 3
     assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in copies(stage, instance)) == dict.fromkeys(sources, 1)
@@ -113,22 +113,22 @@ def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_cop
 def test_a_copy_that_fails_is_told_within_one_sweep_and_tried_again_by_a_person_while_the_others_go_on(stage, instance):
     sources = [snapshot for number in range(FEW) for snapshot in seed_point(stage, instance, number)]
     stage.control.fail_creation("copy", resource=sources[1], cause="Given key ID is not accessible")
-    stage.sweep(COPY)
-    stage.sweep(COPY)
+    stage.reconcile(COPY)
+    stage.reconcile(COPY)
 
-    [failure] = [message for message in stage.news() if message["event"] == "CopyFailed"]
+    [failure] = [message for message in stage.message() if message["event"] == "CopyFailed"]
     assert failure["severity"] == "critical"
     assert failure["subject"] == {"recovery_point": point_id(instance, 1), "region": AWAY}
     assert "Given key ID is not accessible" in failure["details"]["reason"]
     assert sorted(told(stage, instance, "SnapshotsCopied")) == [
         point_id(instance, number) for number in range(FEW) if number != 1
     ]
-    stage.sweep(COPY)
+    stage.reconcile(COPY)
     assert len(told(stage, instance, "CopyFailed")) == 1, "told once"
 
     stage.invoke(COPY, {"retry": True})
     stage.control.settle()
-    stage.sweep(COPY)
+    stage.reconcile(COPY)
     assert told(stage, instance, "SnapshotsCopied")[-1] == point_id(instance, 1)
     again = [copy for copy in copies(stage, instance) if tags_of(copy)["lifeboat:copy-of"] == sources[1]]
     assert sorted(copy["State"] for copy in again) == ["completed", "error"]

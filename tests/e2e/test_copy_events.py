@@ -73,7 +73,7 @@ def test_events_alone_bring_a_backlog_over_under_the_cap_none_lost_none_doubled(
     home = regions.home
     sources = [snapshot for number in range(POINTS) for snapshot in seed_point(home, instance, number)]
     home.control.set_delays(copy=math.inf)
-    home.sweep(COPY)  # the only one: what ends wakes what follows
+    home.reconcile(COPY)  # the only one: what ends wakes what follows
     home.control.advance(COPY_SECONDS)
     while home.control.finish("copy", most=AT_ONCE):
         home.control.settle()
@@ -94,9 +94,9 @@ def test_events_that_are_lost_doubled_or_late_change_nothing(regions, instance, 
     home = regions.home
     home.control.event_fault(effect, detail_type="EBS Snapshot Notification", count=0)
     [source] = seed_point(home, instance, 0)
-    home.sweep(COPY)
+    home.reconcile(COPY)
     assert len(told(home, instance, "SnapshotsCopied")) == (effect != "drop")
-    home.sweep(COPY)
+    home.reconcile(COPY)
     assert told(home, instance, "SnapshotsCopied") == [point_id(instance, 0)]
     [copy] = copies(home, instance)
     assert tags_of(copy)["lifeboat:copy-of"] == source
@@ -106,7 +106,7 @@ def test_a_copy_that_failed_is_told_at_once(regions, instance):
     home = regions.home
     [source] = seed_point(home, instance, 0)
     home.control.fail_creation("copy", resource=source, cause="Given key ID is not accessible")
-    home.sweep(COPY)
+    home.reconcile(COPY)
     assert told(home, instance, "CopyFailed") == [point_id(instance, 0)]
 
 

@@ -130,14 +130,14 @@ def played(deployed: Regions) -> dict[str, Played]:
 def test_a_fetch_survives(deployed: Regions, played: dict[str, Played], name: str) -> None:
     [case] = (item for item in CASES if item.name == name)
     away, run = deployed.away, played[name]
-    story = "\n".join(run.record["timeline"])
-    assert run.record["status"] == case.ends, story
-    assert case.said in (run.record["failure"] or ""), story
+    metadata = "\n".join(run.record["timeline"])
+    assert run.record["status"] == case.ends, metadata
+    assert case.said in (run.record["failure"] or ""), metadata
     found = Counter(tags_of(copy)["lifeboat:copy-of"] for copy in copies(away, run.point))
     assert found.total() == case.copies, "none lost, none doubled"
     messages = away.told_of(restore_id=run.record["restore_id"])
     ending = "RestoreCompleted" if case.ends == "completed" else "RestoreRolledBack"
-    assert events_of(messages) == ["RestoreStarted", ending], story
+    assert events_of(messages) == ["RestoreStarted", ending], metadata
     assert away.power(run.target.instance_id) == "running"
     if case.ends == "rolled_back":
         assert away.disks(run.target.instance_id)[FRESH_DEVICE][0] == run.target.volume_id

@@ -27,7 +27,7 @@ def machine(accounts: Accounts) -> Machine:
     """A platform whose recovery point the vault holds."""
     made = accounts.launch()
     accounts.save(made)
-    accounts.sweep()
+    accounts.reconcile()
     return made
 
 
@@ -135,7 +135,7 @@ def test_a_flood_of_false_recovery_points_lets_the_vault_delete_nothing_that_is_
         accounts.source.ec2.modify_snapshot_attribute(
             SnapshotId=false, Attribute="createVolumePermission", OperationType="add", UserIds=[VAULT]
         )
-    accounts.sweep()
+    accounts.reconcile()
     accounts.vault.invoke("PruneSnapshotsFunction", {})
     accounts.vault.control.settle()
     after = held(accounts)
@@ -155,11 +155,11 @@ def test_unshared_deleted_and_silenced_the_copies_stay_and_the_vault_says_so(acc
     for policy in iam.list_role_policies(RoleName=reader)["PolicyNames"]:
         iam.delete_role_policy(RoleName=reader, PolicyName=policy)
     iam.delete_role(RoleName=reader)
-    accounts.vault.sweep("CopySnapshotsFunction")
+    accounts.vault.reconcile("CopySnapshotsFunction")
     accounts.vault.invoke("PruneSnapshotsFunction", {})
     assert copies
     assert [item for item in accounts.kept(machine) if item in copies] == copies
     assert {item["State"] for item in copies} == {"completed"}
-    reasons = [item["details"]["reason"] for item in accounts.vault.news() if item["event"] == "StoryMissing"]
+    reasons = [item["details"]["reason"] for item in accounts.vault.message() if item["event"] == "StoryMissing"]
     assert "AssumeRole" in reasons[-1]
     assert accounts.vault.failed_events() == []

@@ -101,7 +101,7 @@ def test_a_filter_hears_only_what_needs_somebody(stage: Stage, machine: Machine,
     stage.control.settle()
     found = received(stage, urgent)
     assert events_of(found) == ["RestoreRefused"], found
-    assert "BackupCompleted" in events_of(stage.news())
+    assert "BackupCompleted" in events_of(stage.message())
 
 
 def test_a_false_message_wakes_retention_and_moves_nothing(stage: Stage, machine: Machine) -> None:

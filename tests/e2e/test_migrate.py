@@ -42,11 +42,11 @@ def regions() -> Iterator[Regions]:
 
 def expect_fidelity(restored: Mapping[str, Any], disk: Mapping[str, Any], own_tags: Mapping[str, str]) -> None:
     """All that the lost volume was, the restored one is."""
-    seen = {
+    observed = {
         "VolumeSize": restored["Size"],
         **{name: restored[name] for name in ("VolumeType", "Iops", "Throughput", "Encrypted")},
     }
-    assert seen == {name: disk[name] for name in seen}
+    assert observed == {name: disk[name] for name in observed}
     assert own_tags.items() <= tags_of(restored).items()
 
 
@@ -120,7 +120,7 @@ def wipe_out(home: Stage) -> None:
 def copied_after_a_few_sweeps(home, instance_id):
     """The messages of the copies that have been told; a sweep that has come too early is followed by the next."""
     for _ in range(4):
-        home.sweep("CopySnapshotsFunction")
+        home.reconcile("CopySnapshotsFunction")
         told = [item for item in home.told_of(instance_id=instance_id) if item["event"] == "SnapshotsCopied"]
         if told:
             return told
@@ -155,8 +155,8 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         operator.next(f"aws ec2 create-tags --region {AWAY}")
         plan = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         assert plan["possible"], plan
-        [unseen] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-seen"]
-        assert unseen.startswith(f"what is only in {REGION} is not known")
+        [unread] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-seen"]
+        assert unread.startswith(f"what is only in {REGION} is not known")
         begun = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         ended = away.until_closed(begun["restore_id"])
         restored = expect_running_on_the_restored(away, fresh, ended)
@@ -180,7 +180,7 @@ def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_no
             {"instance_ids": [platform.instance_id], "scheduled_time": f"2026-01-0{day}T02:00:00Z"},
         )
         home.control.settle()
-    home.sweep("CopySnapshotsFunction")
+    home.reconcile("CopySnapshotsFunction")
     ours = ("tag:lifeboat:instance", platform.instance_id)
     there = away.recovery_point_snapshots(ours)
     how = [(copy["TransferType"], copy["CompletionDurationMinutes"], copy["KmsKeyId"]) for copy in there]
@@ -193,6 +193,6 @@ def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_no
     assert len(home.recovery_point_snapshots(ours)) == 5, "each region by its own policy"
 
     mark = home.control.mark()
-    home.sweep("CopySnapshotsFunction")
+    home.reconcile("CopySnapshotsFunction")
     assert "ec2:CopySnapshot" not in home.control.counts(mark)
     assert len(away.recovery_point_snapshots(ours)) == 2

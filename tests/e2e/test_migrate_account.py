@@ -32,8 +32,8 @@ def test_to_another_account_by_the_commands_of_the_page():
         operator.next("sam remote invoke TakeSnapshotsFunction")
         source.control.settle()  # BackupCompleted has woken the sharing
         for _ in range(2):
-            vault.sweep("CopySnapshotsFunction")
-        [told] = [item for item in vault.news() if item["event"] == "SnapshotsCopied"]
+            vault.reconcile("CopySnapshotsFunction")
+        [told] = [item for item in vault.message() if item["event"] == "SnapshotsCopied"]
         assert told["subject"]["instance_id"] == f"{HOME_ACCOUNT}/{platform.instance_id}"
         wipe_out(source)
 
@@ -46,12 +46,12 @@ def test_to_another_account_by_the_commands_of_the_page():
         ended = vault.until_closed(begun["restore_id"])
         restored = expect_running_on_the_restored(vault, fresh, ended)
         assert restored["KmsKeyId"] == vault_key
-        chain = f"{HOME_ACCOUNT}/{platform.volume_id}"
-        assert tags_of(restored)["lifeboat:chain"] == chain
+        lineage = f"{HOME_ACCOUNT}/{platform.volume_id}"
+        assert tags_of(restored)["lifeboat:chain"] == lineage
 
         operator.next("aws ec2 create-tags", VAULT)
         taken = vault.back_up(fresh.instance_id)
-        assert tags_of(taken[restored["VolumeId"]])["lifeboat:chain"] == chain
+        assert tags_of(taken[restored["VolumeId"]])["lifeboat:chain"] == lineage
         assert vault.denied() == []
         come_back(operator, vault, told["subject"]["recovery_point"], source_key)
         assert operator.finished

@@ -61,7 +61,7 @@ def picture(stage: Stage, machine: Machine) -> dict[str, Any]:
 
 def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
-    before, told, mark = picture(stage, machine), len(stage.news()), stage.control.mark()
+    before, told, mark = picture(stage, machine), len(stage.message()), stage.control.mark()
     answer = stage.restore(machine, point, dry_run=True)
     assert answer["possible"]
     assert machine.volume_id in answer["plan"]
@@ -72,7 +72,7 @@ def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     }
     assert set(stage.control.counts(mark, service="dynamodb")) == {"dynamodb:GetItem"}
     stage.control.settle()
-    assert (picture(stage, machine), len(stage.news())) == (before, told)
+    assert (picture(stage, machine), len(stage.message())) == (before, told)
 
 
 def refusals(answer: Mapping[str, Any]) -> set[str]:
@@ -238,10 +238,10 @@ def test_one_restore_that_ec2_keeps_waiting_costs_no_other_its_turn(stage: Stage
         for machine in machines:
             stage.restore(machine, tags_of(snapshots[machine.volume_id])["lifeboat:recovery-point"])
         stage.control.settle()
-        stage.sweep()  # both are stopped by now
+        stage.reconcile()  # both are stopped by now
         stage.control.set_delays(detach=4.0)
         mark = stage.control.mark()
-        stage.sweep()
+        stage.reconcile()
         stage.control.set_delays(detach=0.1)
         [first, second] = [call["at"] for call in stage.control.calls(mark, action="DetachVolume")]
         assert second - first < 2.0

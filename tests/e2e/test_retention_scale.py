@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bench import retention_memory
-from lifeboat.backup.selection import volume_story
+from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention.workflow import RECHECKED
 from local import stack as local_stack
@@ -56,18 +56,18 @@ def _clean(stage: Stage) -> Iterator[None]:
         list(pool.map(lambda snapshot: stage.ec2.delete_snapshot(SnapshotId=snapshot), left))
 
 
-def seeded(stage: Stage, count: int, *, chain: int = 1, disks: int = 1) -> list[str]:
+def seeded(stage: Stage, count: int, *, lineage: int = 1, disks: int = 1) -> list[str]:
     """So many recovery points, one an hour, of volumes long gone; their ids, newest first."""
     now = stage.now().replace(microsecond=0) - timedelta(days=8)  # so that incomplete ones may go, too
-    volumes = [f"vol-{chain:09x}{disk:08x}" for disk in range(disks)]
-    stories = [
-        volume_story(volume(id=name, tags={}), attachment(name, f"/dev/sd{chr(ord('f') + number)}"))
+    volumes = [f"vol-{lineage:09x}{disk:08x}" for disk in range(disks)]
+    all_metadata = [
+        volume_metadata(volume(id=name, tags={}), attachment(name, f"/dev/sd{chr(ord('f') + number)}"))
         for number, name in enumerate(volumes)
     ]
 
     def seed(number: int) -> str:
         at = now - timedelta(hours=number)
-        point = f"rp-{chain:02}-{number:05}"
+        point = f"rp-{lineage:02}-{number:05}"
         tags = write_tags(
             recovery_point_id=point,
             set_id=f"set-{point}",
@@ -78,7 +78,7 @@ def seeded(stage: Stage, count: int, *, chain: int = 1, disks: int = 1) -> list[
             zone="eu-west-1a",
             ami_id="ami-0cad0000000000001",
             ami_owner="055430919509",
-            stories=stories,
+            all_metadata=all_metadata,
         )
         for name in volumes:
             stage.control.seed_snapshot(start_time=at, volume_id=name, size=100, tags=tags)
@@ -110,7 +110,7 @@ def all_of(points: Iterable[str], disks: int = 1) -> list[str]:
 
 
 def test_960_of_1200_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None:
-    kept = [point for chain in range(CHAINS) for point in seeded(stage, TAKEN, chain=chain)[:KEPT]]
+    kept = [point for lineage in range(CHAINS) for point in seeded(stage, TAKEN, lineage=lineage)[:KEPT]]
     mark = stage.control.mark()
     stage.control.set_throttling(on=True)
 
@@ -159,7 +159,7 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
 
 def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
     points = seeded(stage, KEPT + 60)
-    before = len(stage.news())
+    before = len(stage.message())
     mark = stage.control.mark()
     stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
     for _ in range(2):
@@ -168,7 +168,7 @@ def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
     assert left(stage) == all_of(points[:KEPT])
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) > len(set(asked)), "both have asked for some"
-    details = [message["details"] for message in stage.news()[before:]]
+    details = [message["details"] for message in stage.message()[before:]]
     told = [entry["recovery_point"] for found in details for entry in found["deleted"]]
     cut = sum(found.get("deleted_not_listed", 0) for found in details)
     assert len(told) + cut == 60
@@ -337,7 +337,7 @@ def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     assert gone == {entry["recovery_point"] for entry in preview["adopt"][:3]}
     assert stage.denied(mark) == []
 
-    plan = stage.restore(machine, {"chain": machine.volume_id}, dry_run=True)
+    plan = stage.restore(machine, {"lineage": machine.volume_id}, dry_run=True)
     assert "refused" not in plan, plan
     stage.ec2.delete_snapshot(SnapshotId=managed)
 

@@ -22,7 +22,7 @@ def test_shared_copied_under_the_vaults_key_with_the_story_and_locked(accounts):
     machine = accounts.launch()
     accounts.save(machine)
     [point] = accounts.source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
-    accounts.sweep()
+    accounts.reconcile()
     [copy] = accounts.kept(machine)
     tags = tags_of(copy)
     assert (copy["State"], copy["OwnerId"], copy["KmsKeyId"]) == ("completed", VAULT, accounts.vault_key)
@@ -33,7 +33,7 @@ def test_shared_copied_under_the_vaults_key_with_the_story_and_locked(accounts):
     told = accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
     assert events_of(told) == ["SnapshotsCopied"]
 
-    accounts.sweep()
+    accounts.reconcile()
     assert len(accounts.kept(machine)) == 1, "copied once"
     assert len(accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, "told once"
     assert (accounts.source.denied(), accounts.vault.denied()) == ([], [])
@@ -45,8 +45,8 @@ def test_what_is_under_aws_ebs_is_refused_with_the_reason_and_no_copy_begins(acc
     fine = accounts.launch()
     accounts.save(machine)
     accounts.save(fine)
-    accounts.sweep()
-    accounts.sweep()
+    accounts.reconcile()
+    accounts.reconcile()
     assert accounts.kept(machine) == []
     assert len(accounts.kept(fine)) == 1, "others go on"
     told = [item for item in accounts.source.told_of(instance_id=machine.instance_id) if "Failed" in item["event"]]
@@ -62,8 +62,8 @@ def test_a_key_of_the_source_that_may_not_be_used_is_told_within_a_sweep_and_oth
     accounts.save(machine)
     accounts.save(fine)
     kms.disable_key(KeyId=key)
-    accounts.sweep()
-    told = [item for item in accounts.vault.news() if item["event"] == "CopyFailed"]
+    accounts.reconcile()
+    told = [item for item in accounts.vault.message() if item["event"] == "CopyFailed"]
     assert [item["subject"]["recovery_point"].split("-", 2)[2] for item in told] == [
         f"{machine.instance_id}-{HOME_ACCOUNT}"
     ]
@@ -92,7 +92,7 @@ def test_a_restore_in_the_vault_copies_what_it_has_not_got_yet(accounts):
     expect_fidelity(restored, DISK, {})
     assert tags_of(restored)["lifeboat:chain"] == f"{HOME_ACCOUNT}/{machine.volume_id}"
 
-    accounts.sweep()
+    accounts.reconcile()
     assert [item["SnapshotId"] for item in accounts.kept(machine)] == [copy["SnapshotId"]], (
         "the vault takes it for its own"
     )
@@ -127,13 +127,13 @@ def test_what_is_shared_without_a_story_is_kept_and_told(accounts):
     accounts.source.ec2.modify_snapshot_attribute(
         SnapshotId=shared, Attribute="createVolumePermission", OperationType="add", UserIds=[VAULT]
     )
-    accounts.vault.sweep("CopySnapshotsFunction")
-    accounts.vault.sweep("CopySnapshotsFunction")
+    accounts.vault.reconcile("CopySnapshotsFunction")
+    accounts.vault.reconcile("CopySnapshotsFunction")
     [copy] = [item for item in accounts.kept() if tags_of(item)["lifeboat:copy-of"] == shared]
     assert "lifeboat:recovery-point" not in tags_of(copy)
     assert (copy["KmsKeyId"], copy["VolumeSize"]) == (accounts.vault_key, 7)
     assert accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
-    [told] = [item for item in accounts.vault.news() if item["event"] == "StoryMissing"]
+    [told] = [item for item in accounts.vault.message() if item["event"] == "StoryMissing"]
     assert told["subject"] == {"account": HOME_ACCOUNT}
     assert told["details"]["snapshots"] == [shared]
     accounts.vault.invoke("PruneSnapshotsFunction", {})

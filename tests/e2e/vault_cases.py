@@ -37,10 +37,10 @@ class Accounts:
         self.source.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
         self.source.control.settle()
 
-    def sweep(self) -> None:
+    def reconcile(self) -> None:
         """A minute goes by in both accounts, twice: what is begun in the first is seen in the second."""
         for stage in (self.source, self.vault, self.vault):
-            stage.sweep("CopySnapshotsFunction")
+            stage.reconcile("CopySnapshotsFunction")
 
     def kept(self, machine: Machine | None = None) -> list[dict[str, Any]]:
         """The vault's copies, of a machine or of all, those without a story, too."""

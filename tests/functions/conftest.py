@@ -21,7 +21,7 @@ import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clients, clock, ec2_images
 from lifeboat.backup import store as backups
 
@@ -115,7 +115,7 @@ class World:
         module = importlib.import_module(f"functions.{function}.app")
         return module.handler(event, Context(invoked_function_arn=f"{FUNCTIONS}:{function}"))
 
-    def news(self) -> list[dict[str, Any]]:
+    def message(self) -> list[dict[str, Any]]:
         """The messages told since the last look, oldest first."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
@@ -206,7 +206,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         made = World()
         monkeypatch.setenv("LIFEBOAT_TOPIC", made.topic)
         clients.forget()
-        door.forget()
+        function.forget()
         monkeypatch.setattr(clients, "functions", cache(lambda: made.functions))
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2_images, "_image_metadata", made.image_metadata)
@@ -217,7 +217,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         )
         yield made
     clients.forget()
-    door.forget()
+    function.forget()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
@@ -32,7 +32,7 @@ def legacy(world, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     monkeypatch.setattr(clock, "wait", lambda _: None)
     monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "true")
-    door.forget()
+    function.forget()
     volume_id = world.volume_of(world.launch())
     made = []
     for day in range(DAYS):
@@ -63,9 +63,9 @@ def test_a_preview_changes_nothing_and_says_what_retention_will_make_of_it(world
     # last=3 daily=14; that no more than two go at once saves none in the end.
     fates = {entry["snapshot"]: entry["then"] for entry in answer["adopt"]}
     assert {snapshot for snapshot, fate in fates.items() if fate == "stays"} == set(made[:14])
-    assert all(entry["reasons"] and entry["chain"] == volume_id for entry in answer["adopt"])
+    assert all(entry["reasons"] and entry["lineage"] == volume_id for entry in answer["adopt"])
     assert left(world) == set()
-    assert world.news() == []
+    assert world.message() == []
 
 
 def test_confirmed_they_are_recovery_points_and_governed(world, legacy):
@@ -73,7 +73,7 @@ def test_confirmed_they_are_recovery_points_and_governed(world, legacy):
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
     assert (len(answer["adopted"]), answer["refused"], answer["notices"]) == (DAYS, [], [])
     assert left(world) == set(made)
-    [told] = world.news()
+    [told] = world.message()
     assert (told["event"], told["severity"]) == ("RecoveryPointsAdopted", "info")
     assert told["subject"] == {"volume_id": volume_id}
     assert len(told["details"]["adopted"]) == DAYS
@@ -89,12 +89,12 @@ def test_asking_again_adopts_nothing_twice(world, legacy):
     ask = {"adopt": {"volume_id": volume_id}, "confirm": True}
     world.invoke("prune_snapshots", ask)
     before = world.snapshots()
-    world.news()
+    world.message()
     answer = world.invoke("prune_snapshots", ask)
     assert answer["adopted"] == []
     assert all("a recovery point already" in entry["cause"] for entry in answer["refused"])
     assert world.snapshots() == before
-    assert world.news() == [], "nothing was done, so nothing is told"
+    assert world.message() == [], "nothing was done, so nothing is told"
 
 
 def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
@@ -107,7 +107,7 @@ def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
     assert "Data Lifecycle Manager" in causes[made[0]]
     assert "AWS Backup" in causes[made[1]]
     assert left(world) == set(made[2:])
-    [told] = world.news()
+    [told] = world.message()
     assert told["severity"] == "warning"
     assert told["subject"] == {"tag": "By=night"}
 
@@ -166,7 +166,7 @@ def test_a_run_cut_off_says_how_many_are_left_and_is_resumed(world, legacy, monk
         answer = world.invoke("prune_snapshots", ask)
     assert len(answer["adopted"]) == len(left(world)) == 7
     assert "13 more can be adopted" in answer["notices"][0]
-    assert "13 more" in str(world.news()[0]["details"]["notices"])
+    assert "13 more" in str(world.message()[0]["details"]["notices"])
     world.invoke("prune_snapshots", ask)
     assert left(world) == set(made)
 
@@ -180,7 +180,7 @@ def test_a_long_answer_is_cut_and_counted(world, legacy, monkeypatch):
 def test_without_the_parameter_a_preview_says_so_and_confirming_is_refused(world, legacy, monkeypatch):
     volume_id, _ = legacy
     monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "false")
-    door.forget()
+    function.forget()
     preview = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}})
     assert "AllowAdoption=true" in preview["next"]
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})

@@ -49,7 +49,7 @@ def test_a_missed_slot_is_taken_late_and_told_once(world, hands):
     tags = tags_of(snapshot)
     assert tags["lifeboat:recovery-point"] == f"rp-20261123T020000Z-{instance}"
     assert tags["lifeboat:late"] == "true"
-    [told] = world.news()
+    [told] = world.message()
     assert told["event"] == "BackupStarted"
     assert told["summary"] == "The missed backup of 2026-11-23T02:00:00Z has begun, late, for 1 instance."
 
@@ -150,9 +150,9 @@ def test_a_recovery_point_that_somebody_deleted_is_not_told_as_begun_again(world
     looked(world, hands, SLOT + HOUR)
     [snapshot] = world.snapshots()
     world.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
-    world.news()
+    world.message()
     assert looked(world, hands, SLOT + 2 * HOUR) == []
-    assert world.news() == []
+    assert world.message() == []
 
 
 def test_a_terminated_instance_owes_nothing(world, hands):

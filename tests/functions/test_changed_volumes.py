@@ -57,7 +57,7 @@ def test_a_volume_exchanged_meanwhile_is_no_recovery_point_of_the_planned_one(wo
         world.invoke("take_snapshots", SLOT)
 
     assert good_points() == []
-    [failed] = world.news()
+    [failed] = world.message()
     assert failed["event"] == "BackupFailed"
     assert f"of {world.volume_of(machine)}" in failed["summary"]
     assert backups.open_backups(TABLE) == {}
@@ -73,8 +73,8 @@ def test_the_next_attempt_of_the_slot_saves_what_is_attached_by_then(world, monk
     world.invoke("confirm_snapshots", {"sweep": True})
 
     [point] = good_points()
-    assert [member.story.volume_id for member in point.members] == [world.volume_of(machine)]
-    assert [message["event"] for message in world.news()][-1] == "BackupCompleted"
+    assert [member.metadata.volume_id for member in point.members] == [world.volume_of(machine)]
+    assert [message["event"] for message in world.message()][-1] == "BackupCompleted"
 
 
 def test_a_slot_of_which_only_a_stranger_was_made_is_caught_up(world, monkeypatch, machine):
@@ -95,7 +95,7 @@ def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_told(worl
     completed = world.invoke("confirm_snapshots", {"sweep": True})["completed"]
 
     [point] = good_points()
-    assert [member.story.device for member in point.members] == ["/dev/sdh"]
+    assert [member.metadata.device for member in point.members] == ["/dev/sdh"]
     assert len(completed) == 1
     assert backups.open_backups(TABLE) == {}
 
@@ -112,8 +112,8 @@ def test_a_volume_attached_meanwhile_is_told_and_the_recovery_point_is_good_with
     assert list(begun["snapshots"]) == [planned]
     assert list(begun["unplanned"]) == [stranger]
     [point] = good_points()
-    assert [member.story.volume_id for member in point.members] == [planned]
-    told = world.news()
+    assert [member.metadata.volume_id for member in point.members] == [planned]
+    told = world.message()
     assert [message["event"] for message in told] == ["BackupStarted", "UnplannedSnapshotTaken", "BackupCompleted"]
     assert list(told[1]["details"]["snapshots"].values()) == [stranger]
 

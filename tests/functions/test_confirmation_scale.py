@@ -17,50 +17,50 @@ SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 class Hurried(Context):
     """An invocation with time for so many looks at the clock."""
 
-    looks = 4
+    observations = 4
 
     def get_remaining_time_in_millis(self) -> int:
-        self.looks -= 1
-        return 60_000 if self.looks >= 0 else 10_000
+        self.observations -= 1
+        return 60_000 if self.observations >= 0 else 10_000
 
 
 @pytest.fixture
-def fleet(world):
+def large_run(world):
     for _ in range(5):
         world.launch()
     begun = world.invoke("take_snapshots", SLOT)["begun"]
-    world.news()
+    world.message()
     return sorted(item["recovery_point"] for item in begun)
 
 
-def sweep(context):
+def reconcile(context):
     return importlib.import_module("functions.confirm_snapshots.app").handler({"sweep": True}, context)
 
 
-def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next(world, fleet):
-    first = sweep(Hurried())
+def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next(world, large_run):
+    first = reconcile(Hurried())
     told = len(first["completed"])
     assert 0 < told < 5
     assert first["left"] == 5 - told
-    assert sorted(backups.open_backups(TABLE)) == fleet[told:]
-    second = sweep(Context())
-    assert second["completed"] == fleet[told:]
+    assert sorted(backups.open_backups(TABLE)) == large_run[told:]
+    second = reconcile(Context())
+    assert second["completed"] == large_run[told:]
     assert "left" not in second
-    assert [message["event"] for message in world.news()] == ["BackupCompleted"] * 5
+    assert [message["event"] for message in world.message()] == ["BackupCompleted"] * 5
 
 
-def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, fleet, monkeypatch):
+def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, large_run, monkeypatch):
     monkeypatch.setattr(confirmation.ec2_describe, "IDS", 2)
     monkeypatch.setattr(confirmation, "LISTED", 2)
     for number in range(6):
         open_backup(f"rp-20261122T020000Z-i-{number:017x}")
     answer = world.invoke("confirm_snapshots", {"sweep": True})
-    assert answer["completed"] == fleet[:2]
+    assert answer["completed"] == large_run[:2]
     assert (answer["completed_not_listed"], answer["pending_not_listed"]) == (3, 4)
     assert len(backups.open_backups(TABLE)) == 6
 
 
-def test_an_event_does_not_read_all_open_backups(world, fleet, sample):
+def test_an_event_does_not_read_all_open_backups(world, large_run, sample):
     for number in range(100):
         open_backup(f"rp-20261123T020000Z-i-{number:017x}")
     read = []
@@ -68,5 +68,5 @@ def test_an_event_does_not_read_all_open_backups(world, fleet, sample):
     snapshot = world.snapshots()[0]["SnapshotId"]
     event = sample("ebs-createSnapshot-succeeded", {"snap-0a1b2c3d4e5f60718": snapshot})
     [completed] = world.invoke("confirm_snapshots", event)["completed"]
-    assert completed in fleet
+    assert completed in large_run
     assert read == []

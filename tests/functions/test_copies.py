@@ -10,14 +10,14 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clients, clock
 from lifeboat.copies.plan import VANISHED_AFTER
 from lifeboat.copies.regions_workflow import CopyIncomplete
 from tests.functions.conftest import ROOT
 
 AWAY, BEYOND = "eu-central-1", "us-east-1"
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def point(world, monkeypatch) -> str:
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
     world.launch()
     world.invoke("take_snapshots", {})
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     [made] = world.snapshots()
-    assert [item["event"] for item in world.news()] == ["BackupStarted", "BackupCompleted"]
+    assert [item["event"] for item in world.message()] == ["BackupStarted", "BackupCompleted"]
     return made["SnapshotId"]
 
 
@@ -39,36 +39,36 @@ def copies(region: str = AWAY) -> list[dict[str, Any]]:
 
 
 def test_a_copy_is_begun_once_and_told_once(world, point):
-    assert [item["snapshot"] for item in world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]] == [point]
-    world.invoke("copy_snapshots", SWEEP)
-    world.invoke("copy_snapshots", SWEEP)
+    assert [item["snapshot"] for item in world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]] == [point]
+    world.invoke("copy_snapshots", RECONCILE)
+    world.invoke("copy_snapshots", RECONCILE)
     assert len(copies()) == 1
-    [told] = world.news()
+    [told] = world.message()
     assert (told["event"], told["subject"]["region"]) == ("SnapshotsCopied", AWAY)
 
 
 def test_a_copy_that_vanishes_is_told_once_and_tried_again(world, point, monkeypatch):
-    world.invoke("copy_snapshots", SWEEP)
+    world.invoke("copy_snapshots", RECONCILE)
     [lost] = copies()
     boto3.client("ec2", AWAY).delete_snapshot(SnapshotId=lost["SnapshotId"])
-    assert world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"] == [], "EC2 may not show it yet"
+    assert world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"] == [], "EC2 may not show it yet"
 
     later = clock.now() + VANISHED_AFTER + timedelta(seconds=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert f"the copy {lost['SnapshotId']} of {point} has vanished" in failed["reason"]
-    assert [item["event"] for item in world.news()] == ["CopyFailed"]
-    assert "the next attempt is at" in world.invoke("copy_snapshots", SWEEP)[AWAY]["waiting"][0]["reason"]
+    assert [item["event"] for item in world.message()] == ["CopyFailed"]
+    assert "the next attempt is at" in world.invoke("copy_snapshots", RECONCILE)[AWAY]["waiting"][0]["reason"]
 
     monkeypatch.setattr(clock, "now", lambda: later + timedelta(hours=1))
-    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
-    world.invoke("copy_snapshots", SWEEP)
-    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+    assert len(world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]) == 1
+    world.invoke("copy_snapshots", RECONCILE)
+    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
 def test_a_destination_that_fails_stops_no_other(world, point, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", f"{AWAY},{BEYOND}")
-    door.forget()
+    function.forget()
     away = clients.ec2_reads(AWAY)
 
     def refuse(*_: Any, **__: Any) -> Any:
@@ -76,7 +76,7 @@ def test_a_destination_that_fails_stops_no_other(world, point, monkeypatch):
 
     monkeypatch.setattr(away, "get_paginator", refuse)
     with pytest.raises(CopyIncomplete, match=f"{AWAY}: OptInRequired: not yours"):
-        world.invoke("copy_snapshots", SWEEP)
+        world.invoke("copy_snapshots", RECONCILE)
     assert (len(copies(AWAY)), len(copies(BEYOND))) == (0, 1)
 
 
@@ -88,9 +88,9 @@ def test_a_copy_that_is_refused_fails_its_recovery_point(world, point, monkeypat
         )
 
     monkeypatch.setattr(clients.ec2_writes(AWAY), "copy_snapshot", refuse)
-    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert failed["reason"] == f"CopySnapshot of {point} was refused: UnauthorizedOperation: no"
-    [told] = world.news()
+    [told] = world.message()
     assert (told["event"], told["severity"]) == ("CopyFailed", "critical")
 
 
@@ -104,10 +104,10 @@ def ended(copy_id: str) -> dict[str, Any]:
 
 
 def test_the_end_of_our_copy_is_looked_at_and_told(world, point):
-    world.invoke("copy_snapshots", SWEEP)
+    world.invoke("copy_snapshots", RECONCILE)
     [copy] = copies()
     assert world.invoke("copy_snapshots", ended(copy["SnapshotId"]))[AWAY]["copied"]
-    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
 def test_the_end_of_somebody_elses_copy_is_not(world, point):
@@ -131,7 +131,7 @@ def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world,
 def asked(world, point, monkeypatch) -> list[Any]:
     """In what time copies have been asked for, in minutes; 15 are wanted."""
     monkeypatch.setenv("LIFEBOAT_COPY_COMPLETION_MINUTES", "15")
-    door.forget()
+    function.forget()
     return []
 
 
@@ -151,13 +151,13 @@ def answering(monkeypatch: pytest.MonkeyPatch, asked: list[Any], *codes: str) ->
 
 def test_a_copy_is_asked_for_in_its_time(world, asked, monkeypatch):
     answering(monkeypatch, asked)
-    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
+    assert len(world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]) == 1
     assert asked == [15]
 
 
 def test_a_copy_that_ec2_does_not_make_in_its_time_is_made_without_one(world, asked, monkeypatch):
     answering(monkeypatch, asked, "InvalidParameterValue")
-    answer = world.invoke("copy_snapshots", SWEEP)[AWAY]
+    answer = world.invoke("copy_snapshots", RECONCILE)[AWAY]
     assert (len(answer["begun"]), answer["failed"]) == (1, [])
     assert asked == [15, None]
 
@@ -165,14 +165,14 @@ def test_a_copy_that_ec2_does_not_make_in_its_time_is_made_without_one(world, as
 @pytest.mark.parametrize("code", ["ResourceLimitExceeded", "RequestLimitExceeded"])
 def test_where_there_is_no_room_a_copy_in_time_waits_for_it(world, asked, monkeypatch, code):
     answering(monkeypatch, asked, code)
-    answer = world.invoke("copy_snapshots", SWEEP)[AWAY]
+    answer = world.invoke("copy_snapshots", RECONCILE)[AWAY]
     assert (answer["begun"], answer["failed"], asked) == ([], [], [15])
-    assert len(world.invoke("copy_snapshots", SWEEP)[AWAY]["begun"]) == 1
+    assert len(world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]) == 1
     assert asked == [15, 15]
 
 
 def test_a_refusal_for_another_reason_is_told(world, asked, monkeypatch):
     answering(monkeypatch, asked, "UnauthorizedOperation", "UnauthorizedOperation")
-    [failed] = world.invoke("copy_snapshots", SWEEP)[AWAY]["failed"]
+    [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert "was refused: UnauthorizedOperation" in failed["reason"]
     assert asked == [15, None]

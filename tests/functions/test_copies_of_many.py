@@ -10,8 +10,8 @@ import pytest
 from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock
-from lifeboat.backup.selection import volume_story
-from lifeboat.copies import regions_workflow as chain
+from lifeboat.backup.selection import volume_metadata
+from lifeboat.copies import regions_workflow as lineage
 from lifeboat.copies import store as table_of_copies
 from lifeboat.copies.record import CopyRecord, CopyState
 from lifeboat.domain.recovery_point_tags import write_tags
@@ -19,7 +19,7 @@ from tests.builders import attachment, volume
 from tests.functions.conftest import ACCOUNT, TABLE
 
 AWAY = "eu-central-1"
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a")
 DAYS = 4
 
@@ -29,8 +29,8 @@ def many(world, monkeypatch):
     """Four recovery points of each of three instances, more than are looked at at once; their ids, oldest first."""
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
     monkeypatch.setenv("LIFEBOAT_COPY_EXISTING", "true")
-    monkeypatch.setattr(chain, "AT_ONCE", 5)
-    monkeypatch.setattr(chain, "OLDEST", 3)
+    monkeypatch.setattr(lineage, "AT_ONCE", 5)
+    monkeypatch.setattr(lineage, "OLDEST", 3)
     made = []
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
     for instance in INSTANCES:
@@ -48,7 +48,7 @@ def many(world, monkeypatch):
                 zone="eu-west-1a",
                 ami_id="ami-1",
                 ami_owner="055430919509",
-                stories=[volume_story(volume(id=volume_id, tags={}), attachment(volume_id))],
+                all_metadata=[volume_metadata(volume(id=volume_id, tags={}), attachment(volume_id))],
             )
             specification = [{"ResourceType": "snapshot", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
             snapshot = world.ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
@@ -64,30 +64,30 @@ def copied():
     return sorted(tag["Value"] for item in found for tag in item["Tags"] if tag["Key"] == "lifeboat:recovery-point")
 
 
-def sweep(world):
-    return world.invoke("copy_snapshots", SWEEP)[AWAY]
+def reconcile(world):
+    return world.invoke("copy_snapshots", RECONCILE)[AWAY]
 
 
 def asked(world, count):
     """The pages of snapshots that are asked for at home and in the destination while sweeps go on."""
-    seen = []
+    observed = []
     for region in ("eu-west-1", AWAY):
-        chain.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
-            "provide-client-params.ec2.DescribeSnapshots", lambda params, **_: seen.append(params)
+        lineage.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
+            "provide-client-params.ec2.DescribeSnapshots", lambda params, **_: observed.append(params)
         )
     for _ in range(count):
-        sweep(world)
-    return seen
+        reconcile(world)
+    return observed
 
 
 def test_the_oldest_come_first_and_all_are_copied_once(world, many):
-    first = sweep(world)
+    first = reconcile(world)
     assert copied() == sorted(many[:3])
     assert first["more_waiting"] == 9
     for _ in range(10):
-        sweep(world)
+        reconcile(world)
     assert copied() == sorted(many)
-    told = [message["subject"]["recovery_point"] for message in world.news()]
+    told = [message["subject"]["recovery_point"] for message in world.message()]
     assert sorted(told) == sorted(many)
     assert table_of_copies.open_records(TABLE, AWAY) == {}
     states = {record.state for record in table_of_copies.records(TABLE, AWAY).values()}
@@ -95,7 +95,7 @@ def test_the_oldest_come_first_and_all_are_copied_once(world, many):
 
 
 def test_between_two_looks_at_all_only_those_that_wait_are_asked_for(world, many):
-    sweep(world)
+    reconcile(world)
     for params in asked(world, 2):
         names = {item["Name"]: item["Values"] for item in params["Filters"]}
         narrow = {"tag:lifeboat:recovery-point", "tag:lifeboat:copy-of"} & names.keys()
@@ -104,9 +104,9 @@ def test_between_two_looks_at_all_only_those_that_wait_are_asked_for(world, many
 
 def test_what_is_new_is_seen_within_the_hour(world, many, monkeypatch):
     for _ in range(10):
-        sweep(world)
+        reconcile(world)
     assert asked(world, 1) == [], "nothing waits, so nothing is looked at"
-    late = clock.now() + chain.ALL_EVERY
+    late = clock.now() + lineage.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
     table_of_copies.forget(TABLE, table_of_copies.records(TABLE, AWAY)[many[0]])
     assert asked(world, 1)
@@ -115,7 +115,7 @@ def test_what_is_new_is_seen_within_the_hour(world, many, monkeypatch):
 
 def test_what_is_gone_at_home_is_forgotten(world, many):
     for _ in range(6):
-        sweep(world)
+        reconcile(world)
     at_home = world.ec2.describe_snapshots(
         OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [many[0]]}]
     )["Snapshots"]
@@ -127,13 +127,13 @@ def test_what_is_gone_at_home_is_forgotten(world, many):
 
 
 def test_few_again_are_looked_at_together_again(world, many, monkeypatch):
-    sweep(world)
-    assert table_of_copies.many_seen_at(TABLE)
-    monkeypatch.setattr(chain, "AT_ONCE", 10_000)
-    late = clock.now() + chain.ALL_EVERY
+    reconcile(world)
+    assert table_of_copies.many_observed_at(TABLE)
+    monkeypatch.setattr(lineage, "AT_ONCE", 10_000)
+    late = clock.now() + lineage.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
-    assert "more_waiting" not in sweep(world)
-    assert table_of_copies.many_seen_at(TABLE) is None
+    assert "more_waiting" not in reconcile(world)
+    assert table_of_copies.many_observed_at(TABLE) is None
     assert len(copied()) == len(many)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from lifeboat import handler as doors
 from lifeboat.aws import clients, clock
-from lifeboat.backup import large_run as fleet
+from lifeboat.backup import large_run
 from lifeboat.backup import overdue_workflow as overdue
 from lifeboat.backup.schedule import parse_schedule, previous_slot
 from lifeboat.domain.config import DEFAULT_SCHEDULE
@@ -82,12 +82,12 @@ def completed(world) -> dict:
     }
 
 
-@pytest.mark.parametrize("door", ["confirm_snapshots", "attach_volume"])
-def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, logged, capsys, door):
-    world.invoke(door, {"sweep": True})
+@pytest.mark.parametrize("function", ["confirm_snapshots", "attach_volume"])
+def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, logged, capsys, function):
+    world.invoke(function, {"sweep": True})
     emptied(calls, logged)
     capsys.readouterr()
-    world.invoke(door, {"sweep": True})
+    world.invoke(function, {"sweep": True})
     assert +calls == {"Query": cost_model.IDLE_SWEEP.reads}
     assert logged.getvalue() == capsys.readouterr().out == ""
 
@@ -155,7 +155,7 @@ def test_the_events_of_a_recovery_point_write_tell_and_log_what_is_counted(world
 def test_a_fleets_portions_are_as_large_as_is_counted():
     share = WHOLE["Parameters"]["ApiSharePercent"]["Default"]
     ids = [f"i-{number}" for number in range(10_000)]
-    made = fleet.portions(ids, share=share, run="run", slot=datetime(2026, 11, 23, tzinfo=UTC))
+    made = large_run.batches(ids, share=share, run="run", slot=datetime(2026, 11, 23, tzinfo=UTC))
     assert len(made) == pytest.approx(10_000 / cost_model.PORTION, rel=0.02)
 
 
@@ -209,4 +209,4 @@ def test_one_instance_costs_less_than_the_bar_and_more_cost_more():
     totals = [month(size).at_list_price for size in (1, 10, 100, 1_000, 10_000)]
     assert totals == sorted(totals)
     assert month(1).within_free < BAR
-    assert month(100, fleet=True).units["SQS requests"] > month(100).units["SQS requests"] == 0
+    assert month(100, large_run=True).units["SQS requests"] > month(100).units["SQS requests"] == 0

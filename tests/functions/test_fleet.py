@@ -12,11 +12,11 @@ import pytest
 
 from bench import _in_process
 from functions.take_snapshots import app
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clients, clock, ec2_images, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.backup import batch_workflow as portion
-from lifeboat.backup import large_run as fleet
+from lifeboat.backup import batch_workflow as batch
+from lifeboat.backup import large_run
 from lifeboat.backup.workflow import BackupIncomplete
 from lifeboat.domain.bad_request import BadRequest
 from tests.functions.conftest import TABLE, Context, World
@@ -34,8 +34,8 @@ class Fleet:
         self.queue = self.sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "360"})["QueueUrl"]
         self.held_back: list[int] = []
         monkeypatch.setenv("LIFEBOAT_WORK_QUEUE", self.queue)
-        monkeypatch.setattr(fleet, "DIRECT", 2)
-        door.forget()
+        monkeypatch.setattr(large_run, "DIRECT", 2)
+        function.forget()
         clients.forget()
         real = clients.sqs().change_message_visibility
 
@@ -94,7 +94,7 @@ def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolum
 
 
 def told(world):
-    return [message["event"] for message in world.news()]
+    return [message["event"] for message in world.message()]
 
 
 def test_a_fleet_is_handed_out_worked_on_and_told_once(world, workers):
@@ -104,10 +104,10 @@ def test_a_fleet_is_handed_out_worked_on_and_told_once(world, workers):
 
     assert answer["instances"] == COUNT
     assert world.snapshots() == [], "who plans begins nothing"
-    assert world.news() == []
-    assert workers.work() == answer["portions"] == fleet.WORKERS
+    assert world.message() == []
+    assert workers.work() == answer["batches"] == large_run.WORKERS
     assert len(world.snapshots()) == COUNT
-    [started] = world.news()
+    [started] = world.message()
     assert started["event"] == "BackupStarted"
     assert (started["details"]["begun"], started["details"]["instances"]) == (COUNT, COUNT)
     assert {item["instance_id"] for item in started["details"]["recovery_points"]} == set(instances)
@@ -119,7 +119,7 @@ def test_the_same_slot_again_hands_nothing_out(world, workers):
     first = world.invoke("take_snapshots", SLOT)
     again = world.invoke("take_snapshots", SLOT)
     assert again == first
-    assert workers.work() == first["portions"]
+    assert workers.work() == first["batches"]
     assert world.invoke("take_snapshots", SLOT) == first
     assert workers.work() == 0
     assert len(world.snapshots()) == COUNT
@@ -175,7 +175,7 @@ def test_what_is_refused_in_all_attempts_is_named_in_the_one_outcome(world, work
     workers.work()
     assert workers.held_back == [30, 60, 120, 240]
     assert len(world.snapshots()) == COUNT - 1
-    [incomplete] = world.news()
+    [incomplete] = world.message()
     assert incomplete["event"] == "BackupIncomplete"
     assert incomplete["details"]["begun"] == COUNT - 1
     reasons = {item["instance_id"]: item["reason"] for item in incomplete["details"]["failures"]}
@@ -200,7 +200,7 @@ def test_a_throttled_call_goes_out_again_in_the_same_invocation(world, workers, 
     monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
     waits: list[float] = []
     monkeypatch.setattr(clock, "wait", waits.append)
-    assert workers.work() == fleet.WORKERS
+    assert workers.work() == large_run.WORKERS
     assert [seconds for seconds in waits if seconds > 0.1], "it waited"
     assert len(world.snapshots()) == COUNT
 
@@ -230,7 +230,7 @@ def test_out_of_time_in_every_attempt_is_named(world, workers):
     world.invoke("take_snapshots", SLOT)
     for record in workers.messages():
         workers.deliver(record, Ending())
-    [incomplete] = world.news()
+    [incomplete] = world.message()
     assert incomplete["details"]["failed"] == COUNT
     assert "too busy" in incomplete["details"]["failures"][0]["reason"]
 
@@ -261,7 +261,7 @@ def test_an_instance_that_is_gone_when_its_portion_comes_is_left_out(world, work
     world.ec2.delete_tags(Resources=[instances[1]], Tags=[{"Key": "lifeboat:backup"}])
     workers.work()
     assert len(world.snapshots()) == COUNT - 2
-    [started] = world.news()
+    [started] = world.message()
     assert started["event"] == "BackupStarted"
     assert started["details"]["skipped"] == 2
     assert f"for {COUNT - 2} of {COUNT - 2} instances" in started["summary"]
@@ -278,7 +278,7 @@ def test_a_lost_table_costs_no_doubled_recovery_point_and_no_outcome(world, work
     for record in records:
         workers.deliver(record)
     assert len(world.snapshots()) == COUNT
-    [started] = world.news()
+    [started] = world.message()
     assert started["details"]["begun"] == COUNT
 
 
@@ -312,7 +312,7 @@ def test_by_hand_a_fleet_is_handed_out_once_for_the_same_request(world, workers)
         world.launch()
     first, second = world.invoke("take_snapshots", {}), world.invoke("take_snapshots", {})
     assert first["run"] == second["run"]
-    assert len(list(workers.messages())) == fleet.WORKERS
+    assert len(list(workers.messages())) == large_run.WORKERS
     assert world.invoke("take_snapshots", {"request_id": "one more"})["run"] != first["run"]
 
 
@@ -337,7 +337,7 @@ def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, work
 def hands(monkeypatch):
     """The clock's hands: `hands[0]` is the present. The catch-up waits for ten minutes."""
     monkeypatch.setenv("LIFEBOAT_CATCH_UP_GRACE_MINUTES", "10")
-    door.forget()
+    function.forget()
     made = [datetime(2026, 11, 23, 1, tzinfo=UTC)]
     monkeypatch.setattr(clock, "now", lambda: made[0])
     return made
@@ -358,7 +358,7 @@ def test_a_missed_slot_of_a_fleet_is_handed_out_late(world, workers, hands):
     workers.work()
     late = [tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:late"]
     assert late == ["true"] * COUNT
-    [started] = world.news()
+    [started] = world.message()
     assert started["summary"].startswith("The missed backup of 2026-11-23T02:00:00Z has begun, late, for 6 of 6")
 
 
@@ -369,7 +369,7 @@ def test_the_catch_up_keeps_off_a_slot_whose_run_is_under_way(world, workers, ha
     hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
     run = world.invoke("take_snapshots", SLOT)["run"]
     assert catch_up(world, hands, 20) == {"caught_up": [], "under_way": run, "overdue": []}
-    assert workers.work() == fleet.WORKERS
+    assert workers.work() == large_run.WORKERS
     assert catch_up(world, hands, 35) == {"caught_up": [], "overdue": []}
     assert len(world.snapshots()) == COUNT
     assert told(world) == ["BackupStarted"]
@@ -391,9 +391,9 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_
 
     answer = catch_up(world, hands, 45)
 
-    [incomplete] = world.news()
+    [incomplete] = world.message()
     assert incomplete["event"] == "BackupIncomplete"
-    assert incomplete["details"]["unheard_portions"] == fleet.WORKERS - 1
+    assert incomplete["details"]["unheard_portions"] == large_run.WORKERS - 1
     assert incomplete["details"]["begun"] == done
     assert answer["instances"] == COUNT - done
     workers.work()
@@ -403,15 +403,15 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_
 
 def test_a_run_by_hand_that_was_cut_off_is_told_by_the_next_looks_once(world, workers, hands):
     instances = [world.launch() for _ in range(COUNT)]
-    assert world.invoke("take_snapshots", {"instance_ids": instances})["portions"] == fleet.WORKERS
+    assert world.invoke("take_snapshots", {"instance_ids": instances})["batches"] == large_run.WORKERS
     for record in workers.messages():
         workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
     catch_up(world, hands, -60 + 15)
-    assert world.news() == []
+    assert world.message() == []
     catch_up(world, hands, -60 + 45)
     catch_up(world, hands, -60 + 24 * 60)
-    [incomplete] = [message for message in world.news() if message["event"] == "BackupIncomplete"]
-    assert incomplete["details"]["unheard_portions"] == fleet.WORKERS
+    [incomplete] = [message for message in world.message() if message["event"] == "BackupIncomplete"]
+    assert incomplete["details"]["unheard_portions"] == large_run.WORKERS
     assert incomplete["subject"] == {"slot": "2026-11-23T01:00:00Z"}
 
 
@@ -424,7 +424,7 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
     monkeypatch.setattr(
         Context, "get_remaining_time_in_millis", lambda _self: 100_000 if len(world.snapshots()) < 2 else 19_000
     )
-    monkeypatch.setattr(portion, "AT_ONCE", 1)
+    monkeypatch.setattr(batch, "AT_ONCE", 1)
     with pytest.raises(BackupIncomplete, match=r"more were not reached .* deploy with Fleet=true for so many"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2
@@ -438,9 +438,9 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
 def test_the_bench_runs_a_whole_backup_in_one_process(world, monkeypatch, with_queue, invocations):
     for name in ("LIFEBOAT_TABLE", "LIFEBOAT_TOPIC", "LIFEBOAT_WORK_QUEUE", "POWERTOOLS_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # so that they are put back
-    _in_process.prepare(fleet=with_queue)
-    door.forget()
-    monkeypatch.setattr(fleet, "DIRECT", 2)
+    _in_process.prepare(large_run=with_queue)
+    function.forget()
+    monkeypatch.setattr(large_run, "DIRECT", 2)
     for _ in range(COUNT):
         world.launch()
     assert len(_in_process.back_up("2026-11-23T02:00:00Z")) == invocations

@@ -62,5 +62,5 @@ def test_every_instance_that_has_no_backup_is_told_to_be_overdue(world, monkeypa
     monkeypatch.setattr("lifeboat.backup.workflow.take", refuse)
     with pytest.raises(RuntimeError, match="no backup today"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.news() if message["event"] == "BackupOverdue"}
+    told = {message["subject"]["instance_id"] for message in world.message() if message["event"] == "BackupOverdue"}
     assert told == instances

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.snapshot_locks import TRIED_FOR
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 DENIED = AwsError("UnauthorizedOperation", "You may not.", answered=True)
 BUSY = AwsError("RequestLimitExceeded", "Slow down.", answered=True)
 LOST = AwsError("ReadTimeoutError", "no answer", answered=False)
@@ -42,16 +42,16 @@ def locks(world, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "ever_locked", made.ever_locked)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    door.forget()
+    function.forget()
     world.launch(disks=2)
     world.invoke("take_snapshots", SLOT)
-    world.news()
+    world.message()
     return made
 
 
 def news_of(world):
     """By event: two messages of one moment come in either order."""
-    return sorted(world.news(), key=lambda message: message["event"])
+    return sorted(world.message(), key=lambda message: message["event"])
 
 
 def told(world):
@@ -59,43 +59,43 @@ def told(world):
 
 
 def test_each_snapshot_is_locked_once(world, locks):
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert set(locks.put) == {item["SnapshotId"] for item in world.snapshots()}
     assert {(lock.mode, lock.days) for lock in locks.put.values()} == {("governance", 7)}
     assert told(world) == ["BackupCompleted"]
-    assert world.invoke("confirm_snapshots", SWEEP)["completed"] == []
+    assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
 @pytest.mark.parametrize("refusal", [BUSY, LOST])
 def test_what_passes_is_tried_again_in_silence(world, locks, refusal):
     locks.refusals = [refusal]
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 1
     assert told(world) == ["BackupCompleted"]
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
     assert told(world) == []
-    assert world.invoke("confirm_snapshots", SWEEP)["completed"] == []
+    assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
 def test_a_lock_that_cannot_be_is_told_once_and_tried_again(world, locks):
     locks.refusals = [DENIED] * 4
-    world.invoke("confirm_snapshots", SWEEP)
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
+    world.invoke("confirm_snapshots", RECONCILE)
     completed, not_locked = news_of(world)
     assert completed["event"] == "BackupCompleted"
     assert not_locked["event"] == "RecoveryPointNotLocked"
     assert "UnauthorizedOperation" in not_locked["summary"]
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
     assert told(world) == []
 
 
 def test_blindness_locks_nothing_and_is_tried_again(world, locks):
     locks.blind = [BUSY]
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert locks.put == {}
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
     assert told(world) == ["BackupCompleted"]
 
@@ -104,17 +104,17 @@ def test_the_sweep_gives_up_in_the_end_and_says_so(world, locks, monkeypatch):
     later = clock.now() + TRIED_FOR
     monkeypatch.setattr(clock, "now", lambda: later)
     locks.refusals = [BUSY] * 9
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     assert told(world) == ["BackupCompleted", "RecoveryPointNotLocked"]
-    assert world.invoke("confirm_snapshots", SWEEP)["completed"] == []
+    assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
 def test_a_grace_shorter_than_a_day_is_told_and_not_tried_again(world, locks, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "0")
     monkeypatch.setenv("LIFEBOAT_GRACE_HOURS", "12")  # not 24: taken and confirmed in one second, that is still a day
-    door.forget()
-    world.invoke("confirm_snapshots", SWEEP)
+    function.forget()
+    world.invoke("confirm_snapshots", RECONCILE)
     _, not_locked = news_of(world)
     assert "expected LockDays, or more GraceHours" in not_locked["summary"]
-    assert world.invoke("confirm_snapshots", SWEEP)["completed"] == []
+    assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
     assert locks.put == {}

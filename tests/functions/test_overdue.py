@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto.backends import get_backend
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.backup import overdue as rule
-from lifeboat.backup import overdue_workflow as chain
+from lifeboat.backup import overdue_workflow as lineage
 from lifeboat.backup.workflow import BackupIncomplete
 from tests.functions.conftest import ACCOUNT, TABLE, TODAY, Context
 from tests.functions.test_fleet import Fleet
@@ -57,9 +57,9 @@ class Sight:
 
     def look(self, at):
         """Who was told to be overdue by this look, with the message of each."""
-        self.world.news()
+        self.world.message()
         answer = self.invoke(CATCH_UP, at)
-        told = [message for message in self.world.news() if message["event"] == "BackupOverdue"]
+        told = [message for message in self.world.message() if message["event"] == "BackupOverdue"]
         if answer is not None:
             assert {item["subject"]["instance_id"] for item in told} <= set(answer["overdue"])
         return {message["subject"]["instance_id"]: message for message in told}
@@ -238,14 +238,14 @@ def test_nothing_is_expected_where_nothing_is_protected_or_no_slot_was_due(world
     sight.look(SLOT + HOUR)
     world.launch()
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(1 day)")
-    door.forget()
+    function.forget()
     assert sight.look(SLOT + 3 * DAY) == {}
     assert sight.metrics == []
 
 
 def test_a_rate_that_is_refused_is_overdue_and_has_its_metric_at_any_time(world, sight, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(30 minutes)")
-    door.forget()
+    function.forget()
     instance = world.launch()
     sight.look(SLOT - HOUR)
     sight.take(SLOT)
@@ -284,7 +284,7 @@ def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
 
 def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
     monkeypatch.setattr(rule, "LOOKED_UP", 2)
-    monkeypatch.setattr(chain, "LISTED", 1)
+    monkeypatch.setattr(lineage, "LISTED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.look(SLOT - HOUR)
@@ -295,7 +295,7 @@ def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
 
 
 def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
-    monkeypatch.setattr(chain.ec2_describe, "IDS", 2)
+    monkeypatch.setattr(lineage.ec2_describe, "IDS", 2)
     never, early, *late = (world.launch() for _ in range(5))
     sight.look(SLOT - HOUR)
     sight.refused.add(never)
@@ -317,13 +317,13 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
         early: f"{SLOT:%Y-%m-%dT%H:%M:%SZ}",
         **dict.fromkeys(late, f"{SLOT + DAY:%Y-%m-%dT%H:%M:%SZ}"),
     }
-    looks = [filters for filters in asked if "tag:lifeboat:recovery-point" not in filters]
-    assert [list(filters) for filters in looks] == [["tag:lifeboat:slot"]] * 3 + [["tag:lifeboat:instance"]]
-    assert set(looks[-1]["tag:lifeboat:instance"]) == {never, early}
+    observations = [filters for filters in asked if "tag:lifeboat:recovery-point" not in filters]
+    assert [list(filters) for filters in observations] == [["tag:lifeboat:slot"]] * 3 + [["tag:lifeboat:instance"]]
+    assert set(observations[-1]["tag:lifeboat:instance"]) == {never, early}
 
 
 def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sight, monkeypatch):
-    monkeypatch.setattr(chain.ec2_describe, "IDS", 1)
+    monkeypatch.setattr(lineage.ec2_describe, "IDS", 1)
     instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
     first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
     sight.refused.add(never)

@@ -12,7 +12,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_describe
 from lifeboat.backup import store as backups
 from lifeboat.backup.confirm_workflow import ConfirmationIncomplete
@@ -24,10 +24,10 @@ from lifeboat.copies.regions_workflow import CopyIncomplete
 from lifeboat.copies.workflow import VaultIncomplete
 from lifeboat.retention import workflow as retention
 from tests.functions.conftest import TABLE
-from tests.functions.test_copies_of_many import AWAY, many, sweep
-from tests.functions.test_retention_parts import INSTANCES, fleet, in_parts, left
+from tests.functions.test_copies_of_many import AWAY, many, reconcile
+from tests.functions.test_retention_parts import INSTANCES, in_parts, large_run, left
 
-__all__ = ("fleet", "in_parts", "many")
+__all__ = ("in_parts", "large_run", "many")
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 WORDS = "Request rejected for a reason"
@@ -70,7 +70,7 @@ def test_backup(world, refuse, in_twos, operation):
     with pytest.raises(BackupIncomplete, match=f"{bad} could not be looked at: InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
-    told = [message for message in world.news() if message["event"] == "BackupFailed"]
+    told = [message for message in world.message() if message["event"] == "BackupFailed"]
     assert {message["subject"]["instance_id"] for message in told} == set(instances[2:4])
     assert all(WORDS in message["summary"] for message in told)
 
@@ -81,7 +81,7 @@ def test_confirmation(world, refuse, in_twos):
     refuse("DescribeSnapshots", f"Z-{instances[2]}")
     with pytest.raises(ConfirmationIncomplete, match=rf"2 recovery points.* InvalidParameterValue: {WORDS}"):
         world.invoke("confirm_snapshots", {"sweep": True})
-    completed = [message for message in world.news() if message["event"] == "BackupCompleted"]
+    completed = [message for message in world.message() if message["event"] == "BackupCompleted"]
     assert {message["subject"]["instance_id"] for message in completed} == {*instances[:2], *instances[4:]}
     assert {item.split("Z-")[1] for item in backups.open_backups(TABLE)} == set(instances[2:4])
 
@@ -95,35 +95,35 @@ def test_overdue(world, refuse, in_twos, monkeypatch):
     refuse("DescribeSnapshots", "tag:lifeboat:instance", instances[2])
     with pytest.raises(OverdueIncomplete, match=f"2 instances.* InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.news() if message["event"] == "BackupOverdue"}
+    told = {message["subject"]["instance_id"] for message in world.message() if message["event"] == "BackupOverdue"}
     assert len(told) == 4
     assert instances[2] not in told
 
 
-def test_retention_of_a_part(world, fleet, in_parts, refuse):
+def test_retention_of_a_part(world, large_run, in_parts, refuse):
     refuse("DescribeSnapshots", "'*a'")
     answer = world.invoke("prune_snapshots", {})
     assert left(world) == {
-        snapshot for instance, made in fleet.items() for snapshot in (made if instance.endswith("a") else made[:14])
+        snapshot for instance, made in large_run.items() for snapshot in (made if instance.endswith("a") else made[:14])
     }
-    [told] = world.news()
+    [told] = world.message()
     [notice] = [item for item in answer["notices"] if WORDS in item]
     assert notice in told["details"]["notices"]
     assert "ids end with a stay" in notice
 
 
-def test_retention_where_an_instance_may_carry_a_policy_of_its_own(world, fleet, in_twos, refuse):
+def test_retention_where_an_instance_may_carry_a_policy_of_its_own(world, large_run, in_twos, refuse):
     refuse("DescribeInstances", INSTANCES[1])
     answer = world.invoke("prune_snapshots", {})
-    unseen = sorted(INSTANCES)[:2] if INSTANCES[1] in sorted(INSTANCES)[:2] else sorted(INSTANCES)[2:]
+    unread = sorted(INSTANCES)[:2] if INSTANCES[1] in sorted(INSTANCES)[:2] else sorted(INSTANCES)[2:]
     assert left(world) == {
-        snapshot for instance, made in fleet.items() for snapshot in (made if instance in unseen else made[:14])
+        snapshot for instance, made in large_run.items() for snapshot in (made if instance in unread else made[:14])
     }
     assert any(f"{INSTANCES[1]} and its chains are kept" in item and WORDS in item for item in answer["notices"])
 
 
-def test_retention_just_before_it_deletes(world, fleet, in_twos, refuse):
-    monday = fleet[INSTANCES[0]][-1]
+def test_retention_just_before_it_deletes(world, large_run, in_twos, refuse):
+    monday = large_run[INSTANCES[0]][-1]
     refuse("DescribeSnapshots", "snapshot-id", monday)
     answer = world.invoke("prune_snapshots", {})
     assert {f"it could not be looked at again: InvalidParameterValue: {WORDS}"} == {
@@ -134,8 +134,8 @@ def test_retention_just_before_it_deletes(world, fleet, in_twos, refuse):
     assert monday in left(world)
 
 
-def test_retention_where_what_came_of_a_deletion_is_not_seen(world, fleet, refuse):
-    last = fleet[INSTANCES[0]][-1]
+def test_retention_where_what_came_of_a_deletion_is_not_seen(world, large_run, refuse):
+    last = large_run[INSTANCES[0]][-1]
     refuse("DeleteSnapshot", last)
     refuse("DescribeSnapshots", f"['{last}']")
     answer = world.invoke("prune_snapshots", {})
@@ -147,14 +147,14 @@ def test_retention_where_what_came_of_a_deletion_is_not_seen(world, fleet, refus
 def test_a_look_for_a_copy_is_no_failed_copy(world, many):
     with pytest.MonkeyPatch.context() as patch:
         refuse_in(patch, "DescribeSnapshots", "tag:lifeboat:copy-of")
-        answer = sweep(world)
+        answer = reconcile(world)
     assert (answer["begun"], answer["failed"], copied()) == ([], [], set())
-    assert world.news() == []
-    assert sweep(world)["begun"], "nothing has failed, so nothing is paused"
+    assert world.message() == []
+    assert reconcile(world)["begun"], "nothing has failed, so nothing is paused"
 
 
 def test_copies_of_a_part(world, many, refuse):
-    sweep(world)
+    reconcile(world)
     known = table_of_copies.records(TABLE, AWAY).keys()
     with pytest.MonkeyPatch.context() as late:
         now = clock.now() + copies_chain.ALL_EVERY
@@ -179,10 +179,10 @@ def test_copies_to_other_regions_beside_the_vault(world, refuse, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", "222233334444")
     monkeypatch.setenv("LIFEBOAT_VAULT_READER_ROLES", "arn:aws:iam::222233334444:role/reader")
     monkeypatch.setenv("LIFEBOAT_VAULT_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:key/1")
-    door.forget()
+    function.forget()
     asked: list[str] = []
     monkeypatch.setattr("lifeboat.aws.sharing.shared_by", lambda account, **_: asked.append(account) or {})
-    monkeypatch.setattr("lifeboat.aws.sharing.told_by", lambda *_, **__: ())
+    monkeypatch.setattr("lifeboat.aws.sharing.described_by", lambda *_, **__: ())
     refuse("DescribeSnapshots", "tag:lifeboat:stack", "lifeboat:recovery-point")
     with pytest.raises(VaultIncomplete, match=f"the snapshots here: InvalidParameterValue: {WORDS}"):
         world.invoke("copy_snapshots", {"sweep": True})

@@ -16,7 +16,7 @@ from lifeboat.restore import store as restores
 from tests.functions.conftest import TODAY
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 UNKNOWN = "restore-0123456789abcdef"
 TABLE = "lifeboat-state"
 
@@ -51,8 +51,8 @@ def saved(world):
     """A platform with one good recovery point."""
     instance = world.launch()
     world.invoke("take_snapshots", SLOT)
-    world.invoke("confirm_snapshots", SWEEP)
-    world.news()
+    world.invoke("confirm_snapshots", RECONCILE)
+    world.message()
     return instance
 
 
@@ -72,13 +72,13 @@ def ask(instance, **more):
 
 
 def events(world):
-    return [message["event"] for message in world.news()]
+    return [message["event"] for message in world.message()]
 
 
 def restored(world, time, restore_id, within=40):
     """Sweep, minute by minute, until the restore has ended."""
     for _ in range(within):
-        world.invoke("attach_volume", SWEEP)
+        world.invoke("attach_volume", RECONCILE)
         report = world.invoke("restore_volume", {"status": restore_id})
         if report["status"] != "open":
             return report
@@ -104,14 +104,14 @@ def refuse(monkeypatch, kind, code, *, answered=True, times=1):
 
 def changes_of(monkeypatch):
     """Every step that is really carried out, by its name."""
-    real, seen = ec2_calls.perform, []
+    real, observed = ec2_calls.perform, []
 
     def call(change):
-        seen.append(type(change).__name__)
+        observed.append(type(change).__name__)
         real(change)
 
     monkeypatch.setattr(ec2_calls, "perform", call)
-    return seen
+    return observed
 
 
 def test_a_fresh_platform_runs_on_the_restored_volume(world, saved, time):
@@ -130,10 +130,10 @@ def test_a_fresh_platform_runs_on_the_restored_volume(world, saved, time):
     assert {tag["Key"]: tag["Value"] for tag in kept["Tags"]}["lifeboat:displaced-by"] == begun["restore_id"]
     [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
     assert instance["State"]["Name"] == "running"
-    messages = world.news()
+    messages = world.message()
     assert [message["event"] for message in messages] == ["RestoreStarted", "RestoreCompleted"]
     assert messages[0]["details"]["requested_by"] == "operator"
-    assert world.invoke("attach_volume", SWEEP) == {"restores": {}}
+    assert world.invoke("attach_volume", RECONCILE) == {"restores": {}}
 
 
 def test_the_answer_says_what_was_found_and_what_is_planned(world, saved, time):
@@ -152,7 +152,7 @@ def test_a_dry_run_changes_nothing_and_tells_nobody(world, saved, time, monkeypa
     assert "plan" in answer
     assert done == []
     assert events(world) == []
-    assert world.invoke("attach_volume", SWEEP) == {"restores": {}}
+    assert world.invoke("attach_volume", RECONCILE) == {"restores": {}}
 
 
 def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(world, saved, time, monkeypatch):
@@ -165,7 +165,7 @@ def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(wor
     refuse(monkeypatch, "AttachVolume", "InvalidVolume.Whatever")
     begun = world.invoke("restore_volume", ask(target))
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
-    [message] = [item for item in world.news() if item["event"] == "RestoreRolledBack"]
+    [message] = [item for item in world.message() if item["event"] == "RestoreRolledBack"]
     assert message["details"]["stop_took"] == ["what is on its 75 GB of instance store volumes"]
     assert "as it was, except for what its stop took for good: what is on its 75 GB" in message["summary"]
 
@@ -177,7 +177,7 @@ def test_without_consent_it_is_refused_with_the_command_that_gives_it(world, sav
     assert answer["refused"].startswith("nothing was touched: ")
     assert "aws ec2 create-tags" in answer["refused"]
     assert done == []
-    [message] = world.news()
+    [message] = world.message()
     assert message["event"] == "RestoreRefused"
     assert message["subject"]["instance_id"] == target
 
@@ -228,12 +228,12 @@ def test_a_rehearsal_that_is_overtaken_decides_nothing(world, saved, time, monke
     def rehearse(change):
         if who[0] == "behind":  # another one goes all its way just now, and what it deletes has no tags any more
             who[0] = "ahead"
-            world.invoke("attach_volume", SWEEP)
+            world.invoke("attach_volume", RECONCILE)
             who[0] = "overtaken"
         return {"ahead": "AuthFailure: of its own", "overtaken": "UnauthorizedOperation: it is gone"}[who[0]]
 
     monkeypatch.setattr(ec2_calls, "rehearse", rehearse)
-    world.invoke("attach_volume", SWEEP)
+    world.invoke("attach_volume", RECONCILE)
     assert who == ["overtaken"]
     report = restored(world, time, begun["restore_id"])
     assert report["status"] == "rolled_back"
@@ -249,7 +249,7 @@ def test_of_very_many_the_one_that_is_named_is_found(world, saved, time, monkeyp
 
     other = world.launch()
     world.invoke("take_snapshots", {"scheduled_time": "2026-11-24T02:00:00Z"})  # of both
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     target = fresh_platform(world)
     monkeypatch.setattr(restore, "AT_ONCE", 2)
     refused = world.invoke("restore_volume", ask(target, dry_run=True))
@@ -294,11 +294,11 @@ def test_the_beginning_is_told_once_by_whoever_can(world, saved, time, monkeypat
     begun = world.invoke("restore_volume", ask(target))
     assert len(begun["volumes"]) == 1, "it goes on though nobody could be told"
     with pytest.raises(RuntimeError, match="InternalError"):  # an alarm rings
-        world.invoke("attach_volume", SWEEP)
+        world.invoke("attach_volume", RECONCILE)
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["step"] != "volumes", "it goes on"
     assert events(world) == []
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
-    told = world.news()
+    told = world.message()
     assert [message["event"] for message in told] == ["RestoreStarted", "RestoreCompleted"]
     assert told[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
 
@@ -438,7 +438,7 @@ def test_one_restore_that_cannot_be_looked_at_stops_no_other(world, saved, time,
 
     monkeypatch.setattr(ec2_instances, "instances", instances)
     with pytest.raises(RuntimeError, match=f"{blocked}: UnauthorizedOperation"):
-        world.invoke("attach_volume", SWEEP)
+        world.invoke("attach_volume", RECONCILE)
     assert world.invoke("restore_volume", {"status": blocked})["step"] == "volumes"
     assert world.invoke("restore_volume", {"status": going})["step"] != "volumes"
 
@@ -455,7 +455,7 @@ def test_who_is_overtaken_leaves_the_restore_to_the_other(world, saved, time, mo
         return real(table, restore)
 
     monkeypatch.setattr(restores, "save_restore", overtaken)
-    moved = world.invoke("attach_volume", SWEEP)
+    moved = world.invoke("attach_volume", RECONCILE)
     assert moved["restores"][begun["restore_id"]]["status"] == "open"
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
 
@@ -477,7 +477,7 @@ def test_the_end_is_told_again_when_the_message_could_not_be_sent(world, saved, 
     failures = 0
     for _ in range(40):
         try:
-            world.invoke("attach_volume", SWEEP)
+            world.invoke("attach_volume", RECONCILE)
         except RuntimeError:
             failures += 1
         if world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "completed":
@@ -511,7 +511,7 @@ def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - f
         for minute in range(minutes):
             # From the moment on at which something is to be told, an alarm rings.
             with pytest.raises(RuntimeError, match="KMSDisabled"):
-                world.invoke("attach_volume", SWEEP)
+                world.invoke("attach_volume", RECONCILE)
             time.wait(60)
             assert minute == 0 or world.volume_of(target, "/dev/sdb") == displaced
     [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
@@ -519,7 +519,7 @@ def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - f
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "failed"
 
     for _ in range(4):
-        world.invoke("attach_volume", SWEEP)
+        world.invoke("attach_volume", RECONCILE)
         time.wait(60)
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "rolled_back"
     assert events(world) == told

@@ -8,7 +8,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
 
 __all__ = ("saved", "time")
@@ -54,7 +54,7 @@ def test_the_last_message_has_ec2s_code_and_words(world, saved, time, monkeypatc
             time.wait(1_800)
     assert f"{code}: {WORDS}" in report["failure"]
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
-    ended = world.news()[-1]
+    ended = world.message()[-1]
     assert ended["event"] == "RestoreRolledBack"
     assert f"{code}: {WORDS}" in ended["summary"]
     attached = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"][0]
@@ -99,7 +99,7 @@ def test_a_volume_that_vanishes_names_its_key(world, saved, time, monkeypatch):
 
     monkeypatch.setenv("LIFEBOAT_ENCRYPT_RESTORED", "true")
     monkeypatch.setenv("LIFEBOAT_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:key/1")
-    door.forget()
+    function.forget()
     target = fresh_platform(world)
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     begun = world.invoke("restore_volume", ask(target))

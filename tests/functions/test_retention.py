@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_images, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
-from lifeboat.backup.selection import volume_story
+from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention import workflow as retention
 from tests.builders import attachment, volume
@@ -42,7 +42,7 @@ def history(world, monkeypatch):
             zone="eu-west-1a",
             ami_id="ami-1",
             ami_owner="055430919509",
-            stories=[volume_story(volume(id=volume_id, tags={}), attachment(volume_id))],
+            all_metadata=[volume_metadata(volume(id=volume_id, tags={}), attachment(volume_id))],
         )
         snapshot = world.ec2.create_snapshot(
             VolumeId=volume_id,
@@ -75,7 +75,7 @@ def test_a_completed_backup_lets_go_what_no_rule_keeps(world, history):
     world.invoke("prune_snapshots", completed(world))
     world.invoke("prune_snapshots", completed(world))
     assert left(world) == set(history[:14])
-    told = world.news()
+    told = world.message()
     assert {message["event"] for message in told} == {"SnapshotsPruned"}
     assert told[0]["details"]["deleted"]
     assert all(entry["reasons"] for entry in told[0]["details"]["kept"])
@@ -85,11 +85,11 @@ def test_a_second_run_deletes_nothing_more(world, history):
     for _ in range(3):
         world.invoke("prune_snapshots", {})
     before = left(world)
-    world.news()
+    world.message()
     answer = world.invoke("prune_snapshots", {})
     assert answer["deleted"] == []
     assert left(world) == before
-    assert world.news() == [], "nothing happened, so nothing is told"
+    assert world.message() == [], "nothing happened, so nothing is told"
 
 
 def test_a_dry_run_gives_the_plan_without_hands(world, history):
@@ -98,7 +98,7 @@ def test_a_dry_run_gives_the_plan_without_hands(world, history):
     assert answer["delete"]
     assert all(entry["reasons"] for entry in [*answer["delete"], *answer["kept"]])
     assert left(world) == set(history)
-    assert world.news() == []
+    assert world.message() == []
 
 
 def test_a_held_snapshot_stays(world, history):
@@ -160,7 +160,7 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
     assert left(world).isdisjoint(history[-3:-1])
     assert len(answer["refused"]) == 1
     assert {"rp-27", "rp-28"}.isdisjoint(entry["recovery_point"] for entry in answer["deleted"])
-    [told] = world.news()
+    [told] = world.message()
     assert told["severity"] == "warning"
     assert "InvalidSnapshot.InUse" in str(told["details"]["refused"])
 
@@ -169,7 +169,7 @@ def test_a_policy_in_error_keeps_everything_and_tells(world, history, monkeypatc
     monkeypatch.setenv("LIFEBOAT_RETENTION", "dayly=14")
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history)
-    [told] = world.news()
+    [told] = world.message()
     assert told["severity"] == "warning"
     assert "dayly" in str(told["details"]["notices"])
 
@@ -204,7 +204,7 @@ def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypat
     assert left(world) == set(history[: DAYS - gone]), "the oldest go first"
     waiting = f"{15 - gone} more may go and wait for the next run"
     assert any(waiting in notice for notice in answer["notices"])
-    [told] = world.news()
+    [told] = world.message()
     assert any(waiting in notice for notice in told["details"]["notices"])
     for _ in range(3):
         world.invoke("prune_snapshots", {})
@@ -223,7 +223,7 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
     monkeypatch.setattr(ec2_snapshots, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
     assert world.invoke("prune_snapshots", {})["failed"] == "EC2 is away"
-    [told] = world.news()
+    [told] = world.message()
     assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
 
@@ -297,7 +297,7 @@ def test_what_never_goes_does_not_use_up_what_may_go(world, history, monkeypatch
     # The three are planned around: of the other 27 two may go, instead of none for ever.
     assert left(world) == set(history) - set(history[-5:-3])
     assert len(asked) == len(set(asked)), "nothing is tried twice in one run"
-    assert "deleting it was refused" in str(world.news()[0]["details"]["kept"])
+    assert "deleting it was refused" in str(world.message()[0]["details"]["kept"])
     for _ in range(20):
         world.invoke("prune_snapshots", {})
     assert left(world) == {*history[:14], *history[-3:]}
@@ -371,7 +371,7 @@ def test_what_it_saves_is_an_upper_bound_in_gib_and_dollars(world, history):
     assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
     answer = world.invoke("prune_snapshots", {})
     assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
-    details = world.news()[0]["details"]
+    details = world.message()[0]["details"]
     assert (details["saved_gib_at_most"], details["saved_usd_per_month_at_most"]) == (300, 15.0)
 
 
@@ -401,9 +401,9 @@ def shorten_the_policy(world, monkeypatch, text="last=1"):
     """After a run under the policy of the fixture has let go what that does not keep."""
     for _ in range(2):
         world.invoke("prune_snapshots", {})
-    world.news()
+    world.message()
     monkeypatch.setenv("LIFEBOAT_RETENTION", text)
-    door.forget()
+    function.forget()
 
 
 def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world, history, monkeypatch):
@@ -411,11 +411,11 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world,
     before = left(world)
     assert len(before) == 14
     assert world.invoke("prune_snapshots", {"dry_run": True})["delete"] == []
-    assert world.news() == []
+    assert world.message() == []
     answers = [world.invoke("prune_snapshots", {}) for _ in range(3)]
     assert [answer["deleted"] for answer in answers] == [[], [], []]
     assert left(world) == before
-    [told] = world.news()
+    [told] = world.message()
     assert (told["event"], told["severity"]) == ("RetentionChanged", "warning")
     assert told["details"]["would_go_count"] == 11, "MinimumKept keeps 3"
     assert told["details"]["gib"] == 220
@@ -434,7 +434,7 @@ def test_a_hold_of_no_hours_lets_a_change_count_at_once(world, history, monkeypa
     monkeypatch.setenv("LIFEBOAT_RETENTION_CHANGE_HOURS", "0")
     shorten_the_policy(world, monkeypatch)
     assert world.invoke("prune_snapshots", {})["deleted"]
-    assert {message["event"] for message in world.news()} == {"SnapshotsPruned"}
+    assert {message["event"] for message in world.message()} == {"SnapshotsPruned"}
 
 
 def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history, monkeypatch):
@@ -442,11 +442,11 @@ def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history,
     for _ in range(2):
         world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
-    world.news()
+    world.message()
     ec2_backends[ACCOUNT]["eu-west-1"].reservations.clear()  # EC2 shows it and its tags for an hour more
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
-    [told] = world.news()
+    [told] = world.message()
     assert told["details"]["would_go_count"] == 11
     assert told["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
     assert not any("sam deploy" in step or "lifeboat:retention" in step for step in told["next_steps"])
@@ -465,5 +465,5 @@ def test_a_change_that_could_not_be_told_is_told_by_the_next_run(world, history,
     assert world.invoke("prune_snapshots", {})["failed"] == "Throttled: later"
     monkeypatch.setattr(topic, "publish", real)
     world.invoke("prune_snapshots", {})
-    assert [message["event"] for message in world.news()] == ["RetentionChanged"]
+    assert [message["event"] for message in world.message()] == ["RetentionChanged"]
     assert len(left(world)) == 14

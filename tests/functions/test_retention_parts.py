@@ -10,7 +10,7 @@ from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws import paced_calls as paced
-from lifeboat.backup.selection import volume_story
+from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention import inventory_workflow as inventory
 from tests.builders import attachment, volume
@@ -21,7 +21,7 @@ INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a"
 
 
 @pytest.fixture
-def fleet(world, monkeypatch):
+def large_run(world, monkeypatch):
     """A recovery point a day of each instance, and one whose tags are nobody's; the snapshots' ids by instance."""
     monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
@@ -41,7 +41,7 @@ def fleet(world, monkeypatch):
                 zone="eu-west-1a",
                 ami_id="ami-1",
                 ami_owner="055430919509",
-                stories=[volume_story(volume(id=volume_id, tags={}), attachment(volume_id))],
+                all_metadata=[volume_metadata(volume(id=volume_id, tags={}), attachment(volume_id))],
             )
             specification = [{"ResourceType": "snapshot", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
             snapshot = world.ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
@@ -63,7 +63,7 @@ def plain(answer):
     return {key: sorted(json.dumps(item) for item in answer[key]) for key in ("kept", "delete")}
 
 
-def test_the_preview_in_parts_is_the_preview_of_all(world, fleet, monkeypatch):
+def test_the_preview_in_parts_is_the_preview_of_all(world, large_run, monkeypatch):
     whole = world.invoke("prune_snapshots", {"dry_run": True})
     monkeypatch.setattr(inventory, "AT_ONCE", 10)
     parts = world.invoke("prune_snapshots", {"dry_run": True})
@@ -72,25 +72,27 @@ def test_the_preview_in_parts_is_the_preview_of_all(world, fleet, monkeypatch):
     assert set(parts["calendar"].splitlines()) == set(whole["calendar"].splitlines()), "each part has a heading"
 
 
-def test_a_run_in_parts_lets_go_the_same_and_tells_it_once(world, fleet, in_parts):
+def test_a_run_in_parts_lets_go_the_same_and_tells_it_once(world, large_run, in_parts):
     answer = world.invoke("prune_snapshots", {})
     # last=3 daily=14: six of each chain's twenty.
     assert (answer["kept"], answer["delete"], len(answer["deleted"])) == (56, 24, 24)
-    assert left(world) == {snapshot for made in fleet.values() for snapshot in made[:14]}
-    [told] = world.news()
+    assert left(world) == {snapshot for made in large_run.values() for snapshot in made[:14]}
+    [told] = world.message()
     assert told["summary"].startswith("24 recovery points deleted, 56 kept")
     assert len(told["details"]["kept"]) + told["details"]["kept_not_listed"] == 56
 
 
-def test_no_more_is_held_at_once_than_a_part(world, fleet, in_parts, monkeypatch):
+def test_no_more_is_held_at_once_than_a_part(world, large_run, in_parts, monkeypatch):
     held = []
     real = inventory.read_catalogue
-    monkeypatch.setattr(inventory, "read_catalogue", lambda found: held.append(len(seen := list(found))) or real(seen))
+    monkeypatch.setattr(
+        inventory, "read_catalogue", lambda found: held.append(len(observed := list(found))) or real(observed)
+    )
     world.invoke("prune_snapshots", {"dry_run": True})
     assert held == [DAYS, 2 * DAYS, DAYS], "of the last characters 1, a and f"
 
 
-def test_a_run_cut_off_in_a_part_goes_on_with_the_next_run(world, fleet, in_parts, monkeypatch):
+def test_a_run_cut_off_in_a_part_goes_on_with_the_next_run(world, large_run, in_parts, monkeypatch):
     left_ms = iter([60_000] * 20 + [paced.LEFT_FOR_RETURN - 1] * 100)
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
@@ -98,11 +100,11 @@ def test_a_run_cut_off_in_a_part_goes_on_with_the_next_run(world, fleet, in_part
     assert 0 < len(first["deleted"]) < 24
     assert any("wait for the next run" in notice for notice in first["notices"])
     world.invoke("prune_snapshots", {})
-    assert left(world) == {snapshot for made in fleet.values() for snapshot in made[:14]}
+    assert left(world) == {snapshot for made in large_run.values() for snapshot in made[:14]}
 
 
-def test_what_is_in_no_part_stays(world, fleet, in_parts):
-    stray = fleet[INSTANCES[0]][-1]
+def test_what_is_in_no_part_stays(world, large_run, in_parts):
+    stray = large_run[INSTANCES[0]][-1]
     world.ec2.delete_tags(Resources=[stray], Tags=[{"Key": "lifeboat:instance"}])
     world.invoke("prune_snapshots", {})
     assert stray in left(world)

@@ -12,18 +12,18 @@ from lifeboat.backup import store as backups
 from tests.functions.conftest import ACCOUNT, TABLE, open_backup
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 
 
 @pytest.fixture
-def fleet(world, monkeypatch):
+def large_run(world, monkeypatch):
     """The recovery points of three instances in one slot, begun and not yet confirmed."""
     monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks; the local AWS does
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     for _ in range(3):
         world.launch()
     begun = world.invoke("take_snapshots", SLOT)["begun"]
-    world.news()
+    world.message()
     return sorted(item["recovery_point"] for item in begun)
 
 
@@ -49,18 +49,18 @@ def finished():
         snapshot.status = "completed"
 
 
-def test_of_a_slots_messages_only_the_last_one_makes_retention_look(world, fleet):
-    world.invoke("confirm_snapshots", SWEEP)
-    messages = world.news()
+def test_of_a_slots_messages_only_the_last_one_makes_retention_look(world, large_run):
+    world.invoke("confirm_snapshots", RECONCILE)
+    messages = world.message()
     assert [item["event"] for item in messages] == ["BackupCompleted"] * 3
     # All were decided when they arrived late, as here: nobody waits for what is over.
     assert all(pruned(world, message) for message in messages)
 
 
-def test_nobody_waits_for_another_slot(world, fleet):
-    unfinished(world, *fleet[1:])
-    world.invoke("confirm_snapshots", SWEEP)
-    [told] = world.news()
+def test_nobody_waits_for_another_slot(world, large_run):
+    unfinished(world, *large_run[1:])
+    world.invoke("confirm_snapshots", RECONCILE)
+    [told] = world.message()
     assert not pruned(world, told)
     other = {**told, "subject": {"recovery_point": "rp-20261122T020000Z-i-0123456789abcdef0"}}
     assert pruned(world, other)
@@ -68,29 +68,29 @@ def test_nobody_waits_for_another_slot(world, fleet):
 
 
 @pytest.mark.parametrize("prompt", [True, False], ids=["delivered before the next is told", "delivered at the end"])
-def test_a_slot_in_one_sweep_is_looked_at_by_its_last_message(world, fleet, monkeypatch, prompt):
+def test_a_slot_in_one_sweep_is_looked_at_by_its_last_message(world, large_run, monkeypatch, prompt):
     looked = []
     messages = []
     real = topic.publish
 
     def deliver(arn, message):
         real(arn, message)
-        [told] = [item for item in world.news() if item["event"] != "SnapshotsPruned"]
+        [told] = [item for item in world.message() if item["event"] != "SnapshotsPruned"]
         messages.append(told)
         if prompt:
             looked.append(pruned(world, told))
 
     monkeypatch.setattr(topic, "publish", deliver)
-    world.invoke("confirm_snapshots", SWEEP)
+    world.invoke("confirm_snapshots", RECONCILE)
     monkeypatch.undo()
     if prompt:
         assert looked == [False, False, True]
 
 
-def test_two_that_finish_at_one_moment_leave_one_that_looks(world, fleet, monkeypatch):
+def test_two_that_finish_at_one_moment_leave_one_that_looks(world, large_run, monkeypatch):
     """Each invocation notes its own, then tells, then closes: however these interleave, somebody sees nothing open."""
-    first, second = fleet[:2]
-    backups.close_backup(TABLE, fleet[2])
+    first, second = large_run[:2]
+    backups.close_backup(TABLE, large_run[2])
     message = {"event": "BackupCompleted"}
     backups.mark_decided(TABLE, first)
     backups.mark_decided(TABLE, second)
@@ -98,32 +98,32 @@ def test_two_that_finish_at_one_moment_leave_one_that_looks(world, fleet, monkey
     assert all(pruned(world, item) for item in told), "both are told, neither is closed"
 
 
-def test_noting_what_is_closed_does_not_open_it_again(world, fleet):
-    backups.close_backup(TABLE, fleet[0])
-    backups.mark_decided(TABLE, fleet[0])
-    assert set(backups.open_backups(TABLE)) == set(fleet[1:])
+def test_noting_what_is_closed_does_not_open_it_again(world, large_run):
+    backups.close_backup(TABLE, large_run[0])
+    backups.mark_decided(TABLE, large_run[0])
+    assert set(backups.open_backups(TABLE)) == set(large_run[1:])
 
 
-def test_the_daily_run_and_a_person_wait_for_nobody(world, fleet):
-    unfinished(world, *fleet)
+def test_the_daily_run_and_a_person_wait_for_nobody(world, large_run):
+    unfinished(world, *large_run)
     assert "kept" in world.invoke("prune_snapshots", {})
     assert "kept" in world.invoke("prune_snapshots", {"scheduled_time": "2026-11-23T03:00:00Z"})
 
 
-def test_copies_wait_for_the_slot_or_the_sweep(world, fleet, monkeypatch):
-    unfinished(world, *fleet[1:])
-    world.invoke("confirm_snapshots", SWEEP)
-    [told] = world.news()
+def test_copies_wait_for_the_slot_or_the_sweep(world, large_run, monkeypatch):
+    unfinished(world, *large_run[1:])
+    world.invoke("confirm_snapshots", RECONCILE)
+    [told] = world.message()
     assert "waits_for" in world.invoke("copy_snapshots", delivered(told))
-    assert "waits_for" not in world.invoke("copy_snapshots", SWEEP)
+    assert "waits_for" not in world.invoke("copy_snapshots", RECONCILE)
 
 
-def test_a_thousand_open_backups_are_not_read_to_find_one(world, fleet, monkeypatch):
+def test_a_thousand_open_backups_are_not_read_to_find_one(world, large_run, monkeypatch):
     for number in range(100):
         open_backup(f"rp-20261123T020000Z-i-{number:017x}")
     asked = []
     backups.clients.dynamodb().meta.events.register(
         "after-call.dynamodb.Query", lambda parsed, **_: asked.append(parsed["Count"])
     )
-    assert backups.undecided_beside(TABLE, fleet[0], "rp-20261123T020000Z-")
-    assert asked == [backups.LOOKED_AT]
+    assert backups.undecided_beside(TABLE, large_run[0], "rp-20261123T020000Z-")
+    assert asked == [backups.OBSERVED_AT_ONCE]

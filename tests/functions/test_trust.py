@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lifeboat import aws as lifeboat_aws
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import ec2_images
 
 DAILY = {"scheduled_time": "2026-11-23T00:00:00Z"}
@@ -23,7 +23,7 @@ def verdicts(answer):
 
 
 def told(world):
-    return [(message["event"], message["subject"]["instance_id"]) for message in world.news()]
+    return [(message["event"], message["subject"]["instance_id"]) for message in world.message()]
 
 
 def test_a_selected_instance_that_runs_is_judged_and_told(world, sample):
@@ -50,7 +50,7 @@ def test_a_stranger_s_image_is_told_at_once(world, sample):
     world.image_owner = STRANGER
     answer = world.invoke("check_ami_owner", running(sample, instance))
     assert verdicts(answer) == {instance: "untrusted"}
-    [message] = world.news()
+    [message] = world.message()
     assert (message["event"], message["severity"]) == ("AmiOwnerUntrusted", "critical")
     assert STRANGER in message["summary"] or STRANGER in str(message["details"])
 
@@ -115,7 +115,7 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
 )
 def test_with_a_mistyped_list_nothing_is_trusted_and_the_verdict_says_so(world, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    door.forget()
+    function.forget()
     instance = world.launch()
     answer = world.invoke("check_ami_owner", {"instance_ids": [instance]})
     [found] = answer["verdicts"]
@@ -134,6 +134,6 @@ def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monk
     )
     assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [instance]})) == {instance: "untrusted"}
     monkeypatch.setenv("LIFEBOAT_TRUSTED_WATERMARKS", f"{STRANGER}:gold")
-    door.forget()
+    function.forget()
     [found] = world.invoke("check_ami_owner", {"instance_ids": [instance]})["verdicts"]
     assert (found["verdict"], found["code"]) == ("unknown", "watermark-unproven")

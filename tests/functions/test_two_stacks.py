@@ -5,8 +5,6 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from lifeboat import handler as door
-
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 
@@ -24,9 +22,9 @@ def other(world, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv("LIFEBOAT_STACK", "other")
             patch.setenv("LIFEBOAT_TABLE", "other-state")
-            door.forget()
+            function.forget()
             answer = world.invoke(function, event)
-        door.forget()
+        function.forget()
         return answer
 
     return invoke
@@ -49,9 +47,9 @@ def test_each_confirms_its_own(world, other):
     world.launch()
     other("take_snapshots", SLOT)
     world.invoke("take_snapshots", SLOT)
-    world.news()
+    world.message()
     [own] = world.invoke("confirm_snapshots", {"sweep": True})["completed"]
-    [told] = world.news()
+    [told] = world.message()
     [snapshot] = told["details"]["snapshots"]
     tags = {
         tag["Key"]: tag["Value"] for item in world.snapshots() if item["SnapshotId"] == snapshot for tag in item["Tags"]

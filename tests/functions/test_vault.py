@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.aws import clients, clock, ec2_describe, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.snapshot_locks import TRIED_FOR
@@ -22,7 +22,7 @@ from lifeboat.domain.ec2 import Snapshot
 from tests.functions.conftest import ACCOUNT
 from tests.functions.test_restore import ask, fresh_platform
 
-SWEEP = {"sweep": True}
+RECONCILE = {"sweep": True}
 SOURCE, OTHER = "222233334444", "333344445555"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1"
 
@@ -40,7 +40,7 @@ class Offers:
             raise self.broken[account]
         return self.shared.get(account, {})
 
-    def told_by(self, role: str, **_: int) -> tuple[Snapshot, ...]:
+    def described_by(self, role: str, **_: int) -> tuple[Snapshot, ...]:
         if role in self.broken:
             raise self.broken[role]
         return self.told.get(role.split(":")[4], ())
@@ -51,11 +51,11 @@ def role(account: str) -> str:
 
 
 @pytest.fixture
-def offers(world, monkeypatch) -> Offers:
+def shared_snapshots(world, monkeypatch) -> Offers:
     """This account is the vault of two others; moto's own snapshots stand for what the first of them has."""
     made = Offers()
     monkeypatch.setattr(sharing, "shared_by", made.shared_by)
-    monkeypatch.setattr(sharing, "told_by", made.told_by)
+    monkeypatch.setattr(sharing, "told_by", made.described_by)
     monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", f"{SOURCE},{OTHER}")
     monkeypatch.setenv("LIFEBOAT_VAULT_READER_ROLES", f"{role(SOURCE)},{role(OTHER)}")
     monkeypatch.setenv("LIFEBOAT_VAULT_KMS_KEY", KEY)
@@ -64,24 +64,24 @@ def offers(world, monkeypatch) -> Offers:
 
 
 @pytest.fixture
-def offered(world, offers, monkeypatch) -> str:
+def read_shared(world, shared_snapshots, monkeypatch) -> str:
     """A recovery point that the first source shares; its snapshot."""
     monkeypatch.setenv("LIFEBOAT_STACK", "lifeboat")
-    door.forget()
+    function.forget()
     world.launch()
     world.invoke("take_snapshots", {})
-    world.invoke("confirm_snapshots", SWEEP)
-    world.news()
+    world.invoke("confirm_snapshots", RECONCILE)
+    world.message()
     monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
-    door.forget()
+    function.forget()
     told = ec2_snapshots.recovery_point_snapshots()
-    offers.told[SOURCE] = told
-    offers.shared[SOURCE] = {item.id: item for item in told}
+    shared_snapshots.told[SOURCE] = told
+    shared_snapshots.shared[SOURCE] = {item.id: item for item in told}
     return told[0].id
 
 
 def look(world) -> dict[str, Any]:
-    return world.invoke("copy_snapshots", SWEEP)[f"account {SOURCE}"]
+    return world.invoke("copy_snapshots", RECONCILE)[f"account {SOURCE}"]
 
 
 def copies() -> list[dict[str, Any]]:
@@ -95,16 +95,16 @@ def refusal(code: str, status: int = 400) -> ClientError:
     return ClientError(said, "Call")
 
 
-def test_begun_once_and_told_once_under_the_vaults_key(world, offered):
-    assert [item["snapshot"] for item in look(world)["begun"]] == [offered]
+def test_begun_once_and_told_once_under_the_vaults_key(world, read_shared):
+    assert [item["snapshot"] for item in look(world)["begun"]] == [read_shared]
     assert look(world)["copied"]
     assert look(world)["copied"] == []
     [copy] = copies()
     assert copy["Encrypted"]
-    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
-def test_a_lost_answer_makes_no_second_copy(world, offered, monkeypatch):
+def test_a_lost_answer_makes_no_second_copy(world, read_shared, monkeypatch):
     real = ec2_snapshots.copy_snapshot
 
     def lost(*given: Any, **named: Any) -> str:
@@ -117,10 +117,10 @@ def test_a_lost_answer_makes_no_second_copy(world, offered, monkeypatch):
     look(world)
     look(world)
     assert len(copies()) == 1
-    assert [item["event"] for item in world.news()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
-def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, offered, monkeypatch):
+def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, read_shared, monkeypatch):
     real = ec2_snapshots.copy_snapshot
 
     def refuse(*_: Any, **__: Any) -> str:
@@ -128,23 +128,23 @@ def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, offered, 
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", refuse)
     [failed] = look(world)["failed"]
-    assert failed["reason"] == f"CopySnapshot of {offered} was refused: UnauthorizedOperation: no"
+    assert failed["reason"] == f"CopySnapshot of {read_shared} was refused: UnauthorizedOperation: no"
     assert "the next attempt is at" in look(world)["waiting"][0]["reason"]
-    assert [item["event"] for item in world.news()] == ["CopyFailed"]
+    assert [item["event"] for item in world.message()] == ["CopyFailed"]
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
     assert world.invoke("copy_snapshots", {"retry": True})[f"account {SOURCE}"]["begun"]
 
 
-def test_when_ec2_is_busy_nothing_has_failed(world, offered, monkeypatch):
+def test_when_ec2_is_busy_nothing_has_failed(world, read_shared, monkeypatch):
     def busy(*_: Any, **__: Any) -> str:
         raise AwsError("ResourceLimitExceeded", "no", answered=True)
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", busy)
     assert look(world)["failed"] == []
-    assert world.news() == []
+    assert world.message() == []
 
 
-def test_a_copy_that_vanishes_is_told(world, offered, monkeypatch):
+def test_a_copy_that_vanishes_is_told(world, read_shared, monkeypatch):
     look(world)
     [lost] = copies()
     world.ec2.delete_snapshot(SnapshotId=lost["SnapshotId"])
@@ -154,10 +154,10 @@ def test_a_copy_that_vanishes_is_told(world, offered, monkeypatch):
     assert "has vanished" in failed["reason"]
 
 
-def test_a_lock_that_fails_is_told_and_tried_again(world, offered, monkeypatch):
+def test_a_lock_that_fails_is_told_and_tried_again(world, read_shared, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    door.forget()
+    function.forget()
     asked: list[str] = []
 
     def refuse(snapshot_id: str, _: Any) -> None:
@@ -170,32 +170,34 @@ def test_a_lock_that_fails_is_told_and_tried_again(world, offered, monkeypatch):
         look(world)
     [copy] = copies()
     assert asked == [copy["SnapshotId"]] * 2
-    assert [item["event"] for item in world.news()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
+    assert [item["event"] for item in world.message()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
 
 
-def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, offers, offered, monkeypatch):
-    offers.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
+def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, shared_snapshots, read_shared, monkeypatch):
+    shared_snapshots.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
     noon = clock.now().replace(hour=12, minute=0)  # two hours later it is the same day: told once a day
-    offers.shared[SOURCE] = {name: replace(item, started_at=noon) for name, item in offers.shared[SOURCE].items()}
+    shared_snapshots.shared[SOURCE] = {
+        name: replace(item, started_at=noon) for name, item in shared_snapshots.shared[SOURCE].items()
+    }
     monkeypatch.setattr(clock, "now", lambda: noon)
     assert look(world)["begun"] == [], "it may still speak"
     monkeypatch.setattr(clock, "now", lambda: noon + timedelta(hours=2))
-    assert [item["snapshot"] for item in look(world)["begun"]] == [offered]
+    assert [item["snapshot"] for item in look(world)["begun"]] == [read_shared]
     look(world)
     [copy] = copies()
     assert "lifeboat:recovery-point" not in {tag["Key"] for tag in copy["Tags"]}
-    silent = [item for item in world.news() if item["event"] == "StoryMissing"]
+    silent = [item for item in world.message() if item["event"] == "StoryMissing"]
     assert [item["details"]["reason"] for item in silent] == [
         f"{role(SOURCE)} cannot be used: AccessDenied: not yours",
     ]
 
 
-def test_a_story_that_comes_after_all_is_taken_too(world, offers, offered, monkeypatch):
-    offers.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
+def test_a_story_that_comes_after_all_is_taken_too(world, shared_snapshots, read_shared, monkeypatch):
+    shared_snapshots.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
     later = clock.now() + timedelta(hours=2)
     monkeypatch.setattr(clock, "now", lambda: later)
     look(world)
-    del offers.broken[role(SOURCE)]
+    del shared_snapshots.broken[role(SOURCE)]
     look(world)
     assert look(world)["copied"]
     assert sorted("lifeboat:recovery-point" in {tag["Key"] for tag in copy["Tags"]} for copy in copies()) == [
@@ -211,10 +213,10 @@ def test_a_story_that_comes_after_all_is_taken_too(world, offers, offered, monke
         (ec2_describe.TooMany(), f"more than {AT_ONCE} snapshots, expected fewer"),
     ],
 )
-def test_a_source_that_cannot_be_looked_at_stops_no_other(world, offers, offered, problem, said):
-    offers.broken[OTHER] = problem
+def test_a_source_that_cannot_be_looked_at_stops_no_other(world, shared_snapshots, read_shared, problem, said):
+    shared_snapshots.broken[OTHER] = problem
     with pytest.raises(VaultIncomplete, match=f"account {OTHER}: {said}"):
-        world.invoke("copy_snapshots", SWEEP)
+        world.invoke("copy_snapshots", RECONCILE)
     assert len(copies()) == 1
 
 
@@ -226,41 +228,41 @@ def locked(monkeypatch) -> list[str]:
     """The copies that were locked, by a vault that locks; moto knows no locks."""
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    door.forget()
+    function.forget()
     made: list[str] = []
     monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda ids: frozenset(made) & frozenset(ids))
     monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lambda snapshot_id, _: made.append(snapshot_id))
     return made
 
 
-def named(offers: Offers, way: str) -> Any:
+def named(shared_snapshots: Offers, way: str) -> Any:
     """What the source shares, as a person may name it in the vault."""
-    [told] = offers.told[SOURCE]
+    [told] = shared_snapshots.told[SOURCE]
     tags = told.tags
     return {
         "instance": {"instance_id": f"{SOURCE}/{tags['lifeboat:instance']}"},
-        "chain": {"chain": f"{SOURCE}/{told.volume_id}"},
+        "lineage": {"lineage": f"{SOURCE}/{told.volume_id}"},
         "id": f"{tags['lifeboat:recovery-point']}-{SOURCE}",
     }[way]
 
 
-def unheard(answer: dict[str, Any]) -> list[str]:
+def unread_accounts(answer: dict[str, Any]) -> list[str]:
     return [item["finding"] for item in answer["findings"] if item["code"] == "account-not-heard"]
 
 
-@pytest.mark.parametrize("way", ["instance", "chain", "id"])
-def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, offers, offered, locked, way):
+@pytest.mark.parametrize("way", ["instance", "lineage", "id"])
+def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, shared_snapshots, read_shared, locked, way):
     target = fresh_platform(world)
-    offers.broken[OTHER] = AwsError("AccessDenied", "not asked", answered=True)
-    begun = world.invoke("restore_volume", ask(target, recovery_point=named(offers, way)))
+    shared_snapshots.broken[OTHER] = AwsError("AccessDenied", "not asked", answered=True)
+    begun = world.invoke("restore_volume", ask(target, recovery_point=named(shared_snapshots, way)))
     assert begun["volumes"][0]["copied_from"] == f"account {SOURCE}", begun
-    assert unheard(begun) == [], "whose it cannot be is not asked"
+    assert unread_accounts(begun) == [], "whose it cannot be is not asked"
     [copy] = copies()
     tags = {tag["Key"]: tag["Value"] for tag in copy["Tags"]}
-    assert (tags["lifeboat:restore"], tags["lifeboat:copy-of"]) == (begun["restore_id"], offered)
+    assert (tags["lifeboat:restore"], tags["lifeboat:copy-of"]) == (begun["restore_id"], read_shared)
     [made] = world.ec2.describe_volumes(Filters=[{"Name": "tag-key", "Values": ["lifeboat:restore"]}])["Volumes"]
     assert made["SnapshotId"] == copy["SnapshotId"]
-    del offers.broken[OTHER]
+    del shared_snapshots.broken[OTHER]
     for _ in range(2):
         assert look(world)["begun"] == [], "it is the vault's own already"
     assert locked == [copy["SnapshotId"]], "though no record leads to it"
@@ -270,28 +272,30 @@ def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, offers, o
     ("problem", "said"),
     [(AwsError("AccessDenied", "no", answered=True), "AccessDenied: no"), (ec2_describe.TooMany(), "more than 10,000")],
 )
-def test_a_source_that_does_not_let_itself_be_read_is_named(world, offers, offered, problem, said):
+def test_a_source_that_does_not_let_itself_be_read_is_named(world, shared_snapshots, read_shared, problem, said):
     look(world)
-    offers.broken[role(SOURCE)] = problem
-    found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=named(offers, "id"), dry_run=True))
-    assert found["possible"], "what the vault holds can be restored all the same"
-    assert unheard(found) == [], "it is here: nobody had to be asked"
+    shared_snapshots.broken[role(SOURCE)] = problem
     found = world.invoke(
-        "restore_volume", ask(fresh_platform(world), recovery_point=named(offers, "instance"), dry_run=True)
+        "restore_volume", ask(fresh_platform(world), recovery_point=named(shared_snapshots, "id"), dry_run=True)
+    )
+    assert found["possible"], "what the vault holds can be restored all the same"
+    assert unread_accounts(found) == [], "it is here: nobody had to be asked"
+    found = world.invoke(
+        "restore_volume", ask(fresh_platform(world), recovery_point=named(shared_snapshots, "instance"), dry_run=True)
     )
     assert found["possible"]
-    [finding] = unheard(found)
+    [finding] = unread_accounts(found)
     assert said in finding
 
 
-def test_a_shared_snapshot_by_its_own_id_is_copied_first(world, offers, offered, monkeypatch):
-    [told] = offers.told[SOURCE]
+def test_a_shared_snapshot_by_its_own_id_is_copied_first(world, shared_snapshots, read_shared, monkeypatch):
+    [told] = shared_snapshots.told[SOURCE]
     as_shared = Snapshot(**{**{name: getattr(told, name) for name in told.__slots__}, "owner_id": SOURCE, "tags": {}})
-    offers.shared[SOURCE] = {offered: as_shared}
-    monkeypatch.setattr(ec2_snapshots, "snapshots", lambda _: {offered: as_shared})
-    found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=[offered], dry_run=True))
+    shared_snapshots.shared[SOURCE] = {read_shared: as_shared}
+    monkeypatch.setattr(ec2_snapshots, "snapshots", lambda _: {read_shared: as_shared})
+    found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=[read_shared], dry_run=True))
     assert found["possible"], found
-    assert f"copy {offered} from account {SOURCE}" in found["plan"]
+    assert f"copy {read_shared} from account {SOURCE}" in found["plan"]
 
 
 # --- the source
@@ -305,21 +309,21 @@ def point(world, monkeypatch) -> str:
     monkeypatch.setattr(sharing, "shared_with", lambda *_: frozenset())
     world.launch()
     world.invoke("take_snapshots", {})
-    world.invoke("confirm_snapshots", SWEEP)
-    world.news()
+    world.invoke("confirm_snapshots", RECONCILE)
+    world.message()
     [made] = world.snapshots()
     return made["SnapshotId"]
 
 
 def test_a_good_recovery_point_is_shared_with_the_vault_alone(world, point):
-    assert world.invoke("copy_snapshots", SWEEP)["vault"] == {"shared": [point], "failed": {}}
-    seen = world.ec2.describe_snapshot_attribute(SnapshotId=point, Attribute="createVolumePermission")
-    assert seen["CreateVolumePermissions"] == [{"UserId": OTHER}]
+    assert world.invoke("copy_snapshots", RECONCILE)["vault"] == {"shared": [point], "failed": {}}
+    observed = world.ec2.describe_snapshot_attribute(SnapshotId=point, Attribute="createVolumePermission")
+    assert observed["CreateVolumePermissions"] == [{"UserId": OTHER}]
 
 
 def test_what_is_shared_is_not_shared_again(world, point, monkeypatch):
     monkeypatch.setattr(sharing, "shared_with", lambda *_: frozenset({point}))
-    assert world.invoke("copy_snapshots", SWEEP)["vault"]["shared"] == []
+    assert world.invoke("copy_snapshots", RECONCILE)["vault"]["shared"] == []
 
 
 def test_a_refused_share_is_told_once(world, point, monkeypatch):
@@ -328,8 +332,8 @@ def test_a_refused_share_is_told_once(world, point, monkeypatch):
 
     monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
     for _ in range(2):
-        assert world.invoke("copy_snapshots", SWEEP)["vault"]["failed"]
-    [told] = world.news()
+        assert world.invoke("copy_snapshots", RECONCILE)["vault"]["failed"]
+    [told] = world.message()
     assert (told["event"], told["subject"]["account"]) == ("SharingFailed", OTHER)
 
 
@@ -339,8 +343,8 @@ def test_what_passes_is_not_told(world, point, monkeypatch, code, status):
         raise refusal(code, status)
 
     monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
-    assert world.invoke("copy_snapshots", SWEEP)["vault"] == {"shared": [], "failed": {}}
-    assert world.news() == []
+    assert world.invoke("copy_snapshots", RECONCILE)["vault"] == {"shared": [], "failed": {}}
+    assert world.message() == []
 
 
 def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
@@ -350,20 +354,22 @@ def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
     ]
     monkeypatch.setattr("lifeboat.copies.sharing_workflow.to_share", lambda *_: points)
     monkeypatch.setattr(sharing, "share", lambda snapshot_id, _: asked.append(snapshot_id))
-    world.invoke("copy_snapshots", SWEEP)
+    world.invoke("copy_snapshots", RECONCILE)
     assert len(asked) == MOST_SHARED
 
 
 def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
     monkeypatch.setattr("lifeboat.copies.sharing_workflow.AT_ONCE", 0)
     with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
-        world.invoke("copy_snapshots", SWEEP)
+        world.invoke("copy_snapshots", RECONCILE)
 
 
-def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(world, offers, offered, monkeypatch):
+def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(
+    world, shared_snapshots, read_shared, monkeypatch
+):
     # A hundred recovery points that are shared at once take days to copy, and all are old when they are there.
-    old = {item.id: replace(item, started_at=item.started_at - 2 * TRIED_FOR) for item in offers.told[SOURCE]}
-    offers.told[SOURCE], offers.shared[SOURCE] = tuple(old.values()), old
+    old = {item.id: replace(item, started_at=item.started_at - 2 * TRIED_FOR) for item in shared_snapshots.told[SOURCE]}
+    shared_snapshots.told[SOURCE], shared_snapshots.shared[SOURCE] = tuple(old.values()), old
     refusals = [AwsError("RequestLimitExceeded", "Slow down.", answered=True)]
     locked = []
 
@@ -376,9 +382,9 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(world, off
     monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lock_snapshot)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    door.forget()
+    function.forget()
     for _ in range(3):
         look(world)
     [copy] = copies()
     assert locked == [copy["SnapshotId"]]
-    assert [message["event"] for message in world.news()] == ["SnapshotsCopied"]
+    assert [message["event"] for message in world.message()] == ["SnapshotsCopied"]

@@ -167,12 +167,12 @@ def test_the_recipient_is_told_of_a_share_as_recorded(aws: LocalAws, ec2: Any, c
     same_event(told, event("ebs_createvolume_kms_authority_and_events", "shareSnapshot", "succeeded"))
     other = aws.client("ec2", account="444455556666")
 
-    def seen(by: str) -> set[str]:
+    def observed(by: str) -> set[str]:
         found = other.describe_snapshots(RestorableByUserIds=[by])["Snapshots"]
         return {item["SnapshotId"] for item in found}
 
-    assert snapshot not in seen(HOME_ACCOUNT)
-    assert snapshot in seen("self")
+    assert snapshot not in observed(HOME_ACCOUNT)
+    assert snapshot in observed("self")
 
 
 def test_a_volume_under_a_bad_key_tells_twice_and_in_the_recorded_form(

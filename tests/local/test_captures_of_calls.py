@@ -406,12 +406,12 @@ def test_an_instance_is_stopped_started_and_terminated_as_recorded(
     same_as("dry-reboot_instances")
     same_as("start-already-running")
     same_as("stop-primary")
-    seen = call(name, "primary-stopped-0")["output"]["instance"]
+    observed = call(name, "primary-stopped-0")["output"]["instance"]
     [found] = ec2.describe_instances(InstanceIds=ids)["Reservations"][0]["Instances"]
     mappings = {mapping["DeviceName"]: mapping["Ebs"] for mapping in found["BlockDeviceMappings"]}
-    assert {m["Status"] for m in mappings.values()} == {m["Ebs"]["Status"] for m in seen["BlockDeviceMappings"]}
+    assert {m["Status"] for m in mappings.values()} == {m["Ebs"]["Status"] for m in observed["BlockDeviceMappings"]}
     assert {m["EbsCardIndex"] for m in mappings.values()} == {0}
-    assert contains(found, {key: value for key, value in seen.items() if key != "BlockDeviceMappings"})
+    assert contains(found, {key: value for key, value in observed.items() if key != "BlockDeviceMappings"})
     control.settle()
     same_as("stop-already-stopped")
     same_as("reboot-stopped")

@@ -148,7 +148,7 @@ def test_a_bus_that_does_not_exist_takes_an_event_without_a_trace(
 PERIOD = 10
 SAMPLES = {"dense": [(0, 100), (10, 0), (20, 100)], "sparse": [(0, 100), (20, 100), (40, 0)]}
 """What was put when, in seconds."""
-LOOKED_AT = {
+OBSERVED_AT_ONCE = {
     # When AWS looked, in seconds after the first point.
     "dense-real-over-breaching": 39,
     "dense-oldest-breach-expires": 112,
@@ -158,7 +158,7 @@ LOOKED_AT = {
 }
 
 
-@pytest.mark.parametrize("label", LOOKED_AT)
+@pytest.mark.parametrize("label", OBSERVED_AT_ONCE)
 def test_an_alarm_of_ten_seconds_is_in_the_recorded_state(aws: LocalAws, control: Control, label: str) -> None:
     case = call("cloudwatch_alarm_missing_data", label)
     watch, name = aws.client("cloudwatch"), unique("captured")
@@ -181,7 +181,7 @@ def test_an_alarm_of_ten_seconds_is_in_the_recorded_state(aws: LocalAws, control
         now = control.now()
         watch.put_metric_data(Namespace="Captured", MetricData=[{"MetricName": name, "Value": value, "Timestamp": now}])
     control.configure(alarm_seconds=1)
-    control.advance(LOOKED_AT[label] - begun)
+    control.advance(OBSERVED_AT_ONCE[label] - begun)
     [alarm] = watch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     watch.delete_alarms(AlarmNames=[name])
     assert alarm["StateValue"] == case["to"]

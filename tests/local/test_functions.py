@@ -48,13 +48,17 @@ def handler(event, context):
     return {**os.environ, "arn": context.invoked_function_arn, "left": context.get_remaining_time_in_millis()}
 """
     function = deploy(source, Environment={"Variables": {"MINE": "1"}})
-    seen = stack.invoke(aws, function.name, {}).payload
-    assert (seen["MINE"], seen["AWS_REGION"], seen["AWS_LAMBDA_FUNCTION_NAME"]) == ("1", "eu-west-1", function.name)
-    assert (seen["AWS_EXECUTION_ENV"], seen["AWS_ENDPOINT_URL"]) == ("AWS_Lambda_python3.13", aws.endpoint)
-    assert seen["AWS_ACCESS_KEY_ID"].startswith("ASIA")
-    assert seen["arn"] == function.arn
-    assert 9000 < seen["left"] <= 10_000
-    assert not [name for name in seen if name.startswith(("MINISTACK", "LOCAL_AWS", "GATEWAY", "PYTHON"))]
+    observed = stack.invoke(aws, function.name, {}).payload
+    assert (observed["MINE"], observed["AWS_REGION"], observed["AWS_LAMBDA_FUNCTION_NAME"]) == (
+        "1",
+        "eu-west-1",
+        function.name,
+    )
+    assert (observed["AWS_EXECUTION_ENV"], observed["AWS_ENDPOINT_URL"]) == ("AWS_Lambda_python3.13", aws.endpoint)
+    assert observed["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert observed["arn"] == function.arn
+    assert 9000 < observed["left"] <= 10_000
+    assert not [name for name in observed if name.startswith(("MINISTACK", "LOCAL_AWS", "GATEWAY", "PYTHON"))]
 
 
 def test_the_credentials_are_the_execution_roles(aws: LocalAws, deploy: Deploy) -> None:
@@ -173,10 +177,10 @@ import os
 from lifeboat import pure, user
 def handler(event, context): return [user.MINE, pure.PID == os.getppid(), os.getppid()]
 """
-    seen = [
+    observed = [
         run(aws, deploy, source, layers=[library], Environment={"Variables": {"MINE": mine}}) for mine in ("1", "2")
     ]
-    assert [(mine, shared) for mine, shared, _ in seen] == [("1", True), ("2", True)]
+    assert [(mine, shared) for mine, shared, _ in observed] == [("1", True), ("2", True)]
     # This one would have been given what was imported without HOME.
     alone = run(aws, deploy, source, layers=[library], Environment={"Variables": {"HOME": "/nowhere", "MINE": "3"}})
     assert alone == ["3", False, aws.pid]
@@ -224,22 +228,22 @@ HAD = list(sys.modules)
 import lifeboat.handler
 def handler(event, context): return {"parent": os.getppid(), "had": HAD}
 """
-    seen = run(
+    observed = run(
         aws,
         deploy,
         source,
         layers=[published["LayerVersionArn"]],
         Environment={"Variables": {"POWERTOOLS_SERVICE_NAME": "lifeboat", "POWERTOOLS_LOG_LEVEL": "INFO"}},
     )
-    assert seen["parent"] != aws.pid
-    assert {"boto3", "pydantic", "aws_lambda_powertools"} <= set(seen["had"])
+    assert observed["parent"] != aws.pid
+    assert {"boto3", "pydantic", "aws_lambda_powertools"} <= set(observed["had"])
     modules = {
         ".".join(path.relative_to(LIBRARY).with_suffix("").parts)
         for path in (LIBRARY / "lifeboat").rglob("*.py")
         if path.name != "__init__.py"
     }
     assert len(modules) > 20
-    left = modules - set(seen["had"])
+    left = modules - set(observed["had"])
     assert len(left) <= 3, "each cold start imports these anew, because they read the environment when imported"
 
 

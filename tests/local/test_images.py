@@ -51,8 +51,8 @@ def test_who_makes_an_image_of_an_instance_owns_it(aws: LocalAws, ec2: Any, cont
     )
     assert found["ProductCodes"][0]["ProductCodeId"] == "abc"
     assert {m["DeviceName"] for m in found["BlockDeviceMappings"]} == {"/dev/xvda", "/dev/sdh"}
-    chain = ec2.get_image_ancestry(ImageId=clone)["ImageAncestryEntries"]
-    assert [entry["ImageId"] for entry in chain] == [clone, vendor]
+    lineage = ec2.get_image_ancestry(ImageId=clone)["ImageAncestryEntries"]
+    assert [entry["ImageId"] for entry in lineage] == [clone, vendor]
     assert metadata(ec2, launch(aws, ec2, ImageId=clone).instance_id)["OwnerId"] == "111122223333"
 
 
@@ -62,8 +62,8 @@ def test_the_chain_crosses_regions_and_ends_where_nothing_is_recorded(
     far = control.seed_image(owner=VENDOR, name="far", region="us-east-1", ancestry_recorded=False)
     copy = ec2.copy_image(SourceRegion="us-east-1", SourceImageId=far, Name="copied")["ImageId"]
     control.settle()
-    chain = ec2.get_image_ancestry(ImageId=copy)["ImageAncestryEntries"]
-    assert [(e["ImageId"], e.get("SourceImageId"), e.get("SourceImageRegion")) for e in chain] == [
+    lineage = ec2.get_image_ancestry(ImageId=copy)["ImageAncestryEntries"]
+    assert [(e["ImageId"], e.get("SourceImageId"), e.get("SourceImageRegion")) for e in lineage] == [
         (copy, far, "us-east-1"),
         (far, None, None),
     ]

@@ -144,10 +144,10 @@ def test_an_instance_that_will_not_stop(ec2: Any, control: Control, machine: Mac
 
 def test_spot_and_auto_scaling_can_be_seeded(ec2: Any, control: Control, machine: Machine) -> None:
     control.set_instance(machine.instance_id, lifecycle="spot")
-    control.set_tags(machine.instance_id, {"aws:autoscaling:groupName": "fleet"})
+    control.set_tags(machine.instance_id, {"aws:autoscaling:groupName": "large_run"})
     found = described(ec2, machine.instance_id)
     assert found["InstanceLifecycle"] == "spot"
-    assert {"Key": "aws:autoscaling:groupName", "Value": "fleet"} in found["Tags"]
+    assert {"Key": "aws:autoscaling:groupName", "Value": "large_run"} in found["Tags"]
     assert refusal(lambda: ec2.stop_instances(InstanceIds=[machine.instance_id])) == "UnsupportedOperation"
 
 

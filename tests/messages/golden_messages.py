@@ -14,7 +14,7 @@ from typing import Any
 from lifeboat.ami import messages as ami_messages
 from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.backup import messages as backup_messages
-from lifeboat.backup.batch import PortionResult, Run
+from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.message import Message
@@ -47,7 +47,7 @@ SECOND = {
 }
 
 
-PARTLY = PortionResult(
+PARTLY = BatchResult(
     begun=tuple(f"i-0ccccccccccccc{number:03}" for number in range(37)),
     skipped=("i-0ddddddddddddd001",),
     failed=(
@@ -65,7 +65,7 @@ def fleet_run(**facts: Any) -> Run:
         "late": False,
         "planned_at": SLOT,
         "instances": 40,
-        "portions": 4,
+        "batches": 4,
         "done": frozenset({1, 2, 3, 4}),
     }
     return Run(**{**known, **facts})
@@ -87,7 +87,7 @@ def _volume(**facts: Any) -> RestoreVolume:
         "type": "gp3",
         "size": 100,
         "encrypted": True,
-        "chain": DATA,
+        "lineage": DATA,
         "iops": 4000,
         "throughput": 200,
         "kms_key_id": KEY,
@@ -284,7 +284,7 @@ def messages() -> dict[str, Message]:
                     "recovery_point": "rp-20261123T020000Z-snap-0aaaaaaaaaaaaaa01",
                     "taken_at": "2026-11-23T02:00:00Z",
                     "gib": 100,
-                    "chain": DATA,
+                    "lineage": DATA,
                     "instance_id": PLATFORM,
                     "device": "/dev/sdh",
                 }

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lifeboat.ami import messages as ami_messages
 from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.backup import messages as backup_messages
-from lifeboat.backup.batch import PortionResult
+from lifeboat.backup.batch import BatchResult
 from lifeboat.domain.message import LISTED, MESSAGE_BYTES, NAMED, SEVERITIES, SUBJECT_LENGTH, SUBJECT_STACK, Message
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore.machine.history import MAX_TIMELINE
@@ -403,8 +403,8 @@ class TestFleet:
     def test_ten_thousand_failures_are_counted_and_thousands_of_them_named(self):
         names = [f"i-{number:017x}" for number in range(10_000)]
         reason = "UnauthorizedOperation: You are not authorized to perform this operation. " + 2000 * "x"
-        outcome = PortionResult(failed=tuple((name, reason) for name in names))
-        run = fleet_run(instances=10_000, portions=400, done=frozenset(range(1, 401)))
+        outcome = BatchResult(failed=tuple((name, reason) for name in names))
+        run = fleet_run(instances=10_000, batches=400, done=frozenset(range(1, 401)))
         message = backup_messages.run_ended(stack=STACK, at=AT, run=run, outcome=outcome)
         body = message.sns_message()
         assert len(body) <= MESSAGE_BYTES
@@ -418,14 +418,14 @@ class TestFleet:
     def test_portions_that_nobody_reported_make_a_run_incomplete(self):
         run = fleet_run(done=frozenset({1, 2, 3}))
         message = backup_messages.run_ended(
-            stack=STACK, at=AT, run=run, outcome=PortionResult(begun=("i-0ccccccccccccc001",))
+            stack=STACK, at=AT, run=run, outcome=BatchResult(begun=("i-0ccccccccccccc001",))
         )
         assert message.event == "BackupIncomplete"
         assert message.details["unheard_portions"] == 1
         assert any("failed events" in step for step in message.next_steps)
 
     def test_what_owes_nothing_any_more_does_not_make_it_incomplete(self):
-        outcome = PortionResult(begun=("i-0ccccccccccccc001",), skipped=("i-0ccccccccccccc002",))
+        outcome = BatchResult(begun=("i-0ccccccccccccc001",), skipped=("i-0ccccccccccccc002",))
         message = backup_messages.run_ended(stack=STACK, at=AT, run=fleet_run(instances=2), outcome=outcome)
         assert message.event == "BackupStarted"
         assert message.summary == "The backup of 2026-11-23T02:00:00Z has begun for 1 of 1 instance."

@@ -111,11 +111,11 @@ def test_a_sample_is_understood_or_refused_with_one_sentence(name):
     assert fact.region
 
 
-@pytest.mark.parametrize("door", sorted(DOORS))
+@pytest.mark.parametrize("function", sorted(DOORS))
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_a_door_hears_what_is_for_it_and_refuses_the_rest(door, name):
+def test_a_door_hears_what_is_for_it_and_refuses_the_rest(function, name):
     try:
-        DOORS[door](SAMPLES[name])
+        DOORS[function](SAMPLES[name])
     except BadRequest as refusal:
         said = str(refusal)
     else:
@@ -155,7 +155,7 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("door", "event", "request_"),
+    ("function", "event", "request_"),
     [
         (
             "take_snapshots",
@@ -168,7 +168,7 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
             {"instance_ids": [INSTANCE, INSTANCE], "dry_run": True},
             BackupRequest(Trigger.MANUAL, instance_ids=(INSTANCE,), dry_run=True),
         ),
-        ("confirm_snapshots", {"sweep": True}, ConfirmRequest(sweep=True)),
+        ("confirm_snapshots", {"sweep": True}, ConfirmRequest(reconcile=True)),
         (
             "confirm_snapshots",
             SAMPLES["ebs-createSnapshots-succeeded"],
@@ -214,7 +214,7 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
             {"adopt": {"tag": {"key": "By", "value": "night"}}, "confirm": False},
             AdoptRequest(tag=("By", "night")),
         ),
-        ("attach_volume", {"sweep": True}, AdvanceRequest(sweep=True)),
+        ("attach_volume", {"sweep": True}, AdvanceRequest(reconcile=True)),
         ("attach_volume", SAMPLES["ebs-createVolume-available"], AdvanceRequest(volume_ids=(VOL,))),
         ("attach_volume", SAMPLES["ebs-copySnapshot-standard-succeeded"], AdvanceRequest(copy_ids=(COPY,))),
         ("attach_volume", SAMPLES["ec2-instance-state-stopped"], AdvanceRequest(instance_ids=(INSTANCE,))),
@@ -223,8 +223,8 @@ UTC_2 = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
         ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(Trigger.SCHEDULE)),
     ],
 )
-def test_what_a_door_makes_of_its_event(door, event, request_):
-    assert DOORS[door](event) == request_
+def test_what_a_door_makes_of_its_event(function, event, request_):
+    assert DOORS[function](event) == request_
 
 
 BLANKS = ["", " ", "\t\n", "\u00a0", "\u200b\u200d", "\ufeff", "\u2800", "\u3164", "\x00", "\u0301"]
@@ -257,7 +257,7 @@ def test_anything_that_can_be_seen_is_a_reason(text):
 
 
 @pytest.mark.parametrize(
-    ("door", "event", "sentence"),
+    ("function", "event", "sentence"),
     [
         (
             "take_snapshots",
@@ -332,9 +332,9 @@ def test_anything_that_can_be_seen_is_a_reason(text):
         ("check_ami_owner", {"instance_ids": ["x" * 500]}, "..., expected"),
     ],
 )
-def test_bad_input_gets_one_sentence_naming_field_value_expectation(door, event, sentence):
+def test_bad_input_gets_one_sentence_naming_field_value_expectation(function, event, sentence):
     with pytest.raises(BadRequest) as refusal:
-        DOORS[door](event)
+        DOORS[function](event)
     assert sentence in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert len(str(refusal.value)) < 400
@@ -364,11 +364,11 @@ def mutated(draw: st.DrawFn) -> Any:
         return event
 
 
-@pytest.mark.parametrize("door", sorted(DOORS))
+@pytest.mark.parametrize("function", sorted(DOORS))
 @given(event=mutated() | anything)
-def test_nothing_but_a_request_or_a_clean_refusal(door, event):
+def test_nothing_but_a_request_or_a_clean_refusal(function, event):
     try:
-        DOORS[door](event)
+        DOORS[function](event)
     except BadRequest as refusal:
         said = str(refusal)
     else:
@@ -430,8 +430,8 @@ def delivered(body: Any, **more: Any) -> dict[str, Any]:
 def test_a_portion_comes_with_its_message_and_its_attempt():
     heard = backup_request.parse_take(delivered(PORTION, attributes={"ApproximateReceiveCount": "3"}))
     assert (heard.message_id, heard.receipt, heard.attempt) == ("m", "h", 3)
-    assert heard.portion.instance_ids == (INSTANCE,)
-    assert heard.portion.slot == UTC_2
+    assert heard.batch.instance_ids == (INSTANCE,)
+    assert heard.batch.slot == UTC_2
 
 
 @pytest.mark.parametrize("count", [None, "", "x", "-1", "9" * 5000, "٣", 3.5])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lifeboat.copies.plan import set_id_for
-from lifeboat.copies.vault import offered
+from lifeboat.copies.vault import read_shared
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.ec2_calls import CopySnapshot, CreateVolume, Refused, Throttled, Unknown
@@ -17,7 +17,7 @@ from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.recovery_point_tags import tags_of_copy
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
-from lifeboat.restore.decision import Finish, Seen, Wait
+from lifeboat.restore.decision import Complete, Observed, Requeue
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
@@ -160,14 +160,14 @@ def test_other_regions_are_asked_unless_what_is_named_is_here(
 
 
 def test_an_id_that_is_nowhere_names_where_it_was_looked_for() -> None:
-    facts = known(points=(), restore_from=("us-east-1", AWAY), unseen={"us-east-1": "no answer"})
+    facts = known(points=(), restore_from=("us-east-1", AWAY), unread={"us-east-1": "no answer"})
     found = preflight(asked(recovery_point=RecoveryPointChoice(id="rp-9")), facts, NOW)
     assert codes(found) == ["no-recovery-point"]
     assert "in eu-west-1 or eu-central-1" in found.text
 
 
 def test_a_region_that_could_not_be_looked_at_is_named() -> None:
-    found = preflight(asked(), known(unseen={AWAY: "ConnectTimeoutError: no answer"}), NOW)
+    found = preflight(asked(), known(unread={AWAY: "ConnectTimeoutError: no answer"}), NOW)
     assert codes(found, Severity.WARN) == ["region-not-seen"]
     assert found.plan, "what is here can be restored all the same"
     assert "ConnectTimeoutError" in found.text
@@ -291,8 +291,8 @@ def begun(**facts: Any) -> Restore:
     return begin(found.plan, NOW)
 
 
-def seen(*copies: Snapshot) -> Seen:
-    return Seen(fresh(), {item.id: item for item in [data_volume()]}, copies={item.id: item for item in copies})
+def observed(*copies: Snapshot) -> Observed:
+    return Observed(fresh(), {item.id: item for item in [data_volume()]}, copies={item.id: item for item in copies})
 
 
 def fetch_of(restore: Restore) -> Fetch:
@@ -302,7 +302,7 @@ def fetch_of(restore: Restore) -> Fetch:
 
 
 def asked_for(restore: Restore) -> tuple[Restore, CopySnapshot]:
-    step = next_step(restore, seen(), NOW)
+    step = next_step(restore, observed(), NOW)
     assert isinstance(step.action, CopySnapshot)
     return step.restore, step.action
 
@@ -310,7 +310,7 @@ def asked_for(restore: Restore) -> tuple[Restore, CopySnapshot]:
 def test_without_a_copy_it_asks_for_one_and_for_no_volume() -> None:
     restore, action = asked_for(begun())
     assert action == beginnings(restore)[0]
-    assert isinstance(next_step(restore, seen(), NOW + timedelta(seconds=30)).action, Wait)
+    assert isinstance(next_step(restore, observed(), NOW + timedelta(seconds=30)).action, Requeue)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_without_a_copy_it_asks_for_one_and_for_no_volume() -> None:
     ],
 )
 def test_a_copy_that_is_here_is_taken_whoever_made_it(copies: tuple[Snapshot, ...], copy_id: str) -> None:
-    step = next_step(begun(), seen(*copies), NOW)
+    step = next_step(begun(), observed(*copies), NOW)
     assert fetch_of(step.restore).copy_id == step.restore.volumes[0].snapshot_id == copy_id
     assert not isinstance(step.action, CopySnapshot)
 
@@ -335,14 +335,14 @@ def test_a_copy_that_is_here_is_taken_whoever_made_it(copies: tuple[Snapshot, ..
     ids=["of another", "from another region", "failed before", "archived"],
 )
 def test_what_is_not_its_copy_is_not_taken(other: Snapshot) -> None:
-    assert isinstance(next_step(begun(), seen(other), NOW).action, CopySnapshot)
+    assert isinstance(next_step(begun(), observed(other), NOW).action, CopySnapshot)
 
 
 def test_the_volume_is_made_of_the_copy_and_with_its_key() -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
-    assert isinstance(next_step(restore, seen(copy_of(ONE, state="pending")), NOW).action, Wait)
-    step = next_step(restore, seen(copy_of(ONE)), NOW)
+    assert isinstance(next_step(restore, observed(copy_of(ONE, state="pending")), NOW).action, Requeue)
+    step = next_step(restore, observed(copy_of(ONE)), NOW)
     assert isinstance(step.action, CreateVolume)
     assert (step.action.snapshot_id, step.action.kms_key_id) == ("snap-copy-1", KEY_HERE)
     assert step.restore.step is RestoreStep.VOLUMES
@@ -351,7 +351,7 @@ def test_the_volume_is_made_of_the_copy_and_with_its_key() -> None:
 def test_the_key_that_was_asked_for_stays() -> None:
     found = preflight(asked(volume=VolumeOverrides(kms_key_id="alias/mine")), only_elsewhere(), NOW)
     assert found.plan
-    step = next_step(begin(found.plan, NOW), seen(copy_of(ONE)), NOW)
+    step = next_step(begin(found.plan, NOW), observed(copy_of(ONE)), NOW)
     assert isinstance(step.action, CreateVolume)
     assert step.action.kms_key_id == "alias/mine"
 
@@ -359,16 +359,16 @@ def test_the_key_that_was_asked_for_stays() -> None:
 def test_a_lost_answer_is_waited_for_before_it_asks_again() -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, Unknown("no answer"), NOW)
-    assert isinstance(next_step(restore, seen(), NOW + SETTLE - timedelta(seconds=1)).action, Wait)
-    assert isinstance(next_step(restore, seen(), NOW + SETTLE).action, CopySnapshot)
+    assert isinstance(next_step(restore, observed(), NOW + SETTLE - timedelta(seconds=1)).action, Requeue)
+    assert isinstance(next_step(restore, observed(), NOW + SETTLE).action, CopySnapshot)
 
 
 @pytest.mark.parametrize("refusal", [Refused("ResourceLimitExceeded"), Refused("InternalError"), Throttled()])
 def test_no_room_for_a_copy_is_asked_again_soon(refusal: Refused | Throttled) -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, refusal, NOW)
-    assert isinstance(next_step(restore, seen(), NOW).action, Wait)
-    later = next_step(restore, seen(), NOW + Deadlines().again)
+    assert isinstance(next_step(restore, observed(), NOW).action, Requeue)
+    later = next_step(restore, observed(), NOW + Deadlines().again)
     assert isinstance(later.action, CopySnapshot)
     assert len(later.restore.timeline) == len(restore.timeline), "told once"
 
@@ -377,13 +377,13 @@ def test_a_refused_copy_turns_it_back_and_leaves_nothing_to_do() -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, Refused("InvalidSnapshot.NotFound", "it is gone"), NOW)
     assert restore.failure == f"CopySnapshot of snap-1 from {AWAY}: InvalidSnapshot.NotFound: it is gone"
-    assert next_step(restore, seen(), NOW).action == Finish(RestoreState.ROLLED_BACK)
+    assert next_step(restore, observed(), NOW).action == Complete(RestoreState.ROLLED_BACK)
 
 
 def test_a_time_that_is_refused_is_left_out_not_the_copy() -> None:
     restore, action = asked_for(begun(completion_minutes=30))
     restore = after_failure(restore, action, Refused("InvalidParameterValue", "no"), NOW)
-    again = next_step(restore, seen(), NOW)
+    again = next_step(restore, observed(), NOW)
     assert isinstance(again.action, CopySnapshot)
     assert again.action.completion_minutes == 0
     refused = after_failure(again.restore, again.action, Refused("InvalidParameterValue", "no"), NOW)
@@ -407,8 +407,8 @@ def test_a_missing_right_is_not_asked_twice() -> None:
 def test_a_copy_that_ends_badly_turns_it_back_with_the_reason(copies: tuple[Snapshot, ...], said: str) -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
-    step = next_step(restore, seen(*copies), NOW + SETTLE)
-    assert step.action == Finish(RestoreState.ROLLED_BACK)
+    step = next_step(restore, observed(*copies), NOW + SETTLE)
+    assert step.action == Complete(RestoreState.ROLLED_BACK)
     assert said in (step.restore.failure or "")
 
 
@@ -419,10 +419,10 @@ def test_a_copy_that_ends_badly_turns_it_back_with_the_reason(copies: tuple[Snap
 )
 def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Snapshot, ...], key: str | None) -> None:
     theirs = copy_of(ONE, state="pending", kms_key_id="arn:theirs")
-    restore = next_step(begun(), seen(theirs), NOW).restore
+    restore = next_step(begun(), observed(theirs), NOW).restore
     assert fetch_of(restore).copy_id == theirs.id
     at = NOW + timedelta(minutes=1)
-    step = next_step(restore, seen(*left), at)
+    step = next_step(restore, observed(*left), at)
     [wanted] = beginnings(begun())
     assert isinstance(wanted, CopySnapshot)
     # However long ago it was planned: by the time of asking Lifeboat's own copies are known.
@@ -431,14 +431,14 @@ def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Sna
     assert any("others had begun it" in entry.text for entry in step.restore.timeline)
     own = after_copy_begun(step.restore, step.action, "snap-copy-2") if isinstance(step.action, CopySnapshot) else None
     assert own
-    made = next_step(own, seen(*left, copy_of(ONE, 2)), NOW + timedelta(minutes=2)).action
+    made = next_step(own, observed(*left, copy_of(ONE, 2)), NOW + timedelta(minutes=2)).action
     assert isinstance(made, CreateVolume)
     assert (made.snapshot_id, made.kms_key_id) == ("snap-copy-2", KEY_HERE)
 
 
 def test_a_copy_of_others_that_ends_badly_gives_way_to_one_that_did_not() -> None:
-    restore = next_step(begun(), seen(copy_of(ONE, state="pending")), NOW).restore
-    step = next_step(restore, seen(copy_of(ONE, state="error"), copy_of(ONE, 2)), NOW + timedelta(minutes=1))
+    restore = next_step(begun(), observed(copy_of(ONE, state="pending")), NOW).restore
+    step = next_step(restore, observed(copy_of(ONE, state="error"), copy_of(ONE, 2)), NOW + timedelta(minutes=1))
     assert isinstance(step.action, CreateVolume)
     assert step.action.snapshot_id == "snap-copy-2"
 
@@ -446,36 +446,36 @@ def test_a_copy_of_others_that_ends_badly_gives_way_to_one_that_did_not() -> Non
 def test_a_copy_may_take_a_moment_to_show() -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
-    assert isinstance(next_step(restore, seen(), NOW + timedelta(seconds=10)).action, Wait)
+    assert isinstance(next_step(restore, observed(), NOW + timedelta(seconds=10)).action, Requeue)
 
 
 def test_a_copy_whose_answer_was_lost_and_that_failed_is_not_made_again() -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, Unknown("no answer"), NOW)
     failed = copy_of(ONE, state="error", started_at=NOW)
-    assert next_step(restore, seen(failed), NOW + SETTLE).action == Finish(RestoreState.ROLLED_BACK)
+    assert next_step(restore, observed(failed), NOW + SETTLE).action == Complete(RestoreState.ROLLED_BACK)
 
 
 def test_a_copy_that_takes_too_long_turns_it_back_and_stays() -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
-    pending = seen(copy_of(ONE, state="pending"))
-    assert isinstance(next_step(restore, pending, NOW + DAY).action, Wait)
+    pending = observed(copy_of(ONE, state="pending"))
+    assert isinstance(next_step(restore, pending, NOW + DAY).action, Requeue)
     step = next_step(restore, pending, NOW + DAY + timedelta(seconds=1))
-    assert step.action == Finish(RestoreState.ROLLED_BACK)
+    assert step.action == Complete(RestoreState.ROLLED_BACK)
     assert "for longer than 1440 minutes" in (step.restore.failure or "")
 
 
 def test_it_can_be_cancelled_while_it_copies() -> None:
     restore, action = asked_for(begun())
     restore = cancel(after_copy_begun(restore, action, "snap-copy-1"), NOW)
-    assert next_step(restore, seen(copy_of(ONE, state="pending")), NOW).action == Finish(RestoreState.ROLLED_BACK)
+    assert next_step(restore, observed(copy_of(ONE, state="pending")), NOW).action == Complete(RestoreState.ROLLED_BACK)
 
 
 def test_once_the_copies_have_come_nothing_is_asked_about_them() -> None:
-    step = next_step(begun(), seen(copy_of(ONE)), NOW)
-    assert isinstance(next_step(step.restore, seen(), NOW + timedelta(seconds=1)).action, Wait)
-    assert isinstance(next_step(step.restore, seen(), NOW + timedelta(minutes=1)).action, CreateVolume)
+    step = next_step(begun(), observed(copy_of(ONE)), NOW)
+    assert isinstance(next_step(step.restore, observed(), NOW + timedelta(seconds=1)).action, Requeue)
+    assert isinstance(next_step(step.restore, observed(), NOW + timedelta(minutes=1)).action, CreateVolume)
 
 
 # --- in a vault: what other accounts share
@@ -484,12 +484,12 @@ SOURCE, OTHER = "222233334444", "333344445555"
 VAULT_KEY = f"arn:aws:kms:{HERE}:{ACCOUNT}:key/33333333-2222-3333-4444-555555555555"
 
 
-def shared(*told: Snapshot, seen: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
+def shared(*told: Snapshot, observed: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
     """Recovery points of another account, all or none of which it shares; one more of the chain it does share."""
     told = tuple(replace(item, owner_id=source) for item in told)
     first = replace(another(0, SLOT - DAY), owner_id=source)
-    visible = {item.id: replace(item, tags={}) for item in ((first, *told) if seen else (first,))}
-    found = offered(read_catalogue((first, *told)).points, visible, source=source, stack="strongroom").points
+    visible = {item.id: replace(item, tags={}) for item in ((first, *told) if observed else (first,))}
+    found = read_shared(read_catalogue((first, *told)).points, visible, source=source, stack="strongroom").points
     return tuple(replace(point, region=HERE, account=source) for point in found)
 
 
@@ -507,7 +507,7 @@ def kept(source: Snapshot, **facts: Any) -> Snapshot:
 CHOICES = {
     "latest": RecoveryPointChoice(),
     "instance": RecoveryPointChoice(instance_id=f"{SOURCE}/{PLATFORM}"),
-    "chain": RecoveryPointChoice(chain=f"{SOURCE}/{DATA}"),
+    "lineage": RecoveryPointChoice(lineage=f"{SOURCE}/{DATA}"),
     "id": RecoveryPointChoice(id=f"rp-1-{SOURCE}"),
     "snapshots": RecoveryPointChoice(snapshot_ids=("snap-1",)),
 }
@@ -515,8 +515,8 @@ CHOICES = {
 
 @pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
 def test_what_is_shared_is_copied_under_the_vaults_key_and_name(choice: RecoveryPointChoice) -> None:
-    seen = {"snap-1": replace(ONE, owner_id=SOURCE, tags={})}
-    facts = in_the_vault(*shared(ONE), snapshots=seen if choice.snapshot_ids else {}, kms_key_id=KEY_HERE)
+    observed = {"snap-1": replace(ONE, owner_id=SOURCE, tags={})}
+    facts = in_the_vault(*shared(ONE), snapshots=observed if choice.snapshot_ids else {}, kms_key_id=KEY_HERE)
     assert may_be_elsewhere(choice, facts)
     assert may_be_shared_by(SOURCE, choice)
     found = preflight(asked(recovery_point=choice), facts, NOW)
@@ -525,7 +525,7 @@ def test_what_is_shared_is_copied_under_the_vaults_key_and_name(choice: Recovery
     [call] = beginnings(found.plan)
     assert isinstance(call, CopySnapshot)
     assert (call.region, call.account, call.snapshot_id, call.kms_key_id) == (HERE, SOURCE, "snap-1", VAULT_KEY)
-    assert (made.kms_key_id, made.encrypted, made.chain) == (VAULT_KEY, True, f"{SOURCE}/{DATA}")
+    assert (made.kms_key_id, made.encrypted, made.lineage) == (VAULT_KEY, True, f"{SOURCE}/{DATA}")
     [copy] = [Snapshot("snap-c", "", "completed", NOW, 100, ACCOUNT, tags=call.tags)]
     [point] = read_catalogue([copy]).points
     assert (point.id, point.instance_id, point.stack) == (f"rp-1-{SOURCE}", f"{SOURCE}/{PLATFORM}", "strongroom")
@@ -546,13 +546,13 @@ def test_what_the_vault_is_copying_is_waited_for() -> None:
     pending = kept(ONE, state="pending")
     plan = preflight(asked(), in_the_vault(*shared(ONE), points=points(pending)), NOW).plan
     assert plan
-    step = next_step(begin(plan, NOW), Seen(fresh(), {}, copies={pending.id: pending}), NOW)
-    assert isinstance(step.action, Wait)
+    step = next_step(begin(plan, NOW), Observed(fresh(), {}, copies={pending.id: pending}), NOW)
+    assert isinstance(step.action, Requeue)
     assert step.reason == f"EC2 is copying snap-1 from account {SOURCE}"
 
 
 def test_what_is_told_of_and_not_shared_yet_is_no_good() -> None:
-    found = preflight(asked(recovery_point=CHOICES["id"]), in_the_vault(*shared(ONE, seen=False)), NOW)
+    found = preflight(asked(recovery_point=CHOICES["id"]), in_the_vault(*shared(ONE, observed=False)), NOW)
     assert codes(found) == ["not-good", "not-completed"]
 
 
@@ -582,8 +582,8 @@ def test_another_key_may_be_asked_for() -> None:
         (RecoveryPointChoice(snapshot_ids=("snap-1",)), {SOURCE, OTHER}),
         (RecoveryPointChoice(instance_id=PLATFORM), set()),
         (RecoveryPointChoice(instance_id=f"{OTHER}/{PLATFORM}"), {OTHER}),
-        (RecoveryPointChoice(chain=DATA), set()),
-        (RecoveryPointChoice(chain=f"{SOURCE}/{OTHER}/{DATA}"), {SOURCE}),
+        (RecoveryPointChoice(lineage=DATA), set()),
+        (RecoveryPointChoice(lineage=f"{SOURCE}/{OTHER}/{DATA}"), {SOURCE}),
         (RecoveryPointChoice(id="rp-1"), set()),
         (RecoveryPointChoice(id=f"rp-1-{OTHER}"), {OTHER}),
         (RecoveryPointChoice(id=f"rp-1+2-{SOURCE}+2"), {SOURCE}),
@@ -608,7 +608,9 @@ def test_snapshots_shared_and_here_do_not_go_together() -> None:
 
 
 def test_an_account_that_could_not_be_heard_is_named() -> None:
-    found = preflight(asked(), in_the_vault(points=points(kept(ONE)), unheard={SOURCE: "AccessDenied: no"}), NOW)
+    found = preflight(
+        asked(), in_the_vault(points=points(kept(ONE)), unread_accounts={SOURCE: "AccessDenied: no"}), NOW
+    )
     assert codes(found, Severity.WARN) == ["account-not-heard"]
     assert f"what account {SOURCE} shares and is not copied yet is not known: AccessDenied: no" in found.text
     assert found.plan, "what the vault holds can be restored all the same"

@@ -24,7 +24,7 @@ from lifeboat.domain.ec2_calls import (
     UntagDisplaced,
 )
 from lifeboat.domain.tags import Tag
-from lifeboat.restore.decision import Action, Finish, Seen, Wait
+from lifeboat.restore.decision import Action, Complete, Observed, Requeue
 from lifeboat.restore.machine.actions import MAX_STARTS
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.graph import WAYS
@@ -34,7 +34,7 @@ from lifeboat.restore.machine.rehearsal import after_rehearsal, rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.machine.volumes import client_token
 from lifeboat.restore.record import Direction, KeptVolume, Restore, RestoreState, RestoreStep
-from tests.restore.test_machine_model import NOW, TARGET, Pair, Scenario, World, carried_out, first, progress, seen
+from tests.restore.test_machine_model import NOW, TARGET, Pair, Scenario, World, carried_out, first, observed, progress
 from tools import docs_restore
 
 D, R = "vol-displaced-0", "vol-restored-0"
@@ -55,9 +55,9 @@ def record(**facts: Any) -> Restore:
     return replace(restore, volumes=volumes, launched_at=launched, **facts)
 
 
-def look(power: str = "stopped", displaced: str = "here", restored: str = "free", **facts: Any) -> Seen:
+def look(power: str = "stopped", displaced: str = "here", restored: str = "free", **facts: Any) -> Observed:
     known = {name: facts.pop(name) for name in ("displaced_flag", "restored_flag", "tagged") if name in facts}
-    return seen(World(power, (Pair(displaced, restored, **known),), **facts))
+    return observed(World(power, (Pair(displaced, restored, **known),), **facts))
 
 
 STOP, START = StopInstance(TARGET), StartInstance(TARGET)
@@ -68,29 +68,29 @@ CREATE = CreateVolume(
     type="gp3",
     size=1,
     encrypted=True,
-    tags={Tag.RESTORE.value: "r", Tag.CHAIN.value: "c"},
+    tags={Tag.RESTORE.value: "r", Tag.LINEAGE.value: "c"},
 )
 TAGS = {Tag.DISPLACED_BY.value: "r", Tag.DISPLACED_FROM.value: f"{TARGET} /dev/sdh"}
-CLOSE_BACK, CLOSE_FAILED = Finish(RestoreState.ROLLED_BACK), Finish(RestoreState.FAILED)
-STUCK = Finish(RestoreState.FAILED, closes=False)
-DONE = Finish(RestoreState.COMPLETED)
+CLOSE_BACK, CLOSE_FAILED = Complete(RestoreState.ROLLED_BACK), Complete(RestoreState.FAILED)
+STUCK = Complete(RestoreState.FAILED, closes=False)
+DONE = Complete(RestoreState.COMPLETED)
 
 
-FORWARD: dict[str, tuple[dict[str, Any], Seen, Action | type[Wait]]] = {
+FORWARD: dict[str, tuple[dict[str, Any], Observed, Action | type[Requeue]]] = {
     "nothing made yet": ({}, look("running", restored="none"), CREATE),
-    "asked for and still unseen": ({}, look("running", restored="creating"), Wait),
+    "asked for and still unseen": ({}, look("running", restored="creating"), Requeue),
     "all made, it runs": ({}, look("running"), STOP),
     "all made, it is stopped": ({}, look("stopped"), DetachVolume(D, TARGET, "/dev/sdh")),
-    "all made, it is just starting": ({}, look("pending"), Wait),
-    "stopping": ({**TOUCHED, "step": S.STOP}, look("stopping"), Wait),
+    "all made, it is just starting": ({}, look("pending"), Requeue),
+    "stopping": ({**TOUCHED, "step": S.STOP}, look("stopping"), Requeue),
     "somebody started it before it was seen stopped": ({**TOUCHED, "step": S.STOP}, look("running"), STOP),
-    "being detached": ({**TOUCHED, "step": S.DETACH}, look(displaced="leaving"), Wait),
+    "being detached": ({**TOUCHED, "step": S.DETACH}, look(displaced="leaving"), Requeue),
     "astray is detached too": ({**TOUCHED}, look(displaced="astray"), DetachVolume(D, TARGET, "/dev/sdz")),
     "detached": ({**TOUCHED, "step": S.DETACH}, look(displaced="free"), TagDisplaced(D, TAGS)),
     "tagged": ({**TOUCHED}, look(displaced="free", tagged=True), AttachVolume(R, TARGET, "/dev/sdh")),
     "displaced volume deleted by somebody": ({**TOUCHED}, look(displaced="gone"), AttachVolume(R, TARGET, "/dev/sdh")),
     "displaced volume is elsewhere": ({**TOUCHED}, look(displaced="away"), AttachVolume(R, TARGET, "/dev/sdh")),
-    "being attached": ({**TOUCHED}, look(displaced="free", tagged=True, restored="arriving"), Wait),
+    "being attached": ({**TOUCHED}, look(displaced="free", tagged=True, restored="arriving"), Requeue),
     "attached": (
         {**TOUCHED},
         look(displaced="free", tagged=True, restored="here"),
@@ -100,7 +100,7 @@ FORWARD: dict[str, tuple[dict[str, Any], Seen, Action | type[Wait]]] = {
     "starts": (
         {**TOUCHED, "step": S.START},
         look("pending", displaced="free", tagged=True, restored="here", restored_flag=True),
-        Wait,
+        Requeue,
     ),
     "was stopped": (
         {"touched": True},
@@ -115,7 +115,7 @@ FORWARD: dict[str, tuple[dict[str, Any], Seen, Action | type[Wait]]] = {
     "just seen running": (
         {**TOUCHED, "step": S.START},
         look("running", displaced="free", tagged=True, restored="here", restored_flag=True, checks="ok"),
-        Wait,
+        Requeue,
     ),
 }
 
@@ -126,8 +126,8 @@ def test_forward(name: str) -> None:
     restored = R if R in things.volumes else None
     step = next_step(record(restored=restored, **facts), things, NOW)
     assert step.restore.direction is Direction.FORWARD
-    if expected is Wait:
-        assert isinstance(step.action, Wait)
+    if expected is Requeue:
+        assert isinstance(step.action, Requeue)
     else:
         assert step.action == expected
     assert step.reason
@@ -135,7 +135,7 @@ def test_forward(name: str) -> None:
 
 SWAPPED = {"displaced": "free", "tagged": True, "restored": "here", "restored_flag": True}
 
-TURNS: dict[str, tuple[dict[str, Any], Seen, Any, str]] = {
+TURNS: dict[str, tuple[dict[str, Any], Observed, Any, str]] = {
     "the new volume fails": ({}, look("running", restored="error"), NOW, "is error"),
     "the new volume vanishes": ({"restored": R}, look("running", restored="none"), NOW, "is gone"),
     "the new volume is attached elsewhere": ({}, look("running", restored="away"), NOW, "to i-other at /dev/sdh"),
@@ -194,7 +194,7 @@ def test_a_stranger_at_the_device_under_another_name_turns_it_back() -> None:
 # --- a hibernated instance goes on with the file systems that it had
 
 
-def asleep(things: Seen) -> Seen:
+def asleep(things: Observed) -> Observed:
     assert things.instance
     return replace(things, instance=replace(things.instance, state_reason=HIBERNATED))
 
@@ -268,27 +268,27 @@ def test_a_roll_back_does_not_claim_what_the_stop_took() -> None:
     assert entry.text == f"{TARGET} is as it was: why"
 
 
-ROLLBACK: dict[str, tuple[dict[str, Any], Seen, Any, Action | type[Wait]]] = {
+ROLLBACK: dict[str, tuple[dict[str, Any], Observed, Any, Action | type[Requeue]]] = {
     "untouched: what was made is deleted": ({}, look("running"), NOW, DeleteVolume(R)),
     "untouched: what failed is deleted": ({}, look("running", restored="error"), NOW, DeleteVolume(R)),
-    "untouched: what is being made is waited for": ({}, look("running", restored="creating"), NOW, Wait),
+    "untouched: what is being made is waited for": ({}, look("running", restored="creating"), NOW, Requeue),
     "untouched: nothing was made": ({}, look("running", restored="none"), NOW, CLOSE_BACK),
     "untouched: terminated": ({}, look("terminated", restored="none"), NOW, CLOSE_BACK),
-    "being terminated": ({**TOUCHED}, look("shutting-down"), NOW, Wait),
+    "being terminated": ({**TOUCHED}, look("shutting-down"), NOW, Requeue),
     "being terminated for too long": ({**TOUCHED}, look("shutting-down"), MUCH_LATER, CLOSE_FAILED),
     "terminated": ({**TOUCHED}, look("terminated", displaced="free"), NOW, CLOSE_FAILED),
     "restored volumes attached, it runs": ({**TOUCHED}, look("running", "free", "here"), NOW, STOP),
-    "restored volumes attached, it is starting": ({**TOUCHED}, look("pending", "free", "here"), NOW, Wait),
+    "restored volumes attached, it is starting": ({**TOUCHED}, look("pending", "free", "here"), NOW, Requeue),
     "restored volumes attached": (
         {**TOUCHED},
         look("stopped", "free", "here"),
         NOW,
         DetachVolume(R, TARGET, "/dev/sdh"),
     ),
-    "restored volumes being detached": ({**TOUCHED}, look("stopped", "free", "leaving"), NOW, Wait),
+    "restored volumes being detached": ({**TOUCHED}, look("stopped", "free", "leaving"), NOW, Requeue),
     "displaced volume astray": ({**TOUCHED}, look("stopped", "astray"), NOW, DetachVolume(D, TARGET, "/dev/sdz")),
     "all off": ({**TOUCHED}, look("stopped", "free"), NOW, AttachVolume(D, TARGET, "/dev/sdh")),
-    "displaced volume arriving": ({**TOUCHED}, look("stopped", "arriving"), NOW, Wait),
+    "displaced volume arriving": ({**TOUCHED}, look("stopped", "arriving"), NOW, Requeue),
     "flag to be set": (
         {**TOUCHED},
         look("stopped", displaced_flag=False),
@@ -304,8 +304,8 @@ ROLLBACK: dict[str, tuple[dict[str, Any], Seen, Any, Action | type[Wait]]] = {
     "tag may not be taken off": ({**TOUCHED, "tags_left": True}, look("stopped", tagged=True), NOW, START),
     "in place": ({**TOUCHED}, look("stopped"), NOW, START),
     "in place, was stopped": ({"touched": True}, look("stopped", restored="none"), NOW, CLOSE_BACK),
-    "stopping, as was asked before": ({**TOUCHED}, look("stopping"), NOW, Wait),
-    "runs": ({**TOUCHED, "step": S.START}, look("running"), NOW, Wait),
+    "stopping, as was asked before": ({**TOUCHED}, look("stopping"), NOW, Requeue),
+    "runs": ({**TOUCHED, "step": S.START}, look("running"), NOW, Requeue),
     "still runs": ({**TOUCHED, "step": S.VERIFY}, look("running"), LATER, DeleteVolume(R)),
     "stops while cleaned up": ({**TOUCHED, "step": S.CLEAN_UP}, look("stopped", restored="none"), NOW, CLOSE_BACK),
     "displaced volume lost": ({**TOUCHED}, look("stopped", "gone", "here"), NOW, CLOSE_FAILED),
@@ -319,7 +319,7 @@ FAILED = {"status": RestoreState.FAILED, "blocked": "why", **TOUCHED}
 ROLLBACK |= {
     "failed, goes on starting": ({**FAILED, "step": S.START, "starts": 3}, look("stopped"), MUCH_LATER, START),
     "failed, goes on attaching": (FAILED, look("stopped", "free"), MUCH_LATER, AttachVolume(D, TARGET, "/dev/sdh")),
-    "failed, waits for the volume": ({**FAILED, "step": S.ATTACH}, look("stopped", "away"), MUCH_LATER, Wait),
+    "failed, waits for the volume": ({**FAILED, "step": S.ATTACH}, look("stopped", "away"), MUCH_LATER, Requeue),
     "failed, all in place at last": ({**FAILED, "step": S.VERIFY}, look("running", restored="none"), LATER, CLOSE_BACK),
 }
 
@@ -329,16 +329,16 @@ def test_rollback(name: str) -> None:
     facts, things, now, expected = ROLLBACK[name]
     step = next_step(record(**BACK, **facts), things, now)
     assert step.restore.direction is Direction.ROLLBACK
-    if expected is Wait:
-        assert isinstance(step.action, Wait)
+    if expected is Requeue:
+        assert isinstance(step.action, Requeue)
     else:
         assert step.action == expected
-    if isinstance(step.action, Finish):
+    if isinstance(step.action, Complete):
         assert step.restore.status is step.action.outcome
         assert step.restore.closed is step.action.closes
 
 
-KEPT: dict[str, tuple[dict[str, Any], Seen, Any, str]] = {
+KEPT: dict[str, tuple[dict[str, Any], Observed, Any, str]] = {
     "it ran": ({**TOUCHED, "started_on_restored": True, "step": S.VERIFY}, look("running"), LATER, "started on it"),
     "somebody attached it": ({}, look("running", restored="away"), NOW, "attached to i-other at /dev/sdh"),
     "it would not go": ({"step": S.CLEAN_UP}, look("running"), MUCH_LATER, "not be deleted within 60 minutes"),
@@ -351,7 +351,7 @@ KEPT: dict[str, tuple[dict[str, Any], Seen, Any, str]] = {
 def test_what_may_carry_data_is_kept_with_its_reason(name: str) -> None:
     facts, things, now, reason = KEPT[name]
     step = next_step(record(**BACK, **facts), things, now)
-    assert isinstance(step.action, Finish)
+    assert isinstance(step.action, Complete)
     assert [item.volume_id for item in step.restore.kept] == [R]
     assert reason in step.restore.kept[0].reason
     assert any(f"{R} is kept" in entry.text for entry in step.restore.timeline)
@@ -376,7 +376,7 @@ def test_a_volume_that_a_later_restore_displaced_is_kept() -> None:
 def test_a_volume_asked_for_and_unseen_is_waited_for() -> None:
     asked = replace(record().volumes[0], asked_at=NOW)
     restore = record(**BACK, volumes=(asked,))
-    assert isinstance(next_step(restore, look("running", restored="none"), NOW).action, Wait)
+    assert isinstance(next_step(restore, look("running", restored="none"), NOW).action, Requeue)
     assert next_step(restore, look("running", restored="none"), LATER).action == CLOSE_BACK
 
 
@@ -403,7 +403,7 @@ def test_a_displaced_volume_is_never_deleted_even_if_it_looks_like_ours() -> Non
 # --- made twice
 
 
-def with_extra(things: Seen, **facts: Any) -> Seen:
+def with_extra(things: Observed, **facts: Any) -> Observed:
     extra = Volume(
         "vol-zzz", "available", 1, "gp3", "a", encrypted=True, snapshot_id="snap-0", tags={Tag.RESTORE.value: "r"}
     )
@@ -444,31 +444,31 @@ def test_a_start_on_the_displaced_volumes_is_not_one_on_the_restored() -> None:
 
 def test_a_start_that_nobody_saw_is_known_by_the_launch_time() -> None:
     restore = record(**BACK, **TOUCHED, restored=R)
-    unseen = next_step(restore, look("stopped", "free", "here", launched=True), NOW)
-    assert unseen.restore.started_on_restored
+    unread = next_step(restore, look("stopped", "free", "here", launched=True), NOW)
+    assert unread.restore.started_on_restored
     assert not next_step(restore, look("stopped", "free", "here"), NOW).restore.started_on_restored
 
 
 def test_the_same_action_is_not_asked_again_at_once() -> None:
     asked = next_step(record(), look("running"), NOW).restore
     waiting = next_step(asked, look("running"), NOW + timedelta(seconds=14))
-    assert isinstance(waiting.action, Wait)
-    assert not waiting.action.look_again
+    assert isinstance(waiting.action, Requeue)
+    assert not waiting.action.check_soon
     assert waiting.restore is asked
     again = next_step(asked, look("running"), NOW + timedelta(seconds=15))
     assert again.action == STOP
     assert again.restore.timeline == asked.timeline, "asking again is not a new line of the story"
     detaching = next_step(record(**TOUCHED), look("stopped"), NOW)
     assert detaching.action == DetachVolume(D, TARGET, "/dev/sdh")
-    assert next_step(detaching.restore, look("stopped"), NOW).action == Wait(
-        f"asked at 12:00:00, not seen yet: {detaching.reason}", look_again=True
+    assert next_step(detaching.restore, look("stopped"), NOW).action == Requeue(
+        f"asked at 12:00:00, not seen yet: {detaching.reason}", check_soon=True
     )
 
 
 def test_an_ended_restore_has_nothing_to_do() -> None:
     restore = record(status=RestoreState.COMPLETED, closed=True)
     step = next_step(restore, look("running"), NOW)
-    assert isinstance(step.action, Wait)
+    assert isinstance(step.action, Requeue)
     assert step.restore is restore
 
 
@@ -688,7 +688,7 @@ def test_a_volume_in_use_by_nothing_is_waited_for() -> None:
     things = look("stopped", "free", tagged=True)
     between = replace(things.volumes[R], state="in-use")
     step = next_step(record(restored=R, **TOUCHED), replace(things, volumes={**things.volumes, R: between}), NOW)
-    assert isinstance(step.action, Wait)
+    assert isinstance(step.action, Requeue)
     assert step.restore.direction is Direction.FORWARD
 
 
@@ -705,13 +705,13 @@ def test_a_free_device_needs_nothing_displaced() -> None:
     restore = record(volumes=(volume,))
     instance = Instance(TARGET, "stopped", "a", "ami")
     made = look("stopped").volumes[R]
-    attach = next_step(restore, Seen(instance, {R: made}), NOW)
+    attach = next_step(restore, Observed(instance, {R: made}), NOW)
     assert attach.action == AttachVolume(R, TARGET, "/dev/sdh")
     on = replace(made, state="in-use", attachments=(Attachment(R, TARGET, "/dev/sdh", "attached", False),))
-    assert next_step(attach.restore, Seen(instance, {R: on}), NOW).action == DONE
-    off = next_step(cancel(attach.restore, NOW), Seen(instance, {R: on}), NOW)
+    assert next_step(attach.restore, Observed(instance, {R: on}), NOW).action == DONE
+    off = next_step(cancel(attach.restore, NOW), Observed(instance, {R: on}), NOW)
     assert off.action == DetachVolume(R, TARGET, "/dev/sdh")
-    assert next_step(off.restore, Seen(instance, {R: made}), LATER).action == DeleteVolume(R)
+    assert next_step(off.restore, Observed(instance, {R: made}), LATER).action == DeleteVolume(R)
 
 
 @pytest.mark.parametrize("step", RestoreStep)
@@ -723,12 +723,12 @@ def test_a_whole_restore_tells_its_story() -> None:
     state = first(Scenario("one volume"))
     restore, world, now, actions = begin(state.restore, NOW), state.world, NOW, []
     while not restore.closed:
-        step = next_step(restore, seen(world), now)
+        step = next_step(restore, observed(world), now)
         restore = step.restore
-        if isinstance(step.action, Wait):
+        if isinstance(step.action, Requeue):
             now += timedelta(minutes=1)
             world = next(iter(progress(world)), world)
-        elif not isinstance(step.action, Finish):
+        elif not isinstance(step.action, Complete):
             actions.append(type(step.action).__name__)
             world = carried_out(world, step.action)
     assert actions == [
@@ -786,5 +786,5 @@ def test_terminated_halfway_is_failed_at_once() -> None:
 def test_a_start_is_given_time() -> None:
     asked = next_step(record(**TOUCHED, restored=R), look("stopped", **SWAPPED), NOW).restore
     step = next_step(asked, look("stopped", **SWAPPED), NOW + timedelta(seconds=3))
-    assert step.action == Wait("a start was asked for at 12:00:00")
+    assert step.action == Requeue("a start was asked for at 12:00:00")
     assert step.restore is asked

@@ -44,7 +44,7 @@ from lifeboat.domain.ec2_calls import (
     UntagDisplaced,
 )
 from lifeboat.domain.tags import Tag
-from lifeboat.restore.decision import Action, Finish, Seen, Wait
+from lifeboat.restore.decision import Action, Complete, Observed, Requeue
 from lifeboat.restore.machine.graph import WAYS
 from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
@@ -119,11 +119,11 @@ class Decision:
 
     @property
     def waits(self) -> bool:
-        return isinstance(self.action, Wait)
+        return isinstance(self.action, Requeue)
 
     @property
     def changes(self) -> bool:
-        return not isinstance(self.action, Wait | Finish)
+        return not isinstance(self.action, Requeue | Complete)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def first(scenario: Scenario) -> State:
             type="gp3",
             size=1,
             encrypted=True,
-            chain="c",
+            lineage="c",
             tags=NoTags(),
             displaced_volume_id=f"vol-displaced-{number}",
             displaced_delete_on_termination=number == 0,
@@ -198,7 +198,7 @@ def sight(world: World) -> World:
 
 
 @cache
-def seen(world: World) -> Seen:
+def observed(world: World) -> Observed:
     volumes: dict[str, Volume] = {}
     for number, pair in enumerate(world.pairs):
         displaced = volume_at(f"vol-displaced-{number}", pair.displaced, DEVICES[number], pair.displaced_flag)
@@ -233,7 +233,7 @@ def seen(world: World) -> Seen:
         for number, pair in enumerate(world.pairs)
         if pair.copy in {"pending", "completed", "error"}
     }
-    return Seen(instance, volumes, world.checks if world.power == "running" else "unknown", copies)
+    return Observed(instance, volumes, world.checks if world.power == "running" else "unknown", copies)
 
 
 ATTACHED = {
@@ -475,10 +475,10 @@ def decide(state: State) -> Decision:
 
 
 @cache
-def decided(record: Record, looks: World) -> Decision:
-    step = next_step(record.restore, seen(looks), NOW)
+def decided(record: Record, observations: World) -> Decision:
+    step = next_step(record.restore, observed(observations), NOW)
     after = record if step.restore is record.restore else recorded(step.restore)
-    return Decision(step.action, after, "" if isinstance(step.action, Wait) else repr(step.action))
+    return Decision(step.action, after, "" if isinstance(step.action, Requeue) else repr(step.action))
 
 
 FAILED: dict[tuple[Record, str, Refused | Unknown], Record] = {}
@@ -591,7 +591,7 @@ def benign(state: State, decision: Decision) -> State:
 
 def stuck(state: State, decision: Decision) -> State:
     """How it goes on when EC2 carries nothing out any more and only time passes."""
-    if isinstance(decision.action, Finish) or decision.record is not state.record:
+    if isinstance(decision.action, Complete) or decision.record is not state.record:
         return State(decision.record, state.world)
     return pass_time(state, 2)
 
@@ -613,13 +613,13 @@ def check(state: State, decision: Decision) -> None:
         assert restore.started_on_restored or not pair.ran or world.meddled
     if not restore.touched and not world.meddled:
         assert all(pair.displaced == "here" and not pair.tagged for pair in world.pairs), "touched unawares"
-    if isinstance(decision.action, Finish) and not world.meddled:
+    if isinstance(decision.action, Complete) and not world.meddled:
         check_end(restore, decision, world)
 
 
 def check_end(before: Restore, decision: Decision, world: World) -> None:
     restore, action = decision.record.restore, decision.action
-    assert isinstance(action, Finish)
+    assert isinstance(action, Complete)
     kept = {item.volume_id for item in restore.kept}
     for number, pair in enumerate(world.pairs):
         flag = restore.volumes[number].displaced_delete_on_termination
@@ -675,7 +675,7 @@ class Walk:
         decision = decide(state)
         check(state, decision)
         self.states[state] = decision
-        if isinstance(decision.action, Finish):
+        if isinstance(decision.action, Complete):
             self.outcomes[decision.action.outcome] += 1
         return decision
 

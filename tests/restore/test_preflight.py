@@ -72,9 +72,9 @@ def points(*snapshots: Any) -> tuple[RecoveryPoint, ...]:
 
 def another(number: int, at: datetime = SLOT, **facts: Any) -> Any:
     """A snapshot of a recovery point of its own; `tags` are told by `story`."""
-    story = {"recovery_point_id": f"rp-{number}", "set_id": f"set-{number}", **facts.pop("story", {})}
+    metadata = {"recovery_point_id": f"rp-{number}", "set_id": f"set-{number}", **facts.pop("metadata", {})}
     volumes = facts.pop("volumes", ())
-    return snapshot(id=f"snap-{number}", started_at=at, tags=point_tags(*volumes, **story), **facts)
+    return snapshot(id=f"snap-{number}", started_at=at, tags=point_tags(*volumes, **metadata), **facts)
 
 
 def known(**facts: Any) -> PreflightFacts:
@@ -123,7 +123,7 @@ def test_a_plan_for_a_fresh_instance() -> None:
                 type="gp3",
                 size=100,
                 encrypted=True,
-                chain=DATA,
+                lineage=DATA,
                 iops=4000,
                 throughput=200,
                 kms_key_id=KEY,
@@ -197,7 +197,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "expected one or the other",
     ),
     "two choices": (
-        {"recovery_point": RecoveryPointChoice(chain=DATA, instance_id=PLATFORM)},
+        {"recovery_point": RecoveryPointChoice(lineage=DATA, instance_id=PLATFORM)},
         {},
         "ambiguous-choice",
         "chain and instance_id",
@@ -267,7 +267,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         f"rp-20261123T020000Z-{PLATFORM} is pending",
     ),
     "none before": (
-        {"recovery_point": RecoveryPointChoice(chain=DATA, before=SLOT)},
+        {"recovery_point": RecoveryPointChoice(lineage=DATA, before=SLOT)},
         {},
         "no-good-recovery-point",
         f"of the chain {DATA} before 2026-11-23T02:00:00Z",
@@ -376,7 +376,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {
             "points": saved_of(
                 FIRST_OF_TWO,
-                volume(id=SECOND, tags={Tag.CHAIN.value: FRESH_DATA}, attachments=(attachment(SECOND, "/dev/sdz"),)),
+                volume(id=SECOND, tags={Tag.LINEAGE.value: FRESH_DATA}, attachments=(attachment(SECOND, "/dev/sdz"),)),
             ),
         },
         "one-volume-twice",
@@ -694,7 +694,7 @@ STRANGER = another(
     SLOT + timedelta(days=3),
     volume_id="vol-7",
     volumes=(volume(id="vol-7"),),
-    story={"instance_id": "i-7", "instance_name": "web"},
+    metadata={"instance_id": "i-7", "instance_name": "web"},
 )
 
 
@@ -716,10 +716,10 @@ def test_latest_of_several_lines_is_never_guessed() -> None:
     "choice",
     [
         RecoveryPointChoice(instance_id=PLATFORM),
-        RecoveryPointChoice(chain=DATA),
+        RecoveryPointChoice(lineage=DATA),
         RecoveryPointChoice(snapshot_ids=("snap-1",)),
     ],
-    ids=["instance", "chain", "snapshot"],
+    ids=["instance", "lineage", "snapshot"],
 )
 def test_a_line_that_is_named_is_taken(choice: RecoveryPointChoice) -> None:
     found = preflight(asked(recovery_point=choice), known(points=points(another(1), STRANGER)), NOW)
@@ -731,10 +731,10 @@ def test_a_line_that_is_named_is_taken(choice: RecoveryPointChoice) -> None:
     "own",
     [
         {"instance": fresh(id="i-7")},
-        {"volumes": {FRESH_DATA: data_volume(tags={**CONSENT, Tag.CHAIN.value: "vol-7"})}},
+        {"volumes": {FRESH_DATA: data_volume(tags={**CONSENT, Tag.LINEAGE.value: "vol-7"})}},
         {"instance": fresh(attached("vol-7")), "volumes": {"vol-7": data_volume("vol-7")}},
     ],
-    ids=["instance", "chain", "volume"],
+    ids=["instance", "lineage", "volume"],
 )
 def test_the_targets_own_line_comes_first_and_the_others_are_named(own: dict[str, Any]) -> None:
     found = preflight(asked(), known(points=points(another(1), STRANGER), **own), NOW)
@@ -749,10 +749,10 @@ def test_an_instance_that_nobody_knows_has_no_line_of_its_own() -> None:
 
 
 def test_a_line_of_data_runs_through_instances_and_volumes() -> None:
-    def of(number: int, instance_id: str, chain: str, day: int) -> Any:
-        carried = volume(id=f"vol-{number}", tags={Tag.CHAIN.value: chain})
-        story = {"instance_id": instance_id}
-        return another(number, SLOT + timedelta(days=day), volume_id=carried.id, volumes=(carried,), story=story)
+    def of(number: int, instance_id: str, lineage: str, day: int) -> Any:
+        carried = volume(id=f"vol-{number}", tags={Tag.LINEAGE.value: lineage})
+        metadata = {"instance_id": instance_id}
+        return another(number, SLOT + timedelta(days=day), volume_id=carried.id, volumes=(carried,), metadata=metadata)
 
     one = [of(1, "i-1", "vol-a", 0), of(2, "i-2", "vol-b", 1), of(3, "i-2", "vol-a", 2), of(4, "i-9", "vol-9", 3)]
     found = lineages(points(*one))
@@ -764,13 +764,13 @@ def test_lines_of_data_of_a_fleet_are_told_apart_in_no_time() -> None:
     [model] = first.members
 
     def of(number: int) -> RecoveryPoint:
-        member = Member(model.snapshot, replace(model.story, chain=f"vol-{number % 10_000}"))
+        member = Member(model.snapshot, replace(model.metadata, lineage=f"vol-{number % 10_000}"))
         at = SLOT + timedelta(days=number // 10_000)
         return RecoveryPoint(f"rp-{number}", f"i-{number % 10_000}", "lifeboat", at, (member,), 1, at)
 
-    fleet = [of(number) for number in range(30_000)]
-    found = lineages(fleet)
-    few, many = (steps(lambda size=size: lineages(fleet[-size:])) for size in (3_000, 6_000))  # type: ignore[misc]
+    large_run = [of(number) for number in range(30_000)]
+    found = lineages(large_run)
+    few, many = (steps(lambda size=size: lineages(large_run[-size:])) for size in (3_000, 6_000))  # type: ignore[misc]
     assert many < 2.5 * few, "each with each would be four times as many"
     assert {len(line) for line in found} == {3}
     assert len(found) == 10_000
@@ -778,13 +778,13 @@ def test_lines_of_data_of_a_fleet_are_told_apart_in_no_time() -> None:
 
 def test_of_very_many_lines_the_newest_are_named() -> None:
     def of(number: int) -> Snapshot:
-        story = {"instance_id": f"i-{number:03}", "instance_name": "web"}
+        metadata = {"instance_id": f"i-{number:03}", "instance_name": "web"}
         return another(
             number,
             SLOT + timedelta(minutes=number),
             volume_id=f"vol-{number:03}",
             volumes=(volume(id=f"vol-{number:03}"),),
-            story=story,
+            metadata=metadata,
         )
 
     found = preflight(asked(), known(points=points(*map(of, range(25)))), NOW)
@@ -810,7 +810,7 @@ def test_too_many_to_look_through_are_to_be_named() -> None:
     ("choice", "tags"),
     [
         (RecoveryPointChoice(), {}),
-        (RecoveryPointChoice(chain=DATA), {}),
+        (RecoveryPointChoice(lineage=DATA), {}),
         (RecoveryPointChoice(instance_id=PLATFORM), {Tag.INSTANCE: (PLATFORM,)}),
         (RecoveryPointChoice(id="rp-1"), {Tag.RECOVERY_POINT: ("rp-1",)}),
         (RecoveryPointChoice(id="rp-1+2"), {Tag.RECOVERY_POINT: ("rp-1+2", "rp-1")}),
@@ -836,7 +836,7 @@ def test_a_foreign_snapshot_comes_back_as_what_it_displaces() -> None:
     facts = known(snapshots={"snap-f": foreign}, trusted_snapshot_owners=(VENDOR,), points=())
     found = preflight(request, facts, NOW)
     made = planned(found)
-    assert (made.type, made.size, made.iops, made.throughput, made.chain) == ("gp3", 100, 4000, 200, "snap-f")
+    assert (made.type, made.size, made.iops, made.throughput, made.lineage) == ("gp3", 100, 4000, 200, "snap-f")
     assert (made.encrypted, made.kms_key_id) == (True, None)
     assert found.plan
     assert found.plan.crossed == (f"account {VENDOR} to {ACCOUNT}",)
@@ -844,16 +844,16 @@ def test_a_foreign_snapshot_comes_back_as_what_it_displaces() -> None:
 
 
 def test_a_foreign_snapshot_beside_several_volumes_is_not_likened_to_any() -> None:
-    foreign = snapshot(id="snap-f", tags={Tag.CHAIN.value: "c"}, size=50)
+    foreign = snapshot(id="snap-f", tags={Tag.LINEAGE.value: "c"}, size=50)
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)), device="/dev/sdi")
     facts = known(snapshots={"snap-f": foreign}, instance=fresh(*TWO), volumes=TWO_VOLUMES)
     made = planned(preflight(request, facts, NOW))
-    assert (made.type, made.size, made.iops, made.chain, made.device) == ("gp3", 50, None, "c", "/dev/sdi")
+    assert (made.type, made.size, made.iops, made.lineage, made.device) == ("gp3", 50, None, "c", "/dev/sdi")
     unnamed = preflight(replace(request, device=None), facts, NOW)
     assert "no volume matches snap-f by device" in unnamed.findings[0].sentence
     assert codes(preflight(request, replace(facts, instance=None), NOW)) == ["no-instance"]
     own = replace(foreign, tags={})
-    assert planned(preflight(request, replace(facts, snapshots={"snap-f": own}), NOW)).chain == DATA
+    assert planned(preflight(request, replace(facts, snapshots={"snap-f": own}), NOW)).lineage == DATA
 
 
 def test_a_shared_snapshot_with_a_story_keeps_it() -> None:
@@ -871,7 +871,7 @@ def test_a_snapshot_with_the_tags_of_another_volume_is_restored_without_them() -
     made = planned(
         preflight(request, known(snapshots={"snap-f": snapshot(id="snap-f", volume_id=SECOND, tags=tags)}), NOW)
     )
-    assert (made.type, made.chain) == ("gp3", SECOND)
+    assert (made.type, made.lineage) == ("gp3", SECOND)
 
 
 def test_the_whole_set_by_its_snapshots_is_the_recovery_point() -> None:
@@ -907,8 +907,8 @@ def test_trap_14_delete_on_termination_is_the_displaced_volumes() -> None:
 
 @pytest.mark.parametrize(
     "tags",
-    [{Tag.CHAIN.value: DATA}, {"Name": "CadoResponseDataVolume"}],
-    ids=["chain", "name"],
+    [{Tag.LINEAGE.value: DATA}, {"Name": "CadoResponseDataVolume"}],
+    ids=["lineage", "name"],
 )
 def test_of_two_volumes_the_tags_decide(tags: dict[str, str]) -> None:
     second = "vol-0bbbbbbbbbbbbbb12"

@@ -36,12 +36,12 @@ from lifeboat.domain.ec2_calls import (
 from lifeboat.domain.error_codes import MISMATCH, THROTTLED
 from lifeboat.domain.message import Message
 from lifeboat.restore import messages as restore_messages
-from lifeboat.restore.decision import Finish, Wait
+from lifeboat.restore.decision import Complete, Requeue
 from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.record import Direction, Restore, RestoreState, RestoreStep
 from lifeboat.restore.report import outcome
-from tests.restore.test_machine_model import NOW, Scenario, World, carried_out, first, progress, seen
+from tests.restore.test_machine_model import NOW, Scenario, World, carried_out, first, observed, progress
 
 KNOWN = {
     code
@@ -108,11 +108,11 @@ def driven(case: Case, refusal: Refusal) -> tuple[Restore, datetime, int]:
     while now < NOW + LONGEST:
         if restore.direction is Direction.FORWARD and case.cancelled(restore, world):
             restore = cancel(restore, now, "operator")
-        step = next_step(restore, seen(world), now)
+        step = next_step(restore, observed(world), now)
         restore, action = step.restore, step.action
-        if isinstance(action, Finish):
+        if isinstance(action, Complete):
             return restore, now, refused
-        if isinstance(action, Wait):
+        if isinstance(action, Requeue):
             now += timedelta(minutes=20 if restore.step is RestoreStep.COPIES else 1)
             world = next(iter(progress(world)), world)
         elif isinstance(action, case.call) and restore.direction is case.direction:
@@ -167,15 +167,15 @@ def test_a_refusal_that_passes_is_told_in_the_timeline_once_and_blamed_for_nothi
     state = first(Scenario("one"))
     restore, world, now, refused = begin(state.restore, NOW), state.world, NOW, 0
     while not restore.closed:
-        step = next_step(restore, seen(world), now)
+        step = next_step(restore, observed(world), now)
         restore, action = step.restore, step.action
-        if isinstance(action, Wait):
+        if isinstance(action, Requeue):
             now += timedelta(minutes=1)
             world = next(iter(progress(world)), world)
         elif isinstance(action, AttachVolume) and refused < 3:
             refused += 1
             restore = after_failure(restore, action, Refused("VolumeInUse", WORDS), now)
-        elif not isinstance(action, Finish):
+        elif not isinstance(action, Complete):
             world = carried_out(world, action)
     assert restore.status is RestoreState.COMPLETED
     assert restore.refused == ""
@@ -188,9 +188,9 @@ def test_a_deadline_does_not_blame_what_was_refused_and_then_granted() -> None:
     state = first(Scenario("one"))
     restore, world, now, refused = begin(state.restore, NOW), state.world, NOW, False
     while restore.direction is Direction.FORWARD:
-        step = next_step(restore, seen(world), now)
+        step = next_step(restore, observed(world), now)
         restore, action = step.restore, step.action
-        if isinstance(action, Wait):
+        if isinstance(action, Requeue):
             now += timedelta(minutes=1)
             if world.power != "stopping":  # it never stops
                 world = next(iter(progress(world)), world)
@@ -216,7 +216,7 @@ def vanishing(*, shown: bool, key: str | None = KEY, encrypted: bool = True, rat
     restore = begin(replace(state.restore, volumes=(volume,)), NOW)
     world, now, tokens = state.world, NOW, set()
     while not restore.closed:
-        step = next_step(restore, seen(world), now)
+        step = next_step(restore, observed(world), now)
         restore, action = step.restore, step.action
         if isinstance(action, CreateVolume):
             if action.client_token in tokens:
@@ -225,9 +225,9 @@ def vanishing(*, shown: bool, key: str | None = KEY, encrypted: bool = True, rat
             tokens.add(action.client_token)
             if shown:
                 world = carried_out(world, action)
-                restore = next_step(restore, seen(world), now).restore
+                restore = next_step(restore, observed(world), now).restore
                 world = state.world
-        elif isinstance(action, Wait):
+        elif isinstance(action, Requeue):
             now += timedelta(seconds=20)
     assert len(tokens) == 1, "nothing else is tried"
     return restore

@@ -33,7 +33,7 @@ VOLUME = RestoreVolume(
     type="gp3",
     size=100,
     encrypted=True,
-    chain="vol-0first",
+    lineage="vol-0first",
     displaced_volume_id=DISPLACED,
     restored_volume_id=RESTORED,
 )

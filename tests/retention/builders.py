@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from lifeboat.domain.ec2 import Snapshot
-from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeStory
+from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.tags import Tag
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.plan import RetentionPlan, parse_policy, plan
@@ -32,7 +32,7 @@ def at(text: str) -> datetime:
 
 def point(
     taken: str | datetime,
-    *chains: str,
+    *lineages: str,
     name: str = "",
     state: str = "completed",
     tier: str = "standard",
@@ -52,9 +52,9 @@ def point(
     when = at(taken) if isinstance(taken, str) else taken
     name = name or f"rp-{next(_numbers)}"
     members = []
-    for number, chain in enumerate(chains or ("vol-1",)):
+    for number, lineage in enumerate(lineages or ("vol-1",)):
         first = number == 0
-        volume = (volumes or {}).get(chain, chain)
+        volume = (volumes or {}).get(lineage, lineage)
         snapshot = Snapshot(
             id=f"snap-{name}-{number}",
             volume_id=volume,
@@ -66,7 +66,7 @@ def point(
             blocked_by=tuple(blocked) if first else (),
             tags={Tag.HOLD.value: "for the audit"} if held and first else {},
         )
-        members.append(Member(snapshot, VolumeStory(volume, chain, "/dev/sdh", "gp3", size, True, False)))
+        members.append(Member(snapshot, VolumeMetadata(volume, lineage, "/dev/sdh", "gp3", size, True, False)))
     return RecoveryPoint(name, instance, stack, when, tuple(members), len(members) + missing, when)
 
 
@@ -86,7 +86,7 @@ def decide(
 
 
 def living(points: Sequence[RecoveryPoint]) -> Collection[str]:
-    return {member.story.volume_id for point in points for member in point.members}
+    return {member.metadata.volume_id for point in points for member in point.members}
 
 
 def names(points: Sequence[RecoveryPoint]) -> list[str]:

@@ -66,13 +66,13 @@ class TestOfALivingVolume:
         assert (point.instance_id, point.instance_name, point.zone) == (PLATFORM, "CadoResponse", "eu-west-1a")
         assert (point.ami_id, point.ami_owner) == ("", ""), "of which image it was then is not known"
         [member] = point.members
-        assert member.story == item.story
-        story = member.story
-        assert (story.chain, story.device, story.type, story.iops, story.throughput) == (
+        assert member.metadata == item.metadata
+        metadata = member.metadata
+        assert (metadata.lineage, metadata.device, metadata.type, metadata.iops, metadata.throughput) == (
             *(DATA, "/dev/sdh", "gp3", 4000, 200),
         )
-        assert (story.delete_on_termination, story.encrypted, story.kms_key_id) == (False, True, KEY)
-        assert story.tags == {"Name": "CadoResponseDataVolume"}
+        assert (metadata.delete_on_termination, metadata.encrypted, metadata.kms_key_id) == (False, True, KEY)
+        assert metadata.tags == {"Name": "CadoResponseDataVolume"}
 
     def test_only_our_own_tags_are_written(self):
         item = adopted(legacy(), **LIVING)
@@ -81,11 +81,11 @@ class TestOfALivingVolume:
 
     def test_a_restored_volume_goes_on_with_its_chain(self):
         living = [volume(tags={"lifeboat:chain": "vol-0eeeeeeeeeeeeeee1"})]
-        assert adopted(legacy(), volumes=living, instances=[instance()]).story.chain == "vol-0eeeeeeeeeeeeeee1"
+        assert adopted(legacy(), volumes=living, instances=[instance()]).metadata.lineage == "vol-0eeeeeeeeeeeeeee1"
 
     def test_size_and_encryption_are_the_snapshots_not_the_volumes_of_today(self):
-        story = adopted(legacy(size=50, encrypted=False, kms_key_id=None), **LIVING).story
-        assert (story.size, story.encrypted, story.kms_key_id) == (50, False, None)
+        metadata = adopted(legacy(size=50, encrypted=False, kms_key_id=None), **LIVING).metadata
+        assert (metadata.size, metadata.encrypted, metadata.kms_key_id) == (50, False, None)
 
     def test_the_root_volume_is_refused(self):
         root = volume(id=ROOT, attachments=(attachment(ROOT, "/dev/xvda"),))
@@ -99,7 +99,7 @@ class TestOfALivingVolume:
 
     def test_a_device_may_be_told_by_any_name_of_it(self):
         item = adopted(legacy(), **LIVING, facts=VolumeFacts(device="/dev/xvdh"))
-        assert item.story.device == "/dev/sdh"
+        assert item.metadata.device == "/dev/sdh"
 
     def test_what_a_person_tells_must_not_contradict_it(self):
         told = reason(legacy(), facts=VolumeFacts(type="gp2"), **LIVING)
@@ -115,7 +115,7 @@ class TestOfALivingVolume:
         )
         facts = VolumeFacts(device="/dev/sdh", delete_on_termination=True, instance_id=PLATFORM)
         item = adopted(legacy(), volumes=loose, facts=facts)
-        assert (item.story.type, item.story.device, item.instance_id) == ("gp3", "/dev/sdh", PLATFORM)
+        assert (item.metadata.type, item.metadata.device, item.instance_id) == ("gp3", "/dev/sdh", PLATFORM)
 
     def test_attached_to_several_it_has_no_one_device(self):
         several = volume(multi_attach=True, attachments=(attachment(), attachment(instance_id="i-0bbbbbbbbbbbbbbb2")))
@@ -127,11 +127,11 @@ class TestOfAVolumeThatIsGone:
         item = adopted(legacy(), facts=replace(GONE, instance_name="Cado", zone="eu-west-1b"))
         [point] = read_catalogue([item.adopted]).points
         assert (point.instance_id, point.instance_name, point.zone) == (PLATFORM, "Cado", "eu-west-1b")
-        assert (item.story.chain, item.story.size, item.story.iops) == (DATA, 100, 3000)
+        assert (item.metadata.lineage, item.metadata.size, item.metadata.iops) == (DATA, 100, 3000)
 
     def test_the_chain_is_what_its_copied_tag_says(self):
         copied = legacy(tags={"lifeboat:chain": "vol-0eeeeeeeeeeeeeee1", "lifeboat:restore-target": "true"})
-        assert adopted(copied, facts=GONE).story.chain == "vol-0eeeeeeeeeeeeeee1"
+        assert adopted(copied, facts=GONE).metadata.lineage == "vol-0eeeeeeeeeeeeeee1"
 
     @pytest.mark.parametrize("name", ["device", "type", "iops", "throughput", "delete_on_termination", "instance_id"])
     def test_what_is_missing_is_named_and_not_guessed(self, name):

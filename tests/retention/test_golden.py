@@ -64,8 +64,10 @@ class TestDocs:
             docs_retention.PAGE.written(page)
 
 
-def verdict(taken_at, *chains, keep=True, **facts):
-    return Verdict(point(taken_at, *chains, **facts), keep, ("it matters", "so it does") if keep else ("it does not",))
+def verdict(taken_at, *lineages, keep=True, **facts):
+    return Verdict(
+        point(taken_at, *lineages, **facts), keep, ("it matters", "so it does") if keep else ("it does not",)
+    )
 
 
 class TestCalendar:

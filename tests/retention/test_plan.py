@@ -29,9 +29,9 @@ def reasons(decided, name):
     return next(verdict.reasons for verdict in decided.verdicts if verdict.point.id == name)
 
 
-def days(count, *chains, prefix="day", **facts):
+def days(count, *lineages, prefix="day", **facts):
     """Good recovery points, one a day, `day-1` taken a day before now."""
-    return [point(f"-{age}d", *chains, name=f"{prefix}-{age}", **facts) for age in range(count, 0, -1)]
+    return [point(f"-{age}d", *lineages, name=f"{prefix}-{age}", **facts) for age in range(count, 0, -1)]
 
 
 class TestWhatNothingKeeps:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifeboat.retention.plan import RetentionPlan, parse_policy, plan
-from lifeboat.retention.policy import Policy, PolicyError, UnseenPolicyError
+from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError
 from lifeboat.retention.policy_change import STACK as OF_STACK
 from lifeboat.retention.policy_change import Change, Memory, Remembered, Terms, differences, keep_the_old
 from tests.retention.builders import BARE, NOW, STACK, point
@@ -19,8 +19,8 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 
 
-def daily(count=30, *chains, instance="i-1"):
-    return [point(NOW - day * DAY - HOUR, *chains, name=f"rp-{day}", instance=instance) for day in range(count)]
+def daily(count=30, *lineages, instance="i-1"):
+    return [point(NOW - day * DAY - HOUR, *lineages, name=f"rp-{day}", instance=instance) for day in range(count)]
 
 
 class Runs:
@@ -143,10 +143,10 @@ def test_a_tag_that_is_lost_with_its_instance_holds_what_it_kept():
 
 def test_an_instance_that_is_not_shown_has_not_changed_its_policy():
     runs, points = Runs(), daily(9)
-    unseen = UnseenPolicyError("EC2 did not show the instance: InternalError: no")
+    unread = UnreadPolicyError("EC2 did not show the instance: InternalError: no")
     assert gone(runs.run(points, "last=2", overrides={"i-1": "last=7"})) == names(7, 8)
     for hours in (1, 2):
-        decided = runs.run(points, "last=2", after=hours * HOUR, overrides={"i-1": unseen})
+        decided = runs.run(points, "last=2", after=hours * HOUR, overrides={"i-1": unread})
         assert (gone(decided), decided.changes) == (set(), ())
     assert set(runs.known) == {OF_STACK, "vol-1"}, "what it carried stays remembered"
     decided = runs.run(points, "last=2", after=3 * HOUR, overrides={"i-1": "last=7"})

@@ -91,7 +91,7 @@ def is_good(item: RecoveryPoint) -> bool:
 
 
 def good_by_chain(points: Sequence[RecoveryPoint]) -> Counter[str]:
-    return Counter(chain for item in points if is_good(item) for chain in item.chains)
+    return Counter(lineage for item in points if is_good(item) for lineage in item.lineages)
 
 
 def facts(plan: RetentionPlan) -> list[tuple[str, bool, tuple[str, ...]]]:
@@ -113,8 +113,8 @@ def test_every_one_is_kept_or_deleted_for_a_reason(points, policy, known):
 def test_never_fewer_good_ones_than_the_floor(points, policy, known):
     decided = decide(points, policy, **known)
     kept = good_by_chain(decided.kept)
-    for chain, count in good_by_chain(points).items():
-        assert kept[chain] >= min(known["limits"].min_keep, count)
+    for lineage, count in good_by_chain(points).items():
+        assert kept[lineage] >= min(known["limits"].min_keep, count)
 
 
 @given(POINTS, POLICIES, KNOWN)
@@ -129,9 +129,9 @@ def test_what_must_not_be_touched_is_not(points, policy, known):
         assert item.taken_at <= NOW - limits.grace
         if item.condition is not Condition.GOOD:
             assert item.taken_at <= NOW - limits.failed_after
-            for chain in item.chains:
+            for lineage in item.lineages:
                 assert any(
-                    is_good(other) and chain in other.chains and other.taken_at > item.taken_at for other in points
+                    is_good(other) and lineage in other.lineages and other.taken_at > item.taken_at for other in points
                 )
 
 
@@ -139,9 +139,9 @@ def test_what_must_not_be_touched_is_not(points, policy, known):
 @EXAMPLES
 def test_no_more_than_the_share_of_a_chain_goes(points, policy, known):
     decided = decide(points, policy, **known)
-    going = Counter(chain for item in decided.deletions for chain in item.chains)
-    for chain, count in going.items():
-        size = sum(chain in item.chains and item.stack == STACK and item.taken_at <= NOW for item in points)
+    going = Counter(lineage for item in decided.deletions for lineage in item.lineages)
+    for lineage, count in going.items():
+        size = sum(lineage in item.lineages and item.stack == STACK and item.taken_at <= NOW for item in points)
         assert count <= max(1, floor(known["limits"].max_delete_share * size + 1e-9))
 
 
@@ -184,13 +184,13 @@ def test_second_run_deletes_nothing_more(points, policy, known, cut):
 @EXAMPLES
 def test_time_alone_never_empties_a_chain(points, policy, known, waits):
     present = [item for item in points if item.taken_at <= NOW]
-    floor_of = {chain: min(known["limits"].min_keep, count) for chain, count in good_by_chain(present).items()}
+    floor_of = {lineage: min(known["limits"].min_keep, count) for lineage, count in good_by_chain(present).items()}
     left, now = present, NOW
     for wait in waits:
         now += timedelta(days=wait)
         left = list(decide(left, policy, **known, now=now).kept)
     kept = good_by_chain(left)
-    assert all(kept[chain] >= count for chain, count in floor_of.items())
+    assert all(kept[lineage] >= count for lineage, count in floor_of.items())
 
 
 @given(POINTS, POLICIES, st.booleans(), KNOWN)

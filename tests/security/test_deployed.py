@@ -111,7 +111,7 @@ def machine(stage):
     [machine] = stage.launch(tags={"lifeboat:backup": "true"}, volume_tags={})
     stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
     stage.control.settle()
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     return machine
 
 
@@ -122,7 +122,7 @@ def test_a_confirmed_recovery_point_is_locked(stage, machine):
     assert {(item["LockState"], item["LockDuration"]) for item in locked} == {("governance", 7)}
     assert mine
     created = [item["LockCreatedOn"] for item in locked]
-    stage.sweep("ConfirmSnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
     again = stage.ec2.describe_locked_snapshots(SnapshotIds=mine)["Snapshots"]
     assert [item["LockCreatedOn"] for item in again] == created
     assert refused(stage.ec2.delete_snapshot, SnapshotId=mine[0])
@@ -176,8 +176,8 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
     mark = stage.control.mark()
     stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
     stage.control.settle()
-    stage.sweep("ConfirmSnapshotsFunction")
-    stage.sweep("CopySnapshotsFunction")
+    stage.reconcile("ConfirmSnapshotsFunction")
+    stage.reconcile("CopySnapshotsFunction")
     stage.invoke("PruneSnapshotsFunction", {"dry_run": True})
     stage.invoke("PruneSnapshotsFunction", {})
     stage.invoke("CheckAmiOwnerFunction", {})

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifeboat import handler as door
+from lifeboat import handler as function
 from lifeboat.ami import request as ami_request
 from lifeboat.backup import request as backup_request
 from lifeboat.copies import request as copies_request
@@ -123,12 +123,12 @@ def clean(sentence: str) -> bool:
     )
 
 
-def heard(hear: Any, event: Any) -> Any:
+def heard(parse: Any, event: Any) -> Any:
     """What the ear makes of it; None for a clean refusal."""
     before = copy.deepcopy(event)
     refusal = ""
     try:
-        request = hear(event)
+        request = parse(event)
     except BadRequest as problem:
         refusal = str(problem) or "nothing"
     assert repr(event) == repr(before)
@@ -192,10 +192,10 @@ class Context:
 def test_a_door_answers_a_refusal_and_calls_nothing(name, data):
     asked = []
     config = Config("lifeboat", "eu-west-1", "table", "arn:aws:sns:eu-west-1:111122223333:news", Selector("k", "v"))
-    door._config.cache_clear()
-    real, door.load = door.load, lambda: config
+    function._config.cache_clear()
+    real, function.load = function.load, lambda: config
     try:
-        handler = door.door(DOORS[name], lambda request, *_: asked.append(request) or {})
+        handler = function.function(DOORS[name], lambda request, *_: asked.append(request) or {})
         event = data.draw(invented | mangled(ASKED[name]))
         refused = heard(DOORS[name], event) is None
         if refused and ("detail-type" in event or "Records" in event):  # for the queue of failed events
@@ -205,8 +205,8 @@ def test_a_door_answers_a_refusal_and_calls_nothing(name, data):
             assert ("refused" in handler(event, Context())) == refused
         assert bool(asked) is not refused
     finally:
-        door.load = real
-        door._config.cache_clear()
+        function.load = real
+        function._config.cache_clear()
 
 
 def test_a_call_to_aws_would_be_noticed():

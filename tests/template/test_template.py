@@ -14,7 +14,7 @@ from moto.events.models import EventPattern
 from bench import restore_memory
 from bench.fleet_memory import MEMORY_SIZE
 from lifeboat.ami import verdict as ami
-from lifeboat.backup import large_run as fleet
+from lifeboat.backup import large_run
 from lifeboat.backup import workflow as backup
 from lifeboat.domain.image import ImageEvidence
 from tools.docs_template import function_statements, read_template, resource_statements
@@ -224,7 +224,7 @@ def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout
     assert queue["VisibilityTimeout"] >= 6 * 60
     # Every attempt that the rule knows, and one more, which only a worker that was killed can need.
-    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": FAILED, "maxReceiveCount": fleet.ATTEMPTS + 1}
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": FAILED, "maxReceiveCount": large_run.ATTEMPTS + 1}
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}
 
 
@@ -232,7 +232,7 @@ def test_as_many_portions_are_worked_on_at_once_as_the_rule_divides_the_rate_by(
     mapping = RESOURCES["SnapshotWorkers"]["Properties"]
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": "SnapshotWork.Arn"}
     assert mapping["FunctionName"] == {"Ref": "TakeSnapshotsFunction"}
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": fleet.WORKERS}
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": large_run.WORKERS}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BatchSize"] == 1, "the ear takes one record"
 

@@ -83,17 +83,17 @@ def test_a_functions_role_is_lambdas_alone(resources):
 
 
 def test_no_policy_is_public(resources):
-    seen = 0
+    observed = 0
     for name, item in resources.items():
         if "PolicyDocument" in item.get("Properties", {}) and "Principal" in json.dumps(item):
             for statement in item["Properties"]["PolicyDocument"]["Statement"]:
                 if "Principal" in statement:
-                    seen += 1
+                    observed += 1
                     assert set(statement["Principal"]) == {"Service"}, name
                     assert {"aws:SourceArn"} <= {key for pairs in statement["Condition"].values() for key in pairs}, (
                         name
                     )
-    assert seen >= 3
+    assert observed >= 3
 
 
 def test_a_target_that_is_an_event_bus_has_nothing_that_eventbridge_refuses_there(resources):

@@ -27,8 +27,8 @@ def _config() -> Config:
     return load()
 
 
-def door[Request](
-    hear: Callable[[Mapping[str, Any]], Request],
+def make_handler[Request](
+    parse: Callable[[Mapping[str, Any]], Request],
     act: Callable[[Request, Config, LambdaContext], dict[str, Any]],
 ) -> Handler:
     """A Lambda handler that parses its event with `hear` and has `act` do the work.
@@ -43,7 +43,7 @@ def door[Request](
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
-            request = hear(event)
+            request = parse(event)
             answer = act(request, _config(), context)
         except BadRequest as refusal:
             logger.warning("refused", extra={"refusal": str(refusal)})

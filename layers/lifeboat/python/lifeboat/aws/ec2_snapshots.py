@@ -183,7 +183,7 @@ def _pages(
     client: EC2Client, filters: Sequence[FilterTypeDef], owners: Sequence[str] = ("self",)
 ) -> Iterator[Sequence[SnapshotTypeDef]]:
     asked: Any = {"OwnerIds": list(owners)} if owners else {}
-    seen: set[str] = set()
+    observed: set[str] = set()
     calls = list(within_limit(filters))
     with translated():
         paginator = client.get_paginator("describe_snapshots")
@@ -191,8 +191,8 @@ def _pages(
             for page in paginator.paginate(**asked, Filters=call, PaginationConfig={"PageSize": PAGE}):
                 found = page["Snapshots"]
                 if len(calls) > 1:  # one that matches two values may be in the answers of two calls
-                    found = [item for item in found if item["SnapshotId"] not in seen]
-                    seen.update(item["SnapshotId"] for item in found)
+                    found = [item for item in found if item["SnapshotId"] not in observed]
+                    observed.update(item["SnapshotId"] for item in found)
                 yield found
 
 

@@ -32,7 +32,7 @@ def all_volume_ids() -> frozenset[str]:
         for page in clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE}):
             for item in page["Volumes"]:
                 living.add(item["VolumeId"])
-                living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.CHAIN)
+                living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.LINEAGE)
     return frozenset(living)
 
 

@@ -16,15 +16,15 @@ WITHIN = 120
 """Seconds. SNS is asked five times at most, of 15 s each with the pauses between (botocore's legacy retries)."""
 
 
-def tell_once(kind: str, key: str, message: Message, config: Config, context: LambdaContext | None) -> bool:
+def publish_once(kind: str, key: str, message: Message, config: Config, context: LambdaContext | None) -> bool:
     """Whether it has been told. While another invocation is telling it, nobody knows yet whether that succeeds."""
 
-    def tell() -> dict[str, Any]:
+    def publish() -> dict[str, Any]:
         topic.publish(config.topic_arn, message)
         return {"told": message.event}
 
     try:
-        once(config.table, kind, key, tell, context, within=WITHIN)
+        once(config.table, kind, key, publish, context, within=WITHIN)
     except UnderWay:
         return False
     return True

@@ -46,7 +46,7 @@ def shared_by(account: str, *, most: int) -> dict[str, Snapshot]:
         return {found.id: found for found in _snapshots(clients.ec2_reads(), asked, most)}
 
 
-def told_by(role_arn: str, *, most: int) -> tuple[Snapshot, ...]:
+def described_by(role_arn: str, *, most: int) -> tuple[Snapshot, ...]:
     """The recovery points' snapshots of another account with their tags, read in the role that it gave us.
 
     Raises AwsError when it does not let us, and TooMany.

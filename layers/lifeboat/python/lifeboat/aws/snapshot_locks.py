@@ -33,7 +33,7 @@ class Locking:
     passes: bool = False
 
     @property
-    def worth_telling(self) -> bool:
+    def worth_publishing(self) -> bool:
         """Whether somebody has to know."""
         return bool(self.problem) and not (self.again and self.passes)
 

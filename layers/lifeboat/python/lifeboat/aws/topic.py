@@ -6,14 +6,14 @@ from lifeboat.aws import clients
 from lifeboat.domain.message import Message
 
 
-def publish(topic_arn: str, news: Message) -> None:
+def publish(topic_arn: str, message: Message) -> None:
     """Publish one message, with `event` and `severity` as attributes for filter policies. Raises ClientError."""
     clients.sns().publish(
         TopicArn=topic_arn,
-        Subject=news.subject_line(),
-        Message=news.sns_message(),
+        Subject=message.subject_line(),
+        Message=message.sns_message(),
         MessageStructure="json",
         MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in news.attributes().items()
+            name: {"DataType": "String", "StringValue": value} for name, value in message.attributes().items()
         },
     )

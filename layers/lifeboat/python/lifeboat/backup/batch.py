@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class Batch:
     """A part of a run that one invocation of a worker takes: `number` of `of`, counted from 1.
 
     `run` is the run's id, `at_once` how many calls the worker may make before it keeps to its share of EC2's rate.
@@ -23,7 +23,7 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True)
-class PortionResult:
+class BatchResult:
     """What came of a portion in the end. `begun` have a recovery point of the slot, by this run or already.
 
     `skipped` owe nothing any more; `failed` are instance and reason.
@@ -43,9 +43,9 @@ class Run:
     late: bool
     planned_at: datetime
     instances: int
-    portions: int
+    batches: int
     done: frozenset[int] = frozenset()
 
     @property
     def complete(self) -> bool:
-        return len(self.done) >= self.portions
+        return len(self.done) >= self.batches

@@ -49,7 +49,7 @@ ONE_RUN = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """How things stood when the portion was begun."""
 
     instances: tuple[Instance, ...]
@@ -95,8 +95,8 @@ class Taking:
     dry_run: bool
     config: Config
     calls: PacedCalls
-    seen: Mapping[str, Instance] = field(default_factory=dict)
-    seen_at: float = 0.0
+    observed: Mapping[str, Instance] = field(default_factory=dict)
+    observed_at: float = 0.0
     patient: bool = False
     taken: Taken = field(default_factory=Taken)
 
@@ -128,29 +128,29 @@ class Taking:
         tried: set[str] = set()
         try:
             self.calls.check_time()
-            seen = self._look(instance_ids)
-            for gone in seen.gone:
+            observed = self._observe(instance_ids)
+            for gone in observed.gone:
                 self.taken.skipped.append({"instance_id": gone, "reason": f"{gone} is not selected any more"})
                 tried.add(gone)
-            plans = self._plans(seen)
-            tried |= {instance.id for instance in seen.instances} - {plan.instance_id for plan in plans}
+            plans = self._plans(observed)
+            tried |= {instance.id for instance in observed.instances} - {plan.instance_id for plan in plans}
             tried |= self._begin_all(plans)
         except OutOfTime:
             pass
         except AwsError as problem:  # of the look: the other batches are looked at all the same
-            unseen = [item for item in instance_ids if item not in tried]
-            self.taken.failed += [_unseen(instance_id, problem) for instance_id in unseen]
-            self.taken.waiting += unseen if problem.passes else []
-            tried.update(unseen)
+            unread = [item for item in instance_ids if item not in tried]
+            self.taken.failed += [_unread(instance_id, problem) for instance_id in unread]
+            self.taken.waiting += unread if problem.passes else []
+            tried.update(unread)
         self.taken.left += [item for item in instance_ids if item not in tried]
 
-    def _plans(self, seen: Seen) -> list[selection.CreateRecoveryPoint]:
+    def _plans(self, observed: Observed) -> list[selection.CreateRecoveryPoint]:
         """What is to be asked of EC2; the rest is noted as what it is."""
         # One with snapshots missing is no backup: whether it may be made anew, the table knows.
-        points = {point.id for point in seen.points if point.condition is not Condition.INCOMPLETE}
+        points = {point.id for point in observed.points if point.condition is not Condition.INCOMPLETE}
         plans = []
-        for instance in seen.instances:
-            plan = self._plan(instance, seen)
+        for instance in observed.instances:
+            plan = self._plan(instance, observed)
             if isinstance(plan, selection.Skip):
                 left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
                 (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
@@ -170,16 +170,16 @@ class Taking:
         ids = [plan.recovery_point_id for plan in plans]
         return backups.open_backups_for(self.config.table, ids, begun_at=now, until=until)
 
-    def _look(self, instance_ids: Sequence[str]) -> Seen:
-        fresh = self.seen and clock.monotonic() - self.seen_at < FRESH
-        found = {item: self.seen[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
+    def _observe(self, instance_ids: Sequence[str]) -> Observed:
+        fresh = self.observed and clock.monotonic() - self.observed_at < FRESH
+        found = {item: self.observed[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
         instances = selection.select(found.values(), self.config.selector)
         data = [item.volume_id for instance in instances for item in data_volumes.data_attachments(instance)]
         here = [instance.id for instance in instances]
         ids = [recovery_point_id(self.slot, instance_id) for instance_id in here]
         wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
         points = ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted) if ids else ()
-        return Seen(
+        return Observed(
             instances=instances,
             gone=tuple(sorted(set(instance_ids) - set(here))),
             volumes=ec2_volumes.volumes(data) if data else {},
@@ -187,16 +187,16 @@ class Taking:
             points=read_catalogue(points).points,
         )
 
-    def _plan(self, instance: Instance, seen: Seen) -> selection.CreateRecoveryPoint | selection.Skip:
+    def _plan(self, instance: Instance, observed: Observed) -> selection.CreateRecoveryPoint | selection.Skip:
         return selection.plan_recovery_point(
             instance,
-            seen.volumes,
+            observed.volumes,
             recovery_point_id=recovery_point_id(self.slot, instance.id),
             # Lambda's retries carry the same request id, and what two calls make is never one set.
             set_id=f"{self.context.aws_request_id if self.context else 'by-hand'} {iso(clock.now())}",
             stack=self.config.stack,
             slot=self.slot,
-            ami_owner=seen.owners.get(instance.id, ""),
+            ami_owner=observed.owners.get(instance.id, ""),
             late=self.late,
         )
 
@@ -249,7 +249,7 @@ class Taking:
             if isinstance(problem, OutOfTime) or problem.answered:
                 backups.withdraw(self.config.table, plan.recovery_point_id)
             else:
-                backups.let_go(self.config.table, plan.recovery_point_id)
+                backups.release(self.config.table, plan.recovery_point_id)
             return problem
 
 
@@ -260,7 +260,7 @@ def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
     return {"instance_id": plan.instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 
 
-def _unseen(instance_id: str, problem: AwsError) -> Entry:
+def _unread(instance_id: str, problem: AwsError) -> Entry:
     reason = f"{instance_id} could not be looked at: {problem}"
     return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 

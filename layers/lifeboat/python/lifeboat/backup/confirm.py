@@ -10,7 +10,7 @@ from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.tags import Tag
 
-UNSEEN_AFTER = timedelta(minutes=15)
+MISSING_AFTER = timedelta(minutes=15)
 """A recovery point that was begun and of which EC2 shows nothing by then was never made. DescribeSnapshots lags behind
 CreateSnapshots by seconds at most, and a function lives 15 minutes at most."""
 
@@ -69,7 +69,7 @@ def confirm(
     `strangers` are snapshots that were made with it, of volumes that its tags do not tell of.
     """
     if point is None:
-        if begun_at is not None and now - begun_at >= UNSEEN_AFTER:
+        if begun_at is not None and now - begun_at >= MISSING_AFTER:
             others = "".join(f"; {item.id} is of {item.volume_id}, of which its tags do not tell" for item in strangers)
             lately = _minutes(now - begun_at)
             return Failed(recovery_point_id, f"no snapshot of it exists {lately} after it was begun{others}")
@@ -82,7 +82,7 @@ def confirm(
     if point.condition is Condition.GOOD:
         return Completed(point)
     if point.condition is Condition.INCOMPLETE and states == ["completed"]:
-        if now - point.taken_at < UNSEEN_AFTER:
+        if now - point.taken_at < MISSING_AFTER:
             return Pending(recovery_point_id, f"EC2 shows {len(point.members)} of {point.expected} snapshots yet")
         return Failed(recovery_point_id, f"only {len(point.members)} of its {point.expected} snapshots exist", point)
     return Pending(recovery_point_id, f"snapshots are {', '.join(states)}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.paced_calls import LEFT_FOR_RETURN
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.aws.snapshot_locks import lock
 from lifeboat.backup import messages as backup_messages
 from lifeboat.backup import store as backups
@@ -45,19 +45,19 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
 
     Raises ConfirmationIncomplete after all have been tried, when EC2 refused to show some.
     """
-    if request.sweep:
+    if request.reconcile:
         begun = backups.open_backups(config.table)
         ids: Collection[str] = begun
     else:
         ids = _points_of(request.snapshot_ids, config)
         begun = backups.begun_at(config.table, ids)
-    look = _Look(begun, config, context)
+    look = _Observation(begun, config, context)
     waiting = sorted(ids)
     while waiting and look.has_time():
         some, waiting = waiting[: ec2_describe.IDS], waiting[ec2_describe.IDS :]
         waiting = look.decide(some) + waiting
-    if look.unseen:
-        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unseen))
+    if look.unread:
+        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unread))
     return {**_listed(look.answer), **({"left": len(waiting)} if waiting else {})}
 
 
@@ -69,14 +69,14 @@ def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Observation:
     """What one invocation sees and tells."""
 
     begun: Mapping[str, datetime]
     config: Config
     context: LambdaContext | None
     answer: dict[str, Any] = field(default_factory=lambda: {"completed": [], "failed": [], "pending": []})
-    unseen: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
     def has_time(self) -> bool:
         """Whether another one can be told before the invocation ends."""
@@ -89,15 +89,15 @@ class _Look:
         """
         wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
         try:
-            seen = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted))
+            observed = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted))
         except AwsError as problem:
-            self.unseen.append(
+            self.unread.append(
                 (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} were not looked at", str(problem))
             )
             return []
-        found = best_of_each(seen.points)
+        found = best_of_each(observed.points)
         strangers: dict[str, list[Snapshot]] = {}
-        for snapshot in seen.strangers():
+        for snapshot in observed.strangers():
             strangers.setdefault(snapshot.tags[Tag.RECOVERY_POINT], []).append(snapshot)
         for number, point_id in enumerate(ids):
             if not self.has_time():
@@ -109,33 +109,33 @@ class _Look:
         begun_at, now = self.begun.get(point_id), clock.now()
         verdict = confirm(point_id, point, begun_at=begun_at, now=now, strangers=strangers)
         if isinstance(verdict, Completed):
-            self._tell_strangers(point_id, verdict.point, strangers)
+            self._publish_strangers(point_id, verdict.point, strangers)
             self._complete(point_id, verdict.point)
         elif isinstance(verdict, Failed):
             self._fail(point_id, verdict)
         else:
             self.answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
 
-    def _tell_strangers(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
+    def _publish_strangers(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
         if strangers:
             made = {item.id: item.volume_id for item in strangers}
             message = backup_messages.unplanned_snapshot_taken(
                 stack=self.config.stack, at=clock.now(), point=point, made=made
             )
-            self._tell_once("told-unplanned", point_id, message)
+            self._publish_once("told-unplanned", point_id, message)
 
     def _complete(self, point_id: str, point: RecoveryPoint) -> None:
         if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
             backups.mark_decided(self.config.table, point_id)
         locking = lock(point, self.config)
         message = backup_messages.backup_completed(stack=self.config.stack, at=clock.now(), point=point)
-        if self._tell_once("told", point.id, message) and not locking.again:
+        if self._publish_once("told", point.id, message) and not locking.again:
             backups.close_backup(self.config.table, point_id)
-        if locking.worth_telling:
+        if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
                 stack=self.config.stack, at=clock.now(), point=point, reason=locking.problem
             )
-            self._tell_once("told-not-locked", point.id, problem)
+            self._publish_once("told-not-locked", point.id, problem)
         self.answer["completed"].append(point.id)
 
     def _fail(self, point_id: str, verdict: Failed) -> None:
@@ -148,12 +148,12 @@ class _Look:
             reason=verdict.reason,
             snapshot_ids=tuple(member.snapshot.id for member in point.members) if point else (),
         )
-        if self._tell_once("told", point_id, message):
+        if self._publish_once("told", point_id, message):
             backups.close_backup(self.config.table, point_id)
         self.answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
 
-    def _tell_once(self, kind: str, key: str, message: Message) -> bool:
-        return tell_once(kind, key, message, self.config, self.context)
+    def _publish_once(self, kind: str, key: str, message: Message) -> bool:
+        return publish_once(kind, key, message, self.config, self.context)
 
 
 def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:

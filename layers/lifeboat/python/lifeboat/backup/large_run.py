@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 
-from lifeboat.backup.batch import Portion, PortionResult, Run
+from lifeboat.backup.batch import Batch, BatchResult, Run
 from lifeboat.domain.rate_limit import CREATE_SNAPSHOTS_BURST, CREATE_SNAPSHOTS_REFILL, Pace
 from lifeboat.domain.text import iso
 
@@ -24,7 +24,7 @@ a worker has 0.8 seconds for each, its reads and its notes included, to use up t
 DIRECT = 25
 """Up to so many instances are taken by the invocation that was woken for them; more are handed out."""
 
-PORTION_SECONDS = 20.0
+BATCH_SECONDS = 20.0
 """How long a portion lasts at a worker's share of the rate. An invocation has twice that. Longer ones cost fewer
 describe calls, and more time in the end, when the last workers cannot use up the bucket alone."""
 
@@ -62,35 +62,35 @@ def burst(share: int) -> int:
     return (CREATE_SNAPSHOTS_BURST - RESERVE) * share // 100
 
 
-def portions(
+def batches(
     instance_ids: Sequence[str], *, share: int, run: str, slot: datetime, late: bool = False
-) -> tuple[Portion, ...]:
+) -> tuple[Batch, ...]:
     """The instances in portions of nearly the same size, as many for each worker; the first ones share the burst."""
-    most = max(1, int(_rate(share) / WORKERS * PORTION_SECONDS))
+    most = max(1, int(_rate(share) / WORKERS * BATCH_SECONDS))
     rounds = ceil(len(instance_ids) / (WORKERS * most))
     count = min(len(instance_ids), rounds * WORKERS)
     cuts = [len(instance_ids) * number // count for number in range(count + 1)] if count else [0]
     left = burst(share)
-    made: list[Portion] = []
+    made: list[Batch] = []
     for number in range(1, count + 1):
         ids = tuple(instance_ids[cuts[number - 1] : cuts[number]])
         at_once = min(len(ids), ceil(left / max(1, WORKERS + 1 - number)))
         left -= at_once
-        made.append(Portion(run, number, count, slot, ids, late, at_once))
+        made.append(Batch(run, number, count, slot, ids, late, at_once))
     return tuple(made)
 
 
-def body_of(portion: Portion) -> str:
+def body_of(batch: Batch) -> str:
     """The message that hands a portion out; `events.snapshot_request` reads it."""
     return json.dumps(
         {
-            "run": portion.run,
-            "number": portion.number,
-            "of": portion.of,
-            "slot": iso(portion.slot),
-            "late": portion.late,
-            "at_once": portion.at_once,
-            "instance_ids": portion.instance_ids,
+            "run": batch.run,
+            "number": batch.number,
+            "of": batch.of,
+            "slot": iso(batch.slot),
+            "late": batch.late,
+            "at_once": batch.at_once,
+            "instance_ids": batch.instance_ids,
         }
     )
 
@@ -104,12 +104,12 @@ def run_id(slot: datetime, instance_ids: Iterable[str], asked: str = "") -> str:
     return f"{iso(slot)}/{named[:16]}"
 
 
-def telling_key(run: Run, outcome: PortionResult) -> str:
+def message_key(run: Run, outcome: BatchResult) -> str:
     """Under which a run's outcome is told once: its own, or of a failed one that of the slot's failed instances."""
     if not outcome.failed:
         return run.id
     failed = run_id(run.slot, [instance_id for instance_id, _ in outcome.failed])
-    return f"{failed}/{'late' if run.late else 'due'}/{len(run.done)}of{run.portions}"
+    return f"{failed}/{'late' if run.late else 'due'}/{len(run.done)}of{run.batches}"
 
 
 def retry_delay(attempt: int) -> int | None:
@@ -123,10 +123,10 @@ def is_cut_off(run: Run, now: datetime, *, share: int) -> bool:
     return not run.complete and now - run.planned_at > 2 * (needed + PATIENCE)
 
 
-def together(results: Iterable[PortionResult]) -> PortionResult:
+def together(results: Iterable[BatchResult]) -> BatchResult:
     """What came of a whole run, by instance."""
     results = tuple(results)
-    return PortionResult(
+    return BatchResult(
         begun=tuple(sorted(item for result in results for item in result.begun)),
         skipped=tuple(sorted(item for result in results for item in result.skipped)),
         failed=tuple(sorted(item for result in results for item in result.failed)),

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws import clients
 from lifeboat.aws.errors import code_of
 from lifeboat.aws.once import KEPT
-from lifeboat.backup.batch import Portion, PortionResult, Run
+from lifeboat.backup.batch import Batch, BatchResult, Run
 from lifeboat.domain.text import iso
 
 if TYPE_CHECKING:
@@ -37,19 +37,19 @@ def open_run(table: str, run: Run) -> None:
             "late": {"BOOL": run.late},
             "planned_at": {"S": run.planned_at.isoformat()},
             "instances": {"N": str(run.instances)},
-            "portions": {"N": str(run.portions)},
+            "batches": {"N": str(run.batches)},
             "expiration": _expiration(run.planned_at),
         },
     )
 
 
-def report(table: str, portion: Portion, result: PortionResult, now: datetime) -> Run:
+def report(table: str, batch: Batch, result: BatchResult, now: datetime) -> Run:
     """Note what came of a portion, once, and answer how its run stands now. The first report of a portion stays."""
     _put_new(
         table,
         {
             "pk": {"S": _RESULT},
-            "sk": {"S": _result_key(portion.run, portion.number)},
+            "sk": {"S": _result_key(batch.run, batch.number)},
             "begun": {"S": " ".join(result.begun)},
             "skipped": {"S": " ".join(result.skipped)},
             "failed": {"S": json.dumps(result.failed)},
@@ -58,7 +58,7 @@ def report(table: str, portion: Portion, result: PortionResult, now: datetime) -
     )
     answer = clients.dynamodb().update_item(
         TableName=table,
-        Key={"pk": {"S": _RUN}, "sk": {"S": portion.run}},
+        Key={"pk": {"S": _RUN}, "sk": {"S": batch.run}},
         # What the table has lost is known again from the portion, but for the number of instances.
         UpdateExpression=(
             "ADD done :number SET slot = if_not_exists(slot, :slot), late = if_not_exists(late, :late), "
@@ -66,10 +66,10 @@ def report(table: str, portion: Portion, result: PortionResult, now: datetime) -
             "instances = if_not_exists(instances, :none), expiration = if_not_exists(expiration, :expiration)"
         ),
         ExpressionAttributeValues={
-            ":number": {"NS": [str(portion.number)]},
-            ":slot": {"S": portion.slot.isoformat()},
-            ":late": {"BOOL": portion.late},
-            ":of": {"N": str(portion.of)},
+            ":number": {"NS": [str(batch.number)]},
+            ":slot": {"S": batch.slot.isoformat()},
+            ":late": {"BOOL": batch.late},
+            ":of": {"N": str(batch.of)},
             ":now": {"S": now.isoformat()},
             ":none": {"N": "0"},
             ":expiration": _expiration(now),
@@ -89,10 +89,10 @@ def runs_of_day(table: str, day: datetime) -> list[Run]:
     return [_run(item) for item in _items(table, _RUN, iso(day)[: len("2026-11-23")])]
 
 
-def results_of(table: str, run: str) -> list[PortionResult]:
+def results_of(table: str, run: str) -> list[BatchResult]:
     """What came of the portions of a run that have reported."""
     return [
-        PortionResult(
+        BatchResult(
             begun=tuple(item["begun"]["S"].split()),
             skipped=tuple(item["skipped"]["S"].split()),
             failed=tuple((instance_id, reason) for instance_id, reason in json.loads(item["failed"]["S"])),
@@ -138,6 +138,6 @@ def _run(item: Mapping[str, Any]) -> Run:
         late=item["late"]["BOOL"],
         planned_at=datetime.fromisoformat(item["planned_at"]["S"]),
         instances=int(item["instances"]["N"]),
-        portions=int(item["portions"]["N"]),
+        batches=int(item["batches"]["N"]),
         done=frozenset(int(number) for number in item.get("done", {}).get("NS", ())),
     )

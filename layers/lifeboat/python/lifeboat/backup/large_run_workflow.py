@@ -16,13 +16,12 @@ from aws_lambda_powertools import Logger
 from lifeboat.aws import clock, queue
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.aws.paced_calls import PacedCalls
-from lifeboat.aws.publish_once import tell_once
-from lifeboat.backup import large_run as fleet
+from lifeboat.aws.publish_once import publish_once
+from lifeboat.backup import large_run, messages
 from lifeboat.backup import large_run_store as runs
-from lifeboat.backup import messages
-from lifeboat.backup.batch import Portion, PortionResult, Run
+from lifeboat.backup.batch import Batch, BatchResult, Run
 from lifeboat.backup.batch_workflow import Taken, Taking
-from lifeboat.backup.request import PortionRequest
+from lifeboat.backup.request import BatchRequest
 from lifeboat.domain.config import Config
 from lifeboat.domain.text import iso
 
@@ -34,7 +33,7 @@ logger = Logger(child=True)
 
 def is_one(instance_ids: Sequence[str], config: Config) -> bool:
     """Whether these are so many that they are handed out."""
-    return bool(config.work_queue) and len(instance_ids) > fleet.DIRECT
+    return bool(config.work_queue) and len(instance_ids) > large_run.DIRECT
 
 
 def hand_out(
@@ -47,14 +46,14 @@ def hand_out(
     asked: str = "",
 ) -> dict[str, Any]:
     """Put a run's portions on the queue, once. Raises AwsError; then asking again puts those there that are missing."""
-    run_id = fleet.run_id(slot, instance_ids, asked)
-    portions = fleet.portions(instance_ids, share=config.api_share, run=run_id, slot=slot, late=late)
-    run = Run(run_id, slot, late, planned_at=clock.now(), instances=len(instance_ids), portions=len(portions))
+    run_id = large_run.run_id(slot, instance_ids, asked)
+    batches = large_run.batches(instance_ids, share=config.api_share, run=run_id, slot=slot, late=late)
+    run = Run(run_id, slot, late, planned_at=clock.now(), instances=len(instance_ids), batches=len(batches))
 
     def send() -> dict[str, Any]:
         runs.open_run(config.table, run)
-        queue.send(config.work_queue, [fleet.body_of(portion) for portion in portions])
-        return {"portions": len(portions)}
+        queue.send(config.work_queue, [large_run.body_of(batch) for batch in batches])
+        return {"batches": len(batches)}
 
     answer = {"slot": iso(slot), "run": run_id, "instances": len(instance_ids)}
     try:
@@ -63,22 +62,22 @@ def hand_out(
         return {**answer, "under_way": True}
 
 
-def work(request: PortionRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def work(request: BatchRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Work on a portion, and report it unless another attempt may bring more. Answers what SQS is to deliver again."""
-    portion = request.portion
+    batch = request.batch
     since = clock.monotonic()
-    pace = fleet.pace(config.api_share, workers=fleet.WORKERS, since=since, at_once=portion.at_once)
-    taking = Taking(portion.slot, portion.late, dry_run=False, config=config, calls=PacedCalls(pace, context))
-    taken = taking.take(portion.instance_ids)
-    told = {"run": portion.run, "portion": portion.number, "of": portion.of, "attempt": request.attempt}
+    pace = large_run.pace(config.api_share, workers=large_run.WORKERS, since=since, at_once=batch.at_once)
+    taking = Taking(batch.slot, batch.late, dry_run=False, config=config, calls=PacedCalls(pace, context))
+    taken = taking.take(batch.instance_ids)
+    told = {"run": batch.run, "batch": batch.number, "of": batch.of, "attempt": request.attempt}
     logger.info("worked on a portion", extra={**told, "failed": taken.failed, "left": len(taken.left)})
-    delay = fleet.retry_delay(request.attempt)
+    delay = large_run.retry_delay(request.attempt)
     if delay is not None and (taken.worth_retrying or taken.under_way):
         queue.hold_back(config.work_queue, request.receipt, delay)
         return _failures(request.message_id)
-    run = runs.report(config.table, portion, _result(portion, taken), clock.now())
+    run = runs.report(config.table, batch, _result(batch, taken), clock.now())
     if run.complete:
-        tell(run, config, context)
+        publish(run, config, context)
     return _failures()
 
 
@@ -87,19 +86,19 @@ def under_way(slot: datetime, config: Config, context: LambdaContext | None = No
     for run in runs.runs_of(config.table, slot):
         if run.complete:
             continue
-        if not fleet.is_cut_off(run, clock.now(), share=config.api_share):
+        if not large_run.is_cut_off(run, clock.now(), share=config.api_share):
             return run.id
-        tell(run, config, context)
+        publish(run, config, context)
     return ""
 
 
-def tell_cut_off(config: Config, context: LambdaContext | None = None) -> None:
+def publish_cut_off(config: Config, context: LambdaContext | None = None) -> None:
     """Tell the outcome of runs of today and yesterday, whoever asked for them, whose portions got lost."""
     now = clock.now()
     for day in (now - timedelta(days=1), now):
         for run in runs.runs_of_day(config.table, day):
-            if fleet.is_cut_off(run, now, share=config.api_share):
-                tell(run, config, context)
+            if large_run.is_cut_off(run, now, share=config.api_share):
+                publish(run, config, context)
 
 
 def was_caught_up(slot: datetime, config: Config) -> bool:
@@ -107,20 +106,20 @@ def was_caught_up(slot: datetime, config: Config) -> bool:
     return any(run.late and run.complete for run in runs.runs_of(config.table, slot))
 
 
-def tell(run: Run, config: Config, context: LambdaContext | None) -> None:
+def publish(run: Run, config: Config, context: LambdaContext | None) -> None:
     """Tell the outcome of a run, once; the same failures of the same slot again are no news."""
-    outcome = fleet.together(runs.results_of(config.table, run.id))
+    outcome = large_run.together(runs.results_of(config.table, run.id))
     message = messages.run_ended(stack=config.stack, at=clock.now(), run=run, outcome=outcome)
-    tell_once("told-run", fleet.telling_key(run, outcome), message, config, context)
+    publish_once("told-run", large_run.message_key(run, outcome), message, config, context)
 
 
-def _result(portion: Portion, taken: Taken) -> PortionResult:
+def _result(batch: Batch, taken: Taken) -> BatchResult:
     failed = [(item["instance_id"], item["reason"]) for item in taken.failed]
     failed += [(instance_id, "EC2 was too busy for it in all attempts") for instance_id in taken.left]
     skipped = [item["instance_id"] for item in taken.skipped]
     outside = {*skipped, *(instance_id for instance_id, _ in failed)}
-    return PortionResult(
-        begun=tuple(instance_id for instance_id in portion.instance_ids if instance_id not in outside),
+    return BatchResult(
+        begun=tuple(instance_id for instance_id in batch.instance_ids if instance_id not in outside),
         skipped=tuple(skipped),
         failed=tuple(failed),
     )

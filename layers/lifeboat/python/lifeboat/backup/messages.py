@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from lifeboat.backup.batch import PortionResult, Run
+from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.domain.message import LISTED, NAMED, REASON, Message, counted, listed, more_key, sentence, shorten
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.recovery_point_tags import name_left_out, recovery_point_id
@@ -29,15 +29,15 @@ def backup_started(
     )
 
 
-def run_ended(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> Message:
+def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Message:
     """The outcome of a run that was handed out in portions, told once, when all of them have reported.
 
     It is a BackupStarted with counts when nothing has failed, else:
     BackupIncomplete: the run of a fleet could not begin a recovery point for every instance; each failure is named.
     """
     instances = max(run.instances, len(outcome.begun) + len(outcome.skipped) + len(outcome.failed))
-    unheard = run.portions - len(run.done)
-    whole = not outcome.failed and not unheard
+    unread_accounts = run.batches - len(run.done)
+    whole = not outcome.failed and not unread_accounts
     subject = {"slot": iso(run.slot)}
     summary = (
         f"The {'missed backup' if run.late else 'backup'} of {iso(run.slot)} has begun{', late,' if run.late else ''} "
@@ -53,7 +53,7 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> 
         return Message("BackupStarted", at, stack, summary, subject, {**details, **listed(begun, "recovery_points")})
     details |= {
         "failed": len(outcome.failed),
-        "unheard_portions": unheard,
+        "unheard_portions": unread_accounts,
         **listed(
             [{"instance_id": item, "reason": shorten(reason, 0, REASON)} for item, reason in outcome.failed],
             "failures",
@@ -69,7 +69,7 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: PortionResult) -> 
         "What the schedule's slot misses is tried again every 15 minutes, late; what a person asked for is asked for "
         'again with {"instance_ids": [...]} (events/take_snapshots).',
     ]
-    if unheard:
+    if unread_accounts:
         steps.append("Portions that nobody has reported wait in the queue of failed events: see docs/operations.md.")
     return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps))
 
@@ -78,8 +78,8 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
     """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from. `tags_left_out`:
     if tags of its volumes did not fit on the snapshots.
     """
-    left_out = {member.story.volume_id: member.story for member in point.members if member.story.tags_left_out}
-    count = sum(story.tags_left_out for story in left_out.values())
+    left_out = {member.metadata.volume_id: member.metadata for member in point.members if member.metadata.tags_left_out}
+    count = sum(metadata.tags_left_out for metadata in left_out.values())
     return Message(
         event="BackupCompleted",
         at=at,
@@ -91,14 +91,14 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
             "slot": iso(point.slot),
             "taken_at": iso(point.taken_at),
             "late": point.late,
-            "chains": list(point.chains),
+            "lineages": list(point.lineages),
             "gib": point.size,
-            "snapshots": {member.snapshot.id: member.story.device for member in point.members},
+            "snapshots": {member.snapshot.id: member.metadata.device for member in point.members},
             **(
                 {
                     "tags_left_out": {
-                        volume_id: name_left_out(story.tags_left_out, story.left_out, listed=LISTED)
-                        for volume_id, story in left_out.items()
+                        volume_id: name_left_out(metadata.tags_left_out, metadata.left_out, listed=LISTED)
+                        for volume_id, metadata in left_out.items()
                     }
                 }
                 if left_out

@@ -30,7 +30,7 @@ STILL_MAKING = timedelta(days=1)
 WINDOWS = 16
 """How many slots a look goes back, for all instances together, when many of them owe one."""
 
-LOOKED_UP = 2_000
+LOOKED_UP_AT_ONCE = 2_000
 """For how many instances one look asks EC2 for all their recovery points, at most; the next look takes others."""
 
 
@@ -155,7 +155,7 @@ def being_made(points: Iterable[RecoveryPoint], now: datetime) -> frozenset[Key]
 def _keys(point: RecoveryPoint) -> Iterator[Key]:
     yield point.instance_id, ""
     for member in point.members:
-        yield point.instance_id, member.story.volume_id
+        yield point.instance_id, member.metadata.volume_id
 
 
 def owing(volumes: Iterable[Protected], expected: datetime) -> tuple[Protected, ...]:
@@ -173,9 +173,9 @@ def turn(instance_ids: Sequence[str], now: datetime) -> tuple[str, ...]:
 
     The second half of each turn is the first half of the next one: a look may have no time for all.
     """
-    looks = int(now.timestamp() / CATCH_UP_EVERY.total_seconds())
-    start = looks * (LOOKED_UP // 2) % max(len(instance_ids), 1)
-    return (*instance_ids[start:], *instance_ids[:start])[:LOOKED_UP]
+    observations = int(now.timestamp() / CATCH_UP_EVERY.total_seconds())
+    start = observations * (LOOKED_UP_AT_ONCE // 2) % max(len(instance_ids), 1)
+    return (*instance_ids[start:], *instance_ids[:start])[:LOOKED_UP_AT_ONCE]
 
 
 def ages(volumes: Iterable[Protected], good: Mapping[Key, LastGood], now: datetime) -> tuple[Age, ...]:

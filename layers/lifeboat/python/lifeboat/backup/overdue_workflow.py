@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, metrics
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.paced_calls import LEFT_FOR_RETURN
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.backup import messages, overdue
 from lifeboat.backup.overdue import Age, Key, LastGood, Overdue, Protected
 from lifeboat.backup.schedule import Schedule
@@ -33,7 +33,7 @@ class OverdueIncomplete(Exception):  # noqa: N818 - it says what is, and the nex
     """Of some instances EC2 refused to show the recovery points. All others were looked at, and told."""
 
 
-def tell_overdue(
+def publish_overdue(
     volumes: Sequence[Protected],
     schedule: Schedule,
     config: Config,
@@ -60,7 +60,7 @@ def tell_overdue(
     late = overdue.overdue(ages, expected=expected, making=making)
     if ages:
         metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=config.stack, facts=_facts(ages, len(unknown)))
-    told = [item for item in late if item.instance_id not in mending and _tell(item, config, context)]
+    told = [item for item in late if item.instance_id not in mending and _publish(item, config, context)]
     if refused:
         raise OverdueIncomplete("; ".join(refused))
     return {"overdue": [item.instance_id for item in told[:LISTED]]}
@@ -129,7 +129,7 @@ def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:
     return {"ages": listed, "ages_not_listed": len(ages) - len(listed), "not_looked_at": unknown}
 
 
-def _tell(late: Overdue, config: Config, context: LambdaContext | None) -> bool:
+def _publish(late: Overdue, config: Config, context: LambdaContext | None) -> bool:
     """Whether it has been told, now or before."""
     if not _has_time(context):
         return False
@@ -144,7 +144,7 @@ def _tell(late: Overdue, config: Config, context: LambdaContext | None) -> bool:
         newest=None if oldest.newest is None else (oldest.newest.recovery_point_id, oldest.newest.slot),
         volume_ids=[item.of.volume_id for item in late.volumes if item.of.volume_id],
     )
-    return tell_once("told-overdue", late.spell, message, config, context)
+    return publish_once("told-overdue", late.spell, message, config, context)
 
 
 def _has_time(context: LambdaContext | None) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from lifeboat.backup.batch import Portion
+from lifeboat.backup.batch import Batch
 from lifeboat.by_hand.request import HandedOver, RunStatus, RunStatusFields, parse_handed_over
 from lifeboat.domain.bad_request import BadRequest, Expected, read, shown
 from lifeboat.domain.envelopes import SCHEDULED, SNAPSHOT, SNAPSHOT_SET, as_text, is_event, parse_event, parse_object
@@ -51,10 +51,10 @@ class CatchUpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class PortionRequest:
+class BatchRequest:
     """Take a portion of a run that was handed out. `attempt` counts from 1; with `receipt` the message is held back."""
 
-    portion: Portion
+    batch: Batch
     message_id: str
     receipt: str
     attempt: int
@@ -65,7 +65,7 @@ class ConfirmRequest:
     """Look at the recovery points of these snapshots, or with `sweep` at all open ones."""
 
     snapshot_ids: tuple[str, ...] = ()
-    sweep: bool = False
+    reconcile: bool = False
 
 
 class _Backup(Fields):
@@ -84,7 +84,7 @@ class _CatchUp(Fields):
     scheduled_time: Moment | None = None
 
 
-class _Portion(Fields):
+class _Batch(Fields):
     run: Annotated[str, StringConstraints(min_length=1, max_length=128), Expected("a run's id of 1 to 128 characters")]
     number: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
     of: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
@@ -98,7 +98,7 @@ class _Portion(Fields):
 
 def parse_take(
     event: Mapping[str, Any],
-) -> BackupRequest | CatchUpRequest | PortionRequest | RunStatus | HandedOver[BackupRequest]:
+) -> BackupRequest | CatchUpRequest | BatchRequest | RunStatus | HandedOver[BackupRequest]:
     """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person.
 
     A person may also ask what came of a run; the function itself hands a person's request over.
@@ -128,17 +128,17 @@ def parse_backup(event: Mapping[str, Any]) -> BackupRequest:
     )
 
 
-def parse_batch(event: Mapping[str, Any]) -> PortionRequest:
+def parse_batch(event: Mapping[str, Any]) -> BatchRequest:
     """What the work queue delivers; always one record."""
     records = event["Records"]
     record = records[0] if isinstance(records, list) and len(records) == 1 else None
     if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
         raise BadRequest(f"Records is {shown(records)}, expected one record of SQS")
-    ask = read(_Portion, parse_object(record.get("body"), "Records[0].body"))
+    ask = read(_Batch, parse_object(record.get("body"), "Records[0].body"))
     received = record.get("attributes")
     count = as_text(received.get("ApproximateReceiveCount")) if isinstance(received, Mapping) else ""
-    return PortionRequest(
-        Portion(
+    return BatchRequest(
+        Batch(
             run=ask.run,
             number=ask.number,
             of=ask.of,
@@ -157,7 +157,7 @@ def parse_confirm(event: Mapping[str, Any]) -> ConfirmRequest:
     """confirm_snapshots: an EBS snapshot event, or the sweep."""
     if not is_event(event):
         read(ReconcileFields, event)
-        return ConfirmRequest(sweep=True)
+        return ConfirmRequest(reconcile=True)
     fact = parse_event(event)
     if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
         raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")

@@ -211,9 +211,9 @@ def due(
 def _floors(taken: Mapping[str, datetime | None], since: Mapping[str, datetime]) -> dict[str, datetime]:
     """The time of each selected instance up to which it owes nothing."""
     floors = {}
-    for instance_id, first_seen in since.items():
+    for instance_id, first_observed in since.items():
         newest = taken.get(instance_id)
-        floors[instance_id] = _utc(f"since of {instance_id}", first_seen)
+        floors[instance_id] = _utc(f"since of {instance_id}", first_observed)
         if newest is not None:
             floors[instance_id] = _utc(f"taken of {instance_id}", newest)
     return floors

@@ -9,8 +9,8 @@ from datetime import datetime
 from lifeboat.domain.config import Selector
 from lifeboat.domain.data_volumes import data_attachments, root_problem
 from lifeboat.domain.ec2 import Attachment, Instance, Volume
-from lifeboat.domain.recovery_point import VolumeStory
-from lifeboat.domain.recovery_point_tags import StoryError, left_out_of, write_tags
+from lifeboat.domain.recovery_point import VolumeMetadata
+from lifeboat.domain.recovery_point_tags import MetadataError, left_out_of, write_tags
 from lifeboat.domain.tags import Tag, Tags
 from lifeboat.domain.text import iso
 
@@ -103,12 +103,12 @@ def plan_recovery_point(
     attachments = data_attachments(instance)
     if not attachments:
         return Skip(instance.id, f"{instance.id} has no data volume", failure=True)
-    unseen = [item.volume_id for item in attachments if item.volume_id not in volumes]
-    if unseen:
+    unread = [item.volume_id for item in attachments if item.volume_id not in volumes]
+    if unread:
         return Skip(
-            instance.id, f"{instance.id} has {', '.join(unseen)} attached, which EC2 does not show", failure=True
+            instance.id, f"{instance.id} has {', '.join(unread)} attached, which EC2 does not show", failure=True
         )
-    stories = [volume_story(volumes[item.volume_id], item) for item in attachments]
+    all_metadata = [volume_metadata(volumes[item.volume_id], item) for item in attachments]
     try:
         tags = write_tags(
             recovery_point_id=recovery_point_id,
@@ -120,10 +120,10 @@ def plan_recovery_point(
             zone=instance.zone,
             ami_id=instance.ami_id,
             ami_owner=ami_owner,
-            stories=stories,
+            all_metadata=all_metadata,
             late=late,
         )
-    except StoryError as problem:
+    except MetadataError as problem:
         return Skip(instance.id, str(problem), failure=True)
     return CreateRecoveryPoint(
         recovery_point_id=recovery_point_id,
@@ -132,7 +132,7 @@ def plan_recovery_point(
         tags=tags,
         volume_ids=tuple(sorted(item.volume_id for item in attachments)),
         reason=f"slot {iso(slot)} is due" + (", late" if late else ""),
-        left_out=left_out_of(tags, stories),
+        left_out=left_out_of(tags, all_metadata),
     )
 
 
@@ -148,11 +148,11 @@ def compare_answer(plan: CreateRecoveryPoint, made: Mapping[str, str]) -> Deviat
     )
 
 
-def volume_story(volume: Volume, attachment: Attachment) -> VolumeStory:
+def volume_metadata(volume: Volume, attachment: Attachment) -> VolumeMetadata:
     """What the snapshot shall tell of this volume. The chain follows the data: a restored volume carries it on."""
-    return VolumeStory(
+    return VolumeMetadata(
         volume_id=volume.id,
-        chain=volume.tags.get(Tag.CHAIN) or volume.id,
+        lineage=volume.tags.get(Tag.LINEAGE) or volume.id,
         device=attachment.device,
         type=volume.type,
         size=volume.size,

@@ -31,7 +31,7 @@ MEETINGS = 6
 PAUSE = 0.05
 """How often a transaction that meets with others is tried; seconds before the second time, doubled each time."""
 
-LOOKED_AT = 25
+OBSERVED_AT_ONCE = 25
 """Open backups in a page when one undecided is looked for: mostly the first is it, and thousands need no reading."""
 
 
@@ -120,10 +120,10 @@ def withdraw(table: str, recovery_point_id: str) -> None:
             ExpressionAttributeValues={":one": {"N": "1"}},
         )
     except dynamodb.exceptions.ConditionalCheckFailedException:
-        let_go(table, recovery_point_id)
+        release(table, recovery_point_id)
 
 
-def let_go(table: str, recovery_point_id: str) -> None:
+def release(table: str, recovery_point_id: str) -> None:
     """Let anybody else try to make it at once. It stays open, as EC2 may have begun it all the same."""
     dynamodb = clients.dynamodb()
     with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
@@ -170,7 +170,7 @@ def undecided_beside(table: str, recovery_point_id: str, prefix: str) -> bool:
     """Whether another recovery point whose id begins with `prefix` is being made and not yet found good."""
     return any(
         item["sk"]["S"] != recovery_point_id and "decided" not in item
-        for item in partition(table, _OPEN, prefix=prefix, page_size=LOOKED_AT)
+        for item in partition(table, _OPEN, prefix=prefix, page_size=OBSERVED_AT_ONCE)
     )
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_instances, ec2_snapshots, topic
 from lifeboat.aws.paced_calls import PacedCalls
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.backup import attempt_store as attempts
-from lifeboat.backup import large_run_workflow as fleet
+from lifeboat.backup import large_run_workflow as large_run
 from lifeboat.backup import messages, selection
 from lifeboat.backup import selected_store as selected
 from lifeboat.backup.batch_workflow import Taken, Taking
@@ -22,8 +22,8 @@ from lifeboat.backup.large_run import burst
 from lifeboat.backup.large_run import pace as pace_of
 from lifeboat.backup.missed_slots import late_slot, owing
 from lifeboat.backup.overdue import Protected, protected
-from lifeboat.backup.overdue_workflow import tell_overdue
-from lifeboat.backup.request import BackupRequest, CatchUpRequest, PortionRequest
+from lifeboat.backup.overdue_workflow import publish_overdue
+from lifeboat.backup.request import BackupRequest, BatchRequest, CatchUpRequest
 from lifeboat.backup.schedule import Schedule, parse_schedule
 from lifeboat.by_hand.plan import Run
 from lifeboat.by_hand.request import HandedOver, RunStatus
@@ -46,7 +46,7 @@ class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retr
 ATTEMPTS = 3
 """How often Lambda invokes a function for one event that it was given: the template's MaximumRetryAttempts and one."""
 
-KEPT_AS_SEEN = 1_000
+KEPT_AS_OBSERVED = 1_000
 """Of so many instances what was seen when they were selected is kept for the taking: one page of DescribeInstances."""
 
 GONE = frozenset({"shutting-down", "terminated"})
@@ -54,7 +54,7 @@ GONE = frozenset({"shutting-down", "terminated"})
 
 
 def run(
-    request: BackupRequest | CatchUpRequest | PortionRequest | RunStatus | HandedOver[BackupRequest],
+    request: BackupRequest | CatchUpRequest | BatchRequest | RunStatus | HandedOver[BackupRequest],
     config: Config,
     context: LambdaContext | None = None,
 ) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def run(
     if isinstance(request, HandedOver):
         ask = request.request
         return go_on(request, lambda run: _by_hand(ask, run, config, context), config, context)
-    if isinstance(request, PortionRequest):
-        return fleet.work(request, config, context)
+    if isinstance(request, BatchRequest):
+        return large_run.work(request, config, context)
     if isinstance(request, CatchUpRequest):
         return catch_up(config, context)
     if request.trigger is Trigger.SCHEDULE and request.slot is not None and not request.dry_run:
@@ -106,10 +106,10 @@ def catch_up(config: Config, context: LambdaContext | None = None) -> dict[str, 
     finally:  # whoever is refused again and again is who is overdue
         mending = _mending(answer, slot, since, config)
         try:
-            late = tell_overdue(volumes, schedule, config, context, mending=mending)
+            late = publish_overdue(volumes, schedule, config, context, mending=mending)
         finally:
             if config.work_queue:
-                fleet.tell_cut_off(config, context)
+                large_run.publish_cut_off(config, context)
     return {**answer, **late}
 
 
@@ -125,12 +125,12 @@ def _take_late(
 ) -> dict[str, Any]:
     if slot is None or not owing(slot, since=since, taken=()):
         return {"caught_up": []}
-    if run := fleet.under_way(slot, config, context):
+    if run := large_run.under_way(slot, config, context):
         return {"caught_up": [], "under_way": run}
     missing = owing(slot, since=since, taken=ec2_snapshots.instances_saved_by(config.stack, slot_tag=iso(slot)))
     if not missing:
         return {"caught_up": []}
-    request = BackupRequest(Trigger.SWEEP, slot=slot, instance_ids=missing, late=True)
+    request = BackupRequest(Trigger.RECONCILE, slot=slot, instance_ids=missing, late=True)
     answer = take(request, config, context)
     return {"caught_up": [item["instance_id"] for item in answer.get("begun", ())], **answer}
 
@@ -140,7 +140,7 @@ def _mending(
 ) -> Collection[str]:
     """Who gets a recovery point by this very look. Of a fleet it is not known yet: all do, if it is the first try."""
     if slot is not None and ("run" in answer or "under_way" in answer):
-        return () if fleet.was_caught_up(slot, config) else since.keys()
+        return () if large_run.was_caught_up(slot, config) else since.keys()
     begun: Collection[str] = answer.get("caught_up", ())
     return begun
 
@@ -169,18 +169,20 @@ def take(request: BackupRequest, config: Config, context: LambdaContext | None =
     EC2 refused for a reason that passes is told only when the last attempt at it has failed.
     """
     slot = request.slot or clock.now()
-    seen_at = clock.monotonic()
-    seen: dict[str, Instance] = {}
-    instance_ids = _due(request, config, seen)
-    if fleet.is_one(instance_ids, config) and not request.dry_run:
+    observed_at = clock.monotonic()
+    observed: dict[str, Instance] = {}
+    instance_ids = _due(request, config, observed)
+    if large_run.is_one(instance_ids, config) and not request.dry_run:
         by_hand = request.trigger is Trigger.MANUAL
         asked = request.request_id if by_hand else context.aws_request_id if context and request.late else ""
-        return fleet.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
+        return large_run.hand_out(instance_ids, slot, config, context, late=request.late, asked=asked)
     last = request.dry_run or _is_last_attempt(request, config, context)
     since = clock.monotonic()
     pace = pace_of(config.api_share, workers=1, since=since, at_once=burst(config.api_share))
     calls = PacedCalls(pace, context)
-    taking = Taking(slot, request.late, request.dry_run, config, calls, seen=seen, seen_at=seen_at, patient=True)
+    taking = Taking(
+        slot, request.late, request.dry_run, config, calls, observed=observed, observed_at=observed_at, patient=True
+    )
     return _take_here(taking.take(instance_ids), slot, request, config, context, last_attempt=last)
 
 
@@ -191,21 +193,21 @@ def _is_last_attempt(request: BackupRequest, config: Config, context: LambdaCont
     return attempts.count_attempt(config.table, context.aws_request_id, clock.now()) >= ATTEMPTS
 
 
-def _due(request: BackupRequest, config: Config, seen: dict[str, Instance]) -> tuple[str, ...]:
+def _due(request: BackupRequest, config: Config, observed: dict[str, Instance]) -> tuple[str, ...]:
     """The ids of the instances to take, which is all that is kept of a large fleet. The sweep has looked itself.
 
     Of no more than KEPT_AS_SEEN instances all are noted in `seen` as they are.
     """
-    if request.trigger is Trigger.SWEEP:
+    if request.trigger is Trigger.RECONCILE:
         return request.instance_ids
     if not request.instance_ids:
         ids = []
         for instance in _selected(config):
             ids.append(instance.id)
-            if len(ids) <= KEPT_AS_SEEN:
-                seen[instance.id] = instance
-        if len(ids) > KEPT_AS_SEEN:
-            seen.clear()
+            if len(ids) <= KEPT_AS_OBSERVED:
+                observed[instance.id] = instance
+        if len(ids) > KEPT_AS_OBSERVED:
+            observed.clear()
         return tuple(sorted(ids))
     try:
         found = ec2_instances.instances(request.instance_ids)
@@ -248,7 +250,7 @@ def _take_here(
             ),
         )
     final = [item for item in taken.failed if last_attempt or not item.get("passes")]
-    _tell_failures(final, slot, config, context)
+    _publish_failures(final, slot, config, context)
     if taken.worth_retrying:
         raise BackupIncomplete(f"slot {iso(slot)}: {'; '.join(_missing(taken, config))}")
     return answer
@@ -262,7 +264,7 @@ def _missing(taken: Taken, config: Config) -> Iterator[str]:
         yield f"{len(taken.left)} more were not reached in the time of one invocation{remedy}"
 
 
-def _tell_failures(
+def _publish_failures(
     failures: Sequence[Mapping[str, Any]], slot: datetime, config: Config, context: LambdaContext | None
 ) -> None:
     for failure in failures:
@@ -275,4 +277,4 @@ def _tell_failures(
             reason=failure["reason"],
             snapshot_ids=(),
         )
-        tell_once("told-not-begun", point_id, message, config, context)
+        publish_once("told-not-begun", point_id, message, config, context)

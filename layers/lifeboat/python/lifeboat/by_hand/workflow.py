@@ -48,7 +48,8 @@ def carry_out(
 ) -> dict[str, Any]:
     """Have the work of a request by hand done, or answer what is known of the run that does it or has done it.
 
-    `request` is what the person sent, in the form in which it can be sent again. `once`: see `lifeboat.by_hand.plan.decide`.
+    `request` is what the person sent, in the form in which it can be sent again. `once`:
+    see `lifeboat.by_hand.plan.decide`.
     Raises BadRequest when the work does. Where Lambda takes nothing over, the work is done here, and what it raises is
     raised; then the same request carries the same run out again.
     """

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.once import UnderWay, once
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.copies import messages as copies_messages
 from lifeboat.copies import store as copies
 from lifeboat.copies.plan import VANISHED_AFTER, Copied, CopyEndedBadly, CopyFacts, StartCopy, after_failure, plan
@@ -64,7 +64,7 @@ class Copying(ABC):
         self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
 
     @abstractmethod
-    def _finish(self, done: Copied) -> bool:
+    def _complete_action(self, done: Copied) -> bool:
         """Do what there is to do with a recovery point that is whole there; whether that may be noted as done."""
 
     @abstractmethod
@@ -112,7 +112,7 @@ class Copying(ABC):
         for record in decided.gone if forget else ():
             copies.forget(self._config.table, record)
         for done in decided.copied:
-            if self._finish(done):
+            if self._complete_action(done):
                 copies.save(self._config.table, replace(done.record, state=CopyState.COPIED), done.record)
             self._answer["copied"].append(done.record.point_id)
         for failure in decided.failed:
@@ -120,11 +120,11 @@ class Copying(ABC):
         self._start_all(decided.start, {**records, **{record.point_id: record for record in decided.opened}})
         self._answer["waiting"] = [{"recovery_point": item.point_id, "reason": item.reason} for item in decided.waiting]
 
-    def _tell_copied(self, done: Copied) -> bool:
+    def _publish_copied(self, done: Copied) -> bool:
         message = copies_messages.snapshots_copied(
             stack=self._config.stack, at=clock.now(), point=done.point, region=self._to.region, home=self._home
         )
-        return self._tell_once("told-copied", done.record.point_id, message)
+        return self._publish_once("told-copied", done.record.point_id, message)
 
     def _fail(self, failure: CopyEndedBadly) -> None:
         """Told first, then counted: what is not counted is seen, and told, again."""
@@ -138,12 +138,12 @@ class Copying(ABC):
             snapshot_ids=failure.copies,
             next_attempt=after.not_before,
         )
-        if self._tell_once("told-not-copied", failure.record.point_id, message):
+        if self._publish_once("told-not-copied", failure.record.point_id, message):
             copies.save(self._config.table, after, failure.record)
         self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
 
-    def _tell_once(self, kind: str, key: str, message: Message) -> bool:
-        return tell_once(kind, f"{self._label}/{key}", message, self._config, self._context)
+    def _publish_once(self, kind: str, key: str, message: Message) -> bool:
+        return publish_once(kind, f"{self._label}/{key}", message, self._config, self._context)
 
     def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
         """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
@@ -175,11 +175,11 @@ class Copying(ABC):
 
         def begin() -> dict[str, Any]:
             try:
-                seen = ec2_snapshots.copies_in(self._to.region, marks)
+                observed = ec2_snapshots.copies_in(self._to.region, marks)
             except AwsError as problem:  # nothing was asked for yet, so no attempt has failed: the next sweep looks
                 words = f"{problem.message} (a look for the copy in {self._to.region})"
                 raise AwsError(problem.code, words, answered=False) from problem
-            return {"copy": seen[0].id if seen else ask(), "at": iso(clock.now())}
+            return {"copy": observed[0].id if observed else ask(), "at": iso(clock.now())}
 
         key = f"{self._label}/{snapshot_id}/{attempt}"
         return once(self._config.table, "copy-begun", key, begin, self._context)

@@ -21,9 +21,9 @@ def snapshots_copied(*, stack: str, at: datetime, point: RecoveryPoint, region: 
         details={
             "copied_from": home,
             "taken_at": iso(point.taken_at),
-            "chains": list(point.chains),
+            "lineages": list(point.lineages),
             "gib": point.size,
-            "snapshots": {member.snapshot.id: member.story.device for member in point.members},
+            "snapshots": {member.snapshot.id: member.metadata.device for member in point.members},
         },
     )
 

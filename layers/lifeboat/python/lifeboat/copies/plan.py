@@ -21,7 +21,7 @@ from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.copy_limits import completion_minutes
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint
-from lifeboat.domain.recovery_point_tags import StoryError, tags_of_copy
+from lifeboat.domain.recovery_point_tags import MetadataError, tags_of_copy
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
 
@@ -170,7 +170,7 @@ def after_failure(record: CopyRecord, now: datetime) -> CopyRecord:
     return CopyRecord(
         region=record.region,
         point_id=record.point_id,
-        chains=record.chains,
+        lineages=record.lineages,
         taken_at=record.taken_at,
         attempts=attempts,
         not_before=now + PAUSES[attempts - 1] if more else None,
@@ -202,25 +202,25 @@ def _newly_wanted(
         if point.id in facts.records or _is_whole(point, there):
             continue
         begun = any(member.snapshot.id in there for member in point.members)
-        if facts.copy_existing or begun or any(_is_next(chain, point, marks, firsts) for chain in point.chains):
-            wanted.append(CopyRecord(facts.destination.region, point.id, point.chains, point.taken_at))
+        if facts.copy_existing or begun or any(_is_next(lineage, point, marks, firsts) for lineage in point.lineages):
+            wanted.append(CopyRecord(facts.destination.region, point.id, point.lineages, point.taken_at))
     return tuple(wanted)
 
 
-def _is_next(chain: str, point: RecoveryPoint, marks: Mapping[str, datetime], firsts: Mapping[str, datetime]) -> bool:
-    if chain in marks:
-        return point.taken_at > marks[chain]
-    return chain not in firsts or point.taken_at >= firsts[chain]
+def _is_next(lineage: str, point: RecoveryPoint, marks: Mapping[str, datetime], firsts: Mapping[str, datetime]) -> bool:
+    if lineage in marks:
+        return point.taken_at > marks[lineage]
+    return lineage not in firsts or point.taken_at >= firsts[lineage]
 
 
 def _marks(facts: CopyFacts) -> dict[str, datetime]:
     """By chain, when the newest recovery point was taken that has been, or is being, copied."""
     marks: dict[str, datetime] = {}
-    known = [(record.chains, record.taken_at) for record in facts.records.values()]
-    known += [(point.chains, point.taken_at) for point in read_catalogue(facts.copies).points]
-    for chains, taken_at in known:
-        for chain in chains:
-            marks[chain] = max(taken_at, marks.get(chain, taken_at))
+    known = [(record.lineages, record.taken_at) for record in facts.records.values()]
+    known += [(point.lineages, point.taken_at) for point in read_catalogue(facts.copies).points]
+    for lineages, taken_at in known:
+        for lineage in lineages:
+            marks[lineage] = max(taken_at, marks.get(lineage, taken_at))
     return marks
 
 
@@ -228,8 +228,8 @@ def _newest_good(points: Iterable[RecoveryPoint]) -> dict[str, datetime]:
     newest: dict[str, datetime] = {}
     for point in points:
         if point.condition is Condition.GOOD:
-            for chain in point.chains:
-                newest[chain] = max(point.taken_at, newest.get(chain, point.taken_at))
+            for lineage in point.lineages:
+                newest[lineage] = max(point.taken_at, newest.get(lineage, point.taken_at))
     return newest
 
 
@@ -282,8 +282,8 @@ def _is_complete(copies: Mapping[str, Snapshot], point: RecoveryPoint) -> bool:
 def _decide(
     point: RecoveryPoint, record: CopyRecord, there: Mapping[str, list[Snapshot]], facts: CopyFacts, draft: _Draft
 ) -> None:
-    seen = [_attempt_of(copy) for member in point.members for copy in there.get(member.snapshot.id, ())]
-    attempt = max([record.attempts + 1, *seen])
+    observed = [_attempt_of(copy) for member in point.members for copy in there.get(member.snapshot.id, ())]
+    attempt = max([record.attempts + 1, *observed])
     copies = _copies_of(point, attempt, there)
     in_error = [copy for copy in copies.values() if copy.state == "error"]
     missing = tuple(member for member in point.members if member.snapshot.id not in copies)
@@ -315,7 +315,7 @@ def _start(try_it: _Attempt, facts: CopyFacts, draft: _Draft) -> None:
     draft.full = not fits
     try:
         calls = [_call(try_it, member, facts) for member in missing[: draft.free]]
-    except StoryError as problem:
+    except MetadataError as problem:
         draft.failed.append(CopyEndedBadly(try_it.record, str(problem)))
         return
     draft.start += calls

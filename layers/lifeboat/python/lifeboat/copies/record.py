@@ -24,7 +24,7 @@ class CopyRecord:
 
     region: str
     point_id: str
-    chains: tuple[str, ...]
+    lineages: tuple[str, ...]
     taken_at: datetime
     attempts: int = 0
     not_before: datetime | None = None

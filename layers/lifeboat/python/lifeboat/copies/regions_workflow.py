@@ -100,15 +100,15 @@ class _Home:
 
 def _home(request: CopyRequest, config: Config) -> _Home:
     now = clock.now()
-    many_seen_at = copies.many_seen_at(config.table)
+    many_observed_at = copies.many_observed_at(config.table)
     may_wait = not (request.completed or request.retry)
-    if many_seen_at and may_wait and now - many_seen_at < ALL_EVERY:
+    if many_observed_at and may_wait and now - many_observed_at < ALL_EVERY:
         return _Home(now, None, all=False)
     try:
         found = ec2_snapshots.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)
     except ec2_describe.TooMany:
         return _Home(now, None)
-    if many_seen_at:
+    if many_observed_at:
         copies.forget_many(config.table)
     return _Home(now, read_catalogue(found).points)
 
@@ -134,12 +134,12 @@ class _Run(Copying):
         else:
             try:
                 if home.all:
-                    self._look_at_parts(retry=retry)
+                    self._observe_in_parts(retry=retry)
             finally:  # what is known to wait need not wait for the rest
-                self._look_at_oldest()
+                self._observe_oldest()
         return self._answer
 
-    def _look_at_parts(self, *, retry: bool) -> None:
+    def _observe_in_parts(self, *, retry: bool) -> None:
         """Look at everything, one part of the instances after the other: what is new, what is there, what is gone.
         Nothing is begun: the oldest of all parts come first.
 
@@ -163,7 +163,7 @@ class _Run(Copying):
             copies.forget(self._config.table, record)
         self._answer["waiting"] = []  # of all parts; those that come next say why they wait
 
-    def _look_at_oldest(self) -> None:
+    def _observe_oldest(self) -> None:
         """Go on with what has waited longest, without a look at anything else."""
         waiting = copies.open_records(self._config.table, self._label)
         now = clock.now()
@@ -179,8 +179,8 @@ class _Run(Copying):
         if more := len(waiting) - len(some):
             self._answer["more_waiting"] = more
 
-    def _finish(self, done: Copied) -> bool:
-        return self._tell_copied(done)
+    def _complete_action(self, done: Copied) -> bool:
+        return self._publish_copied(done)
 
     def _start(self, call: StartCopy) -> str:
         marks: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifeboat.aws import sharing
-from lifeboat.copies.vault import Offered, offered
+from lifeboat.copies.vault import SharedSnapshots, read_shared
 from lifeboat.domain.catalogue import read_catalogue
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def shared_by(source: VaultSource) -> dict[str, Snapshot]:
     return sharing.shared_by(source.account, most=AT_ONCE)
 
 
-def told_by(source: VaultSource, shared: Mapping[str, Snapshot], config: Config) -> Offered:
+def described_by(source: VaultSource, shared: Mapping[str, Snapshot], config: Config) -> SharedSnapshots:
     """What a source tells of that. Raises AwsError when its role cannot be used, and TooMany."""
-    points = read_catalogue(sharing.told_by(source.reader, most=AT_ONCE)).points
-    return offered(points, shared, source=source.account, stack=config.stack)
+    points = read_catalogue(sharing.described_by(source.reader, most=AT_ONCE)).points
+    return read_shared(points, shared, source=source.account, stack=config.stack)

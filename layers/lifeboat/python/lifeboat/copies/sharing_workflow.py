@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.copies import messages
 from lifeboat.copies.vault import MOST_SHARED, to_share
 from lifeboat.domain.catalogue import read_catalogue
@@ -46,14 +46,16 @@ def share_all(config: Config, context: LambdaContext | None) -> dict[str, Any]:
                     return {"shared": shared, "failed": failed}
                 if problem.answered:
                     failed[point.id] = f"ModifySnapshotAttribute of {snapshot_id}: {problem}"
-                    _tell(point, ids, failed[point.id], config, context)
+                    _publish(point, ids, failed[point.id], config, context)
                 break
             shared.append(snapshot_id)
     return {"shared": shared, "failed": failed}
 
 
-def _tell(point: RecoveryPoint, ids: Sequence[str], reason: str, config: Config, context: LambdaContext | None) -> None:
+def _publish(
+    point: RecoveryPoint, ids: Sequence[str], reason: str, config: Config, context: LambdaContext | None
+) -> None:
     message = messages.sharing_failed(
         stack=config.stack, at=clock.now(), point=point, account=config.vault_account, reason=reason, snapshot_ids=ids
     )
-    tell_once("told-not-shared", f"{config.vault_account}/{point.id}", message, config, context)
+    publish_once("told-not-shared", f"{config.vault_account}/{point.id}", message, config, context)

@@ -37,7 +37,7 @@ def _record(region: str, item: Any) -> CopyRecord:
     return CopyRecord(
         region=region,
         point_id=item["sk"]["S"].split("/", 1)[1],
-        chains=tuple(chain["S"] for chain in item["chains"]["L"]),
+        lineages=tuple(lineage["S"] for lineage in item["lineages"]["L"]),
         taken_at=datetime.fromisoformat(item["taken_at"]["S"]),
         attempts=int(item["attempts"]["N"]),
         not_before=datetime.fromisoformat(item["not_before"]["S"]) if "not_before" in item else None,
@@ -76,7 +76,7 @@ def _unchanged(before: CopyRecord) -> dict[str, Any]:
 def _item(record: CopyRecord) -> dict[str, Any]:
     item: dict[str, Any] = {
         **_key(record),
-        "chains": {"L": [{"S": chain} for chain in record.chains]},
+        "lineages": {"L": [{"S": lineage} for lineage in record.lineages]},
         "taken_at": {"S": record.taken_at.isoformat()},
         "attempts": {"N": str(record.attempts)},
         "state": {"S": record.state},
@@ -91,7 +91,7 @@ def forget(table: str, record: CopyRecord) -> None:
     clients.dynamodb().delete_item(TableName=table, Key=_key(record))
 
 
-def many_seen_at(table: str) -> datetime | None:
+def many_observed_at(table: str) -> datetime | None:
     """When all recovery points were looked at last, if they were very many then."""
     answer = clients.dynamodb().get_item(TableName=table, Key=_MANY_KEY, ConsistentRead=True)
     item = answer.get("Item")

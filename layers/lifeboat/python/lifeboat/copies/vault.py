@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE
-from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeStory
-from lifeboat.domain.recovery_point_tags import StoryError, is_copy, write_tags
+from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeMetadata
+from lifeboat.domain.recovery_point_tags import MetadataError, is_copy, write_tags
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
 from lifeboat.domain.text import iso
 
@@ -26,7 +26,7 @@ MOST_SHARED = 50
 """How many snapshots one look shares: half of what EC2 takes at once of such calls
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
-STORY_AWAITED = timedelta(hours=1)
+METADATA_AWAITED = timedelta(hours=1)
 """How long after its start a shared snapshot waits for its story before it is copied without one."""
 
 MAX_KEY = 128
@@ -36,7 +36,7 @@ _HEX = "(?:[0-9a-f]{8}|[0-9a-f]{17})"
 _POINT = re.compile(r"rp-[0-9A-Za-z+-]{1,100}")
 _INSTANCE = re.compile(f"(?:[0-9]{{12}}/){{0,3}}i-{_HEX}|")
 _VOLUME = re.compile(f"vol-{_HEX}")
-_CHAIN = re.compile(f"(?:[0-9]{{12}}/){{0,3}}vol-{_HEX}")
+_LINEAGE = re.compile(f"(?:[0-9]{{12}}/){{0,3}}vol-{_HEX}")
 _DEVICE = re.compile(r"/dev/[a-z0-9]{1,16}|(?:sd|xvd|hd)[a-z]{1,2}[0-9]{0,2}")
 _TYPE = re.compile(r"[a-z0-9]{2,16}")
 _PLACE = re.compile(r"[a-z0-9-]{0,32}")
@@ -44,7 +44,7 @@ _IMAGE = re.compile(f"ami-{_HEX}|")
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class SharedSnapshots:
     """What a source offers. `points` are as they would be kept here; one that is not shared in full is pending.
 
     `refused` are recovery points, by the source's own ids, whose story is none; `untold` are shared snapshots that no
@@ -56,7 +56,9 @@ class Offered:
     untold: tuple[Snapshot, ...]
 
 
-def offered(points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, source: str, stack: str) -> Offered:
+def read_shared(
+    points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, source: str, stack: str
+) -> SharedSnapshots:
     """Read what the source tells of `points`, by what EC2 says is `shared` with us. `stack` is the vault's own."""
     kept: dict[str, RecoveryPoint] = {}
     refused: list[tuple[str, str]] = []
@@ -66,27 +68,27 @@ def offered(points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, 
             continue  # a copy from elsewhere: it is kept where it was taken
         try:
             made = as_kept(point, shared, source=source, stack=stack)
-        except StoryError as problem:
+        except MetadataError as problem:
             refused.append((point.id, str(problem)))
             continue
         kept.setdefault(made.id, made)
         told.update(member.snapshot.id for member in point.members)
     untold = tuple(snapshot for name, snapshot in shared.items() if name not in told)
-    return Offered(
-        _of_chains_that_are_shared(kept.values()),
+    return SharedSnapshots(
+        _of_shared_lineages(kept.values()),
         tuple(refused),
         tuple(sorted(untold, key=lambda item: item.started_at)),
     )
 
 
-def _of_chains_that_are_shared(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
+def _of_shared_lineages(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
     """Of a chain of which nothing can be copied yet, nothing is planned: its newest good one has to be seen first.
 
     Else all that a source has would count as new, as long as it has shared nothing.
     """
     found = tuple(points)
-    shared = {chain for point in found if point.condition is Condition.GOOD for chain in point.chains}
-    return tuple(point for point in found if shared & set(point.chains))
+    shared = {lineage for point in found if point.condition is Condition.GOOD for lineage in point.lineages}
+    return tuple(point for point in found if shared & set(point.lineages))
 
 
 def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str, stack: str) -> RecoveryPoint:
@@ -99,7 +101,7 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
     _expect("the zone", point.zone, _PLACE)
     _expect("the image", point.ami_id, _IMAGE)
     _expect("the image's owner", point.ami_owner, _PLACE)
-    stories = [_checked_story(member.story, source) for member in point.members]
+    all_metadata = [_checked_metadata(member.metadata, source) for member in point.members]
     point_id, instance_id = f"{point.id}-{source}", f"{source}/{point.instance_id}"
     tags = write_tags(
         recovery_point_id=point_id,
@@ -111,13 +113,13 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
         zone=point.zone,
         ami_id=point.ami_id,
         ami_owner=point.ami_owner,
-        stories=stories,
+        all_metadata=all_metadata,
         late=point.late,
     )
     tags[Tag.SOURCE_ACCOUNT.value] = source
     members = tuple(
-        Member(_as_seen(member.snapshot, shared, tags), story)
-        for member, story in zip(point.members, stories, strict=True)
+        Member(_as_observed(member.snapshot, shared, tags), metadata)
+        for member, metadata in zip(point.members, all_metadata, strict=True)
     )
     return replace(
         point,
@@ -130,10 +132,10 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
     )
 
 
-def _as_seen(told: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
+def _as_observed(told: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
     """EC2's word on it; what is not shared with us yet is as good as not there yet. All that is kept is encrypted."""
-    seen = replace(shared.get(told.id, told), tags=tags, volume_id=told.volume_id, encrypted=True, kms_key_id=None)
-    return seen if told.id in shared else replace(seen, state="pending")
+    observed = replace(shared.get(told.id, told), tags=tags, volume_id=told.volume_id, encrypted=True, kms_key_id=None)
+    return observed if told.id in shared else replace(observed, state="pending")
 
 
 def _is_copy(snapshot: Snapshot) -> bool:
@@ -146,19 +148,19 @@ def _set_of(point: RecoveryPoint, source: str) -> str:
     return f"{source}/{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:32]}"
 
 
-def _checked_story(story: VolumeStory, source: str) -> VolumeStory:
-    _expect("a volume", story.volume_id, _VOLUME)
-    _expect("a chain", story.chain, _CHAIN)
-    _expect("a device", story.device, _DEVICE)
-    _expect("a volume's type", story.type, _TYPE)
-    tags = dict(filter(_is_harmless, story.tags.items()))
+def _checked_metadata(metadata: VolumeMetadata, source: str) -> VolumeMetadata:
+    _expect("a volume", metadata.volume_id, _VOLUME)
+    _expect("a chain", metadata.lineage, _LINEAGE)
+    _expect("a device", metadata.device, _DEVICE)
+    _expect("a volume's type", metadata.type, _TYPE)
+    tags = dict(filter(_is_harmless, metadata.tags.items()))
     return replace(
-        story,
-        chain=f"{source}/{story.chain}",
+        metadata,
+        lineage=f"{source}/{metadata.lineage}",
         kms_key_id=None,
         tags=tags,
-        tags_left_out=story.tags_left_out + len(story.tags) - len(tags),
-        left_out=tuple(key for key in story.left_out if _is_harmless((key, ""))),
+        tags_left_out=metadata.tags_left_out + len(metadata.tags) - len(tags),
+        left_out=tuple(key for key in metadata.left_out if _is_harmless((key, ""))),
     )
 
 
@@ -175,10 +177,12 @@ def _words(text: str) -> str:
 
 def _expect(what: str, value: str, form: re.Pattern[str]) -> None:
     if not form.fullmatch(value):
-        raise StoryError(f"{what} is {value[:80]!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}")
+        raise MetadataError(
+            f"{what} is {value[:80]!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}"
+        )
 
 
-def tags_without_story(snapshot: Snapshot, *, source: str, region: str, stack: str, now: datetime) -> dict[str, str]:
+def tags_without_metadata(snapshot: Snapshot, *, source: str, region: str, stack: str, now: datetime) -> dict[str, str]:
     """The tags of a copy of which nobody tells the story: no recovery point, so that nothing here ever deletes it.
 
     `now` is when EC2 is asked for it.
@@ -202,13 +206,13 @@ def in_turn[Source](sources: Sequence[Source], now: datetime) -> tuple[Source, .
     return (*sources[first:], *sources[:first])
 
 
-def without_story(untold: Sequence[Snapshot], copied: Iterable[Snapshot], now: datetime) -> tuple[Snapshot, ...]:
+def without_metadata(untold: Sequence[Snapshot], copied: Iterable[Snapshot], now: datetime) -> tuple[Snapshot, ...]:
     """Of the snapshots that nobody tells of, those that are to be copied all the same, oldest first."""
     there = {copy.tags.get(Tag.COPY_OF) for copy in copied}
     return tuple(
         snapshot
         for snapshot in untold
-        if snapshot.id not in there and snapshot.state == "completed" and now - snapshot.started_at >= STORY_AWAITED
+        if snapshot.id not in there and snapshot.state == "completed" and now - snapshot.started_at >= METADATA_AWAITED
     )
 
 

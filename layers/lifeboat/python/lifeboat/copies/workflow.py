@@ -15,15 +15,22 @@ from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.slot_store import others_are_open
 from lifeboat.copies import messages as copies_messages
 from lifeboat.copies import regions_workflow as regions
-from lifeboat.copies import shared_snapshots as offers
+from lifeboat.copies import shared_snapshots
 from lifeboat.copies.copy_workflow import Copying, vanished
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
 from lifeboat.copies.request import CopyRequest
 from lifeboat.copies.sharing_workflow import AT_ONCE, share_all
-from lifeboat.copies.vault import Offered, in_turn, offered, tags_without_story, without_record, without_story
+from lifeboat.copies.vault import (
+    SharedSnapshots,
+    in_turn,
+    read_shared,
+    tags_without_metadata,
+    without_metadata,
+    without_record,
+)
 from lifeboat.domain.config import Config, CopyDestination, VaultSource
 from lifeboat.domain.ec2 import Snapshot
-from lifeboat.domain.recovery_point_tags import StoryError, taken_at
+from lifeboat.domain.recovery_point_tags import MetadataError, taken_at
 from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
@@ -37,7 +44,7 @@ class VaultIncomplete(regions.CopyIncomplete):
     """Something could not even be looked at. All else was done."""
 
 
-def carry_away(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def run(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
     """Bring recovery points out of reach: to other regions, to the vault account; and take in what others share.
 
     Raises VaultIncomplete after all has been tried, when some of it could not be looked at.
@@ -75,7 +82,7 @@ def _take_in(
         except AwsError as problem:
             yield f"account {source.account}: {problem}"
         except ec2_describe.TooMany:
-            yield f"account {source.account}: more than {offers.AT_ONCE} snapshots, expected fewer"
+            yield f"account {source.account}: more than {shared_snapshots.AT_ONCE} snapshots, expected fewer"
 
 
 class _Run(Copying):
@@ -92,35 +99,35 @@ class _Run(Copying):
         self._source = source
 
     def carry_out(self, *, retry: bool) -> dict[str, Any]:
-        shared = offers.shared_by(self._source)
+        shared = shared_snapshots.shared_by(self._source)
         marks: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._config.stack}
         there = ec2_snapshots.copies_in(self._config.region, marks)
         offer, silence = self._heard(shared)
-        with_story = [copy for copy in there if Tag.RECOVERY_POINT in copy.tags]
+        with_metadata = [copy for copy in there if Tag.RECOVERY_POINT in copy.tags]
         if not silence:
-            self._decide(offer.points, with_story, self._records(retry=retry), forget=True)
+            self._decide(offer.points, with_metadata, self._records(retry=retry), forget=True)
         self._lock_unrecorded(there)
         self._keep_untold(offer.untold, there)
-        self._tell_missing(offer, silence)
+        self._publish_missing(offer, silence)
         return self._answer
 
-    def _heard(self, shared: Mapping[str, Snapshot]) -> tuple[Offered, str]:
+    def _heard(self, shared: Mapping[str, Snapshot]) -> tuple[SharedSnapshots, str]:
         """What the source tells; or, with the reason, that it tells nothing."""
         try:
-            return offers.told_by(self._source, shared, self._config), ""
+            return shared_snapshots.described_by(self._source, shared, self._config), ""
         except AwsError as problem:
             silence = f"{self._source.reader} cannot be used: {problem}"
-        return offered((), shared, source=self._source.account, stack=self._config.stack), silence
+        return read_shared((), shared, source=self._source.account, stack=self._config.stack), silence
 
-    def _finish(self, done: Copied) -> bool:
+    def _complete_action(self, done: Copied) -> bool:
         """Locked first, then told, then noted: what is not noted is seen again."""
         locking = lock(done.point, self._config)
-        told = self._tell_copied(done)
-        if locking.worth_telling:
+        told = self._publish_copied(done)
+        if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
                 stack=self._config.stack, at=clock.now(), point=done.point, reason=locking.problem
             )
-            self._tell_once("told-not-locked", done.record.point_id, problem)
+            self._publish_once("told-not-locked", done.record.point_id, problem)
         return told and not locking.again
 
     def _start(self, call: StartCopy) -> str:
@@ -146,10 +153,10 @@ class _Run(Copying):
 
     def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
         """Silence keeps: what nobody tells of is copied as it is, once."""
-        waiting = without_story(untold, there, clock.now())
+        waiting = without_metadata(untold, there, clock.now())
         free = max(0, IN_FLIGHT - len(ec2_snapshots.pending_copies_in(self._config.region))) if waiting else 0
         for snapshot in waiting[:free]:
-            tags = tags_without_story(
+            tags = tags_without_metadata(
                 snapshot,
                 source=self._source.account,
                 region=self._config.region,
@@ -169,10 +176,10 @@ class _Run(Copying):
             except AwsError as problem:
                 self._answer["failed"].append({"snapshot": snapshot.id, "reason": str(problem)})
 
-    def _tell_missing(self, offer: Offered, silence: str) -> None:
-        unheard = without_story(offer.untold, (), clock.now())
+    def _publish_missing(self, offer: SharedSnapshots, silence: str) -> None:
+        unread_accounts = without_metadata(offer.untold, (), clock.now())
         refused = [point_id for point_id, _ in offer.refused]
-        if not (silence or refused or unheard):
+        if not (silence or refused or unread_accounts):
             return
         reason = silence or (offer.refused[0][1] if refused else "its snapshots carry no readable story")
         message = copies_messages.metadata_missing(
@@ -181,9 +188,9 @@ class _Run(Copying):
             source=self._source.account,
             reason=reason,
             recovery_point_ids=refused,
-            snapshot_ids=[snapshot.id for snapshot in unheard],
+            snapshot_ids=[snapshot.id for snapshot in unread_accounts],
         )
-        self._tell_once("told-no-story", f"{clock.now():%Y-%m-%d}", message)
+        self._publish_once("told-no-story", f"{clock.now():%Y-%m-%d}", message)
         self._answer["story_missing"] = reason
 
 
@@ -191,5 +198,5 @@ def _data_of(copy: Snapshot) -> datetime:
     """When its data is of; if it does not tell, when it was begun: then a lock lasts longer, not shorter."""
     try:
         return taken_at(copy)
-    except StoryError:
+    except MetadataError:
         return copy.started_at

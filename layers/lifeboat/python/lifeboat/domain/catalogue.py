@@ -10,20 +10,20 @@ from urllib.parse import unquote
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import PACKED, READABLE, unpack
-from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeStory
+from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.recovery_point_tags import (
     KMS_KEY_TAG,
     LINEAGE_TAG,
     MOST_OWN,
     VOLUME_TAG,
-    StoryError,
+    MetadataError,
     is_copy,
     read_time,
     taken_at,
 )
 from lifeboat.domain.tags import Tag, Tags
 
-STORIES = 20_000
+CACHED_METADATA = 20_000
 """How many volumes' stories are kept for the next snapshot that tells the same."""
 
 
@@ -68,25 +68,25 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
             continue
         try:
             taken_at(snapshot)
-            member = Member(snapshot, read_story(snapshot))
-        except StoryError as problem:
+            member = Member(snapshot, read_metadata(snapshot))
+        except MetadataError as problem:
             unreadable.append((snapshot, str(problem)))
         else:
             sets.setdefault((point_id, snapshot.tags.get(Tag.SET, "")), []).append(member)
     points: list[RecoveryPoint] = []
-    seen: dict[str, int] = {}
+    observed: dict[str, int] = {}
     for (point_id, _), members in sorted(sets.items(), key=lambda item: (_first_taken_at(item[1]), item[0])):
         ours, copied = _without_later_copies(members)
         foreign += copied
         for some in _each_volume_once(ours):
             try:
                 point = _read_point(point_id, some)
-            except StoryError as problem:
+            except MetadataError as problem:
                 unreadable.extend((member.snapshot, str(problem)) for member in some)
                 continue
-            seen[point_id] = seen.get(point_id, 0) + 1
-            if seen[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
-                point = replace(point, id=f"{point_id}+{seen[point_id]}")
+            observed[point_id] = observed.get(point_id, 0) + 1
+            if observed[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
+                point = replace(point, id=f"{point_id}+{observed[point_id]}")
             points.append(point)
     found = sorted(points, key=lambda point: (point.taken_at, point.id))
     return Catalogue(tuple(found), tuple(unreadable), tuple(foreign))
@@ -116,14 +116,14 @@ def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tup
     """
     first: dict[str, datetime] = {}
     for member in members:
-        snapshot, volume_id, whole_at = member.snapshot, member.story.volume_id, member.snapshot.completed_at
+        snapshot, volume_id, whole_at = member.snapshot, member.metadata.volume_id, member.snapshot.completed_at
         whole = snapshot.state == "completed" and snapshot.tier == "standard"
         if whole and whole_at and whole_at >= snapshot.started_at:
             first[volume_id] = min(whole_at, first.get(volume_id, whole_at))
     ours: list[Member] = []
     others: list[tuple[Snapshot, str]] = []
     for member in members:
-        snapshot, first_at = member.snapshot, first.get(member.story.volume_id)
+        snapshot, first_at = member.snapshot, first.get(member.metadata.volume_id)
         if first_at and snapshot.started_at > first_at and is_copy(snapshot.volume_id, snapshot.tags):
             others.append((snapshot, f"snapshot {snapshot.id} is a copy that others made of Lifeboat's copy"))
         else:
@@ -136,12 +136,12 @@ def _each_volume_once(members: list[Member]) -> list[list[Member]]:
 
     CopySnapshot has no token, and two regions' functions can ask for one copy at the same moment.
     """
-    if len(members) <= 1 or len({member.story.volume_id for member in members}) == len(members):
+    if len(members) <= 1 or len({member.metadata.volume_id for member in members}) == len(members):
         return [members] if members else []
     first: dict[str, Member] = {}
     left = []
     for member in sorted(members, key=_best_first):
-        if first.setdefault(member.story.volume_id, member) is not member:
+        if first.setdefault(member.metadata.volume_id, member) is not member:
             left.append(member)
     return [list(first.values()), *_each_volume_once(left)]
 
@@ -162,17 +162,19 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
         slot = datetime.fromisoformat(tags[Tag.SLOT])
         expected = int(tags[Tag.VOLUMES])
     except (KeyError, ValueError) as problem:
-        raise StoryError(
+        raise MetadataError(
             f"snapshot {members[0].snapshot.id} has no readable {Tag.SLOT} and {Tag.VOLUMES} tags: {problem!r}"
         ) from None
     if slot.tzinfo is None:
-        raise StoryError(f"snapshot {members[0].snapshot.id} has {Tag.SLOT}={tags[Tag.SLOT]}, expected a time with Z")
+        raise MetadataError(
+            f"snapshot {members[0].snapshot.id} has {Tag.SLOT}={tags[Tag.SLOT]}, expected a time with Z"
+        )
     return RecoveryPoint(
         id=point_id,
         instance_id=tags.get(Tag.INSTANCE, ""),
         stack=tags.get(Tag.STACK, ""),
         slot=slot,
-        members=tuple(sorted(members, key=lambda member: member.story.device)),
+        members=tuple(sorted(members, key=lambda member: member.metadata.device)),
         expected=expected,
         taken_at=_first_taken_at(members),
         zone=tags.get(Tag.ZONE, ""),
@@ -192,7 +194,7 @@ def is_stranger(volume_id: str, tags: Tags) -> bool:
     return f"{VOLUME_TAG}{volume_id}" not in tags and not is_copy(volume_id, tags)
 
 
-def read_story(snapshot: Snapshot) -> VolumeStory:
+def read_metadata(snapshot: Snapshot) -> VolumeMetadata:
     """The story of the one volume that this snapshot is of.
 
     Raises StoryError when the tags tell of other volumes only, or, for a copy, of none or several: a copy's volume id
@@ -202,19 +204,19 @@ def read_story(snapshot: Snapshot) -> VolumeStory:
     volume_ids = sorted(key.removeprefix(VOLUME_TAG) for key in tags if key.startswith(VOLUME_TAG))
     volume_id = snapshot.volume_id
     if is_stranger(volume_id, tags):
-        raise StoryError(
+        raise MetadataError(
             f"snapshot {snapshot.id} is of {volume_id or 'no known volume'}, but its tags tell of "
             f"{', '.join(volume_ids) or 'no volume'}"
         )
     if volume_id not in volume_ids:
         if len(volume_ids) != 1:
-            raise StoryError(
+            raise MetadataError(
                 f"snapshot {snapshot.id} is a copy, expected the tags of one volume, found those of "
                 f"{', '.join(volume_ids) or 'none'}"
             )
         volume_id = volume_ids[0]
     try:
-        return _story(
+        return _parse_metadata(
             volume_id,
             tags[VOLUME_TAG + volume_id],
             tags.get(LINEAGE_TAG + volume_id),
@@ -222,17 +224,19 @@ def read_story(snapshot: Snapshot) -> VolumeStory:
             tuple(sorted(item for item in tags.items() if item[0].startswith((f"{READABLE}{volume_id}/", PACKED)))),
         )
     except (KeyError, ValueError) as problem:
-        raise StoryError(f"snapshot {snapshot.id} has an unreadable tag {VOLUME_TAG}{volume_id}: {problem!r}") from None
+        raise MetadataError(
+            f"snapshot {snapshot.id} has an unreadable tag {VOLUME_TAG}{volume_id}: {problem!r}"
+        ) from None
 
 
-@lru_cache(maxsize=STORIES)
-def _story(
+@lru_cache(maxsize=CACHED_METADATA)
+def _parse_metadata(
     volume_id: str,
     facts_text: str,
-    chain: str | None,
+    lineage: str | None,
     kms_key_id: str | None,
     own_tags: tuple[tuple[str, str], ...],
-) -> VolumeStory:
+) -> VolumeMetadata:
     """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so one does for all."""
     facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
     own = unpack(dict(own_tags), volume_id)
@@ -240,9 +244,9 @@ def _story(
     if had is not None and not 0 <= had <= MOST_OWN:
         raise ValueError(f"tags={had}, expected 0 to {MOST_OWN}")
     left_out = max(0, had - len(own.tags)) if had is not None else 0
-    return VolumeStory(
+    return VolumeMetadata(
         volume_id=volume_id,
-        chain=chain or unquote(facts.get("chain", "")) or volume_id,
+        lineage=lineage or unquote(facts.get("chain", "")) or volume_id,
         device=facts["device"],
         type=facts["type"],
         size=int(facts["size"]),

@@ -11,7 +11,7 @@ from lifeboat.domain.tags import Tag, Tags
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeStory:
+class VolumeMetadata:
     """All that a restore needs to know of one volume, as the snapshot's own tags tell it (principle 5).
 
     `kms_key_id` is None for an unencrypted volume; `tags` are the volume's own, without `aws:*` and `lifeboat:*`.
@@ -20,7 +20,7 @@ class VolumeStory:
     """
 
     volume_id: str
-    chain: str
+    lineage: str
     device: str
     type: str
     size: int
@@ -39,7 +39,7 @@ class Member:
     """One snapshot of a recovery point, with the story of the volume that it is of."""
 
     snapshot: Snapshot
-    story: VolumeStory
+    metadata: VolumeMetadata
 
 
 class Condition(StrEnum):
@@ -78,9 +78,9 @@ class RecoveryPoint:
     account: str = ""
 
     @property
-    def chains(self) -> tuple[str, ...]:
+    def lineages(self) -> tuple[str, ...]:
         """The chains this recovery point carries on, one for each volume, sorted."""
-        return tuple(sorted({member.story.chain for member in self.members}))
+        return tuple(sorted({member.metadata.lineage for member in self.members}))
 
     @property
     def condition(self) -> Condition:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
-from lifeboat.domain.recovery_point import Member, VolumeStory
+from lifeboat.domain.recovery_point import Member, VolumeMetadata
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
 from lifeboat.domain.text import iso
 
@@ -48,11 +48,11 @@ KMS_KEY_TAG = "lifeboat:kms-key/"
 _ABOUT_A_VOLUME = (VOLUME_TAG, LINEAGE_TAG, KMS_KEY_TAG, READABLE, PACKED)
 
 
-class StoryError(ValueError):
+class MetadataError(ValueError):
     """A story does not fit on a snapshot, or a snapshot's tags tell none."""
 
 
-class TooManyTagsError(StoryError):
+class TooManyTagsError(MetadataError):
     """What a restore needs takes more tags than there is room for; `needed` says how many."""
 
     def __init__(self, reason: str, needed: int) -> None:
@@ -76,7 +76,7 @@ def write_tags(
     zone: str,
     ami_id: str,
     ami_owner: str,
-    stories: Iterable[VolumeStory],
+    all_metadata: Iterable[VolumeMetadata],
     late: bool = False,
     most: int = MAX_TAGS,
 ) -> dict[str, str]:
@@ -85,7 +85,7 @@ def write_tags(
     What of the volumes' own tags does not fit `left_out_of` tells. Raises StoryError when what a restore needs does not
     fit into 50 tags (more than 38 data volumes), or a value is longer than EC2 takes.
     """
-    stories = tuple(stories)
+    all_metadata = tuple(all_metadata)
     tags = {
         # Not the volume's Name: see the module's text.
         "Name": f"lifeboat {instance_id} {iso(slot)}",
@@ -98,37 +98,39 @@ def write_tags(
         Tag.ZONE.value: zone,
         Tag.AMI.value: ami_id,
         Tag.AMI_OWNER.value: ami_owner,
-        Tag.VOLUMES.value: str(len(stories)),
+        Tag.VOLUMES.value: str(len(all_metadata)),
     }
     if late:
         tags[Tag.LATE.value] = "true"
-    if len(stories) == 1:
-        tags[Tag.CHAIN.value] = stories[0].chain
-    for story in stories:
-        tags.update(_story_tags(story))
+    if len(all_metadata) == 1:
+        tags[Tag.LINEAGE.value] = all_metadata[0].lineage
+    for metadata in all_metadata:
+        tags.update(_metadata_tags(metadata))
     too_long = [key for key, value in tags.items() if len(value) > MAX_VALUE]
     if too_long:
-        raise StoryError(f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}")
+        raise MetadataError(
+            f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}"
+        )
     if len(tags) > most:
         raise TooManyTagsError(
-            f"instance {instance_id} has {len(stories)} data volumes: their story needs {len(tags)} tags on each "
+            f"instance {instance_id} has {len(all_metadata)} data volumes: their story needs {len(tags)} tags on each "
             f"snapshot, EC2 takes {MAX_TAGS}",
             len(tags),
         )
-    return {**tags, **pack({story.volume_id: _own(story) for story in stories}, most - len(tags))}
+    return {**tags, **pack({metadata.volume_id: _own(metadata) for metadata in all_metadata}, most - len(tags))}
 
 
-def left_out_of(tags: Tags, stories: Iterable[VolumeStory]) -> dict[str, tuple[str, ...]]:
+def left_out_of(tags: Tags, all_metadata: Iterable[VolumeMetadata]) -> dict[str, tuple[str, ...]]:
     """By volume, the keys of its own tags that these tags of a snapshot do not tell, as it will be read: none is
     missed without notice, whatever the reason.
     """
     found = {}
-    for story in stories:
-        told = unpack(tags, story.volume_id).tags
-        own = without_reserved(story.tags)
+    for metadata in all_metadata:
+        told = unpack(tags, metadata.volume_id).tags
+        own = without_reserved(metadata.tags)
         missing = tuple(sorted(key for key, value in own.items() if told.get(key) != value))
         if missing:
-            found[story.volume_id] = missing
+            found[metadata.volume_id] = missing
     return found
 
 
@@ -151,12 +153,12 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
 
     Raises StoryError when they are too many.
     """
-    source, story = member.snapshot, replace(member.story, kms_key_id=None)
+    source, metadata = member.snapshot, replace(member.metadata, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
     for key in list(tags):
         if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_ABOUT_A_VOLUME):
             del tags[key]
-    tags.update(_story_tags(story))
+    tags.update(_metadata_tags(metadata))
     tags[Tag.SET.value] = set_id
     tags[Tag.COPY_OF.value] = source.id
     tags[Tag.COPIED_FROM.value] = region
@@ -165,34 +167,37 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
     if restore_id:
         tags[Tag.RESTORE.value] = restore_id
     if len(tags) > MAX_TAGS:
-        raise StoryError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
-    return {**tags, **pack({story.volume_id: _own(story)}, MAX_TAGS - len(tags))}
+        raise MetadataError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
+    return {**tags, **pack({metadata.volume_id: _own(metadata)}, MAX_TAGS - len(tags))}
 
 
-def _own(story: VolumeStory) -> OwnTags:
-    return OwnTags(without_reserved(story.tags), story.left_out)
+def _own(metadata: VolumeMetadata) -> OwnTags:
+    return OwnTags(without_reserved(metadata.tags), metadata.left_out)
 
 
-def _story_tags(story: VolumeStory) -> dict[str, str]:
+def _metadata_tags(metadata: VolumeMetadata) -> dict[str, str]:
     """One readable tag with all that a restore needs, or beside it the key, and then the chain, if that is too long."""
     facts = {
-        "device": story.device,
-        "type": story.type,
-        "size": story.size,
-        "iops": story.iops,
-        "throughput": story.throughput,
-        "encrypted": str(story.encrypted).lower(),
-        "delete-on-termination": str(story.delete_on_termination).lower(),
-        "tags": len(without_reserved(story.tags)) + story.tags_left_out,
-        "chain": _fact(story.chain) if story.chain != story.volume_id else None,
-        "kms-key": _fact(story.kms_key_id) if story.kms_key_id else None,
+        "device": metadata.device,
+        "type": metadata.type,
+        "size": metadata.size,
+        "iops": metadata.iops,
+        "throughput": metadata.throughput,
+        "encrypted": str(metadata.encrypted).lower(),
+        "delete-on-termination": str(metadata.delete_on_termination).lower(),
+        "tags": len(without_reserved(metadata.tags)) + metadata.tags_left_out,
+        "chain": _fact(metadata.lineage) if metadata.lineage != metadata.volume_id else None,
+        "kms-key": _fact(metadata.kms_key_id) if metadata.kms_key_id else None,
     }
     beside: dict[str, str] = {}
-    for name, prefix, value in (("kms-key", KMS_KEY_TAG, story.kms_key_id), ("chain", LINEAGE_TAG, story.chain)):
+    for name, prefix, value in (
+        ("kms-key", KMS_KEY_TAG, metadata.kms_key_id),
+        ("chain", LINEAGE_TAG, metadata.lineage),
+    ):
         if length(_facts_text(facts)) > MAX_VALUE and facts[name] is not None and value:
             facts[name] = None
-            beside[prefix + story.volume_id] = value
-    return {VOLUME_TAG + story.volume_id: _facts_text(facts), **beside}
+            beside[prefix + metadata.volume_id] = value
+    return {VOLUME_TAG + metadata.volume_id: _facts_text(facts), **beside}
 
 
 def _facts_text(facts: Mapping[str, object]) -> str:
@@ -218,7 +223,7 @@ def taken_at(snapshot: Snapshot) -> datetime:
     said = snapshot.tags.get(Tag.TAKEN_AT, "")
     at = read_time(said)
     if at is None or at > snapshot.started_at:
-        raise StoryError(
+        raise MetadataError(
             f"snapshot {snapshot.id} is a copy with {Tag.TAKEN_AT}={said or '(none)'}, expected a time before "
             f"{iso(snapshot.started_at)}, when the copy began: how old its data is is not known"
         )

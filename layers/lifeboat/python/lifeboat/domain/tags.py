@@ -21,7 +21,7 @@ class Tag(StrEnum):
     RESTORE_TARGET = "lifeboat:restore-target"  # value "true": this instance, this volume, may be part of a restore
 
     # on volumes
-    CHAIN = "lifeboat:chain"  # the line of data a volume carries on; also on snapshots of one-volume recovery points
+    LINEAGE = "lifeboat:chain"  # the line of data a volume carries on; also on snapshots of one-volume recovery points
     RESTORE = "lifeboat:restore"  # the id of the restore that made the volume; also on copies that a restore made
     DISPLACED_BY = "lifeboat:displaced-by"  # the id of the restore that took the volume off
     DISPLACED_FROM = "lifeboat:displaced-from"  # "<instance> <device>" it was taken off

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from datetime import UTC, datetime
 
-_LOOK_EMPTY = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and signs by their category that show nothing: Hangul fillers, the blank pattern of Braille."""
 
 
 def is_blank(text: str) -> bool:
     """Whether nothing of the text can be seen: no letter, digit, sign or mark, in any script."""
-    return not any(unicodedata.category(letter)[0] in "LNPS" and letter not in _LOOK_EMPTY for letter in text)
+    return not any(unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANK for letter in text)
 
 
 def iso(at: datetime) -> str:

@@ -10,5 +10,5 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     EVENT = "event"
-    SWEEP = "sweep"
+    RECONCILE = "sweep"
     MANUAL = "manual"

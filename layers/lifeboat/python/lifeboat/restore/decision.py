@@ -11,7 +11,7 @@ from lifeboat.restore.record import Restore, RestoreState
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """How things stand now. `volumes`: the displaced and the restored ones and every one tagged with the restore.
 
     `instance` is None when EC2 does not show it. `status_checks`: ok, initializing, impaired or unknown. `copies`: our
@@ -25,15 +25,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Requeue:
     """Nothing to do now. `look_again`: EC2 finishes within seconds what is waited for."""
 
     reason: str
-    look_again: bool = False
+    check_soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class Complete:
     """Tell the outcome. With `closes` the restore has ended; without, it has failed and goes on trying.
 
     An end is told before it is recorded, a failure after: the record says until then that it has to be told.
@@ -43,7 +43,7 @@ class Finish:
     closes: bool = True
 
 
-type Action = Change | Wait | Finish
+type Action = Change | Requeue | Complete
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ class RestoreVolume:
     type: str
     size: int
     encrypted: bool
-    chain: str
+    lineage: str
     iops: int | None = None
     throughput: int | None = None
     kms_key_id: str | None = None
@@ -151,7 +151,7 @@ class Restore:
     timeline: tuple[TimelineEntry, ...] = ()
     plan: str = ""
     told: bool = False
-    told_failed: bool = False
+    failure_published: bool = False
     refused: str = ""
     stop_takes: tuple[str, ...] = ()
     stopped: bool = False

@@ -75,7 +75,7 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
         "throughput": volume.throughput,
         "encrypted": volume.encrypted,
         "kms_key_id": volume.kms_key_id,
-        "chain": volume.chain,
+        "lineage": volume.lineage,
         **({"tags_left_out": volume.tags_left_out, "left_out": list(volume.left_out)} if volume.tags_left_out else {}),
         **({"copied_from": volume.fetch.call.origin, "copy_of": volume.fetch.call.snapshot_id} if volume.fetch else {}),
     }
@@ -87,7 +87,7 @@ def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
             *_after_completion(restore),
             *_after_the_stop(restore, region),
             *_infrastructure(restore, region),
-            *_let_go(restore, region),
+            *_released(restore, region),
         )
     kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
     if restore.status is RestoreState.ROLLED_BACK:
@@ -181,7 +181,7 @@ def _cloudformation(restore: Restore, region: str) -> str:
     )
 
 
-def _let_go(restore: Restore, region: str) -> tuple[str, ...]:
+def _released(restore: Restore, region: str) -> tuple[str, ...]:
     displaced = [volume.displaced_volume_id for volume in restore.volumes if volume.displaced_volume_id]
     steps = [f"{item.volume_id} is kept: {item.reason}" for item in restore.kept]
     if displaced:

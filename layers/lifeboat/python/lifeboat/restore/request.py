@@ -42,7 +42,7 @@ class RecoveryPointChoice:
 
     id: str | None = None
     snapshot_ids: tuple[str, ...] = ()
-    chain: str | None = None
+    lineage: str | None = None
     instance_id: str | None = None
     before: datetime | None = None
 
@@ -86,7 +86,7 @@ class AdvanceRequest:
     volume_ids: tuple[str, ...] = ()
     instance_ids: tuple[str, ...] = ()
     copy_ids: tuple[str, ...] = ()
-    sweep: bool = False
+    reconcile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ _LINE = 'an object with chain or instance_id, such as {"instance_id": "i-0123456
 
 
 class _Choice(Fields):
-    chain: (
+    lineage: (
         Annotated[
             str,
             StringConstraints(min_length=1, max_length=256),
@@ -222,7 +222,7 @@ def _choice(asked: str | list[str] | _Choice) -> RecoveryPointChoice:
         if asked == _Choice():
             raise BadRequest(f"recovery_point is {shown(asked.model_dump(exclude_unset=True))}, expected {_LINE}")
         before = parse_time("recovery_point.before", asked.before) if asked.before else None
-        return RecoveryPointChoice(chain=asked.chain, instance_id=asked.instance_id, before=before)
+        return RecoveryPointChoice(lineage=asked.lineage, instance_id=asked.instance_id, before=before)
     if isinstance(asked, list):
         return RecoveryPointChoice(snapshot_ids=tuple(dict.fromkeys(asked)))
     if asked == "latest":
@@ -236,7 +236,7 @@ def parse_advance(event: Mapping[str, Any]) -> AdvanceRequest:
     """attach_volume: a volume's or an instance's event, the end of a copy, or the sweep."""
     if not is_event(event):
         read(ReconcileFields, event)
-        return AdvanceRequest(sweep=True)
+        return AdvanceRequest(reconcile=True)
     fact = parse_event(event)
     if fact.kind == SNAPSHOT and fact.event == COPIED and fact.snapshot_ids:
         return AdvanceRequest(copy_ids=fact.snapshot_ids)

@@ -17,9 +17,9 @@ from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.ami.workflow import judge
 from lifeboat.aws import clock, ec2_calls, ec2_describe, ec2_instances, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError, translated
-from lifeboat.aws.publish_once import tell_once
+from lifeboat.aws.publish_once import publish_once
 from lifeboat.by_hand.workflow import begin_anew, run_of
-from lifeboat.copies import shared_snapshots as offers
+from lifeboat.copies import shared_snapshots
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.config import Config, VaultSource
@@ -30,7 +30,7 @@ from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.text import iso
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore import store as restores
-from lifeboat.restore.decision import Finish, Seen, Wait
+from lifeboat.restore.decision import Complete, Observed, Requeue
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.history import RestoreError
 from lifeboat.restore.machine.history import restore_id as id_of_restore
@@ -48,7 +48,7 @@ from lifeboat.restore.request import AdvanceRequest, CancelRestore, RecoveryPoin
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-LOOK_AGAIN = 0.5
+CHECK_SOON_SECONDS = 0.5
 """Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
 
 LOOK_AT_ALL = 5.0
@@ -109,7 +109,7 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
             try:
                 with translated():  # looks and messages fail in botocore's own words
                     restore, unfinished = _advance(restore, config, context)
-                    restore = _tell_owed(restore, config, context)
+                    restore = _publish_owed(restore, config, context)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
@@ -125,7 +125,7 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
 
 def _open_ones(request: AdvanceRequest, config: Config) -> tuple[str, ...]:
     """The ids of the open restores that a request may be about; of one about instances alone just those on them."""
-    if request.sweep or request.volume_ids or request.copy_ids:
+    if request.reconcile or request.volume_ids or request.copy_ids:
         return restores.open_restores(config.table)
     found = (restores.open_on(config.table, instance_id) for instance_id in request.instance_ids)
     return tuple(restore_id for restore_id in found if restore_id)
@@ -138,10 +138,10 @@ def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float)
         The restores to look at: those of such a volume, or all after `LOOK_AT_ALL`, because not everything shows on a
         volume, and an action may be asked for again. None when there is no patience left.
     """
-    ids = {volume_id for seen in waiting.values() for volume_id in seen}
+    ids = {volume_id for observed in waiting.values() for volume_id in observed}
     look_at_all = clock.monotonic() + LOOK_AT_ALL
     while waiting and clock.monotonic() < patience:
-        clock.wait(LOOK_AGAIN)
+        clock.wait(CHECK_SOON_SECONDS)
         if clock.monotonic() >= look_at_all:
             return tuple(waiting)
         try:
@@ -150,8 +150,8 @@ def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float)
             return tuple(waiting)
         changed = [
             restore_id
-            for restore_id, seen in waiting.items()
-            if any(now.get(volume_id) != volume for volume_id, volume in seen.items())
+            for restore_id, observed in waiting.items()
+            if any(now.get(volume_id) != volume for volume_id, volume in observed.items())
         ]
         if changed:
             return tuple(changed)
@@ -159,7 +159,7 @@ def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float)
 
 
 def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
-    if request.sweep or restore.instance_id in request.instance_ids:
+    if request.reconcile or restore.instance_id in request.instance_ids:
         return True
     ours = {volume.displaced_volume_id for volume in restore.volumes}
     ours |= {volume.restored_volume_id for volume in restore.volumes}
@@ -207,7 +207,7 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
     # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
     restore, _ = _advance(restore, config, context, only=(CopySnapshot, CreateVolume))
     with contextlib.suppress(AwsError), translated():  # the sweep tells it, or fails and is heard of
-        restore = _tell_owed(restore, config, context)
+        restore = _publish_owed(restore, config, context)
     return {**_report(restore), **found}
 
 
@@ -255,28 +255,28 @@ def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: 
     share, or why some were not looked at.
     """
     found: list[RecoveryPoint] = []
-    unseen, unheard = {}, {}
+    unread, unread_accounts = {}, {}
     for region in config.restore_from:
         try:
             points = _elsewhere(region, choice, config)
         except AwsError as problem:
-            unseen[region] = str(problem)
+            unread[region] = str(problem)
         else:
             found += (replace(point, region=region) for point in points)
     for source in config.vault_sources:
         try:
-            points = _offered(source, choice, config)
+            points = _shared_elsewhere(source, choice, config)
         except AwsError as problem:
-            unheard[source.account] = str(problem)
+            unread_accounts[source.account] = str(problem)
         except ec2_describe.TooMany:
-            unheard[source.account] = f"it is more than {offers.AT_ONCE:,} snapshots"
+            unread_accounts[source.account] = f"it is more than {shared_snapshots.AT_ONCE:,} snapshots"
         else:
             found += (replace(point, region=config.region, account=source.account) for point in points)
     if choice.snapshot_ids and found:
         # Copies of theirs may be here, though their ids are of elsewhere.
         known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
         facts = replace(facts, points=_here(sought(choice, known)))
-    return replace(facts, elsewhere=tuple(found), unseen=unseen, unheard=unheard)
+    return replace(facts, elsewhere=tuple(found), unread=unread, unread_accounts=unread_accounts)
 
 
 def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
@@ -285,11 +285,13 @@ def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tupl
     return () if tags is None else read_catalogue(look(tags)).points
 
 
-def _offered(source: VaultSource, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+def _shared_elsewhere(source: VaultSource, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
     """What a source shares, under the names that it would have here. Raises AwsError, and TooMany."""
     if not may_be_shared_by(source.account, choice):
         return ()
-    return of_the_named(choice, offers.told_by(source, offers.shared_by(source), config).points)
+    return of_the_named(
+        choice, shared_snapshots.described_by(source, shared_snapshots.shared_by(source), config).points
+    )
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
@@ -338,13 +340,13 @@ def _advance(
     deadlines = _deadlines(config)
     try:
         while True:
-            seen = _look(restore)
-            step = next_step(restore, seen, clock.now(), deadlines)
+            observed = _observe(restore)
+            step = next_step(restore, observed, clock.now(), deadlines)
             action = step.action
-            if only is not None and not isinstance(action, (*only, Wait)):
+            if only is not None and not isinstance(action, (*only, Requeue)):
                 return restore, {}
-            if isinstance(action, Finish) and action.closes:
-                return _finish(step.restore, config, context), {}
+            if isinstance(action, Complete) and action.closes:
+                return _complete_action(step.restore, config, context), {}
             if step.restore.touched and not restore.touched:
                 refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2_calls.rehearse(change))]
                 if refused:
@@ -352,10 +354,10 @@ def _advance(
                     continue
             if step.restore is not restore:
                 restore = restores.save_restore(config.table, step.restore)
-            if isinstance(action, Finish):  # it goes on trying, whether or not that can be told
+            if isinstance(action, Complete):  # it goes on trying, whether or not that can be told
                 return restore, {}
-            if isinstance(action, Wait):
-                return restore, seen.volumes if action.look_again else {}
+            if isinstance(action, Requeue):
+                return restore, observed.volumes if action.check_soon else {}
             restore = _act(action, restore, config)
     except restores.Overtaken:
         # Another invocation is at it; it goes on from what it saw.
@@ -380,7 +382,7 @@ def _refusal(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
-def _tell_owed(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+def _publish_owed(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
     """Tell what nobody has told yet of a restore that is open: that it has begun, and that its roll-back has failed.
 
     Whoever moves it on does so afterwards: no step waits for a topic that cannot be used, and that is heard of all the
@@ -390,34 +392,36 @@ def _tell_owed(restore: Restore, config: Config, context: LambdaContext | None) 
         return restore
     owed = restore
     if not owed.told:
-        owed = replace(owed, told=_tell_started(restore, config, context))
-    if owed.told and owed.status is RestoreState.FAILED and not owed.told_failed:
+        owed = replace(owed, told=_publish_started(restore, config, context))
+    if owed.told and owed.status is RestoreState.FAILED and not owed.failure_published:
         message = _ended(restore, config)
-        owed = replace(owed, told_failed=tell_once("restore-told", f"{restore.id} failed", message, config, context))
+        owed = replace(
+            owed, failure_published=publish_once("restore-told", f"{restore.id} failed", message, config, context)
+        )
     try:
         return restore if owed == restore else restores.save_restore(config.table, owed)
     except restores.Overtaken:
         return restore  # it stands in no record yet, and is not told twice
 
 
-def _tell_started(restore: Restore, config: Config, context: LambdaContext | None) -> bool:
+def _publish_started(restore: Restore, config: Config, context: LambdaContext | None) -> bool:
     message = restore_messages.restore_started(
         stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan
     )
-    return tell_once("restore-told", f"{restore.id} started", message, config, context)
+    return publish_once("restore-told", f"{restore.id} started", message, config, context)
 
 
-def _finish(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+def _complete_action(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
     """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
 
     The end is not told before the beginning, nor closed by another than the one who tells it: who was cut short while
     telling holds the key for two minutes more, and the sweep looks again.
     """
-    if not restore.told and not _tell_started(restore, config, context):
+    if not restore.told and not _publish_started(restore, config, context):
         return restore
     # A roll-back that was told as failed and tried on may be told once more, as given up.
     key = f"{restore.id} {restore.status} for good"
-    if not tell_once("restore-told", key, _ended(restore, config), config, context):
+    if not publish_once("restore-told", key, _ended(restore, config), config, context):
         return restore
     return restores.close_restore(config.table, replace(restore, told=True))
 
@@ -427,7 +431,7 @@ def _ended(restore: Restore, config: Config) -> Message:
     return restore_messages.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
 
 
-def _look(restore: Restore) -> Seen:
+def _observe(restore: Restore) -> Observed:
     ids = {
         volume_id
         for volume in restore.volumes
@@ -438,7 +442,7 @@ def _look(restore: Restore) -> Seen:
     verifying = restore.started_on_restored and instance is not None and instance.state == "running"
     fetches = [volume.fetch.call for volume in restore.volumes if volume.fetch]
     fetching = fetches and restore.step is RestoreStep.COPIES
-    return Seen(
+    return Observed(
         instance=instance,
         volumes={**ec2_volumes.volumes(ids), **ec2_volumes.volumes_of_restore(restore.id)},
         status_checks=ec2_instances.status_checks(restore.instance_id) if verifying else "unknown",

@@ -15,11 +15,11 @@ from typing import Any
 from lifeboat.domain.data_volumes import root_attachments, root_problem
 from lifeboat.domain.devices import same_device
 from lifeboat.domain.ec2 import Attachment, Instance, Snapshot, Volume
-from lifeboat.domain.recovery_point import VolumeStory
+from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import (
     COPIED_VOLUME,
     MAX_TAGS,
-    StoryError,
+    MetadataError,
     TooManyTagsError,
     left_out_of,
     write_tags,
@@ -42,7 +42,7 @@ _MANAGERS = (
 _OF_OTHERS = frozenset(
     {
         *(Tag.BACKUP, Tag.RETENTION, Tag.RESTORE_TARGET),
-        *(Tag.CHAIN, Tag.RESTORE, Tag.DISPLACED_BY, Tag.DISPLACED_FROM),
+        *(Tag.LINEAGE, Tag.RESTORE, Tag.DISPLACED_BY, Tag.DISPLACED_FROM),
         *(Tag.HOLD, Tag.SHARED),
     }
 )
@@ -62,7 +62,7 @@ class Adopt:
 
     snapshot: Snapshot
     recovery_point_id: str
-    story: VolumeStory
+    metadata: VolumeMetadata
     instance_id: str
     tags: Tags
     left_out: tuple[str, ...] = ()
@@ -210,9 +210,9 @@ def _missing(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any]
 
 
 def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], stack: str) -> Adopt | Leave:
-    story = VolumeStory(
+    metadata = VolumeMetadata(
         volume_id=snapshot.volume_id,
-        chain=(volume or snapshot).tags.get(Tag.CHAIN) or snapshot.volume_id,
+        lineage=(volume or snapshot).tags.get(Tag.LINEAGE) or snapshot.volume_id,
         device=known["device"],
         type=known["type"],
         size=snapshot.size,  # as it was then: the volume may have grown
@@ -226,7 +226,7 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
     # The snapshot's own id makes it one of its kind, and the same however often it is asked for.
     recovery_point_id = f"rp-{snapshot.started_at:%Y%m%dT%H%M%SZ}-{snapshot.id}"
     # Our Name is not written, and what the snapshot has of ours is written again.
-    others = [key for key in snapshot.tags if not key.startswith("aws:") and key != Tag.CHAIN]
+    others = [key for key in snapshot.tags if not key.startswith("aws:") and key != Tag.LINEAGE]
     try:
         written = write_tags(
             recovery_point_id=recovery_point_id,
@@ -238,18 +238,18 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
             zone=known.get("zone") or "",
             ami_id="",  # of which image the instance was then is not known
             ami_owner="",
-            stories=[story],
+            all_metadata=[metadata],
             most=MAX_TAGS + 1 - len(others),
         )
     except TooManyTagsError as problem:
         number = len(others) + problem.needed - 1
         return Leave(snapshot, f"it would have {number} tags, EC2 takes {MAX_TAGS}")
-    except StoryError as problem:
+    except MetadataError as problem:
         return Leave(snapshot, str(problem))
     # Its Name stays as it is: it is its owner's, and the right to write is for our own tags only.
     tags = {key: value for key, value in written.items() if key.startswith(TAG_PREFIX)}
-    chain = snapshot.tags.get(Tag.CHAIN, story.chain)
-    if chain != story.chain:
-        return Leave(snapshot, f"it carries {Tag.CHAIN}={chain}, but its volume goes on with {story.chain}")
-    left_out = left_out_of(tags, [story]).get(story.volume_id, ())
-    return Adopt(snapshot, recovery_point_id, story, known["instance_id"], tags, left_out)
+    lineage = snapshot.tags.get(Tag.LINEAGE, metadata.lineage)
+    if lineage != metadata.lineage:
+        return Leave(snapshot, f"it carries {Tag.LINEAGE}={lineage}, but its volume goes on with {metadata.lineage}")
+    left_out = left_out_of(tags, [metadata]).get(metadata.volume_id, ())
+    return Adopt(snapshot, recovery_point_id, metadata, known["instance_id"], tags, left_out)

@@ -132,9 +132,9 @@ def _entry(item: Adopt) -> dict[str, Any]:
         "recovery_point": item.recovery_point_id,
         "taken_at": iso(item.snapshot.started_at),
         "gib": item.snapshot.size,
-        "chain": item.story.chain,
+        "lineage": item.metadata.lineage,
         "instance_id": item.instance_id,
-        "device": item.story.device,
+        "device": item.metadata.device,
         **({"tags_left_out": list(item.left_out)} if item.left_out else {}),
     }
 

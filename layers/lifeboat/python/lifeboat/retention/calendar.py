@@ -23,12 +23,12 @@ _DAYS = range(1, 32)
 class _Sheet:
     """One chain's verdicts, oldest first, each with its time on the policy's wall clock."""
 
-    chain: str
+    lineage: str
     verdicts: list[tuple[datetime, Verdict]] = field(default_factory=list)
 
     @property
     def title(self) -> str:
-        return f"Chain {self.chain}" if self.chain else "Of no known chain"
+        return f"Chain {self.lineage}" if self.lineage else "Of no known chain"
 
     @property
     def summary(self) -> str:
@@ -81,9 +81,9 @@ def _sheets(plan: RetentionPlan, time_zone: str) -> list[_Sheet]:
     sheets: dict[str, _Sheet] = {}
     for verdict in plan.verdicts:
         wall = verdict.point.taken_at.astimezone(zone)
-        for chain in verdict.point.chains or ("",):
-            sheets.setdefault(chain, _Sheet(chain)).verdicts.append((wall, verdict))
-    return [sheets[chain] for chain in sorted(sheets)]
+        for lineage in verdict.point.lineages or ("",):
+            sheets.setdefault(lineage, _Sheet(lineage)).verdicts.append((wall, verdict))
+    return [sheets[lineage] for lineage in sorted(sheets)]
 
 
 def _mark(staying: int, all_of_it: int) -> str:

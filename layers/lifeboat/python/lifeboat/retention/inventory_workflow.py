@@ -17,7 +17,7 @@ from lifeboat.domain.tags import Tag
 from lifeboat.restore import store as restores
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.plan import RetentionPlan, plan
-from lifeboat.retention.policy import Policy, PolicyError, UnseenPolicyError, parse_policy
+from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, parse_policy
 from lifeboat.retention.policy_change import Memory, Remembered
 
 AT_ONCE = 20_000
@@ -40,7 +40,7 @@ class Inventory:
     overrides: Mapping[str, Policy | PolicyError]
     living_volumes: Collection[str] | None
     in_use: Mapping[str, str] = field(default_factory=dict)
-    unseen: str = ""
+    unread: str = ""
     instance_ids: frozenset[str] = frozenset()
     part: str = ""
 
@@ -73,12 +73,12 @@ class Inventory:
             living_volumes=self.living_volumes,
             in_use=self.in_use,
             # What was not shown has not gone: its terms stay remembered.
-            memory=None if known is None or self.unseen else Memory(known, config.retention_hold, self.part),
+            memory=None if known is None or self.unread else Memory(known, config.retention_hold, self.part),
         )
 
     def notices(self, decided: RetentionPlan) -> list[str]:
         unreadable = (f"{snapshot.id} is kept: {reason}" for snapshot, reason in self.found.unreadable)
-        return [*decided.notices, *unreadable, *([self.unseen] if self.unseen else [])]
+        return [*decided.notices, *unreadable, *([self.unread] if self.unread else [])]
 
     def remarks(self) -> list[str]:
         """What is worth a line where something is told anyway, and no message by itself: it may be so for ever."""
@@ -110,7 +110,7 @@ def inventories(config: Config) -> Iterator[Inventory]:
                 part = ec2_snapshots.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
             except AwsError as problem:
                 why = f"All recovery points of instances whose ids end with {character} stay: EC2 did not show them"
-                yield Inventory(read_catalogue(()), {}, None, unseen=f"{why}: {problem}.")
+                yield Inventory(read_catalogue(()), {}, None, unread=f"{why}: {problem}.")
                 continue
             if part:
                 yield replace(_inventory(part, blocks, in_use, config, living), part=character)
@@ -151,13 +151,13 @@ def _inventory(
 
     found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
-    overrides, there = _look_at_instances(instance_ids, config)
+    overrides, there = _observe_instances(instance_ids, config)
     if found.points and living_volumes is None:
         living_volumes = ec2_volumes.all_volume_ids()
     return Inventory(found, overrides, living_volumes, in_use, instance_ids=there)
 
 
-def _look_at_instances(
+def _observe_instances(
     instance_ids: Sequence[str], config: Config
 ) -> tuple[dict[str, Policy | PolicyError], frozenset[str]]:
     """The policies that these instances carry, and those of them that exist.
@@ -170,7 +170,7 @@ def _look_at_instances(
         try:
             found = ec2_instances.instances(some).values()
         except AwsError as problem:
-            overrides |= dict.fromkeys(some, UnseenPolicyError(f"EC2 did not show the instance: {problem}"))
+            overrides |= dict.fromkeys(some, UnreadPolicyError(f"EC2 did not show the instance: {problem}"))
             continue
         there.update(instance.id for instance in found if instance.state != "terminated")
         overrides |= {
@@ -191,4 +191,4 @@ def _policy(text: str, time_zone: str) -> Policy | PolicyError:
 def _blocked(point: RecoveryPoint, cause: str) -> RecoveryPoint:
     first, *others = point.members
     marked = replace(first.snapshot, blocked_by=(*first.snapshot.blocked_by, f"deleting it was refused: {cause}"))
-    return replace(point, members=(Member(marked, first.story), *others))
+    return replace(point, members=(Member(marked, first.metadata), *others))

@@ -38,7 +38,7 @@ class Candidate:
     """
 
     point: RecoveryPoint
-    chains: tuple[str, ...] = ()
+    lineages: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     counted: bool = False
     removable: bool = False
@@ -79,12 +79,12 @@ def classify(points: Iterable[RecoveryPoint], now: datetime, limits: Limits, sta
         cases.append(case)
         members = point.members
         # Most have one volume, and what `point.chains` does for several takes a fifth of the plan's time.
-        chains = (members[0].story.chain,) if len(members) == 1 else point.chains
-        reason = _outside(point, chains, now, stack)
+        lineages = (members[0].metadata.lineage,) if len(members) == 1 else point.lineages
+        reason = _outside(point, lineages, now, stack)
         if reason:
             case.reasons = (reason,)
             continue
-        case.chains = shared.setdefault(chains, chains)
+        case.lineages = shared.setdefault(lineages, lineages)
         condition, blocked = point.condition, point.blocked_by
         case.counted = condition is Condition.GOOD and not blocked
         case.removable = condition in _REMOVABLE
@@ -109,13 +109,13 @@ def keep_in_use(cases: Iterable[Candidate], in_use: Mapping[str, str]) -> None:
         case.reasons += tuple(f"{restore} is making volumes of it" for restore in sorted(needed_by))
 
 
-def _outside(point: RecoveryPoint, chains: tuple[str, ...], now: datetime, stack: str) -> str:
+def _outside(point: RecoveryPoint, lineages: tuple[str, ...], now: datetime, stack: str) -> str:
     """Why a recovery point is none of this run's business, whatever state it is in; empty if it is."""
     if not point.stack:
         return f"it carries no tag {Tag.STACK}, so it is not known to be ours"
     if point.stack != stack:
         return f"it belongs to the stack {point.stack}, not to {stack}"
-    if not chains:
+    if not lineages:
         return "its snapshots tell of no chain, so nothing is known of what it is a copy of"
     if in_future(point, now):
         return f"it is dated {point.taken_at.isoformat()}, in the future, so its date means nothing"
@@ -140,57 +140,57 @@ def span_in_words(span: timedelta) -> str:
 
 
 def group_by_lineage(cases: Iterable[Candidate]) -> dict[str, Lineage]:
-    chains: dict[str, Lineage] = {}
+    lineages: dict[str, Lineage] = {}
     for case in cases:
-        for name in case.chains:
-            chain = chains.get(name)
-            if chain is None:
-                chain = chains[name] = Lineage(name)
-            chain.instances.add(case.point.instance_id)
-            chain.newest_instance = case.point.instance_id
+        for name in case.lineages:
+            lineage = lineages.get(name)
+            if lineage is None:
+                lineage = lineages[name] = Lineage(name)
+            lineage.instances.add(case.point.instance_id)
+            lineage.newest_instance = case.point.instance_id
             if case.removable:
-                chain.removable.append(case)
+                lineage.removable.append(case)
             elif case.counted:
-                chain.counted.append(case)
+                lineage.counted.append(case)
                 for member in case.point.members:
-                    if member.story.chain == name:
-                        chain.newest_of_volume[member.story.volume_id] = case
-    return chains
+                    if member.metadata.lineage == name:
+                        lineage.newest_of_volume[member.metadata.volume_id] = case
+    return lineages
 
 
-def apply_policy(chain: Lineage, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None) -> None:
+def apply_policy(lineage: Lineage, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None) -> None:
     """Give every case of the chain the reasons for which the chain keeps it."""
-    for case, reasons in kept_by_rules(chain, chosen, limits, living):
-        case.reasons += reasons_in_lineage(case, chain, reasons)
-    chain.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {_floor(chain, limits, living)[1]}',)
+    for case, reasons in kept_by_rules(lineage, chosen, limits, living):
+        case.reasons += reasons_in_lineage(case, lineage, reasons)
+    lineage.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {_floor(lineage, limits, living)[1]}',)
 
 
 def kept_by_rules(
-    chain: Lineage, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None
+    lineage: Lineage, chosen: Policy | PolicyError, limits: Limits, living: frozenset[str] | None
 ) -> Iterator[tuple[Candidate, tuple[str, ...]]]:
     """What the chain keeps by a policy and the floor, each with reasons; one case may come several times."""
     if isinstance(chosen, PolicyError):
-        for case in (*chain.counted, *chain.removable):
+        for case in (*lineage.counted, *lineage.removable):
             yield case, (f"its retention policy cannot be read: {chosen}",)
         return
-    newest_first = chain.counted[::-1]
-    size, name = _floor(chain, limits, living)
+    newest_first = lineage.counted[::-1]
+    size, name = _floor(lineage, limits, living)
     for case in newest_first[:size]:
         yield case, (f"it is {name}",)
-    for volume, case in chain.newest_of_volume.items():
+    for volume, case in lineage.newest_of_volume.items():
         if living is None or volume in living:
             yield case, (f"it is the newest good one of volume {volume}",)
     for place, reasons in chosen.reasons([case.point.taken_at for case in newest_first]).items():
         yield newest_first[place], reasons
-    for case in chain.removable:
+    for case in lineage.removable:
         if not newest_first or newest_first[0].point.taken_at <= case.point.taken_at:
             yield case, ("no later good one has come after it yet",)
 
 
-def _floor(chain: Lineage, limits: Limits, living: frozenset[str] | None) -> tuple[int, str]:
+def _floor(lineage: Lineage, limits: Limits, living: frozenset[str] | None) -> tuple[int, str]:
     """How many of its newest counted ones this chain keeps whatever the policy says, and what they are called."""
     size = limits.min_keep
-    gone = living is None or living.isdisjoint({chain.name, *chain.newest_of_volume})
+    gone = living is None or living.isdisjoint({lineage.name, *lineage.newest_of_volume})
     if gone:
         size = max(size, limits.orphan_keep or 0)
     name = "the newest good one" if size == 1 else f"one of the {size} newest good ones"
@@ -199,6 +199,6 @@ def _floor(chain: Lineage, limits: Limits, living: frozenset[str] | None) -> tup
     return size, name
 
 
-def reasons_in_lineage(case: Candidate, chain: Lineage, reasons: tuple[str, ...]) -> tuple[str, ...]:
+def reasons_in_lineage(case: Candidate, lineage: Lineage, reasons: tuple[str, ...]) -> tuple[str, ...]:
     """The reasons, with the chain that has them where the case is of several."""
-    return tuple(f"chain {chain.name}: {reason}" for reason in reasons) if len(case.chains) > 1 else reasons
+    return tuple(f"chain {lineage.name}: {reason}" for reason in reasons) if len(case.lineages) > 1 else reasons

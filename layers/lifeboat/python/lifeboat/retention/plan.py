@@ -47,7 +47,7 @@ from lifeboat.retention.lineage import (
     span_in_words,
     time_before,
 )
-from lifeboat.retention.policy import Policy, PolicyError, UnseenPolicyError, parse_policy
+from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, parse_policy
 from lifeboat.retention.policy_change import Book, Change, Former, Memory, Remembered, Terms
 
 __all__ = [
@@ -159,22 +159,22 @@ def plan(
     cases = classify(points, now, limits, stack)
     if in_use:
         keep_in_use(cases, in_use)
-    chains = group_by_lineage(cases)
+    lineages = group_by_lineage(cases)
     policy_of = partial(_policy_of, policy=policy, overrides=overrides)
-    for chain in chains.values():
-        apply_policy(chain, policy_of(chain), limits, living)
+    for lineage in lineages.values():
+        apply_policy(lineage, policy_of(lineage), limits, living)
     book = Book(memory, _terms(policy, limits), now) if memory else None
-    changes = _look_back(chains.values(), book, policy_of, limits, living) if book else {}
+    changes = _compare_with_former_policy(lineages.values(), book, policy_of, limits, living) if book else {}
     for case in cases:
         case.is_spared = bool(case.spared) and not case.reasons
         case.reasons = case.reasons or case.spared
     notices = [
         *_policy_notices(policy, overrides),
         *_future_notice(cases, now, stack),
-        *_postpone(cases, chains, limits),
+        *_postpone(cases, lineages, limits),
     ]
     return RetentionPlan(
-        tuple(_verdict(case, chains, limits) for case in cases),
+        tuple(_verdict(case, lineages, limits) for case in cases),
         tuple(notices),
         changes=tuple(_changed(change, of, now + book.memory.hold) for change, of in changes.items()) if book else (),
         remember=book.remember if book else {},
@@ -187,8 +187,8 @@ def dollars_per_month(gib: int) -> float:
     return round(gib * USD_PER_GIB_MONTH, 2)
 
 
-def _look_back(
-    chains: Iterable[Lineage],
+def _compare_with_former_policy(
+    lineages: Iterable[Lineage],
     book: Book,
     policy_of: Callable[[Lineage], Policy | PolicyError],
     limits: Limits,
@@ -196,33 +196,33 @@ def _look_back(
 ) -> dict[Change, list[Lineage]]:
     """Spare what former terms kept; answer the changes of terms that are new, each with its chains."""
     changes: dict[Change, list[Lineage]] = {}
-    for chain in chains:
-        chosen = policy_of(chain)
-        if isinstance(chosen, UnseenPolicyError):
-            book.keep(chain.name)
+    for lineage in lineages:
+        chosen = policy_of(lineage)
+        if isinstance(chosen, UnreadPolicyError):
+            book.keep(lineage.name)
             continue
-        former, change = book.look(chain.name, _terms(chosen, limits))
-        _spare(chain, former, book.now, limits, living)
+        former, change = book.look(lineage.name, _terms(chosen, limits))
+        _spare(lineage, former, book.now, limits, living)
         if change:
-            changes.setdefault(change, []).append(chain)
+            changes.setdefault(change, []).append(lineage)
     return changes
 
 
 def _spare(
-    chain: Lineage, former: Iterable[Former], now: datetime, limits: Limits, living: frozenset[str] | None
+    lineage: Lineage, former: Iterable[Former], now: datetime, limits: Limits, living: frozenset[str] | None
 ) -> None:
     """Give what the terms before a change keep a reason of its own."""
     for item in former:
         until = f"{item.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         why = f"the policy that was in force before, {item.terms}, keeps it, and what that kept stays until {until}"
-        for case in _kept_before(chain, item, now, limits, living):
-            [reason] = reasons_in_lineage(case, chain, (why,))
+        for case in _kept_before(lineage, item, now, limits, living):
+            [reason] = reasons_in_lineage(case, lineage, (why,))
             if reason not in case.spared:
                 case.spared += (reason,)
 
 
 def _kept_before(
-    chain: Lineage, former: Former, now: datetime, limits: Limits, living: frozenset[str] | None
+    lineage: Lineage, former: Former, now: datetime, limits: Limits, living: frozenset[str] | None
 ) -> Iterator[Candidate]:
     """What the chain would keep by its former terms."""
     terms = former.terms
@@ -231,10 +231,10 @@ def _kept_before(
     except PolicyError as problem:  # in this case it kept everything then, too
         chosen = problem
     before = replace(limits, min_keep=terms.min_keep, orphan_keep=terms.orphan_keep or None, grace=terms.grace)
-    for case, _ in kept_by_rules(chain, chosen, before, living):
+    for case, _ in kept_by_rules(lineage, chosen, before, living):
         yield case
     young = time_before(now, terms.grace)
-    for case in (*chain.counted, *chain.removable):
+    for case in (*lineage.counted, *lineage.removable):
         if case.point.taken_at > young:
             yield case
 
@@ -250,52 +250,55 @@ def _terms(chosen: Policy | PolicyError, limits: Limits) -> Terms:
     )
 
 
-def _changed(change: Change, chains: Iterable[Lineage], until: datetime) -> Changed:
-    chains = sorted(chains, key=attrgetter("name"))
+def _changed(change: Change, lineages: Iterable[Lineage], until: datetime) -> Changed:
+    lineages = sorted(lineages, key=attrgetter("name"))
     spared = {
-        case.point.id: case.point for chain in chains for case in (*chain.removable, *chain.counted) if case.is_spared
+        case.point.id: case.point
+        for lineage in lineages
+        for case in (*lineage.removable, *lineage.counted)
+        if case.is_spared
     }
     return Changed(
         change=change,
         until=until,
-        lineages=tuple(chain.name for chain in chains),
-        instance_ids=tuple(sorted({chain.newest_instance for chain in chains} - {""})),
+        lineages=tuple(lineage.name for lineage in lineages),
+        instance_ids=tuple(sorted({lineage.newest_instance for lineage in lineages} - {""})),
         points=tuple(sorted(spared.values(), key=attrgetter("taken_at", "id"))),
     )
 
 
 def _policy_of(
-    chain: Lineage, policy: Policy | PolicyError, overrides: Mapping[str, Policy | PolicyError]
+    lineage: Lineage, policy: Policy | PolicyError, overrides: Mapping[str, Policy | PolicyError]
 ) -> Policy | PolicyError:
     """The chain's policy, or an error if any that could have a say has one: an error keeps."""
     if isinstance(policy, PolicyError):
         return policy
-    for instance in sorted(chain.instances.intersection(overrides)):
+    for instance in sorted(lineage.instances.intersection(overrides)):
         own = overrides[instance]
         if isinstance(own, PolicyError):
             return own
-    return overrides.get(chain.newest_instance, policy)
+    return overrides.get(lineage.newest_instance, policy)
 
 
-def _postpone(cases: Iterable[Candidate], chains: Mapping[str, Lineage], limits: Limits) -> Iterator[str]:
+def _postpone(cases: Iterable[Candidate], lineages: Mapping[str, Lineage], limits: Limits) -> Iterator[str]:
     """Keep for this run what is above the cap, the newest first, and tell how many of each chain that are."""
-    left = {name: chain.allowance(limits) for name, chain in chains.items()}
+    left = {name: lineage.allowance(limits) for name, lineage in lineages.items()}
     waiting: Counter[str] = Counter()
     for case in cases:
         if case.reasons:
             continue
-        full = [name for name in case.chains if not left[name]]
+        full = [name for name in case.lineages if not left[name]]
         for name in full:
             waiting[name] += 1
             case.reasons += (f"it may go, but chain {name} loses no more in one run",)
         if not full:
-            for name in case.chains:
+            for name in case.lineages:
                 left[name] -= 1
     for name, count in sorted(waiting.items()):
-        chain = chains[name]
+        lineage = lineages[name]
         yield (
             f"Chain {name}: {count} more recovery points may go and wait for the next run, because no more than "
-            f"{chain.allowance(limits)} of its {chain.size} go in one ({limits.max_delete_share:.0%} at most)."
+            f"{lineage.allowance(limits)} of its {lineage.size} go in one ({limits.max_delete_share:.0%} at most)."
         )
 
 
@@ -317,13 +320,13 @@ def _future_notice(cases: Iterable[Candidate], now: datetime, stack: str) -> Ite
         yield f"Dated in the future, and kept without being counted on: {names}."
 
 
-def _verdict(case: Candidate, chains: Mapping[str, Lineage], limits: Limits) -> Verdict:
+def _verdict(case: Candidate, lineages: Mapping[str, Lineage], limits: Limits) -> Verdict:
     if case.reasons:
         return Verdict(case.point, True, case.reasons)
     if case.removable:
         age = span_in_words(limits.failed_after)
         return Verdict(case.point, False, (f"it is {case.point.condition}, older than {age}, and a later one is good",))
-    if len(case.chains) == 1:
-        return Verdict(case.point, False, chains[case.chains[0]].verdict)
-    verdicts = tuple(f"chain {name}: {reason}" for name in case.chains for reason in chains[name].verdict)
+    if len(case.lineages) == 1:
+        return Verdict(case.point, False, lineages[case.lineages[0]].verdict)
+    verdicts = tuple(f"chain {name}: {reason}" for name in case.lineages for reason in lineages[name].verdict)
     return Verdict(case.point, False, verdicts)

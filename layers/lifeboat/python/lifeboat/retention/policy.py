@@ -36,7 +36,7 @@ class PolicyError(ValueError):
     """A retention policy cannot be read: one sentence that names the field, the value and what was expected."""
 
 
-class UnseenPolicyError(PolicyError):
+class UnreadPolicyError(PolicyError):
     """EC2 did not show the instance that may carry a policy: what is in force is not known, and has not changed."""
 
 

@@ -97,7 +97,7 @@ def prune(request: PruneRequest, config: Config, context: LambdaContext | None =
     try:
         run.carry_out()
     finally:  # what is gone is told, whatever went wrong then
-        run.tell()
+        run.publish()
     return run.answer()
 
 
@@ -111,11 +111,11 @@ def _preview(config: Config) -> dict[str, Any]:
     calendar = ""
     saved_gib = 0
     known = remembered_terms(config.table)
-    for seen in inventories(config):
-        decided = seen.plan(config, known=known)
+    for observed in inventories(config):
+        decided = observed.plan(config, known=known)
         kept.add(verdict for verdict in decided.verdicts if verdict.keep)
         delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
-        notices += [*seen.notices(decided), *seen.remarks()]
+        notices += [*observed.notices(decided), *observed.remarks()]
         saved_gib += decided.saved_gib
         if len(calendar) <= CALENDAR_LENGTH:
             calendar += _calendar(decided, config.time_zone)
@@ -179,22 +179,22 @@ def _saved(gib: int) -> dict[str, Any]:
 class _Changes:
     """One change of terms, in all parts of a run. What would have gone by the old terms as well is not in it."""
 
-    seen: list[Changed] = field(default_factory=list)
+    observed: list[Changed] = field(default_factory=list)
     instance_ids: set[str] = field(default_factory=set)
 
-    def add(self, item: Changed, seen: Inventory) -> None:
-        self.seen.append(item)
-        self.instance_ids |= seen.instance_ids.intersection(item.instance_ids)
+    def add(self, item: Changed, observed: Inventory) -> None:
+        self.observed.append(item)
+        self.instance_ids |= observed.instance_ids.intersection(item.instance_ids)
 
     def message(self, config: Config) -> Message:
-        change = self.seen[0].change
+        change = self.observed[0].change
         return retention_messages.retention_changed(
             stack=config.stack,
             at=clock.now(),
             change=change,
-            until=max(item.until for item in self.seen),
-            lineages=[name for item in self.seen for name in item.lineages],
-            points=[point for item in self.seen for point in item.points],
+            until=max(item.until for item in self.observed),
+            lineages=[name for item in self.observed for name in item.lineages],
+            points=[point for item in self.observed for point in item.points],
             command=keep_the_old(change, self.instance_ids),
         )
 
@@ -207,10 +207,10 @@ class _NewTerms:
     remember: dict[str, Remembered] = field(default_factory=dict)
     forget: list[str] = field(default_factory=list)
 
-    def add(self, decided: RetentionPlan, seen: Inventory) -> None:
+    def add(self, decided: RetentionPlan, observed: Inventory) -> None:
         for item in decided.changes:
             if item.points:
-                self.changes.setdefault(item.change, _Changes()).add(item, seen)
+                self.changes.setdefault(item.change, _Changes()).add(item, observed)
         self.remember.update(decided.remember)
         self.forget += decided.forget
 
@@ -245,11 +245,11 @@ class _Run:
     def carry_out(self) -> None:
         """Let go what may, part after part. Without time for more the rest waits for the next run."""
         self.known = remembered_terms(self.config.table)
-        for seen in inventories(self.config):
-            self.plan = seen.plan(self.config, self.unwilling, self.known)
-            self.terms.add(self.plan, seen)
+        for observed in inventories(self.config):
+            self.plan = observed.plan(self.config, self.unwilling, self.known)
+            self.terms.add(self.plan, observed)
             try:
-                self._work_off(seen)
+                self._work_off(observed)
             except OutOfTime:
                 return
             finally:
@@ -257,21 +257,21 @@ class _Run:
                     self.notices.append(f"{left} more may go and wait for the next run: this one was cut off.")
                 self.kept.add(verdict for verdict in self.plan.verdicts if verdict.keep)
                 self.planned += len(self.plan.deletions)
-                self.notices += seen.notices(self.plan)
-                self.remarks += seen.remarks()
+                self.notices += observed.notices(self.plan)
+                self.remarks += observed.remarks()
                 self.plan = None
 
-    def _work_off(self, seen: Inventory) -> None:
+    def _work_off(self, observed: Inventory) -> None:
         """Let go, oldest first. What cannot go is planned around: the next in line goes in its stead."""
         known = -1
         while len(self.unwilling) > known:
             known = len(self.unwilling)
-            for some in _portions(self.left):
-                self._let_go(some)
+            for some in _batches(self.left):
+                self._released(some)
             if len(self.unwilling) > known:
-                self.plan = seen.plan(self.config, self.unwilling, self.known)
+                self.plan = observed.plan(self.config, self.unwilling, self.known)
 
-    def _let_go(self, points: Sequence[RecoveryPoint]) -> None:
+    def _released(self, points: Sequence[RecoveryPoint]) -> None:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
         self.calls.check_time()
         try:
@@ -317,8 +317,8 @@ class _Run:
                 message = f"{problem.message} ({member.snapshot.id})"
                 try:
                     still_there = member.snapshot.id in ec2_snapshots.own_snapshots([member.snapshot.id])
-                except AwsError as unseen:
-                    message += f", and whether it is gone could not be looked at: {unseen}"
+                except AwsError as unread:
+                    message += f", and whether it is gone could not be looked at: {unread}"
                     raise AwsError(problem.code, message, answered=False) from problem
                 if still_there:
                     raise AwsError(problem.code, message, answered=problem.answered) from problem
@@ -332,7 +332,7 @@ class _Run:
     def _saved_gib(self) -> int:
         return sum(entry["gib"] for entry in self.deleted)
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Publish what was done. A run in which nothing happened is silent.
 
         A change of terms is remembered after it has been published: cut off between, the next run publishes it again.
@@ -373,17 +373,17 @@ def _entry(point: RecoveryPoint) -> dict[str, Any]:
     return {"recovery_point": point.id, "instance_id": point.instance_id, "gib": point.size}
 
 
-def _portions(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:
+def _batches(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:
     """The recovery points in their order, in portions of at most RECHECKED snapshots each, unless one has more."""
-    portions: list[list[RecoveryPoint]] = []
+    batches: list[list[RecoveryPoint]] = []
     room = 0
     for point in points:
-        if not portions or len(point.members) > room:
-            portions.append([])
+        if not batches or len(point.members) > room:
+            batches.append([])
             room = RECHECKED
-        portions[-1].append(point)
+        batches[-1].append(point)
         room -= len(point.members)
-    return portions
+    return batches
 
 
 def _changed(point: RecoveryPoint, now: Mapping[str, Snapshot]) -> str:

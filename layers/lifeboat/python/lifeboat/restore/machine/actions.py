@@ -19,7 +19,7 @@ from lifeboat.domain.ec2_calls import (
     TagDisplaced,
     UntagDisplaced,
 )
-from lifeboat.restore.decision import Action, Finish, Step, Wait
+from lifeboat.restore.decision import Action, Complete, Requeue, Step
 from lifeboat.restore.machine.history import at_step, in_words, with_entry
 from lifeboat.restore.machine.situation import Place, Situation, attachment_of
 from lifeboat.restore.record import (
@@ -66,7 +66,7 @@ def start_instance(s: Situation, why: str) -> Step:
 
 
 def state_reason(s: Situation) -> str:
-    said = s.seen.instance.state_message if s.seen.instance else ""
+    said = s.observed.instance.state_message if s.observed.instance else ""
     return f"; EC2 says {said}" if said else ""
 
 
@@ -95,7 +95,7 @@ def take_action(s: Situation, step: RestoreStep, action: Change, why: str) -> St
     reason = f"{describe_call(action)}: {why}"
     if not may_ask_again(s, key):
         quick = not isinstance(action, CopySnapshot | CreateVolume | StopInstance | StartInstance)
-        return requeue(s, step, f"asked at {s.restore.asked_at:%H:%M:%S}, not seen yet: {reason}", look_again=quick)
+        return requeue(s, step, f"asked at {s.restore.asked_at:%H:%M:%S}, not seen yet: {reason}", check_soon=quick)
     late = _late(
         s,
         step,
@@ -114,16 +114,16 @@ def refusal_in_words(s: Situation, action: Change | None = None) -> str:
     return f"; EC2 said {said}" if said else ""
 
 
-def requeue(s: Situation, step: RestoreStep, reason: str, *, look_again: bool = False) -> Step:
+def requeue(s: Situation, step: RestoreStep, reason: str, *, check_soon: bool = False) -> Step:
     late = _late(s, step, f"{reason}, for longer than {in_words(s.deadlines.of(step))}{refusal_in_words(s)}")
     if late:
         return late
     # A failed roll-back is looked at by the sweep alone: it may take days.
-    quick = look_again and s.restore.status is RestoreState.OPEN
+    quick = check_soon and s.restore.status is RestoreState.OPEN
     restore = s.restore
     if restore.step is not step:
         restore = with_entry(at_step(restore, step, s.now), s.now, reason)
-    return Step(Wait(reason, quick), restore, reason)
+    return Step(Requeue(reason, quick), restore, reason)
 
 
 def _late(s: Situation, step: RestoreStep, reason: str) -> Step | None:
@@ -138,7 +138,7 @@ def _late(s: Situation, step: RestoreStep, reason: str) -> Step | None:
         restore = with_entry(
             replace(s.restore, status=RestoreState.FAILED, blocked=blocked), s.now, f"stuck: {blocked}"
         )
-        action = Finish(RestoreState.FAILED, closes=False)
+        action = Complete(RestoreState.FAILED, closes=False)
         return Step(action, at_step(restore, step, s.now), f"the roll-back cannot finish: {blocked}")
     return None
 
@@ -147,7 +147,7 @@ def complete(s: Situation, outcome: RestoreState, reason: str) -> Step:
     restore = replace(
         with_entry(at_step(s.restore, RestoreStep.DONE, s.now), s.now, reason), status=outcome, closed=True
     )
-    return Step(Finish(outcome), restore, reason)
+    return Step(Complete(outcome), restore, reason)
 
 
 def may_ask_again(s: Situation, key: str) -> bool:

@@ -34,8 +34,8 @@ def clean_up(s: Situation) -> Step:
                 s, RestoreStep.CLEAN_UP, DeleteVolume(made.id), f"{made.id} is ours and nothing ever ran on it"
             )
     for volume in s.restore.volumes:
-        unseen = volume.asked_at and not volume.restored_volume_id
-        if unseen and volume.asked_at and s.now - volume.asked_at < s.deadlines.settle:
+        unread = volume.asked_at and not volume.restored_volume_id
+        if unread and volume.asked_at and s.now - volume.asked_at < s.deadlines.settle:
             return requeue(
                 s, RestoreStep.CLEAN_UP, f"the volume of {volume.snapshot_id} was asked for and may yet appear"
             )

@@ -42,7 +42,7 @@ def make_copies(s: Situation) -> Step:
 
 
 def _has_come(s: Situation, fetch: Fetch) -> bool:
-    found = s.seen.copies.get(fetch.copy_id or "")
+    found = s.observed.copies.get(fetch.copy_id or "")
     return found is not None and found.state == "completed"
 
 
@@ -50,7 +50,7 @@ def _trouble_with_copy(s: Situation, fetch: Fetch) -> str:
     if fetch.copy_id is None:
         return ""
     name = f"the copy {fetch.copy_id} of {fetch.call.snapshot_id} from {fetch.call.origin}"
-    found = s.seen.copies.get(fetch.copy_id)
+    found = s.observed.copies.get(fetch.copy_id)
     if found is None:
         if fetch.asked_at and s.now - fetch.asked_at < s.deadlines.settle:
             return ""
@@ -67,7 +67,7 @@ def _without_others_copy(s: Situation, volume: RestoreVolume, trouble: str) -> S
         return s
     fetch = replace(volume.fetch, copy_id=None)
     anew = replace(volume, fetch=fetch, snapshot_id=fetch.call.snapshot_id, kms_key_id=fetch.call.kms_key_id)
-    volumes = tuple(with_copy(anew, s.seen.copies) if item is volume else item for item in s.restore.volumes)
+    volumes = tuple(with_copy(anew, s.observed.copies) if item is volume else item for item in s.restore.volumes)
     text = f"{trouble}; others had begun it, and this restore does without it"
     return s.with_restore(with_entry(replace(s.restore, volumes=volumes), s.now, text))
 

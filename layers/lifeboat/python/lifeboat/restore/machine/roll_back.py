@@ -77,14 +77,14 @@ def _put_back(s: Situation) -> Step:
                 )
             if place in {Place.ARRIVING, Place.LEAVING} and not (displaced and place is Place.ARRIVING):
                 return requeue(
-                    s, RestoreStep.DETACH, f"{found.id if found else ''} is {place.name.lower()}", look_again=True
+                    s, RestoreStep.DETACH, f"{found.id if found else ''} is {place.name.lower()}", check_soon=True
                 )
     for volume in s.restore.volumes:
         found = s.displaced(volume)
         if found and s.of_displaced(volume) is Place.FREE:
             action = AttachVolume(found.id, s.restore.instance_id, volume.device)
             return take_action(s, RestoreStep.ATTACH, action, f"{found.id} goes back to {volume.device}")
-    return requeue(s, RestoreStep.ATTACH, "the displaced volumes are being attached", look_again=True)
+    return requeue(s, RestoreStep.ATTACH, "the displaced volumes are being attached", check_soon=True)
 
 
 def _untag(s: Situation) -> Step | None:

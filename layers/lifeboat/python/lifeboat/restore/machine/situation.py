@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from lifeboat.domain.ec2 import Attachment, Volume
 from lifeboat.domain.tags import Tag
-from lifeboat.restore.decision import Seen
+from lifeboat.restore.decision import Observed
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.record import (
     Restore,
@@ -35,26 +35,26 @@ class Situation:
     """Everything a decision rests on."""
 
     restore: Restore
-    seen: Seen
+    observed: Observed
     now: datetime
     deadlines: Deadlines
 
     @property
     def power(self) -> str:
-        return self.seen.instance.state if self.seen.instance else "terminated"
+        return self.observed.instance.state if self.observed.instance else "terminated"
 
     @property
     def hibernated(self) -> bool:
-        return self.power == "stopped" and self.seen.instance is not None and self.seen.instance.hibernated
+        return self.power == "stopped" and self.observed.instance is not None and self.observed.instance.hibernated
 
     def with_restore(self, restore: Restore) -> Situation:
         return replace(self, restore=restore)
 
     def displaced(self, volume: RestoreVolume) -> Volume | None:
-        return self.seen.volumes.get(volume.displaced_volume_id or "")
+        return self.observed.volumes.get(volume.displaced_volume_id or "")
 
     def restored(self, volume: RestoreVolume) -> Volume | None:
-        return self.seen.volumes.get(volume.restored_volume_id or "")
+        return self.observed.volumes.get(volume.restored_volume_id or "")
 
     def place(self, volume: Volume | None, device: str) -> Place:
         if volume is None or volume.state in {"deleting", "deleted", "error"}:
@@ -81,7 +81,7 @@ class Situation:
 
     def flag(self, volume: Volume) -> bool:
         """DeleteOnTermination; ModifyInstanceAttribute changes the instance's view, so that one counts first."""
-        views = (self.seen.instance.attachments if self.seen.instance else (), volume.attachments)
+        views = (self.observed.instance.attachments if self.observed.instance else (), volume.attachments)
         return next(
             (item.delete_on_termination for view in views for item in view if item.volume_id == volume.id), False
         )
@@ -114,8 +114,8 @@ def is_ours(restore: Restore, volume: Volume) -> bool:
 
 def made_volumes(s: Situation) -> Iterator[Volume]:
     displaced = {volume.displaced_volume_id for volume in s.restore.volumes}
-    for volume_id in sorted(s.seen.volumes):
-        volume = s.seen.volumes[volume_id]
+    for volume_id in sorted(s.observed.volumes):
+        volume = s.observed.volumes[volume_id]
         if is_ours(s.restore, volume) and volume_id not in displaced:
             yield volume
 

@@ -35,7 +35,7 @@ def _displace(s: Situation) -> Step | None:
         if place in {Place.HERE, Place.ASTRAY}:
             return detach_volume(s, s.displaced(volume), "to be displaced")
         if place in {Place.ARRIVING, Place.LEAVING}:
-            return requeue(s, RestoreStep.DETACH, f"{volume.displaced_volume_id} is being detached", look_again=True)
+            return requeue(s, RestoreStep.DETACH, f"{volume.displaced_volume_id} is being detached", check_soon=True)
     for volume in s.restore.volumes:
         found = s.displaced(volume)
         if found and s.of_displaced(volume) is Place.FREE and found.tags.get(Tag.DISPLACED_BY) != s.restore.id:
@@ -61,11 +61,11 @@ def _place_restored(s: Situation) -> Step:
                 return turn_back(s, f"somebody attached {stranger} at {volume.device}")
             action = AttachVolume(restored.id, s.restore.instance_id, volume.device)
             return take_action(s, RestoreStep.ATTACH, action, f"{restored.id} takes the place at {volume.device}")
-    return requeue(s, RestoreStep.ATTACH, "the restored volumes are being attached", look_again=True)
+    return requeue(s, RestoreStep.ATTACH, "the restored volumes are being attached", check_soon=True)
 
 
 def _stranger(s: Situation, volume: RestoreVolume) -> str | None:
     ours = {volume.displaced_volume_id, volume.restored_volume_id}
-    attachments = s.seen.instance.attachments if s.seen.instance else ()
+    attachments = s.observed.instance.attachments if s.observed.instance else ()
     here = (item for item in attachments if same_device(item.device, volume.device) and item.state != "detached")
     return next((item.volume_id for item in here if item.volume_id not in ours), None)

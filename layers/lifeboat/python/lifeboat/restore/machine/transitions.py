@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from lifeboat.restore.decision import Seen, Step, Wait
+from lifeboat.restore.decision import Observed, Requeue, Step
 from lifeboat.restore.machine.actions import TurnBack, requeue, turn_back
 from lifeboat.restore.machine.clean_up import clean_up
 from lifeboat.restore.machine.copies import make_copies, with_copy
@@ -83,11 +83,11 @@ def cancel(restore: Restore, now: datetime, requested_by: str = "", reason: str 
     return turned_back(restore, now, f"cancelled{by}" + (f": {reason}" if reason else ""))
 
 
-def next_step(restore: Restore, seen: Seen, now: datetime, deadlines: Deadlines | None = None) -> Step:
+def next_step(restore: Restore, observed: Observed, now: datetime, deadlines: Deadlines | None = None) -> Step:
     """What to do now. Total: any record and anything seen has an answer, and each is safe to carry out twice."""
     if restore.closed:
-        return Step(Wait(f"it is {restore.status}"), restore, f"{restore.id} has ended: {restore.status}")
-    situation = Situation(_noted(restore, seen), seen, now, deadlines or Deadlines())
+        return Step(Requeue(f"it is {restore.status}"), restore, f"{restore.id} has ended: {restore.status}")
+    situation = Situation(_noted(restore, observed), observed, now, deadlines or Deadlines())
     try:
         step = _decide(situation)
     except TurnBack as turn:
@@ -136,40 +136,40 @@ def _without_instance(s: Situation) -> Step:
     return clean_up(s)
 
 
-def _noted(restore: Restore, seen: Seen) -> Restore:
+def _noted(restore: Restore, observed: Observed) -> Restore:
     """The record with what only a look can tell: the restored volumes' ids, and whether anything ran on them."""
     volumes = []
     for volume in restore.volumes:
-        volume = with_copy(volume, seen.copies)  # noqa: PLW2901
+        volume = with_copy(volume, observed.copies)  # noqa: PLW2901
         if volume.restored_volume_id is None:
             found = sorted(
                 item.id
-                for item in seen.volumes.values()
+                for item in observed.volumes.values()
                 if is_ours(restore, item) and item.snapshot_id == volume.snapshot_id and item.state != "deleted"
             )
             volume = replace(volume, restored_volume_id=found[0]) if found else volume  # noqa: PLW2901
         volumes.append(volume)
     on_target = {
         attachment.volume_id
-        for item in seen.volumes.values()
+        for item in observed.volumes.values()
         if (attachment := attachment_of(item)) and attachment.instance_id == restore.instance_id
     }
     # The launch time is that of the last start, so it tells of one that came and went between two looks.
-    ran = seen.instance is not None and (
-        seen.instance.state in {"pending", "running"}
-        or (restore.touched and seen.instance.launched_at != restore.launched_at)
+    ran = observed.instance is not None and (
+        observed.instance.state in {"pending", "running"}
+        or (restore.touched and observed.instance.launched_at != restore.launched_at)
     )
     started = ran and any(volume.restored_volume_id in on_target for volume in volumes)
     return replace(
         restore,
         volumes=tuple(volumes),
         started_on_restored=restore.started_on_restored or started,
-        stopped=restore.stopped or _was_stopped(restore, seen),
+        stopped=restore.stopped or _was_stopped(restore, observed),
     )
 
 
-def _was_stopped(restore: Restore, seen: Seen) -> bool:
+def _was_stopped(restore: Restore, observed: Observed) -> bool:
     """Whether the instance, which ran when it was touched, has been stopped since, if only between two looks."""
-    if not restore.touched or not restore.was_running or seen.instance is None:
+    if not restore.touched or not restore.was_running or observed.instance is None:
         return False
-    return seen.instance.state in {"stopping", "stopped"} or seen.instance.launched_at != restore.launched_at
+    return observed.instance.state in {"stopping", "stopped"} or observed.instance.launched_at != restore.launched_at

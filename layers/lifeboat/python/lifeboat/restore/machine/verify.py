@@ -61,9 +61,11 @@ def _verify(s: Situation) -> Step:
             RestoreStep.VERIFY,
             f"{s.restore.instance_id} runs; it must still do so in {in_words(s.deadlines.window)}",
         )
-    if s.seen.status_checks == "ok":
+    if s.observed.status_checks == "ok":
         return complete_forward(s)
-    return requeue(s, RestoreStep.VERIFY, f"the status checks of {s.restore.instance_id} are {s.seen.status_checks}")
+    return requeue(
+        s, RestoreStep.VERIFY, f"the status checks of {s.restore.instance_id} are {s.observed.status_checks}"
+    )
 
 
 def complete_forward(s: Situation) -> Step:

@@ -72,7 +72,7 @@ def _touch(s: Situation) -> Step:
 
     What its power state was is taken now, not at the pre-flight: making the volumes may have taken an hour.
     """
-    launched_at = s.seen.instance.launched_at if s.seen.instance else None
+    launched_at = s.observed.instance.launched_at if s.observed.instance else None
     was_running = s.power == "running"
     s = s.with_restore(replace(s.restore, touched=True, was_running=was_running, launched_at=launched_at))
     return swap_volumes(s)
@@ -106,7 +106,7 @@ def _creation(restore: Restore, volume: RestoreVolume) -> CreateVolume:
         type=volume.type,
         size=volume.size,
         encrypted=volume.encrypted,
-        tags={**volume.tags, Tag.RESTORE.value: restore.id, Tag.CHAIN.value: volume.chain},
+        tags={**volume.tags, Tag.RESTORE.value: restore.id, Tag.LINEAGE.value: volume.lineage},
         iops=volume.iops,
         throughput=volume.throughput,
         kms_key_id=volume.kms_key_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 from lifeboat.ami.verdict import Trust
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.recovery_point_tags import (
-    StoryError,
+    MetadataError,
 )
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.consent import check_consent, warn_of_the_rest
@@ -38,7 +38,7 @@ def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
         if source.region:
             try:
                 volume = plan_fetch(volume, member, source, request, facts, now)
-            except StoryError as problem:
+            except MetadataError as problem:
                 report.refuse("too-many-tags", "recovery_point", str(problem))
                 continue
         check_volume(volume, member, request.volume, facts, report)

@@ -45,10 +45,10 @@ class PreflightFacts:
     encryption_by_default: bool = False
     dry_runs: Mapping[str, str] = field(default_factory=dict)
     elsewhere: tuple[RecoveryPoint, ...] = ()
-    unseen: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
     restore_from: tuple[str, ...] = ()
     completion_minutes: int = 0
-    unheard: Mapping[str, str] = field(default_factory=dict)
+    unread_accounts: Mapping[str, str] = field(default_factory=dict)
     vault_key: str | None = None
     instance_store: int | None = 0
     product_codes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

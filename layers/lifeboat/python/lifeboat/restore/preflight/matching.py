@@ -101,21 +101,21 @@ def _match(
     member: Member, candidates: list[tuple[Attachment, Volume]], members: int
 ) -> list[tuple[Attachment, Volume]]:
     """The volume that gives way: at the recorded device, else the only one, else by its tags; never by size."""
-    at_device = _at_device(member.story.device, candidates)
+    at_device = _at_device(member.metadata.device, candidates)
     if at_device:
         return at_device
     if len(candidates) == 1 and members == 1:
         return candidates
-    chain, name = member.story.chain, member.story.tags.get("Name")
-    by_chain = [item for item in candidates if chain in {item[1].tags.get(Tag.CHAIN), item[1].id}]
-    return by_chain or [item for item in candidates if name and item[1].tags.get("Name") == name]
+    lineage, name = member.metadata.lineage, member.metadata.tags.get("Name")
+    by_lineage = [item for item in candidates if lineage in {item[1].tags.get(Tag.LINEAGE), item[1].id}]
+    return by_lineage or [item for item in candidates if name and item[1].tags.get("Name") == name]
 
 
 def _no_match(
     member: Member, found: list[tuple[Attachment, Volume]], candidates: list[tuple[Attachment, Volume]]
 ) -> str:
     how_many = "more than one volume" if found else "no volume"
-    was = f", which was {member.story.volume_id} at {member.story.device}," if member.story.device else ""
+    was = f", which was {member.metadata.volume_id} at {member.metadata.device}," if member.metadata.device else ""
     if not candidates:
         return (
             f"the instance has no data volume that {member.snapshot.id}{was} could displace; name a free device with "

@@ -32,7 +32,7 @@ def check_request(request: RestoreRequest, report: Report) -> None:
             "volume.kms_key_id is set though volume.encrypted is false, expected one or the other",
         )
     choice = request.recovery_point
-    named = [name for name in ("id", "snapshot_ids", "chain", "instance_id") if getattr(choice, name)]
+    named = [name for name in ("id", "snapshot_ids", "lineage", "instance_id") if getattr(choice, name)]
     if len(named) > 1:
         report.refuse(
             "ambiguous-choice", "recovery_point", f"recovery_point names {' and '.join(named)}, expected one of them"

@@ -47,7 +47,7 @@ def lineages(points: Iterable[RecoveryPoint]) -> tuple[tuple[RecoveryPoint, ...]
 
 def _names(point: RecoveryPoint) -> tuple[str, ...]:
     """What ties a recovery point to others; at least one, for it is of at least one volume."""
-    return (*point.chains, point.instance_id) if point.instance_id else point.chains
+    return (*point.lineages, point.instance_id) if point.instance_id else point.lineages
 
 
 def sought(choice: RecoveryPointChoice, shown: Iterable[Snapshot]) -> Mapping[str, tuple[str, ...]] | None:
@@ -77,7 +77,7 @@ def may_be_shared_by(account: str, choice: RecoveryPointChoice) -> bool:
     """Whether what is meant may be another account's: the names that those have in a vault carry its id."""
     if choice.id:
         return f"-{account}" in choice.id
-    named = choice.chain or choice.instance_id
+    named = choice.lineage or choice.instance_id
     return named is None or named.startswith(f"{account}/")
 
 
@@ -102,13 +102,13 @@ def _original(point: RecoveryPoint) -> tuple[str, str]:
 
 
 def warn_of_unread_places(facts: PreflightFacts, report: Report) -> None:
-    for region, why in facts.unseen.items():
+    for region, why in facts.unread.items():
         report.warn(
             "region-not-seen",
             "recovery_point",
             f"what is only in {region} is not known, because {region} could not be looked at: {why}",
         )
-    for account, why in facts.unheard.items():
+    for account, why in facts.unread_accounts.items():
         report.warn(
             "account-not-heard",
             "recovery_point",
@@ -135,7 +135,7 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
         named = next((item for item in (*facts.points, *facts.elsewhere) if item.id == choice.id), None)
         point = next((item for item in catalogue if named and _original(item) == _original(named)), None)
         if point is None:
-            regions = [facts.region, *(region for region in facts.restore_from if region not in facts.unseen)]
+            regions = [facts.region, *(region for region in facts.restore_from if region not in facts.unread)]
             report.refuse(
                 "no-recovery-point",
                 "recovery_point",
@@ -148,7 +148,7 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
         report.refuse("no-good-recovery-point", "recovery_point", _none_good(called, wanted, choice.before))
         return None
     lines = lineages(good)
-    if not (choice.chain or choice.instance_id) and len(lines) > 1:
+    if not (choice.lineage or choice.instance_id) and len(lines) > 1:
         own = _own(facts, lines)
         others = [line for line in lines if line != own]
         if not own:
@@ -181,8 +181,8 @@ def _of(point: RecoveryPoint | None, facts: PreflightFacts) -> Source | None:
 def _asked_for(
     choice: RecoveryPointChoice, facts: PreflightFacts, points: list[RecoveryPoint]
 ) -> tuple[list[RecoveryPoint], str]:
-    if choice.chain:
-        return [point for point in points if choice.chain in point.chains], f"of the chain {choice.chain}"
+    if choice.lineage:
+        return [point for point in points if choice.lineage in point.lineages], f"of the chain {choice.lineage}"
     if choice.instance_id:
         wanted = [point for point in points if point.instance_id == choice.instance_id]
         return wanted, f"of the instance {choice.instance_id}"
@@ -196,9 +196,9 @@ def _own(facts: PreflightFacts, lines: Iterable[tuple[RecoveryPoint, ...]]) -> t
     mine = {facts.instance.id}
     for attachment in data_attachments(facts.instance):
         volume = facts.volumes.get(attachment.volume_id)
-        mine |= {attachment.volume_id, volume.tags.get(Tag.CHAIN, "") if volume else ""} - {""}
+        mine |= {attachment.volume_id, volume.tags.get(Tag.LINEAGE, "") if volume else ""} - {""}
     # An old chain and a younger instance may have lines of their own: the instance's came later.
-    own = [line for line in lines if any(mine & {*point.chains, point.instance_id} for point in line)]
+    own = [line for line in lines if any(mine & {*point.lineages, point.instance_id} for point in line)]
     return max(own, key=lambda line: line[-1].taken_at, default=())
 
 
@@ -222,5 +222,5 @@ def _line_of(line: tuple[RecoveryPoint, ...]) -> str:
     name = f" ({last.instance_name})" if last.instance_name else ""
     return (
         f'{{"instance_id": "{last.instance_id}"}}{name}, {len(line)} good, the last of {iso(last.taken_at)}, '
-        f"chain {', '.join(last.chains)}"
+        f"chain {', '.join(last.lineages)}"
     )

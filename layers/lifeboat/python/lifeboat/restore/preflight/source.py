@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifeboat.copies.plan import set_id_for
-from lifeboat.domain.catalogue import made_by_others, read_story
+from lifeboat.domain.catalogue import made_by_others, read_metadata
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.ec2_calls import origin
-from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeStory
+from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.recovery_point_tags import (
     COPIED_VOLUME,
-    StoryError,
+    MetadataError,
 )
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.displaceable import displaceable_volumes
@@ -53,7 +53,7 @@ def source_of_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: Rep
             members.append(member)
         elif snapshot_id in facts.snapshots:
             _warn_of_others_copy(facts.snapshots[snapshot_id], report)
-            members.append(Member(facts.snapshots[snapshot_id], _story_of(facts.snapshots[snapshot_id], facts)))
+            members.append(Member(facts.snapshots[snapshot_id], _metadata_of(facts.snapshots[snapshot_id], facts)))
         else:
             report.refuse(
                 "no-snapshot",
@@ -98,21 +98,21 @@ def _warn_of_others_copy(snapshot: Snapshot, report: Report) -> None:
         report.warn("others-copy", "recovery_point", f"{reason}; by its tags its data is that of {of}")
 
 
-def _story_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeStory:
+def _metadata_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeMetadata:
     """A snapshot that tells no story is restored as what it displaces, if that is plain, else as gp3."""
     try:
-        return read_story(snapshot)
-    except StoryError:
+        return read_metadata(snapshot)
+    except MetadataError:
         pass
     data = displaceable_volumes(facts.instance, facts.volumes) if facts.instance else []
     model = data[0][1] if len(data) == 1 else None
     # The volume id of a copied snapshot is arbitrary, so it would tie unrelated lines of data together.
     copied = snapshot.volume_id in {"", COPIED_VOLUME}
     # On a snapshot that carries our tags but is of another volume, the chain is that of the volume it is not of.
-    tagged = "" if Tag.RECOVERY_POINT in snapshot.tags else snapshot.tags.get(Tag.CHAIN)
-    return VolumeStory(
+    tagged = "" if Tag.RECOVERY_POINT in snapshot.tags else snapshot.tags.get(Tag.LINEAGE)
+    return VolumeMetadata(
         volume_id=snapshot.volume_id,
-        chain=tagged or (snapshot.id if copied else snapshot.volume_id),
+        lineage=tagged or (snapshot.id if copied else snapshot.volume_id),
         device="",
         type=model.type if model else "gp3",
         size=max(snapshot.size, model.size if model else 0),

@@ -65,28 +65,28 @@ def plan_restored_volume(
     pair: Pair,
 ) -> RestoreVolume:
     member, device, displaced = pair
-    story, snapshot = member.story, member.snapshot
-    kind = overrides.type or story.type
+    metadata, snapshot = member.metadata, member.snapshot
+    kind = overrides.type or metadata.type
     limits = LIMITS.get(kind)
-    same = kind == story.type
-    iops = overrides.iops if overrides.iops is not None else story.iops if same else None
-    throughput = overrides.throughput if overrides.throughput is not None else story.throughput if same else None
-    encrypted_source = story.encrypted or snapshot.encrypted
+    same = kind == metadata.type
+    iops = overrides.iops if overrides.iops is not None else metadata.iops if same else None
+    throughput = overrides.throughput if overrides.throughput is not None else metadata.throughput if same else None
+    encrypted_source = metadata.encrypted or snapshot.encrypted
     encrypted = (
         overrides.encrypted
         if overrides.encrypted is not None
         else encrypted_source or facts.encrypt_restored or bool(overrides.kms_key_id)
     )
-    kept_key = (story.kms_key_id or snapshot.kms_key_id) if encrypted_source else facts.kms_key_id
-    tags, left_out = _first_tags(story.tags)
+    kept_key = (metadata.kms_key_id or snapshot.kms_key_id) if encrypted_source else facts.kms_key_id
+    tags, left_out = _first_tags(metadata.tags)
     return RestoreVolume(
         snapshot_id=snapshot.id,
         device=device,
         zone=zone,
         type=kind,
-        size=overrides.size or max(story.size, snapshot.size),
+        size=overrides.size or max(metadata.size, snapshot.size),
         encrypted=encrypted,
-        chain=story.chain,
+        lineage=metadata.lineage,
         # EC2 shows IOPS for gp2, too, and refuses them when the volume is made.
         iops=iops if overrides.iops is not None or (limits and limits.iops) else None,
         throughput=throughput if overrides.throughput is not None or (limits and limits.throughput) else None,
@@ -95,10 +95,10 @@ def plan_restored_volume(
         tags=tags,
         displaced_volume_id=displaced[1].id if displaced else None,
         displaced_delete_on_termination=(
-            displaced[0].delete_on_termination if displaced else story.delete_on_termination
+            displaced[0].delete_on_termination if displaced else metadata.delete_on_termination
         ),
-        tags_left_out=story.tags_left_out + len(left_out),
-        left_out=(*story.left_out, *left_out),
+        tags_left_out=metadata.tags_left_out + len(left_out),
+        left_out=(*metadata.left_out, *left_out),
     )
 
 
@@ -171,7 +171,7 @@ def check_volume(
         report.warn(
             "tags-left-out",
             "recovery_point",
-            f"tags of {member.story.volume_id} that did not fit, and that the new volume does not get: {named}",
+            f"tags of {member.metadata.volume_id} that did not fit, and that the new volume does not get: {named}",
         )
 
 
