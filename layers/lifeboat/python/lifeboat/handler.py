@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from lifeboat.aws import clients
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.config import Config, load
 
@@ -29,7 +30,7 @@ def _config() -> Config:
 
 def make_handler[Request](
     parse: Callable[[Mapping[str, Any]], Request],
-    act: Callable[[Request, Config, LambdaContext], dict[str, Any]],
+    act: Callable[[Request, Invocation], dict[str, Any]],
 ) -> Handler:
     """A Lambda handler that parses its event with `hear` and has `act` do the work.
 
@@ -44,7 +45,7 @@ def make_handler[Request](
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             request = parse(event)
-            answer = act(request, _config(), context)
+            answer = act(request, Invocation(_config(), context))
         except BadRequest as refusal:
             logger.warning("refused", extra={"refusal": str(refusal)})
             if _is_from_aws(event):

@@ -9,24 +9,23 @@ from lifeboat.ami import verdict as ami
 from lifeboat.ami.request import ImageRequest
 from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.aws import clock, ec2_images, ec2_instances, topic
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.bad_request import BadRequest
-from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Instance
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 
-def check(request: ImageRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def check(request: ImageRequest, invocation: Invocation) -> dict[str, Any]:
     """Judge the image of each instance asked for, and tell. The daily round keeps silent about trusted images.
 
     An event of an instance that is not selected is not ours to judge. An instance named by a person is judged whether
     selected or not: that is how a fresh deployment is checked before a restore.
     """
-    del context
     verdicts = []
-    for instance in _asked_for(request, config):
-        verdict = judge(instance, config)
+    for instance in _asked_for(request, invocation):
+        verdict = judge(instance, invocation)
         verdicts.append(
             {
                 "instance_id": instance.id,
@@ -39,13 +38,15 @@ def check(request: ImageRequest, config: Config, context: LambdaContext | None =
         )
         if verdict.verdict is not Trust.TRUSTED or request.trigger != "schedule":
             topic.publish(
-                config.topic_arn,
-                messages.ami_owner_checked(stack=config.stack, at=clock.now(), instance=instance, verdict=verdict),
+                invocation.config.topic_arn,
+                messages.ami_owner_checked(
+                    stack=invocation.config.stack, at=clock.now(), instance=instance, verdict=verdict
+                ),
             )
     return {"verdicts": verdicts}
 
 
-def judge(instance: Instance, config: Config) -> AmiVerdict:
+def judge(instance: Instance, invocation: Invocation) -> AmiVerdict:
     """The verdict on one instance's image; the same that gates a restore.
 
     The template's patterns refuse a mistyped list at deployment. Should one come another way, nothing is trusted, and
@@ -55,24 +56,26 @@ def judge(instance: Instance, config: Config) -> AmiVerdict:
     try:
         return ami.verdict(
             evidence,
-            trusted_owners=config.trusted_owners,
-            allowed_images=config.allowed_images,
-            trusted_product_codes=config.trusted_product_codes,
-            trusted_watermarks=config.trusted_watermarks,
+            trusted_owners=invocation.config.trusted_owners,
+            allowed_images=invocation.config.allowed_images,
+            trusted_product_codes=invocation.config.trusted_product_codes,
+            trusted_watermarks=invocation.config.trusted_watermarks,
         )
     except ami.TrustError as mistyped:
         return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"nobody can be trusted: {mistyped}")
 
 
-def _asked_for(request: ImageRequest, config: Config) -> tuple[Instance, ...]:
+def _asked_for(request: ImageRequest, invocation: Invocation) -> tuple[Instance, ...]:
     if not request.instance_ids:
-        found = ec2_instances.instances_with_tag(config.selector.tag_key, config.selector.tag_value)
-        return tuple(item for item in found if config.selector.selects(item) and item.state != "terminated")
+        found = ec2_instances.instances_with_tag(
+            invocation.config.selector.tag_key, invocation.config.selector.tag_value
+        )
+        return tuple(item for item in found if invocation.config.selector.selects(item) and item.state != "terminated")
     known = ec2_instances.instances(request.instance_ids)
     if request.trigger == "manual":
         missing = [instance_id for instance_id in request.instance_ids if instance_id not in known]
         if missing:
             gone = ", ".join(missing)
-            raise BadRequest(f"instance_ids names {gone}, expected instances that exist in {config.region}")
+            raise BadRequest(f"instance_ids names {gone}, expected instances that exist in {invocation.config.region}")
         return tuple(known.values())
-    return tuple(item for item in known.values() if config.selector.selects(item))
+    return tuple(item for item in known.values() if invocation.config.selector.selects(item))

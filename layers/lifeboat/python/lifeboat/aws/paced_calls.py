@@ -6,17 +6,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from lifeboat.aws import clock
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.rate_limit import Pace
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-LEFT_FOR_RETURN = 20_000
-"""Milliseconds of the invocation that are kept to tell what was done; what is left goes next time."""
 
 
 class OutOfTime(Exception):  # noqa: N818 - no error: the next run goes on
@@ -28,20 +22,20 @@ class PacedCalls:
     """Calls that draw from one bucket of EC2, within one invocation; several threads may make them."""
 
     pace: Pace
-    context: LambdaContext | None
+    invocation: Invocation
     _turn: Lock = field(default_factory=Lock)
     _alone: Lock = field(default_factory=Lock)
 
     def check_time(self) -> None:
         """Raises OutOfTime when nothing more may be begun."""
-        if self.context is not None and self.context.get_remaining_time_in_millis() < LEFT_FOR_RETURN:
+        if not self.invocation.has_time():
             raise OutOfTime
 
     def wait(self) -> None:
         """Wait until the next call may go out. Raises OutOfTime when there is no time for it any more."""
         with self._turn:
             delay = self.pace.delay(clock.monotonic())
-        if self.context is not None and self.context.get_remaining_time_in_millis() - delay * 1000 < LEFT_FOR_RETURN:
+        if not self.invocation.has_time(delay):
             raise OutOfTime
         clock.wait(delay)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.domain.config import Config
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.locks import NoLock, lock_for
 from lifeboat.domain.recovery_point import RecoveryPoint
 
@@ -38,19 +38,19 @@ class Locking:
         return bool(self.problem) and not (self.again and self.passes)
 
 
-def lock(point: RecoveryPoint, config: Config) -> Locking:
+def lock(point: RecoveryPoint, invocation: Invocation) -> Locking:
     """Lock every snapshot of a good recovery point that never had a lock."""
     # The data of a copy may be old when the copy is begun: the lock counts from the one, the attempts from the other.
     begun_at = max(member.snapshot.started_at for member in point.members)
-    return lock_all([member.snapshot.id for member in point.members], point.taken_at, config, begun_at=begun_at)
+    return lock_all([member.snapshot.id for member in point.members], point.taken_at, invocation, begun_at=begun_at)
 
 
-def lock_all(ids: Sequence[str], taken_at: datetime, config: Config, *, begun_at: datetime) -> Locking:
+def lock_all(ids: Sequence[str], taken_at: datetime, invocation: Invocation, *, begun_at: datetime) -> Locking:
     """The same for completed snapshots, whatever they are of.
 
     `taken_at` is when their data is of, `begun_at` when EC2 began the last of them.
     """
-    decided = lock_for(config.locks, taken_at=taken_at, grace=config.grace, now=clock.now())
+    decided = lock_for(invocation.config.locks, taken_at=taken_at, grace=invocation.config.grace, now=clock.now())
     if isinstance(decided, NoLock):
         return Locking(decided.reason if decided.wanted else "")
     problems: dict[str, AwsError] = {}

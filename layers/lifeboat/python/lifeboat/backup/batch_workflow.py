@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import batched
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.paced_calls import LEFT_FOR_RETURN, OutOfTime, PacedCalls
+from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.backup import selection
 from lifeboat.backup import store as backups
 from lifeboat.domain import data_volumes
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Instance, Volume
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.recovery_point_tags import recovery_point_id
@@ -29,7 +29,7 @@ from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 type Entry = dict[str, Any]
 
@@ -43,9 +43,6 @@ FRESH = 15.0
 WAITED_OUT = 16.0
 """Seconds after which EC2 is asked once more for what it refused because of other snapshots: `SnapshotCreation` of a
 volume is refused for 15 (`rules.error_codes`)."""
-
-ONE_RUN = 60_000
-"""Milliseconds that a run by a person without an invocation of Lambda may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +90,12 @@ class Taking:
     slot: datetime
     late: bool
     dry_run: bool
-    config: Config
+    invocation: Invocation
     calls: PacedCalls
     observed: Mapping[str, Instance] = field(default_factory=dict)
     observed_at: float = 0.0
     patient: bool = False
     taken: Taken = field(default_factory=Taken)
-
-    @property
-    def context(self) -> LambdaContext | None:
-        return self.calls.context
 
     def take(self, instance_ids: Sequence[str]) -> Taken:
         """Begin a recovery point for each of these that is due, as far as there is time."""
@@ -113,8 +106,7 @@ class Taking:
         return self.taken
 
     def _has_time_to_wait(self) -> bool:
-        left = self.context.get_remaining_time_in_millis() if self.context else ONE_RUN
-        return left - WAITED_OUT * 1000 > LEFT_FOR_RETURN
+        return self.invocation.has_time(WAITED_OUT)
 
     def _wait_out(self) -> None:
         clock.wait(WAITED_OUT)
@@ -165,20 +157,19 @@ class Taking:
     def _open(self, plans: Sequence[selection.CreateRecoveryPoint]) -> frozenset[str]:
         """Take these for this invocation, as long as it may last; those that nobody else has."""
         now = clock.now()
-        left = self.context.get_remaining_time_in_millis() if self.context else ONE_RUN
-        until = now + timedelta(milliseconds=left)
+        until = self.invocation.ends
         ids = [plan.recovery_point_id for plan in plans]
-        return backups.open_backups_for(self.config.table, ids, begun_at=now, until=until)
+        return backups.open_backups_for(self.invocation.config.table, ids, begun_at=now, until=until)
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:
         fresh = self.observed and clock.monotonic() - self.observed_at < FRESH
         found = {item: self.observed[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
-        instances = selection.select(found.values(), self.config.selector)
+        instances = selection.select(found.values(), self.invocation.config.selector)
         data = [item.volume_id for instance in instances for item in data_volumes.data_attachments(instance)]
         here = [instance.id for instance in instances]
         ids = [recovery_point_id(self.slot, instance_id) for instance_id in here]
         wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
-        points = ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted) if ids else ()
+        points = ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted) if ids else ()
         return Observed(
             instances=instances,
             gone=tuple(sorted(set(instance_ids) - set(here))),
@@ -193,8 +184,8 @@ class Taking:
             observed.volumes,
             recovery_point_id=recovery_point_id(self.slot, instance.id),
             # Lambda's retries carry the same request id, and what two calls make is never one set.
-            set_id=f"{self.context.aws_request_id if self.context else 'by-hand'} {iso(clock.now())}",
-            stack=self.config.stack,
+            set_id=f"{self.invocation.request_id or 'by-hand'} {iso(clock.now())}",
+            stack=self.invocation.config.stack,
             slot=self.slot,
             ami_owner=observed.owners.get(instance.id, ""),
             late=self.late,
@@ -222,12 +213,12 @@ class Taking:
                     self.taken.waiting.append(plan.instance_id)
             elif reason := (differs := selection.compare_answer(plan, outcome)).reason:
                 # Not remembered as made: the next attempt looks anew, and makes what is attached by then.
-                backups.withdraw(self.config.table, plan.recovery_point_id)
+                backups.withdraw(self.invocation.config.table, plan.recovery_point_id)
                 self.taken.failed.append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
             else:
                 made.append(plan.recovery_point_id)
                 self.taken.begun.append(_begun(plan, outcome, differs.unplanned))
-        backups.remember_made(self.config.table, made, clock.now())
+        backups.remember_made(self.invocation.config.table, made, clock.now())
         return {plan.instance_id for plan in plans} - left
 
     def _ask_all(
@@ -247,9 +238,9 @@ class Taking:
             )
         except (AwsError, OutOfTime) as problem:
             if isinstance(problem, OutOfTime) or problem.answered:
-                backups.withdraw(self.config.table, plan.recovery_point_id)
+                backups.withdraw(self.invocation.config.table, plan.recovery_point_id)
             else:
-                backups.release(self.config.table, plan.recovery_point_id)
+                backups.release(self.invocation.config.table, plan.recovery_point_id)
             return problem
 
 

@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.paced_calls import LEFT_FOR_RETURN
-from lifeboat.aws.publish_once import publish_once
+from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.snapshot_locks import lock
 from lifeboat.backup import messages as backup_messages
 from lifeboat.backup import store as backups
 from lifeboat.backup.confirm import Completed, Failed, best_of_each, confirm
 from lifeboat.backup.request import ConfirmRequest
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.message import Message
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 LISTED = 100
 """How many recovery points of a kind an answer lists. CloudWatch cuts a log event at 256 kB, and bills every byte
@@ -38,7 +36,7 @@ class ConfirmationIncomplete(Exception):  # noqa: N818 - it says what is, and th
     """Some open recovery points could not be looked at. All others were."""
 
 
-def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, Any]:
     """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided.
 
     Answers `left`, how many open ones there was no time for, if there were any.
@@ -46,12 +44,12 @@ def confirm_open(request: ConfirmRequest, config: Config, context: LambdaContext
     Raises ConfirmationIncomplete after all have been tried, when EC2 refused to show some.
     """
     if request.reconcile:
-        begun = backups.open_backups(config.table)
+        begun = backups.open_backups(invocation.config.table)
         ids: Collection[str] = begun
     else:
-        ids = _points_of(request.snapshot_ids, config)
-        begun = backups.begun_at(config.table, ids)
-    look = _Observation(begun, config, context)
+        ids = _points_of(request.snapshot_ids, invocation)
+        begun = backups.begun_at(invocation.config.table, ids)
+    look = _Observation(begun, invocation)
     waiting = sorted(ids)
     while waiting and look.has_time():
         some, waiting = waiting[: ec2_describe.IDS], waiting[ec2_describe.IDS :]
@@ -73,14 +71,13 @@ class _Observation:
     """What one invocation sees and tells."""
 
     begun: Mapping[str, datetime]
-    config: Config
-    context: LambdaContext | None
+    invocation: Invocation
     answer: dict[str, Any] = field(default_factory=lambda: {"completed": [], "failed": [], "pending": []})
     unread: list[tuple[str, str]] = field(default_factory=list)
 
     def has_time(self) -> bool:
         """Whether another one can be told before the invocation ends."""
-        return self.context is None or self.context.get_remaining_time_in_millis() > LEFT_FOR_RETURN
+        return self.invocation.has_time()
 
     def decide(self, ids: Sequence[str]) -> list[str]:
         """Look at these together and tell them one by one; those that there was no time for.
@@ -89,7 +86,7 @@ class _Observation:
         """
         wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
         try:
-            observed = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.config.stack, wanted))
+            observed = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted))
         except AwsError as problem:
             self.unread.append(
                 (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} were not looked at", str(problem))
@@ -120,20 +117,20 @@ class _Observation:
         if strangers:
             made = {item.id: item.volume_id for item in strangers}
             message = backup_messages.unplanned_snapshot_taken(
-                stack=self.config.stack, at=clock.now(), point=point, made=made
+                stack=self.invocation.config.stack, at=clock.now(), point=point, made=made
             )
             self._publish_once("told-unplanned", point_id, message)
 
     def _complete(self, point_id: str, point: RecoveryPoint) -> None:
         if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
-            backups.mark_decided(self.config.table, point_id)
-        locking = lock(point, self.config)
-        message = backup_messages.backup_completed(stack=self.config.stack, at=clock.now(), point=point)
+            backups.mark_decided(self.invocation.config.table, point_id)
+        locking = lock(point, self.invocation)
+        message = backup_messages.backup_completed(stack=self.invocation.config.stack, at=clock.now(), point=point)
         if self._publish_once("told", point.id, message) and not locking.again:
-            backups.close_backup(self.config.table, point_id)
+            backups.close_backup(self.invocation.config.table, point_id)
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
-                stack=self.config.stack, at=clock.now(), point=point, reason=locking.problem
+                stack=self.invocation.config.stack, at=clock.now(), point=point, reason=locking.problem
             )
             self._publish_once("told-not-locked", point.id, problem)
         self.answer["completed"].append(point.id)
@@ -141,7 +138,7 @@ class _Observation:
     def _fail(self, point_id: str, verdict: Failed) -> None:
         point = verdict.point
         message = backup_messages.backup_failed(
-            stack=self.config.stack,
+            stack=self.invocation.config.stack,
             at=clock.now(),
             recovery_point_id=point_id,
             instance_id=point.instance_id if point else "",
@@ -149,17 +146,17 @@ class _Observation:
             snapshot_ids=tuple(member.snapshot.id for member in point.members) if point else (),
         )
         if self._publish_once("told", point_id, message):
-            backups.close_backup(self.config.table, point_id)
+            backups.close_backup(self.invocation.config.table, point_id)
         self.answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
 
     def _publish_once(self, kind: str, key: str, message: Message) -> bool:
-        return publish_once(kind, key, message, self.config, self.context)
+        return self.invocation.publish_once(kind, key, message)
 
 
-def _points_of(snapshot_ids: Sequence[str], config: Config) -> set[str]:
+def _points_of(snapshot_ids: Sequence[str], invocation: Invocation) -> set[str]:
     """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
     return {
         snapshot.tags[Tag.RECOVERY_POINT]
         for snapshot in (ec2_snapshots.own_snapshots(snapshot_ids).values() if snapshot_ids else ())
-        if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == config.stack
+        if Tag.RECOVERY_POINT in snapshot.tags and snapshot.tags.get(Tag.STACK) == invocation.config.stack
     }

@@ -14,103 +14,101 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from lifeboat.aws import clock, queue
-from lifeboat.aws.once import UnderWay, once
+from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.once import UnderWay
 from lifeboat.aws.paced_calls import PacedCalls
-from lifeboat.aws.publish_once import publish_once
 from lifeboat.backup import large_run, messages
 from lifeboat.backup import large_run_store as runs
 from lifeboat.backup.batch import Batch, BatchResult, Run
 from lifeboat.backup.batch_workflow import Taken, Taking
 from lifeboat.backup.request import BatchRequest
-from lifeboat.domain.config import Config
 from lifeboat.domain.text import iso
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 logger = Logger(child=True)
 
 
-def is_one(instance_ids: Sequence[str], config: Config) -> bool:
+def is_one(instance_ids: Sequence[str], invocation: Invocation) -> bool:
     """Whether these are so many that they are handed out."""
-    return bool(config.work_queue) and len(instance_ids) > large_run.DIRECT
+    return bool(invocation.config.work_queue) and len(instance_ids) > large_run.DIRECT
 
 
 def hand_out(
     instance_ids: Sequence[str],
     slot: datetime,
-    config: Config,
-    context: LambdaContext | None = None,
+    invocation: Invocation,
     *,
     late: bool = False,
     asked: str = "",
 ) -> dict[str, Any]:
     """Put a run's portions on the queue, once. Raises AwsError; then asking again puts those there that are missing."""
     run_id = large_run.run_id(slot, instance_ids, asked)
-    batches = large_run.batches(instance_ids, share=config.api_share, run=run_id, slot=slot, late=late)
+    batches = large_run.batches(instance_ids, share=invocation.config.api_share, run=run_id, slot=slot, late=late)
     run = Run(run_id, slot, late, planned_at=clock.now(), instances=len(instance_ids), batches=len(batches))
 
     def send() -> dict[str, Any]:
-        runs.open_run(config.table, run)
-        queue.send(config.work_queue, [large_run.body_of(batch) for batch in batches])
+        runs.open_run(invocation.config.table, run)
+        queue.send(invocation.config.work_queue, [large_run.body_of(batch) for batch in batches])
         return {"batches": len(batches)}
 
     answer = {"slot": iso(slot), "run": run_id, "instances": len(instance_ids)}
     try:
-        return {**answer, **once(config.table, "handed-out", run_id, send, context)}
+        return {**answer, **invocation.once("handed-out", run_id, send)}
     except UnderWay:
         return {**answer, "under_way": True}
 
 
-def work(request: BatchRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def work(request: BatchRequest, invocation: Invocation) -> dict[str, Any]:
     """Work on a portion, and report it unless another attempt may bring more. Answers what SQS is to deliver again."""
     batch = request.batch
     since = clock.monotonic()
-    pace = large_run.pace(config.api_share, workers=large_run.WORKERS, since=since, at_once=batch.at_once)
-    taking = Taking(batch.slot, batch.late, dry_run=False, config=config, calls=PacedCalls(pace, context))
+    pace = large_run.pace(invocation.config.api_share, workers=large_run.WORKERS, since=since, at_once=batch.at_once)
+    taking = Taking(batch.slot, batch.late, dry_run=False, invocation=invocation, calls=PacedCalls(pace, invocation))
     taken = taking.take(batch.instance_ids)
     told = {"run": batch.run, "batch": batch.number, "of": batch.of, "attempt": request.attempt}
     logger.info("worked on a portion", extra={**told, "failed": taken.failed, "left": len(taken.left)})
     delay = large_run.retry_delay(request.attempt)
     if delay is not None and (taken.worth_retrying or taken.under_way):
-        queue.hold_back(config.work_queue, request.receipt, delay)
+        queue.hold_back(invocation.config.work_queue, request.receipt, delay)
         return _failures(request.message_id)
-    run = runs.report(config.table, batch, _result(batch, taken), clock.now())
+    run = runs.report(invocation.config.table, batch, _result(batch, taken), clock.now())
     if run.complete:
-        publish(run, config, context)
+        publish(run, invocation)
     return _failures()
 
 
-def under_way(slot: datetime, config: Config, context: LambdaContext | None = None) -> str:
+def under_way(slot: datetime, invocation: Invocation) -> str:
     """The run that still works on a slot, if any. One that was cut off is told as far as it came."""
-    for run in runs.runs_of(config.table, slot):
+    for run in runs.runs_of(invocation.config.table, slot):
         if run.complete:
             continue
-        if not large_run.is_cut_off(run, clock.now(), share=config.api_share):
+        if not large_run.is_cut_off(run, clock.now(), share=invocation.config.api_share):
             return run.id
-        publish(run, config, context)
+        publish(run, invocation)
     return ""
 
 
-def publish_cut_off(config: Config, context: LambdaContext | None = None) -> None:
+def publish_cut_off(invocation: Invocation) -> None:
     """Tell the outcome of runs of today and yesterday, whoever asked for them, whose portions got lost."""
     now = clock.now()
     for day in (now - timedelta(days=1), now):
-        for run in runs.runs_of_day(config.table, day):
-            if large_run.is_cut_off(run, now, share=config.api_share):
-                publish(run, config, context)
+        for run in runs.runs_of_day(invocation.config.table, day):
+            if large_run.is_cut_off(run, now, share=invocation.config.api_share):
+                publish(run, invocation)
 
 
-def was_caught_up(slot: datetime, config: Config) -> bool:
+def was_caught_up(slot: datetime, invocation: Invocation) -> bool:
     """Whether a late run of the slot has ended; what is missing since then was tried and refused."""
-    return any(run.late and run.complete for run in runs.runs_of(config.table, slot))
+    return any(run.late and run.complete for run in runs.runs_of(invocation.config.table, slot))
 
 
-def publish(run: Run, config: Config, context: LambdaContext | None) -> None:
+def publish(run: Run, invocation: Invocation) -> None:
     """Tell the outcome of a run, once; the same failures of the same slot again are no news."""
-    outcome = large_run.together(runs.results_of(config.table, run.id))
-    message = messages.run_ended(stack=config.stack, at=clock.now(), run=run, outcome=outcome)
-    publish_once("told-run", large_run.message_key(run, outcome), message, config, context)
+    outcome = large_run.together(runs.results_of(invocation.config.table, run.id))
+    message = messages.run_ended(stack=invocation.config.stack, at=clock.now(), run=run, outcome=outcome)
+    invocation.publish_once("told-run", large_run.message_key(run, outcome), message)
 
 
 def _result(batch: Batch, taken: Taken) -> BatchResult:

@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, metrics
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.paced_calls import LEFT_FOR_RETURN
-from lifeboat.aws.publish_once import publish_once
+from lifeboat.aws.invocation import Invocation
 from lifeboat.backup import messages, overdue
 from lifeboat.backup.overdue import Age, Key, LastGood, Overdue, Protected
 from lifeboat.backup.schedule import Schedule
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 METRIC = "RecoveryPointAge"
 """Seconds: the age of the oldest of all protected volumes' newest good recovery points."""
@@ -36,8 +34,7 @@ class OverdueIncomplete(Exception):  # noqa: N818 - it says what is, and the nex
 def publish_overdue(
     volumes: Sequence[Protected],
     schedule: Schedule,
-    config: Config,
-    context: LambdaContext | None = None,
+    invocation: Invocation,
     *,
     mending: Collection[str] = (),
 ) -> dict[str, Any]:
@@ -49,35 +46,36 @@ def publish_overdue(
     Raises OverdueIncomplete at the end, when EC2 refused to show some; AwsError, when it refused to show anything.
     """
     now = clock.now()
-    expected = overdue.expected_slot(schedule, now=now, grace=config.catch_up_grace)
+    expected = overdue.expected_slot(schedule, now=now, grace=invocation.config.catch_up_grace)
     if expected is None or not volumes:
         return {"overdue": []}
-    points = [point for point in _points(expected, now, config) if point.slot >= expected]
+    points = [point for point in _points(expected, now, invocation) if point.slot >= expected]
     good, making = overdue.newest_good(points), overdue.being_made(points, now)
     owing, windows = overdue.owing(volumes, expected), overdue.windows(schedule, expected)
-    unknown, refused = _complete(good, owing, windows, config, context)
+    unknown, refused = _complete(good, owing, windows, invocation)
     ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
     late = overdue.overdue(ages, expected=expected, making=making)
     if ages:
-        metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=config.stack, facts=_facts(ages, len(unknown)))
-    told = [item for item in late if item.instance_id not in mending and _publish(item, config, context)]
+        metrics.seconds(
+            METRIC, ages[0].age.total_seconds(), stack=invocation.config.stack, facts=_facts(ages, len(unknown))
+        )
+    told = [item for item in late if item.instance_id not in mending and _publish(item, invocation)]
     if refused:
         raise OverdueIncomplete("; ".join(refused))
     return {"overdue": [item.instance_id for item in told[:LISTED]]}
 
 
-def _points(first: datetime, last: datetime, config: Config) -> tuple[RecoveryPoint, ...]:
+def _points(first: datetime, last: datetime, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
     """This stack's recovery points of slots between the two, and perhaps of the same hours."""
     patterns = {f"tag:{Tag.SLOT}": overdue.slot_patterns(first, last)}
-    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(config.stack, patterns)).points
+    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, patterns)).points
 
 
 def _complete(
     good: dict[Key, LastGood],
     owing: Sequence[Protected],
     windows: Iterable[tuple[datetime, datetime]],
-    config: Config,
-    context: LambdaContext | None,
+    invocation: Invocation,
 ) -> tuple[set[str], list[str]]:
     """Add what those who owe a slot have of earlier ones, if they have not this one; of whom it was not found out, and
     what EC2 refused of it.
@@ -87,20 +85,20 @@ def _complete(
     """
     missing = overdue.uncovered(owing, good)
     for first, last in windows:
-        if len(missing) <= ec2_describe.IDS or not _has_time(context):
+        if len(missing) <= ec2_describe.IDS or not invocation.has_time():
             break
         try:
-            _add(good, _points(first, last, config))
+            _add(good, _points(first, last, invocation))
         except AwsError:  # whoever is missing is looked for below, and that says why not
             break
         missing = overdue.uncovered(owing, good)
     unknown = set(missing)
     refused: list[str] = []
     for some in batched(overdue.turn(missing, clock.now()), ec2_describe.IDS, strict=False):
-        if not _has_time(context):
+        if not invocation.has_time():
             break
         try:
-            found = ec2_snapshots.recovery_point_snapshots_of(config.stack, {f"tag:{Tag.INSTANCE}": some})
+            found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {f"tag:{Tag.INSTANCE}": some})
         except AwsError as problem:
             refused.append(
                 f"the recovery points of {len(some)} instances, of {some[0]} first, were not seen: {problem}"
@@ -129,13 +127,13 @@ def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:
     return {"ages": listed, "ages_not_listed": len(ages) - len(listed), "not_looked_at": unknown}
 
 
-def _publish(late: Overdue, config: Config, context: LambdaContext | None) -> bool:
+def _publish(late: Overdue, invocation: Invocation) -> bool:
     """Whether it has been told, now or before."""
-    if not _has_time(context):
+    if not invocation.has_time():
         return False
     oldest = late.oldest
     message = messages.backup_overdue(
-        stack=config.stack,
+        stack=invocation.config.stack,
         at=clock.now(),
         instance_id=late.instance_id,
         age=oldest.age,
@@ -144,8 +142,4 @@ def _publish(late: Overdue, config: Config, context: LambdaContext | None) -> bo
         newest=None if oldest.newest is None else (oldest.newest.recovery_point_id, oldest.newest.slot),
         volume_ids=[item.of.volume_id for item in late.volumes if item.of.volume_id],
     )
-    return publish_once("told-overdue", late.spell, message, config, context)
-
-
-def _has_time(context: LambdaContext | None) -> bool:
-    return context is None or context.get_remaining_time_in_millis() > LEFT_FOR_RETURN
+    return invocation.publish_once("told-overdue", late.spell, message)

@@ -8,27 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from aws_lambda_powertools import Logger
 
 from lifeboat.aws import clock, functions
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.by_hand.plan import DELIVERED, PAUSES, Run, decide, is_under_way, key_of, key_of_run, take_over
 from lifeboat.by_hand.request import HandedOver
 from lifeboat.by_hand.store import known_run, note_heard, write_run
 from lifeboat.domain.bad_request import BadRequest, shown
-from lifeboat.domain.config import Config
 from lifeboat.domain.text import iso
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-LONGEST = timedelta(minutes=15)
-"""How long an invocation lasts at the most, where no context says how long this one does."""
+    pass
 
 
 @cache
@@ -41,8 +36,7 @@ def carry_out(
     kind: str,
     request: Mapping[str, Any],
     work: Callable[[Run], dict[str, Any]],
-    config: Config,
-    context: LambdaContext | None,
+    invocation: Invocation,
     *,
     once: bool,
 ) -> dict[str, Any]:
@@ -54,79 +48,83 @@ def carry_out(
     raised; then the same request carries the same run out again.
     """
     key = key_of(kind, request)
-    run, is_ours = _taken(key, config, context, once=once)
-    if is_ours and not _hand_over(run, request, context):
+    run, is_ours = _taken(key, invocation, once=once)
+    if is_ours and not _hand_over(run, request, invocation):
         here = replace(run, lease=f"{run.lease} itself")
-        if write_run(config.table, key, here, run):  # if it has been handed over after all, that one finds it taken
-            return _carried_out(here, work, config, waited_for=True)
-    found = _awaited(key, run, config)
+        if write_run(
+            invocation.config.table, key, here, run
+        ):  # if it has been handed over after all, that one finds it taken
+            return _carried_out(here, work, invocation, waited_for=True)
+    found = _awaited(key, run, invocation)
     if is_ours and found.id == run.id and found.answer is not None:
-        note_heard(config.table, key, found)
+        note_heard(invocation.config.table, key, found)
         return dict(found.answer)
-    return _told(found, config)
+    return _told(found, invocation)
 
 
-def go_on(
-    handed: HandedOver[Any], work: Callable[[Run], dict[str, Any]], config: Config, context: LambdaContext | None
-) -> dict[str, Any]:
+def go_on(handed: HandedOver[Any], work: Callable[[Run], dict[str, Any]], invocation: Invocation) -> dict[str, Any]:
     """Do the work of a run that another invocation has handed over, unless that is done or being done.
 
     Raises what `work` raises, so that Lambda tries again.
     """
-    key, lease = key_of_run(handed.run_id), _lease(context)
+    key, lease = key_of_run(handed.run_id), invocation.lease
     while True:
         now = clock.now()
-        known = known_run(config.table, key)
+        known = known_run(invocation.config.table, key)
         if known is None or known.id != handed.run_id:
-            return outcome_of(handed.run_id, config)
-        run = take_over(known, handed_by=handed.lease, lease=lease, until=_until(context, now), now=now)
+            return outcome_of(handed.run_id, invocation)
+        run = take_over(known, handed_by=handed.lease, lease=lease, until=invocation.ends, now=now)
         if run is None:
             return {"request": known.id, "nothing_to_do": True}
-        if write_run(config.table, key, run, known):
-            return _carried_out(run, work, config)
+        if write_run(invocation.config.table, key, run, known):
+            return _carried_out(run, work, invocation)
 
 
-def outcome_of(run_id: str, config: Config) -> dict[str, Any]:
+def outcome_of(run_id: str, invocation: Invocation) -> dict[str, Any]:
     """What is known of a run. Raises BadRequest for one that is not known, or not any more."""
-    run = known_run(config.table, key_of_run(run_id))
+    run = known_run(invocation.config.table, key_of_run(run_id))
     if run is None or run.id != run_id:
         raise BadRequest(f"request is {shown(run_id)}, expected the id that a request got within the last day")
-    return _told(run, config)
+    return _told(run, invocation)
 
 
-def run_of(kind: str, request: Mapping[str, Any], config: Config, context: LambdaContext | None) -> Run:
+def run_of(kind: str, request: Mapping[str, Any], invocation: Invocation) -> Run:
     """The run that a request belongs to, where whoever carries it out sees to it that it is done once."""
-    run, _ = _taken(key_of(kind, request), config, context, once=True)
+    run, _ = _taken(key_of(kind, request), invocation, once=True)
     return run
 
 
-def begin_anew(run: Run, config: Config, context: LambdaContext | None) -> Run:
+def begin_anew(run: Run, invocation: Invocation) -> Run:
     """Another run of the same request, because this one has come to nothing; of two who ask, one and the same."""
     key, now = key_of_run(run.id), clock.now()
-    fresh = Run(f"{key}-{now:%Y%m%dT%H%M%SZ}", now, _lease(context), _until(context, now))
-    return fresh if write_run(config.table, key, fresh, run) else known_run(config.table, key) or fresh
+    fresh = Run(f"{key}-{now:%Y%m%dT%H%M%SZ}", now, invocation.lease, invocation.ends)
+    return (
+        fresh
+        if write_run(invocation.config.table, key, fresh, run)
+        else known_run(invocation.config.table, key) or fresh
+    )
 
 
-def _taken(key: str, config: Config, context: LambdaContext | None, *, once: bool) -> tuple[Run, bool]:
+def _taken(key: str, invocation: Invocation, *, once: bool) -> tuple[Run, bool]:
     """The run of a request, and whether it is ours to carry out."""
-    lease = _lease(context)
+    lease = invocation.lease
     while True:
         now = clock.now()
-        known = known_run(config.table, key)
-        run = decide(known, key, lease=lease, until=_until(context, now), now=now, once=once)
+        known = known_run(invocation.config.table, key)
+        run = decide(known, key, lease=lease, until=invocation.ends, now=now, once=once)
         if run == known:
             return run, False
-        if write_run(config.table, key, run, known):
+        if write_run(invocation.config.table, key, run, known):
             return run, True
 
 
-def _hand_over(run: Run, request: Mapping[str, Any], context: LambdaContext | None) -> bool:
+def _hand_over(run: Run, request: Mapping[str, Any], invocation: Invocation) -> bool:
     """Whether another invocation will carry the run out, which it takes from who has the lease and from nobody else."""
-    if context is None:
+    if not invocation.function_arn:
         return False
     handed = {"carry_out": run.id, "lease": run.lease, "ask": request}
     try:
-        functions.invoke_later(context.invoked_function_arn, handed)
+        functions.invoke_later(invocation.function_arn, handed)
     except AwsError as problem:
         _logger().warning("not handed over", extra={"run": run.id, "problem": str(problem)})
         return False
@@ -134,7 +132,7 @@ def _hand_over(run: Run, request: Mapping[str, Any], context: LambdaContext | No
 
 
 def _carried_out(
-    run: Run, work: Callable[[Run], dict[str, Any]], config: Config, *, waited_for: bool = False
+    run: Run, work: Callable[[Run], dict[str, Any]], invocation: Invocation, *, waited_for: bool = False
 ) -> dict[str, Any]:
     """Do the work and note what comes of it; `waited_for`: a client waits for what this invocation answers."""
     key = key_of_run(run.id)
@@ -142,43 +140,35 @@ def _carried_out(
     try:
         answer = {**work(run), "request": run.id}
     except BadRequest as refusal:
-        write_run(config.table, key, replace(run, refused=str(refusal)), run)
+        write_run(invocation.config.table, key, replace(run, refused=str(refusal)), run)
         raise
     except Exception as problem:
-        write_run(config.table, key, replace(run, failed=str(problem) or type(problem).__name__), run)
+        write_run(invocation.config.table, key, replace(run, failed=str(problem) or type(problem).__name__), run)
         raise
     now = clock.now()
     heard = waited_for and now - begun <= DELIVERED
-    write_run(config.table, key, replace(run, done_at=now, answer=answer, heard=heard), run)
+    write_run(invocation.config.table, key, replace(run, done_at=now, answer=answer, heard=heard), run)
     return answer
 
 
-def _awaited(key: str, run: Run, config: Config) -> Run:
+def _awaited(key: str, run: Run, invocation: Invocation) -> Run:
     """The run once it is done, or as it stands after some seconds."""
     for pause in (0.0, *PAUSES):
         if pause:
             clock.wait(pause)
-        run = known_run(config.table, key) or run
+        run = known_run(invocation.config.table, key) or run
         if not is_under_way(run, clock.now()):
             break
     return run
 
 
-def _lease(context: LambdaContext | None) -> str:
-    return context.aws_request_id if context else str(uuid4())
-
-
-def _until(context: LambdaContext | None, now: datetime) -> datetime:
-    return now + (timedelta(milliseconds=context.get_remaining_time_in_millis()) if context else LONGEST)
-
-
-def _told(run: Run, config: Config) -> dict[str, Any]:
+def _told(run: Run, invocation: Invocation) -> dict[str, Any]:
     ask = f'{{"request": "{run.id}"}}'
     if run.refused:
         raise BadRequest(run.refused)
     if run.done_at is not None and run.answer is not None:
         if not run.heard:
-            note_heard(config.table, key_of_run(run.id), run)
+            note_heard(invocation.config.table, key_of_run(run.id), run)
         note = f"This is what came of the same request of {iso(run.asked_at)}; to have it done anew, add a request_id."
         return {**run.answer, "asked_at": iso(run.asked_at), "next": note}
     known = {"request": run.id, "asked_at": iso(run.asked_at)}

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.once import UnderWay, once
-from lifeboat.aws.publish_once import publish_once
+from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.once import UnderWay
 from lifeboat.copies import messages as copies_messages
 from lifeboat.copies import store as copies
 from lifeboat.copies.plan import VANISHED_AFTER, Copied, CopyEndedBadly, CopyFacts, StartCopy, after_failure, plan
 from lifeboat.copies.record import CopyRecord, CopyState
-from lifeboat.domain.config import Config, CopyDestination
+from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.copy_limits import TOO_MANY
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.error_codes import SNAPSHOT_LIMITS
@@ -29,8 +29,6 @@ from lifeboat.domain.text import iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 def wants_no_more(problem: AwsError) -> bool:
@@ -47,16 +45,14 @@ class Copying(ABC):
 
     def __init__(
         self,
-        config: Config,
-        context: LambdaContext | None,
+        invocation: Invocation,
         *,
         label: str,
         to: CopyDestination,
         home: str,
         completion_minutes: int = 0,
     ) -> None:
-        self._config = config
-        self._context = context
+        self._invocation = invocation
         self._label = label
         self._to = to
         self._home = home
@@ -72,7 +68,7 @@ class Copying(ABC):
         """Begin one copy, once; why it counts as failed, if it does. Raises AwsError and UnderWay."""
 
     def _records(self, *, retry: bool) -> dict[str, CopyRecord]:
-        found = copies.records(self._config.table, self._label)
+        found = copies.records(self._invocation.config.table, self._label)
         return {name: self._reopened(record) for name, record in found.items()} if retry else found
 
     def _reopened(self, record: CopyRecord) -> CopyRecord:
@@ -80,7 +76,7 @@ class Copying(ABC):
         if record.state is CopyState.COPIED or (record.state is CopyState.OPEN and not record.not_before):
             return record
         fresh = replace(record, state=CopyState.OPEN, not_before=None)
-        copies.save(self._config.table, fresh, record)
+        copies.save(self._invocation.config.table, fresh, record)
         return fresh
 
     def _decide(
@@ -100,20 +96,20 @@ class Copying(ABC):
                 records=records,
                 in_flight=len(ec2_snapshots.pending_copies_in(self._to.region)) if in_flight is None else in_flight,
                 destination=replace(self._to, region=self._label),
-                home=self._config.region,
-                stack=self._config.stack,
+                home=self._invocation.config.region,
+                stack=self._invocation.config.stack,
                 now=clock.now(),
-                copy_existing=self._config.copy_existing,
+                copy_existing=self._invocation.config.copy_existing,
                 completion_minutes=self._completion_minutes,
             )
         )
         for record in decided.opened:
-            copies.save(self._config.table, record, None)
+            copies.save(self._invocation.config.table, record, None)
         for record in decided.gone if forget else ():
-            copies.forget(self._config.table, record)
+            copies.forget(self._invocation.config.table, record)
         for done in decided.copied:
             if self._complete_action(done):
-                copies.save(self._config.table, replace(done.record, state=CopyState.COPIED), done.record)
+                copies.save(self._invocation.config.table, replace(done.record, state=CopyState.COPIED), done.record)
             self._answer["copied"].append(done.record.point_id)
         for failure in decided.failed:
             self._fail(failure)
@@ -122,7 +118,11 @@ class Copying(ABC):
 
     def _publish_copied(self, done: Copied) -> bool:
         message = copies_messages.snapshots_copied(
-            stack=self._config.stack, at=clock.now(), point=done.point, region=self._to.region, home=self._home
+            stack=self._invocation.config.stack,
+            at=clock.now(),
+            point=done.point,
+            region=self._to.region,
+            home=self._home,
         )
         return self._publish_once("told-copied", done.record.point_id, message)
 
@@ -130,7 +130,7 @@ class Copying(ABC):
         """Told first, then counted: what is not counted is seen, and told, again."""
         after = after_failure(failure.record, clock.now())
         message = copies_messages.copy_failed(
-            stack=self._config.stack,
+            stack=self._invocation.config.stack,
             at=clock.now(),
             recovery_point_id=failure.record.point_id,
             region=self._to.region,
@@ -139,11 +139,11 @@ class Copying(ABC):
             next_attempt=after.not_before,
         )
         if self._publish_once("told-not-copied", failure.record.point_id, message):
-            copies.save(self._config.table, after, failure.record)
+            copies.save(self._invocation.config.table, after, failure.record)
         self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
 
     def _publish_once(self, kind: str, key: str, message: Message) -> bool:
-        return publish_once(kind, f"{self._label}/{key}", message, self._config, self._context)
+        return self._invocation.publish_once(kind, f"{self._label}/{key}", message)
 
     def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
         """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
@@ -182,13 +182,13 @@ class Copying(ABC):
             return {"copy": observed[0].id if observed else ask(), "at": iso(clock.now())}
 
         key = f"{self._label}/{snapshot_id}/{attempt}"
-        return once(self._config.table, "copy-begun", key, begin, self._context)
+        return self._invocation.once("copy-begun", key, begin)
 
     def _copy(self, snapshot_id: str, description: str, tags: Mapping[str, str], within: int = 0) -> str:
         """Ask EC2 for a copy; its id. Raises AwsError."""
         return ec2_snapshots.copy_snapshot(
             snapshot_id,
-            from_region=self._config.region,
+            from_region=self._invocation.config.region,
             to=self._to,
             description=description,
             tags=tags,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.ec2_describe import LAST_CHARACTERS
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.backup.slot_store import others_are_open
 from lifeboat.copies import store as copies
 from lifeboat.copies.copy_workflow import Copying, vanished, wants_no_more
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
 from lifeboat.copies.request import CopyRequest
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config, CopyDestination
+from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 AT_ONCE = 10_000
 """How many snapshots here, and as many there, are held at once: some 50 MB of the function's memory."""
@@ -38,7 +38,7 @@ class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next s
     """A destination, or what is to be copied, could not even be looked at. The others were served."""
 
 
-def copy(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def copy(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     """Look at every destination, and begin, tell and close what there is to. Answers what was done in each.
 
     Of a slot's completed backups the last one wakes a look, and of copies that end this stack's; the sweep waits for
@@ -46,45 +46,45 @@ def copy(request: CopyRequest, config: Config, context: LambdaContext | None = N
 
     Raises CopyIncomplete after all have been tried, when one of them could not be looked at.
     """
-    if others_are_open(request.completed, config):
+    if others_are_open(request.completed, invocation):
         return {"waits_for": "the other recovery points of the slot, or the sweep"}
-    if request.ended and not _any_is_ours(request.ended, config):
+    if request.ended and not _any_is_ours(request.ended, invocation):
         return {"waits_for": "the sweep: none of our copies has ended"}
     try:
-        home = _home(request, config)
+        home = _home(request, invocation)
     except AwsError as problem:
         raise CopyIncomplete(f"the snapshots here: {problem}") from problem
     answer: dict[str, Any] = {}
     unreachable = []
-    for destination in config.copy_to:
+    for destination in invocation.config.copy_to:
         try:
-            answer[destination.region] = _Run(destination, config, context).carry_out(home, retry=request.retry)
+            answer[destination.region] = _Run(destination, invocation).carry_out(home, retry=request.retry)
         except AwsError as problem:
             unreachable.append(f"{destination.region}: {problem}")
     if unreachable:
         raise CopyIncomplete("; ".join(unreachable))
     if home.points is None and home.all:
-        copies.remember_many(config.table, home.at)
+        copies.remember_many(invocation.config.table, home.at)
     return answer
 
 
-def _any_is_ours(ended: Sequence[str], config: Config) -> bool:
+def _any_is_ours(ended: Sequence[str], invocation: Invocation) -> bool:
     """Whether one of these copies is this stack's; the account may have thousands of others, and events say no tags.
 
     A destination that cannot be looked at says nothing: the sweep finds out, and tells.
     """
-    for destination in config.copy_to:
+    for destination in invocation.config.copy_to:
         try:
-            if ec2_snapshots.copies_in(destination.region, _marks(config), ids=ended):
+            if ec2_snapshots.copies_in(destination.region, _marks(invocation), ids=ended):
                 return True
         except AwsError:
             continue
     return False
 
 
-def _marks(config: Config) -> dict[str, str]:
+def _marks(invocation: Invocation) -> dict[str, str]:
     """The tags that all of this stack's copies have."""
-    return {Tag.COPIED_FROM: config.region, Tag.STACK: config.stack}
+    return {Tag.COPIED_FROM: invocation.config.region, Tag.STACK: invocation.config.stack}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,34 +98,33 @@ class _Home:
     all: bool = True
 
 
-def _home(request: CopyRequest, config: Config) -> _Home:
+def _home(request: CopyRequest, invocation: Invocation) -> _Home:
     now = clock.now()
-    many_observed_at = copies.many_observed_at(config.table)
+    many_observed_at = copies.many_observed_at(invocation.config.table)
     may_wait = not (request.completed or request.retry)
     if many_observed_at and may_wait and now - many_observed_at < ALL_EVERY:
         return _Home(now, None, all=False)
     try:
-        found = ec2_snapshots.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)
+        found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=AT_ONCE)
     except ec2_describe.TooMany:
         return _Home(now, None)
     if many_observed_at:
-        copies.forget_many(config.table)
+        copies.forget_many(invocation.config.table)
     return _Home(now, read_catalogue(found).points)
 
 
 class _Run(Copying):
     """One look at one destination, and what is done about it."""
 
-    def __init__(self, destination: CopyDestination, config: Config, context: LambdaContext | None) -> None:
+    def __init__(self, destination: CopyDestination, invocation: Invocation) -> None:
         super().__init__(
-            config,
-            context,
+            invocation,
             label=destination.region,
             to=destination,
-            home=config.region,
-            completion_minutes=config.copy_completion_minutes,
+            home=invocation.config.region,
+            completion_minutes=invocation.config.copy_completion_minutes,
         )
-        self._ours = _marks(config)
+        self._ours = _marks(invocation)
 
     def carry_out(self, home: _Home, *, retry: bool) -> dict[str, Any]:
         if home.points is not None:
@@ -150,7 +149,9 @@ class _Run(Copying):
         for ending in LAST_CHARACTERS:
             part = {f"tag:{Tag.INSTANCE}": [f"*{ending}"]}
             try:
-                points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self._config.stack, part)).points
+                points = read_catalogue(
+                    ec2_snapshots.recovery_point_snapshots_of(self._invocation.config.stack, part)
+                ).points
                 there = ec2_snapshots.copies_of_instances_in(self._to.region, self._ours, ending=ending)
             except AwsError as problem:
                 refused.append(problem)
@@ -160,12 +161,12 @@ class _Run(Copying):
         if refused:  # whose records are of nothing any more is not known, so none is forgotten
             raise refused[0]
         for record in records.values():
-            copies.forget(self._config.table, record)
+            copies.forget(self._invocation.config.table, record)
         self._answer["waiting"] = []  # of all parts; those that come next say why they wait
 
     def _observe_oldest(self) -> None:
         """Go on with what has waited longest, without a look at anything else."""
-        waiting = copies.open_records(self._config.table, self._label)
+        waiting = copies.open_records(self._invocation.config.table, self._label)
         now = clock.now()
         due = [record for record in waiting.values() if not record.not_before or record.not_before <= now]
         oldest = sorted(due, key=lambda record: (record.taken_at, record.point_id))[:OLDEST]
@@ -173,7 +174,7 @@ class _Run(Copying):
             return
         some = {record.point_id: record for record in oldest}
         named = {f"tag:{Tag.RECOVERY_POINT}": list(some)}
-        points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self._config.stack, named)).points
+        points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self._invocation.config.stack, named)).points
         there = ec2_snapshots.copies_in(self._to.region, {**self._ours, Tag.RECOVERY_POINT: tuple(some)})
         self._decide(points, there, some, forget=True)
         if more := len(waiting) - len(some):

@@ -14,7 +14,8 @@ from lifeboat.domain.catalogue import read_catalogue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifeboat.domain.config import Config, VaultSource
+    from lifeboat.aws.invocation import Invocation
+    from lifeboat.domain.config import VaultSource
     from lifeboat.domain.ec2 import Snapshot
 
 AT_ONCE = 10_000
@@ -26,7 +27,7 @@ def shared_by(source: VaultSource) -> dict[str, Snapshot]:
     return sharing.shared_by(source.account, most=AT_ONCE)
 
 
-def described_by(source: VaultSource, shared: Mapping[str, Snapshot], config: Config) -> SharedSnapshots:
+def described_by(source: VaultSource, shared: Mapping[str, Snapshot], invocation: Invocation) -> SharedSnapshots:
     """What a source tells of that. Raises AwsError when its role cannot be used, and TooMany."""
     points = read_catalogue(sharing.described_by(source.reader, most=AT_ONCE)).points
-    return read_shared(points, shared, source=source.account, stack=config.stack)
+    return read_shared(points, shared, source=source.account, stack=invocation.config.stack)

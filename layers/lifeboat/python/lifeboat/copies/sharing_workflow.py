@@ -6,35 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
-from lifeboat.aws.publish_once import publish_once
+from lifeboat.aws.invocation import Invocation
 from lifeboat.copies import messages
 from lifeboat.copies.vault import MOST_SHARED, to_share
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config
 from lifeboat.domain.recovery_point import RecoveryPoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 AT_ONCE = 10_000
 """How many snapshots are looked at: some 50 MB of the function's memory. With more nothing is shared."""
 
 
-def share_all(config: Config, context: LambdaContext | None) -> dict[str, Any]:
+def share_all(invocation: Invocation) -> dict[str, Any]:
     """Share what the vault does not see yet, MOST_SHARED snapshots at most; the next sweep goes on.
 
     A recovery point of which a snapshot is refused is told once. The vault begins no copy of it, because it begins with
     whole ones only. Raises AwsError when nothing can be looked at, and TooMany.
     """
-    account = config.vault_account
-    points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(config.stack, {}, most=AT_ONCE)).points
+    account = invocation.config.vault_account
+    points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=AT_ONCE)).points
     shared: list[str] = []
     failed: dict[str, str] = {}
     room = MOST_SHARED
-    for point, ids in to_share(points, sharing.shared_with(account, config.stack), config.stack):
+    for point, ids in to_share(points, sharing.shared_with(account, invocation.config.stack), invocation.config.stack):
         if room <= 0:
             break
         room -= len(ids)
@@ -46,16 +43,19 @@ def share_all(config: Config, context: LambdaContext | None) -> dict[str, Any]:
                     return {"shared": shared, "failed": failed}
                 if problem.answered:
                     failed[point.id] = f"ModifySnapshotAttribute of {snapshot_id}: {problem}"
-                    _publish(point, ids, failed[point.id], config, context)
+                    _publish(point, ids, failed[point.id], invocation)
                 break
             shared.append(snapshot_id)
     return {"shared": shared, "failed": failed}
 
 
-def _publish(
-    point: RecoveryPoint, ids: Sequence[str], reason: str, config: Config, context: LambdaContext | None
-) -> None:
+def _publish(point: RecoveryPoint, ids: Sequence[str], reason: str, invocation: Invocation) -> None:
     message = messages.sharing_failed(
-        stack=config.stack, at=clock.now(), point=point, account=config.vault_account, reason=reason, snapshot_ids=ids
+        stack=invocation.config.stack,
+        at=clock.now(),
+        point=point,
+        account=invocation.config.vault_account,
+        reason=reason,
+        snapshot_ids=ids,
     )
-    publish_once("told-not-shared", f"{config.vault_account}/{point.id}", message, config, context)
+    invocation.publish_once("told-not-shared", f"{invocation.config.vault_account}/{point.id}", message)

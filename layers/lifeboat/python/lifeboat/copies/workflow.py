@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.once import UnderWay
 from lifeboat.aws.snapshot_locks import TRIED_FOR, lock, lock_all
 from lifeboat.backup import messages as backup_messages
@@ -28,7 +29,7 @@ from lifeboat.copies.vault import (
     without_metadata,
     without_record,
 )
-from lifeboat.domain.config import Config, CopyDestination, VaultSource
+from lifeboat.domain.config import CopyDestination, VaultSource
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.recovery_point_tags import MetadataError, taken_at
 from lifeboat.domain.tags import Tag
@@ -37,48 +38,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
 
 class VaultIncomplete(regions.CopyIncomplete):
     """Something could not even be looked at. All else was done."""
 
 
-def run(request: CopyRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     """Bring recovery points out of reach: to other regions, to the vault account; and take in what others share.
 
     Raises VaultIncomplete after all has been tried, when some of it could not be looked at.
     """
-    if others_are_open(request.completed, config):
+    if others_are_open(request.completed, invocation):
         return {"waits_for": "the other recovery points of the slot, or the sweep"}
     answer: dict[str, Any] = {}
     problems: list[str] = []
-    if config.copy_to:
+    if invocation.config.copy_to:
         try:
-            answer = regions.copy(request, config, context)
+            answer = regions.copy(request, invocation)
         except regions.CopyIncomplete as problem:
             problems.append(str(problem))
-    if config.vault_account and not request.ended:
+    if invocation.config.vault_account and not request.ended:
         try:
-            answer["vault"] = share_all(config, context)
+            answer["vault"] = share_all(invocation)
         except AwsError as problem:
             problems.append(f"the snapshots here: {problem}")
         except ec2_describe.TooMany:
             problems.append(f"the snapshots here: more than {AT_ONCE}, expected fewer: nothing is shared")
     if not (request.ended or request.completed):
-        problems += _take_in(request, config, context, answer)
+        problems += _take_in(request, invocation, answer)
     if problems:
         raise VaultIncomplete("; ".join(problems))
     return answer
 
 
-def _take_in(
-    request: CopyRequest, config: Config, context: LambdaContext | None, answer: dict[str, Any]
-) -> Iterator[str]:
+def _take_in(request: CopyRequest, invocation: Invocation, answer: dict[str, Any]) -> Iterator[str]:
     """Look at each source, and say of which it was not possible, and why."""
-    for source in in_turn(config.vault_sources, clock.now()):
+    for source in in_turn(invocation.config.vault_sources, clock.now()):
         try:
-            answer[f"account {source.account}"] = _Run(source, config, context).carry_out(retry=request.retry)
+            answer[f"account {source.account}"] = _Run(source, invocation).carry_out(retry=request.retry)
         except AwsError as problem:
             yield f"account {source.account}: {problem}"
         except ec2_describe.TooMany:
@@ -88,20 +85,19 @@ def _take_in(
 class _Run(Copying):
     """One look at what one source shares, and what is done about it."""
 
-    def __init__(self, source: VaultSource, config: Config, context: LambdaContext | None) -> None:
+    def __init__(self, source: VaultSource, invocation: Invocation) -> None:
         super().__init__(
-            config,
-            context,
+            invocation,
             label=f"vault-{source.account}",
-            to=CopyDestination(config.region, config.vault_key),
+            to=CopyDestination(invocation.config.region, invocation.config.vault_key),
             home=f"account {source.account}",
         )
         self._source = source
 
     def carry_out(self, *, retry: bool) -> dict[str, Any]:
         shared = shared_snapshots.shared_by(self._source)
-        marks: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._config.stack}
-        there = ec2_snapshots.copies_in(self._config.region, marks)
+        marks: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._invocation.config.stack}
+        there = ec2_snapshots.copies_in(self._invocation.config.region, marks)
         offer, silence = self._heard(shared)
         with_metadata = [copy for copy in there if Tag.RECOVERY_POINT in copy.tags]
         if not silence:
@@ -114,18 +110,18 @@ class _Run(Copying):
     def _heard(self, shared: Mapping[str, Snapshot]) -> tuple[SharedSnapshots, str]:
         """What the source tells; or, with the reason, that it tells nothing."""
         try:
-            return shared_snapshots.described_by(self._source, shared, self._config), ""
+            return shared_snapshots.described_by(self._source, shared, self._invocation), ""
         except AwsError as problem:
             silence = f"{self._source.reader} cannot be used: {problem}"
-        return read_shared((), shared, source=self._source.account, stack=self._config.stack), silence
+        return read_shared((), shared, source=self._source.account, stack=self._invocation.config.stack), silence
 
     def _complete_action(self, done: Copied) -> bool:
         """Locked first, then told, then noted: what is not noted is seen again."""
-        locking = lock(done.point, self._config)
+        locking = lock(done.point, self._invocation)
         told = self._publish_copied(done)
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
-                stack=self._config.stack, at=clock.now(), point=done.point, reason=locking.problem
+                stack=self._invocation.config.stack, at=clock.now(), point=done.point, reason=locking.problem
             )
             self._publish_once("told-not-locked", done.record.point_id, problem)
         return told and not locking.again
@@ -138,7 +134,7 @@ class _Run(Copying):
     def _copy_once(
         self, snapshot_id: str, attempt: int | str, marks: Mapping[str, str], description: str, tags: Mapping[str, str]
     ) -> dict[str, Any]:
-        ours = {**marks, Tag.STACK: self._config.stack, Tag.SOURCE_ACCOUNT: self._source.account}
+        ours = {**marks, Tag.STACK: self._invocation.config.stack, Tag.SOURCE_ACCOUNT: self._source.account}
         made = self._begun_once(snapshot_id, attempt, ours, lambda: self._copy(snapshot_id, description, tags))
         self._answer["begun"].append({"snapshot": snapshot_id, "copy": made["copy"]})
         return made
@@ -149,18 +145,20 @@ class _Run(Copying):
         A restore's copy may be whole before it is seen here, and then no record of it is opened.
         """
         for copy in without_record(there, clock.now(), TRIED_FOR):
-            lock_all([copy.id], _data_of(copy), self._config, begun_at=copy.started_at)
+            lock_all([copy.id], _data_of(copy), self._invocation, begun_at=copy.started_at)
 
     def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
         """Silence keeps: what nobody tells of is copied as it is, once."""
         waiting = without_metadata(untold, there, clock.now())
-        free = max(0, IN_FLIGHT - len(ec2_snapshots.pending_copies_in(self._config.region))) if waiting else 0
+        free = (
+            max(0, IN_FLIGHT - len(ec2_snapshots.pending_copies_in(self._invocation.config.region))) if waiting else 0
+        )
         for snapshot in waiting[:free]:
             tags = tags_without_metadata(
                 snapshot,
                 source=self._source.account,
-                region=self._config.region,
-                stack=self._config.stack,
+                region=self._invocation.config.region,
+                stack=self._invocation.config.stack,
                 now=clock.now(),
             )
             try:
@@ -183,7 +181,7 @@ class _Run(Copying):
             return
         reason = silence or (offer.refused[0][1] if refused else "its snapshots carry no readable story")
         message = copies_messages.metadata_missing(
-            stack=self._config.stack,
+            stack=self._invocation.config.stack,
             at=clock.now(),
             source=self._source.account,
             reason=reason,

@@ -17,12 +17,12 @@ from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.ami.workflow import judge
 from lifeboat.aws import clock, ec2_calls, ec2_describe, ec2_instances, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError, translated
-from lifeboat.aws.publish_once import publish_once
+from lifeboat.aws.invocation import Invocation
 from lifeboat.by_hand.workflow import begin_anew, run_of
 from lifeboat.copies import shared_snapshots
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import Config, VaultSource
+from lifeboat.domain.config import VaultSource
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
 from lifeboat.domain.message import Message
@@ -46,7 +46,7 @@ from lifeboat.restore.report import outcome
 from lifeboat.restore.request import AdvanceRequest, CancelRestore, RecoveryPointChoice, RestoreRequest, RestoreStatus
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 CHECK_SOON_SECONDS = 0.5
 """Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
@@ -63,35 +63,33 @@ PATIENCE = 30.0
 """Seconds one invocation may spend on such looks (design.md, "The chains"); the rest is for the next event or sweep."""
 
 
-def answer(
-    request: RestoreRequest | CancelRestore | RestoreStatus, config: Config, context: LambdaContext | None = None
-) -> dict[str, Any]:
+def answer(request: RestoreRequest | CancelRestore | RestoreStatus, invocation: Invocation) -> dict[str, Any]:
     """What a person asks of restores: begin one, call one off, or tell where one stands."""
     if isinstance(request, RestoreStatus):
-        return _report(_known(request.restore_id, "status", config))
+        return _report(_known(request.restore_id, "status", invocation))
     if isinstance(request, CancelRestore):
-        return _cancel(request, config)
+        return _cancel(request, invocation)
     if request.dry_run:
-        return _begin(replace(request, request_id=request.request_id or "a dry run"), config, context)
+        return _begin(replace(request, request_id=request.request_id or "a dry run"), invocation)
     if not request.request_id:
-        request = replace(request, request_id=_asked_again(request, config, context))
+        request = replace(request, request_id=_asked_again(request, invocation))
     # What is asked again finds the instance stopped, or on its new volumes: no pre-flight would let that pass.
-    known = restores.load_restore(config.table, id_of_restore(request.request_id))
-    return _report(known) if known else _begin(request, config, context)
+    known = restores.load_restore(invocation.config.table, id_of_restore(request.request_id))
+    return _report(known) if known else _begin(request, invocation)
 
 
-def _asked_again(request: RestoreRequest, config: Config, context: LambdaContext | None) -> str:
+def _asked_again(request: RestoreRequest, invocation: Invocation) -> str:
     """A request's id that is the same when the same is asked again within minutes, as clients and Lambda's own retries
     do. A restore that was rolled back meanwhile is not meant: asked again, it is tried again.
     """
-    run = run_of("restore", asdict(request), config, context)
-    before = restores.load_restore(config.table, id_of_restore(run.id))
+    run = run_of("restore", asdict(request), invocation)
+    before = restores.load_restore(invocation.config.table, id_of_restore(run.id))
     if before is not None and before.status is RestoreState.ROLLED_BACK:
-        run = begin_anew(run, config, context)
+        run = begin_anew(run, invocation)
     return run.id
 
 
-def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, Any]:
     """Move on the restores that an event speaks of, or all open ones. An event of an instance without one costs one
     read, as does any other while none is open.
     """
@@ -99,17 +97,17 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
     failed: list[str] = []
     patience = clock.monotonic() + PATIENCE
     waiting: dict[str, Mapping[str, Volume]] = {}
-    wanted = _open_ones(request, config)
+    wanted = _open_ones(request, invocation)
     while wanted:
         for restore_id in wanted:
             waiting.pop(restore_id, None)
-            restore = restores.load_restore(config.table, restore_id)
+            restore = restores.load_restore(invocation.config.table, restore_id)
             if restore is None or not _concerns(request, restore):
                 continue
             try:
                 with translated():  # looks and messages fail in botocore's own words
-                    restore, unfinished = _advance(restore, config, context)
-                    restore = _publish_owed(restore, config, context)
+                    restore, unfinished = _advance(restore, invocation)
+                    restore = _publish_owed(restore, invocation)
             except AwsError as problem:  # one restore that cannot be looked at stops no other
                 failed.append(f"{restore_id}: {problem}")
                 continue
@@ -123,11 +121,11 @@ def advance_open(request: AdvanceRequest, config: Config, context: LambdaContext
     return {"restores": moved}
 
 
-def _open_ones(request: AdvanceRequest, config: Config) -> tuple[str, ...]:
+def _open_ones(request: AdvanceRequest, invocation: Invocation) -> tuple[str, ...]:
     """The ids of the open restores that a request may be about; of one about instances alone just those on them."""
     if request.reconcile or request.volume_ids or request.copy_ids:
-        return restores.open_restores(config.table)
-    found = (restores.open_on(config.table, instance_id) for instance_id in request.instance_ids)
+        return restores.open_restores(invocation.config.table)
+    found = (restores.open_on(invocation.config.table, instance_id) for instance_id in request.instance_ids)
     return tuple(restore_id for restore_id in found if restore_id)
 
 
@@ -174,9 +172,9 @@ def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
 # --- beginning
 
 
-def _begin(request: RestoreRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
+def _begin(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
     now = clock.now()
-    facts = _facts(request, config)
+    facts = _facts(request, invocation)
     checked = preflight(request, facts, now)
     if checked.draft is not None:
         dry_runs = {
@@ -194,24 +192,24 @@ def _begin(request: RestoreRequest, config: Config, context: LambdaContext | Non
     if request.dry_run:
         return {"dry_run": True, "possible": checked.plan is not None, **found}
     if checked.plan is None:
-        return _refuse(request, found, config)
+        return _refuse(request, found, invocation)
     restore = begin(replace(checked.plan, plan=checked.text), now)
     try:
-        restores.open_restore(config.table, restore)
+        restores.open_restore(invocation.config.table, restore)
     except restores.InstanceTaken as taken:
         if taken.restore_id == restore.id:  # asked twice: it is the same restore
-            return _report(_known(restore.id, "request_id", config))
+            return _report(_known(restore.id, "request_id", invocation))
         raise BadRequest(
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
         ) from None
     # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
-    restore, _ = _advance(restore, config, context, only=(CopySnapshot, CreateVolume))
+    restore, _ = _advance(restore, invocation, only=(CopySnapshot, CreateVolume))
     with contextlib.suppress(AwsError), translated():  # the sweep tells it, or fails and is heard of
-        restore = _publish_owed(restore, config, context)
+        restore = _publish_owed(restore, invocation)
     return {**_report(restore), **found}
 
 
-def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
+def _facts(request: RestoreRequest, invocation: Invocation) -> PreflightFacts:
     """Everything the pre-flight rests on."""
     instance = ec2_instances.instances([request.instance_id]).get(request.instance_id)
     attached = [item.volume_id for item in instance.attachments] if instance else []
@@ -220,26 +218,26 @@ def _facts(request: RestoreRequest, config: Config) -> PreflightFacts:
     facts = PreflightFacts(
         instance=instance,
         volumes=ec2_volumes.volumes(attached) if attached else {},
-        account=config.account,
-        region=config.region,
-        stack=config.stack,
-        ami=judge(instance, config) if instance else _NO_IMAGE,
+        account=invocation.config.account,
+        region=invocation.config.region,
+        stack=invocation.config.stack,
+        ami=judge(instance, invocation) if instance else _NO_IMAGE,
         stop_protected=ec2_instances.stop_protected(instance.id) if instance else False,
-        open_restore=restores.open_on(config.table, request.instance_id),
+        open_restore=restores.open_on(invocation.config.table, request.instance_id),
         snapshots=shown,
-        trusted_snapshot_owners=config.trusted_snapshot_owners,
-        encrypt_restored=config.encrypt_restored,
+        trusted_snapshot_owners=invocation.config.trusted_snapshot_owners,
+        encrypt_restored=invocation.config.encrypt_restored,
         encryption_by_default=ec2_volumes.encryption_by_default(),
-        kms_key_id=config.kms_key_id,
-        completion_minutes=config.copy_completion_minutes,
-        restore_from=config.restore_from,
-        vault_key=config.vault_key or None,
+        kms_key_id=invocation.config.kms_key_id,
+        completion_minutes=invocation.config.copy_completion_minutes,
+        restore_from=invocation.config.restore_from,
+        vault_key=invocation.config.vault_key or None,
         instance_store=ec2_instances.instance_store(instance.type) if instance else 0,
         product_codes=ec2_instances.product_codes(instance) if instance else {},
     )
     try:
         facts = replace(facts, points=_here(sought(choice, shown.values())))
-        return _with_elsewhere(facts, choice, config) if may_be_elsewhere(choice, facts) else facts
+        return _with_elsewhere(facts, choice, invocation) if may_be_elsewhere(choice, facts) else facts
     except ec2_describe.TooMany:
         return replace(facts, too_many=AT_ONCE)
 
@@ -250,28 +248,28 @@ def _here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoint, ...]
     )
 
 
-def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: Config) -> PreflightFacts:
+def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, invocation: Invocation) -> PreflightFacts:
     """With this stack's recovery points in the regions that may be fetched from, and those that a vault's sources
     share, or why some were not looked at.
     """
     found: list[RecoveryPoint] = []
     unread, unread_accounts = {}, {}
-    for region in config.restore_from:
+    for region in invocation.config.restore_from:
         try:
-            points = _elsewhere(region, choice, config)
+            points = _elsewhere(region, choice, invocation)
         except AwsError as problem:
             unread[region] = str(problem)
         else:
             found += (replace(point, region=region) for point in points)
-    for source in config.vault_sources:
+    for source in invocation.config.vault_sources:
         try:
-            points = _shared_elsewhere(source, choice, config)
+            points = _shared_elsewhere(source, choice, invocation)
         except AwsError as problem:
             unread_accounts[source.account] = str(problem)
         except ec2_describe.TooMany:
             unread_accounts[source.account] = f"it is more than {shared_snapshots.AT_ONCE:,} snapshots"
         else:
-            found += (replace(point, region=config.region, account=source.account) for point in points)
+            found += (replace(point, region=invocation.config.region, account=source.account) for point in points)
     if choice.snapshot_ids and found:
         # Copies of theirs may be here, though their ids are of elsewhere.
         known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
@@ -279,48 +277,50 @@ def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, config: 
     return replace(facts, elsewhere=tuple(found), unread=unread, unread_accounts=unread_accounts)
 
 
-def _elsewhere(region: str, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
-    look = partial(ec2_snapshots.recovery_point_snapshots_elsewhere, region, config.stack, most=AT_ONCE)
+def _elsewhere(region: str, choice: RecoveryPointChoice, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    look = partial(ec2_snapshots.recovery_point_snapshots_elsewhere, region, invocation.config.stack, most=AT_ONCE)
     tags = sought(choice, look({}, ids=choice.snapshot_ids) if choice.snapshot_ids else ())
     return () if tags is None else read_catalogue(look(tags)).points
 
 
-def _shared_elsewhere(source: VaultSource, choice: RecoveryPointChoice, config: Config) -> tuple[RecoveryPoint, ...]:
+def _shared_elsewhere(
+    source: VaultSource, choice: RecoveryPointChoice, invocation: Invocation
+) -> tuple[RecoveryPoint, ...]:
     """What a source shares, under the names that it would have here. Raises AwsError, and TooMany."""
     if not may_be_shared_by(source.account, choice):
         return ()
     return of_the_named(
-        choice, shared_snapshots.described_by(source, shared_snapshots.shared_by(source), config).points
+        choice, shared_snapshots.described_by(source, shared_snapshots.shared_by(source), invocation).points
     )
 
 
-def _refuse(request: RestoreRequest, found: dict[str, Any], config: Config) -> dict[str, Any]:
+def _refuse(request: RestoreRequest, found: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
     reasons = [item["finding"] for item in found["findings"] if item["severity"] == "refuse"]
     message = restore_messages.restore_refused(
-        stack=config.stack,
+        stack=invocation.config.stack,
         at=clock.now(),
         instance_id=request.instance_id,
         reasons=reasons,
         asked_by=request.requested_by,
     )
-    topic.publish(config.topic_arn, message)
+    topic.publish(invocation.config.topic_arn, message)
     return {"refused": f"nothing was touched: {' '.join(reasons)}", **found}
 
 
-def _cancel(request: CancelRestore, config: Config) -> dict[str, Any]:
-    restore = _known(request.restore_id, "cancel", config)
+def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
+    restore = _known(request.restore_id, "cancel", invocation)
     try:
         turned = cancel(restore, clock.now(), request.requested_by, request.reason)
         # The sweep rolls it back: this function has no right to.
-        return _report(restores.save_restore(config.table, turned))
+        return _report(restores.save_restore(invocation.config.table, turned))
     except RestoreError as refusal:
         raise BadRequest(str(refusal)) from None
     except restores.Overtaken:
         raise BadRequest(f"cancel is {request.restore_id}, which is moving just now, expected another try") from None
 
 
-def _known(restore_id: str, field: str, config: Config) -> Restore:
-    restore = restores.load_restore(config.table, restore_id)
+def _known(restore_id: str, field: str, invocation: Invocation) -> Restore:
+    restore = restores.load_restore(invocation.config.table, restore_id)
     if restore is None:
         raise BadRequest(f"{field} is {restore_id}, expected the id of a restore of this stack")
     return restore
@@ -330,14 +330,14 @@ def _known(restore_id: str, field: str, config: Config) -> Restore:
 
 
 def _advance(
-    restore: Restore, config: Config, context: LambdaContext | None, only: tuple[type[Change], ...] | None = None
+    restore: Restore, invocation: Invocation, only: tuple[type[Change], ...] | None = None
 ) -> tuple[Restore, Mapping[str, Volume]]:
     """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
 
     Returns:
         The restore as it stands then, and its volumes as they were seen if EC2 is done with one of them in a moment.
     """
-    deadlines = _deadlines(config)
+    deadlines = _deadlines(invocation)
     try:
         while True:
             observed = _observe(restore)
@@ -346,33 +346,35 @@ def _advance(
             if only is not None and not isinstance(action, (*only, Requeue)):
                 return restore, {}
             if isinstance(action, Complete) and action.closes:
-                return _complete_action(step.restore, config, context), {}
+                return _complete_action(step.restore, invocation), {}
             if step.restore.touched and not restore.touched:
                 refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2_calls.rehearse(change))]
                 if refused:
-                    restore = restores.save_restore(config.table, after_rehearsal(restore, refused, clock.now()))
+                    restore = restores.save_restore(
+                        invocation.config.table, after_rehearsal(restore, refused, clock.now())
+                    )
                     continue
             if step.restore is not restore:
-                restore = restores.save_restore(config.table, step.restore)
+                restore = restores.save_restore(invocation.config.table, step.restore)
             if isinstance(action, Complete):  # it goes on trying, whether or not that can be told
                 return restore, {}
             if isinstance(action, Requeue):
                 return restore, observed.volumes if action.check_soon else {}
-            restore = _act(action, restore, config)
+            restore = _act(action, restore, invocation)
     except restores.Overtaken:
         # Another invocation is at it; it goes on from what it saw.
-        return _known(restore.id, "restore", config), {}
+        return _known(restore.id, "restore", invocation), {}
 
 
-def _act(action: Change, restore: Restore, config: Config) -> Restore:
+def _act(action: Change, restore: Restore, invocation: Invocation) -> Restore:
     """Carry the step out. A refusal is noted in the record, and the next look decides what it means."""
     try:
         made = ec2_calls.perform(action)
     except AwsError as problem:
         changed = after_failure(restore, action, _refusal(problem), clock.now())
-        return restore if changed is restore else restores.save_restore(config.table, changed)
+        return restore if changed is restore else restores.save_restore(invocation.config.table, changed)
     if isinstance(action, CopySnapshot):
-        return restores.save_restore(config.table, after_copy_begun(restore, action, made))
+        return restores.save_restore(invocation.config.table, after_copy_begun(restore, action, made))
     return restore
 
 
@@ -382,7 +384,7 @@ def _refusal(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
-def _publish_owed(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
     """Tell what nobody has told yet of a restore that is open: that it has begun, and that its roll-back has failed.
 
     Whoever moves it on does so afterwards: no step waits for a topic that cannot be used, and that is heard of all the
@@ -392,43 +394,41 @@ def _publish_owed(restore: Restore, config: Config, context: LambdaContext | Non
         return restore
     owed = restore
     if not owed.told:
-        owed = replace(owed, told=_publish_started(restore, config, context))
+        owed = replace(owed, told=_publish_started(restore, invocation))
     if owed.told and owed.status is RestoreState.FAILED and not owed.failure_published:
-        message = _ended(restore, config)
-        owed = replace(
-            owed, failure_published=publish_once("restore-told", f"{restore.id} failed", message, config, context)
-        )
+        message = _ended(restore, invocation)
+        owed = replace(owed, failure_published=invocation.publish_once("restore-told", f"{restore.id} failed", message))
     try:
-        return restore if owed == restore else restores.save_restore(config.table, owed)
+        return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
     except restores.Overtaken:
         return restore  # it stands in no record yet, and is not told twice
 
 
-def _publish_started(restore: Restore, config: Config, context: LambdaContext | None) -> bool:
+def _publish_started(restore: Restore, invocation: Invocation) -> bool:
     message = restore_messages.restore_started(
-        stack=config.stack, at=restore.started_at, restore=restore, plan=restore.plan
+        stack=invocation.config.stack, at=restore.started_at, restore=restore, plan=restore.plan
     )
-    return publish_once("restore-told", f"{restore.id} started", message, config, context)
+    return invocation.publish_once("restore-told", f"{restore.id} started", message)
 
 
-def _complete_action(restore: Restore, config: Config, context: LambdaContext | None) -> Restore:
+def _complete_action(restore: Restore, invocation: Invocation) -> Restore:
     """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
 
     The end is not told before the beginning, nor closed by another than the one who tells it: who was cut short while
     telling holds the key for two minutes more, and the sweep looks again.
     """
-    if not restore.told and not _publish_started(restore, config, context):
+    if not restore.told and not _publish_started(restore, invocation):
         return restore
     # A roll-back that was told as failed and tried on may be told once more, as given up.
     key = f"{restore.id} {restore.status} for good"
-    if not publish_once("restore-told", key, _ended(restore, config), config, context):
+    if not invocation.publish_once("restore-told", key, _ended(restore, invocation)):
         return restore
-    return restores.close_restore(config.table, replace(restore, told=True))
+    return restores.close_restore(invocation.config.table, replace(restore, told=True))
 
 
-def _ended(restore: Restore, config: Config) -> Message:
-    told = outcome(restore, clock.now(), config.region, config.account)
-    return restore_messages.restore_ended(stack=config.stack, at=clock.now(), restore=restore, outcome=told)
+def _ended(restore: Restore, invocation: Invocation) -> Message:
+    told = outcome(restore, clock.now(), invocation.config.region, invocation.config.account)
+    return restore_messages.restore_ended(stack=invocation.config.stack, at=clock.now(), restore=restore, outcome=told)
 
 
 def _observe(restore: Restore) -> Observed:
@@ -450,8 +450,8 @@ def _observe(restore: Restore) -> Observed:
     )
 
 
-def _deadlines(config: Config) -> Deadlines:
-    return replace(Deadlines(), **config.deadlines)
+def _deadlines(invocation: Invocation) -> Deadlines:
+    return replace(Deadlines(), **invocation.config.deadlines)
 
 
 def _report(restore: Restore) -> dict[str, Any]:

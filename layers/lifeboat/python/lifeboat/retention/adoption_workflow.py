@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.domain.bad_request import BadRequest
-from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.rate_limit import CREATE_TAGS_REFILL, Pace
 from lifeboat.domain.text import iso
@@ -20,7 +20,7 @@ from lifeboat.retention.inventory_workflow import take_inventory
 from lifeboat.retention.request import AdoptRequest
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 _CONFIRM = "Ask again with confirm true to adopt what is listed."
 _ALLOW = "deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again"
@@ -29,27 +29,28 @@ LISTED = 4_000
 """How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
 
 
-def adopt(request: AdoptRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def adopt(request: AdoptRequest, invocation: Invocation) -> dict[str, Any]:
     """Show which snapshots can be adopted, and what retention will make of them; with `confirm` write their tags.
 
     A snapshot that is a recovery point already is left alone, so a run that was cut off is resumed by asking again.
     """
-    decided = _decide(request, config)
+    decided = _decide(request, invocation)
     chosen = [item for item in decided if isinstance(item, Adopt)]
     refused = [_refusal(item.snapshot, item.reason) for item in decided if isinstance(item, Leave)]
     if not request.confirm:
         return {
             "confirm": False,
-            **_listed("adopt", _forecast(chosen, config)),
+            **_listed("adopt", _forecast(chosen, invocation)),
             **_listed("refused", refused),
-            "next": "Nothing has been changed. " + (_CONFIRM if config.may_adopt else f"To adopt, {_ALLOW}."),
+            "next": "Nothing has been changed. "
+            + (_CONFIRM if invocation.config.may_adopt else f"To adopt, {_ALLOW}."),
         }
-    if not config.may_adopt:
+    if not invocation.config.may_adopt:
         raise BadRequest(f"confirm is true, expected false, because this stack may not adopt: {_ALLOW}")
-    return _confirmed(request, chosen, refused, config, context)
+    return _confirmed(request, chosen, refused, invocation)
 
 
-def _decide(request: AdoptRequest, config: Config) -> tuple[Adopt | Leave, ...]:
+def _decide(request: AdoptRequest, invocation: Invocation) -> tuple[Adopt | Leave, ...]:
     if request.tag:
         found = ec2_snapshots.snapshots_with_tag(*request.tag)
         named = f"adopt.tag is {request.tag[0]}={request.tag[1]}, expected a tag that snapshots of this account carry"
@@ -65,15 +66,15 @@ def _decide(request: AdoptRequest, config: Config) -> tuple[Adopt | Leave, ...]:
         volumes=volumes,
         instances=ec2_instances.instances(sorted(attached - {""})),
         facts=request.facts,
-        account=config.account,
-        stack=config.stack,
+        account=invocation.config.account,
+        stack=invocation.config.stack,
     )
 
 
-def _forecast(chosen: list[Adopt], config: Config) -> list[dict[str, Any]]:
+def _forecast(chosen: list[Adopt], invocation: Invocation) -> list[dict[str, Any]]:
     """What would be adopted, each with retention's verdict then: in the end, not only what one run may delete."""
-    in_the_end = replace(config, max_delete_share=1.0)
-    decided = take_inventory(config, [item.adopted for item in chosen]).plan(in_the_end)
+    in_the_end = replace(invocation.config, max_delete_share=1.0)
+    decided = take_inventory(invocation, [item.adopted for item in chosen]).plan(in_the_end)
     verdicts = {verdict.point.id: verdict for verdict in decided.verdicts}
     return [
         {
@@ -89,12 +90,11 @@ def _confirmed(
     request: AdoptRequest,
     chosen: list[Adopt],
     refused: list[dict[str, Any]],
-    config: Config,
-    context: LambdaContext | None,
+    invocation: Invocation,
 ) -> dict[str, Any]:
     adopted: list[dict[str, Any]] = []
     tried = 0
-    calls = PacedCalls(Pace(CREATE_TAGS_REFILL), context)
+    calls = PacedCalls(Pace(CREATE_TAGS_REFILL), invocation)
     try:
         for item in chosen:
             try:
@@ -109,9 +109,9 @@ def _confirmed(
     notices = [f"{left} more can be adopted: this run was cut off; ask again with the same words."] if left else []
     if chosen:
         topic.publish(
-            config.topic_arn,
+            invocation.config.topic_arn,
             messages.recovery_points_adopted(
-                stack=config.stack,
+                stack=invocation.config.stack,
                 at=clock.now(),
                 subject=_subject(request),
                 adopted=adopted,

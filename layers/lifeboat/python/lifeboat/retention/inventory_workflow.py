@@ -9,6 +9,7 @@ from itertools import batched
 from lifeboat.aws import clock, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.ec2_describe import LAST_CHARACTERS
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.catalogue import Catalogue, read_catalogue
 from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Snapshot
@@ -92,7 +93,7 @@ class Inventory:
         ]
 
 
-def inventories(config: Config) -> Iterator[Inventory]:
+def inventories(invocation: Invocation) -> Iterator[Inventory]:
     """Everything there is, looked at once: in one part, or if that were too much to hold, in parts one after the other.
 
     A part is the recovery points of the instances whose ids end with the same character. Chains are planned one by one,
@@ -100,7 +101,7 @@ def inventories(config: Config) -> Iterator[Inventory]:
     its own cap, and more stays. What has no instance in its tags is in no part, and stays. A part that EC2 refuses to
     show stays, too: it is an inventory of nothing, with the reason in `unseen`.
     """
-    blocks, in_use = _blocks(), restores.in_use(config.table)
+    blocks, in_use = _blocks(), restores.in_use(invocation.config.table)
     try:
         everything = ec2_snapshots.recovery_point_snapshots(most=AT_ONCE)
     except ec2_describe.TooMany:
@@ -113,15 +114,15 @@ def inventories(config: Config) -> Iterator[Inventory]:
                 yield Inventory(read_catalogue(()), {}, None, unread=f"{why}: {problem}.")
                 continue
             if part:
-                yield replace(_inventory(part, blocks, in_use, config, living), part=character)
+                yield replace(_inventory(part, blocks, in_use, invocation, living), part=character)
     else:
-        yield _inventory(everything, blocks, in_use, config, None)
+        yield _inventory(everything, blocks, in_use, invocation, None)
 
 
-def take_inventory(config: Config, adopted: Iterable[Snapshot] = ()) -> Inventory:
+def take_inventory(invocation: Invocation, adopted: Iterable[Snapshot] = ()) -> Inventory:
     """Look at everything once, in one part; `adopted` are taken for recovery points beside."""
     everything = (*ec2_snapshots.recovery_point_snapshots(), *adopted)
-    return _inventory(everything, _blocks(), restores.in_use(config.table), config, None)
+    return _inventory(everything, _blocks(), restores.in_use(invocation.config.table), invocation, None)
 
 
 type _Blocks = tuple[tuple[Collection[str], str], ...]
@@ -140,7 +141,7 @@ def _inventory(
     snapshots: Iterable[Snapshot],
     blocks: _Blocks,
     in_use: Mapping[str, str],
-    config: Config,
+    invocation: Invocation,
     living_volumes: Collection[str] | None,
 ) -> Inventory:
     def marked(snapshot: Snapshot) -> Snapshot:
@@ -151,14 +152,14 @@ def _inventory(
 
     found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
-    overrides, there = _observe_instances(instance_ids, config)
+    overrides, there = _observe_instances(instance_ids, invocation)
     if found.points and living_volumes is None:
         living_volumes = ec2_volumes.all_volume_ids()
     return Inventory(found, overrides, living_volumes, in_use, instance_ids=there)
 
 
 def _observe_instances(
-    instance_ids: Sequence[str], config: Config
+    instance_ids: Sequence[str], invocation: Invocation
 ) -> tuple[dict[str, Policy | PolicyError], frozenset[str]]:
     """The policies that these instances carry, and those of them that exist.
 
@@ -174,7 +175,7 @@ def _observe_instances(
             continue
         there.update(instance.id for instance in found if instance.state != "terminated")
         overrides |= {
-            instance.id: _policy(instance.tags[Tag.RETENTION], config.time_zone)
+            instance.id: _policy(instance.tags[Tag.RETENTION], invocation.config.time_zone)
             for instance in found
             if Tag.RETENTION in instance.tags
         }

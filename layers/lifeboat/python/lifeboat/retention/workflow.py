@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, topic
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.backup.slot_store import others_are_open
 from lifeboat.by_hand.request import HandedOver, RunStatus
 from lifeboat.by_hand.workflow import carry_out, go_on, outcome_of
 from lifeboat.domain import message
-from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.message import Message
 from lifeboat.domain.rate_limit import DELETE_SNAPSHOT_REFILL, Pace
@@ -32,7 +32,7 @@ from lifeboat.retention.request import AdoptRequest, PruneRequest
 from lifeboat.retention.store import forget_terms, remember_terms, remembered_terms
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    pass
 
 RECHECKED = ec2_describe.IDS
 """How many snapshots are looked at again in one call, just before they go."""
@@ -47,27 +47,26 @@ CALENDAR_LENGTH = 500_000
 
 def answer(
     request: PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
-    config: Config,
-    context: LambdaContext | None = None,
+    invocation: Invocation,
 ) -> dict[str, Any]:
     """What prune_snapshots is asked for: to prune, or to adopt. What a person asks for again is the same run as long as
     it lasts, and afterwards, if the client has not heard what came of it.
     """
     if isinstance(request, RunStatus):
-        return outcome_of(request.run_id, config)
+        return outcome_of(request.run_id, invocation)
     if isinstance(request, HandedOver):
         ask = request.request
-        return go_on(request, lambda _: _work(ask, config, context), config, context)
+        return go_on(request, lambda _: _work(ask, invocation), invocation)
     if isinstance(request, PruneRequest) and request.trigger is not Trigger.MANUAL:
-        return prune(request, config, context)
+        return prune(request, invocation)
     kind, asked = _as_asked(request)
-    return carry_out(kind, asked, lambda _: _work(request, config, context), config, context, once=False)
+    return carry_out(kind, asked, lambda _: _work(request, invocation), invocation, once=False)
 
 
-def _work(request: PruneRequest | AdoptRequest, config: Config, context: LambdaContext | None) -> dict[str, Any]:
+def _work(request: PruneRequest | AdoptRequest, invocation: Invocation) -> dict[str, Any]:
     if isinstance(request, AdoptRequest):
-        return adopt(request, config, context)
-    return prune(request, config, context)
+        return adopt(request, invocation)
+    return prune(request, invocation)
 
 
 def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:
@@ -84,16 +83,16 @@ def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]
     }
 
 
-def prune(request: PruneRequest, config: Config, context: LambdaContext | None = None) -> dict[str, Any]:
+def prune(request: PruneRequest, invocation: Invocation) -> dict[str, Any]:
     """Delete what the plan lets go, or with `dry_run` only show the plan. A cut-off run is resumed by the next one.
 
     Of a slot's completed backups the last one wakes the run, once for all of them.
     """
-    if others_are_open(request.completed, config):
+    if others_are_open(request.completed, invocation):
         return {"waits_for": "the other recovery points of the slot"}
     if request.dry_run:
-        return _preview(config)
-    run = _Run(config, context)
+        return _preview(invocation)
+    run = _Run(invocation)
     try:
         run.carry_out()
     finally:  # what is gone is told, whatever went wrong then
@@ -104,21 +103,21 @@ def prune(request: PruneRequest, config: Config, context: LambdaContext | None =
 # --- the preview
 
 
-def _preview(config: Config) -> dict[str, Any]:
+def _preview(invocation: Invocation) -> dict[str, Any]:
     """The plan as JSON, and as a calendar that a person can read."""
     kept, delete = _Listed(LISTED), _Listed(LISTED)
     notices: list[str] = []
     calendar = ""
     saved_gib = 0
-    known = remembered_terms(config.table)
-    for observed in inventories(config):
-        decided = observed.plan(config, known=known)
+    known = remembered_terms(invocation.config.table)
+    for observed in inventories(invocation):
+        decided = observed.plan(invocation.config, known=known)
         kept.add(verdict for verdict in decided.verdicts if verdict.keep)
         delete.add(verdict for verdict in decided.verdicts if not verdict.keep)
         notices += [*observed.notices(decided), *observed.remarks()]
         saved_gib += decided.saved_gib
         if len(calendar) <= CALENDAR_LENGTH:
-            calendar += _calendar(decided, config.time_zone)
+            calendar += _calendar(decided, invocation.config.time_zone)
     if len(calendar) > CALENDAR_LENGTH:
         calendar = calendar[:CALENDAR_LENGTH] + "...\n"
     return {
@@ -186,10 +185,10 @@ class _Changes:
         self.observed.append(item)
         self.instance_ids |= observed.instance_ids.intersection(item.instance_ids)
 
-    def message(self, config: Config) -> Message:
+    def message(self, invocation: Invocation) -> Message:
         change = self.observed[0].change
         return retention_messages.retention_changed(
-            stack=config.stack,
+            stack=invocation.config.stack,
             at=clock.now(),
             change=change,
             until=max(item.until for item in self.observed),
@@ -219,8 +218,7 @@ class _NewTerms:
 class _Run:
     """One run: what has come of it so far, and the part of it that is under way, with its plan."""
 
-    config: Config
-    context: LambdaContext | None
+    invocation: Invocation
     deleted: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
@@ -235,7 +233,7 @@ class _Run:
     calls: PacedCalls = field(init=False)
 
     def __post_init__(self) -> None:
-        self.calls = PacedCalls(Pace(DELETE_SNAPSHOT_REFILL), self.context)
+        self.calls = PacedCalls(Pace(DELETE_SNAPSHOT_REFILL), self.invocation)
 
     @property
     def left(self) -> list[RecoveryPoint]:
@@ -244,9 +242,9 @@ class _Run:
 
     def carry_out(self) -> None:
         """Let go what may, part after part. Without time for more the rest waits for the next run."""
-        self.known = remembered_terms(self.config.table)
-        for observed in inventories(self.config):
-            self.plan = observed.plan(self.config, self.unwilling, self.known)
+        self.known = remembered_terms(self.invocation.config.table)
+        for observed in inventories(self.invocation):
+            self.plan = observed.plan(self.invocation.config, self.unwilling, self.known)
             self.terms.add(self.plan, observed)
             try:
                 self._work_off(observed)
@@ -269,7 +267,7 @@ class _Run:
             for some in _batches(self.left):
                 self._released(some)
             if len(self.unwilling) > known:
-                self.plan = observed.plan(self.config, self.unwilling, self.known)
+                self.plan = observed.plan(self.invocation.config, self.unwilling, self.known)
 
     def _released(self, points: Sequence[RecoveryPoint]) -> None:
         """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
@@ -338,15 +336,15 @@ class _Run:
         A change of terms is remembered after it has been published: cut off between, the next run publishes it again.
         """
         for change in self.terms.changes.values():
-            topic.publish(self.config.topic_arn, change.message(self.config))
-        remember_terms(self.config.table, self.terms.remember)
-        forget_terms(self.config.table, self.terms.forget)
+            topic.publish(self.invocation.config.topic_arn, change.message(self.invocation))
+        remember_terms(self.invocation.config.table, self.terms.remember)
+        forget_terms(self.invocation.config.table, self.terms.forget)
         if not (self.deleted or self.refused or self.notices):
             return
         topic.publish(
-            self.config.topic_arn,
+            self.invocation.config.topic_arn,
             retention_messages.snapshots_pruned(
-                stack=self.config.stack,
+                stack=self.invocation.config.stack,
                 at=clock.now(),
                 deleted=self.deleted,
                 kept=self.kept.first,

@@ -1,0 +1,93 @@
+"""One invocation of a function: its configuration, its clock, its deadline, and what it publishes with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from lifeboat.aws import clock, topic
+from lifeboat.aws.once import UnderWay, once
+from lifeboat.domain.config import Config
+from lifeboat.domain.message import Message
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+LEFT_FOR_RETURN = 20.0
+"""Seconds of an invocation that are kept to publish what was done. What is left goes on in the next one."""
+
+LONGEST = timedelta(minutes=15)
+"""How long an invocation lasts at most, for one without a context
+(https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html)."""
+
+PUBLISH_SECONDS = 120
+"""SNS is asked five times at most, 15 s each with the pauses between (botocore's legacy retries)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """What a workflow needs beside its request. `context` is Lambda's, None outside Lambda."""
+
+    config: Config
+    context: LambdaContext | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Lambda's id of this invocation: its retries of an event carry the same one. Empty outside Lambda."""
+        return self.context.aws_request_id if self.context else ""
+
+    @property
+    def lease(self) -> str:
+        """A name that only this invocation has."""
+        return self.request_id or str(uuid4())
+
+    @property
+    def function_arn(self) -> str:
+        """The function that was invoked. Empty outside Lambda."""
+        return self.context.invoked_function_arn if self.context else ""
+
+    @property
+    def ends(self) -> datetime:
+        """When Lambda ends this invocation at the latest."""
+        return clock.now() + timedelta(seconds=self.seconds_left())
+
+    def now(self) -> datetime:
+        """The present, aware, in UTC, in whole seconds."""
+        return clock.now()
+
+    def seconds_left(self) -> float:
+        """How long this invocation may still last."""
+        return self.context.get_remaining_time_in_millis() / 1000 if self.context else LONGEST.total_seconds()
+
+    def has_time(self, seconds: float = 0.0) -> bool:
+        """Whether that many seconds of work can be begun, so that there is still time to publish what was done."""
+        return self.seconds_left() - seconds > LEFT_FOR_RETURN
+
+    def publish(self, message: Message) -> None:
+        """Publish a message to the stack's topic. Raises ClientError."""
+        topic.publish(self.config.topic_arn, message)
+
+    def publish_once(self, kind: str, key: str, message: Message) -> bool:
+        """Publish a message unless it was published for this kind and key before.
+
+        Returns False while another invocation publishes it: nobody knows yet whether that succeeds. Raises ClientError.
+        """
+
+        def publish() -> dict[str, Any]:
+            self.publish(message)
+            return {"published": message.event}
+
+        try:
+            self.once(kind, key, publish, within=PUBLISH_SECONDS)
+        except UnderWay:
+            return False
+        return True
+
+    def once(
+        self, kind: str, key: str, work: Callable[[], dict[str, Any]], *, within: int | None = None
+    ) -> dict[str, Any]:
+        """Do `work` unless it was done for this kind and key before. See `lifeboat.aws.once`."""
+        return once(self.config.table, kind, key, work, self.context, within=within)
