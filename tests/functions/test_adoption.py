@@ -9,8 +9,8 @@ from moto.ec2 import ec2_backends
 
 from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_snapshots
-from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import LEFT_FOR_RETURN
 from lifeboat.retention import adoption_workflow as adoption
 from tests.functions.conftest import ACCOUNT, Context
 
@@ -159,7 +159,7 @@ def test_a_refusal_of_ec2_is_a_result_and_throttling_is_none(world, legacy, monk
 
 def test_a_run_cut_off_says_how_many_are_left_and_is_resumed(world, legacy, monkeypatch):
     volume_id, made = legacy
-    left_ms = iter([60_000] * 9 + [paced.LEFT_FOR_RETURN - 1] * 10)
+    left_ms = iter([60_000] * 9 + [1000 * LEFT_FOR_RETURN - 1] * 10)
     ask = {"adopt": {"volume_id": volume_id}, "confirm": True}
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))

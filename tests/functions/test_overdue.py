@@ -283,7 +283,7 @@ def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
 
 
 def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
-    monkeypatch.setattr(rule, "LOOKED_UP", 2)
+    monkeypatch.setattr(rule, "LOOKED_UP_AT_ONCE", 2)
     monkeypatch.setattr(lineage, "LISTED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances

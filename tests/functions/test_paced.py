@@ -6,11 +6,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import PacedCalls
+from lifeboat.domain.config import load
 from lifeboat.domain.rate_limit import Pace
 
 THREADS = 6
 PAUSE = threading.Event()
+SETTINGS = {
+    "LIFEBOAT_STACK": "lifeboat",
+    "AWS_REGION": "eu-west-1",
+    "LIFEBOAT_TABLE": "table",
+    "LIFEBOAT_TOPIC": "topic",
+}
 
 
 def most_at_once(*, refused: int) -> int:
@@ -34,7 +42,7 @@ def most_at_once(*, refused: int) -> int:
         if throttled:
             raise AwsError("RequestLimitExceeded", "Request limit exceeded.", answered=True)
 
-    calls = PacedCalls(Pace(1000.0), None)
+    calls = PacedCalls(Pace(1000.0), Invocation(load(SETTINGS)))
     if refused:
         calls.make(call)
     with ThreadPoolExecutor(THREADS) as threads:

@@ -10,8 +10,8 @@ from moto.ec2 import ec2_backends
 
 from lifeboat import handler as function
 from lifeboat.aws import clock, ec2_images, ec2_snapshots, ec2_volumes, topic
-from lifeboat.aws import paced_calls as paced
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import LEFT_FOR_RETURN
 from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention import workflow as retention
@@ -195,7 +195,7 @@ def test_an_unreadable_story_is_kept_and_told(world, history):
 
 
 def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypatch):
-    left_ms = iter([60_000] * 12 + [paced.LEFT_FOR_RETURN - 1] * 100)
+    left_ms = iter([60_000] * 12 + [1000 * LEFT_FOR_RETURN - 1] * 100)
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
         answer = world.invoke("prune_snapshots", {})

@@ -9,7 +9,7 @@ import pytest
 from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock, ec2_snapshots
-from lifeboat.aws import paced_calls as paced
+from lifeboat.aws.invocation import LEFT_FOR_RETURN
 from lifeboat.backup.selection import volume_metadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention import inventory_workflow as inventory
@@ -93,7 +93,7 @@ def test_no_more_is_held_at_once_than_a_part(world, large_run, in_parts, monkeyp
 
 
 def test_a_run_cut_off_in_a_part_goes_on_with_the_next_run(world, large_run, in_parts, monkeypatch):
-    left_ms = iter([60_000] * 20 + [paced.LEFT_FOR_RETURN - 1] * 100)
+    left_ms = iter([60_000] * 20 + [1000 * LEFT_FOR_RETURN - 1] * 100)
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
         first = world.invoke("prune_snapshots", {})

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.catalogue import Catalogue
 from lifeboat.domain.config import Config, Selector
 from lifeboat.retention import workflow as retention
@@ -43,7 +44,7 @@ def run(points, config, unwilling=(), lost=()):
         patch.object(retention, "remembered_terms", lambda _: {}),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),
     ):
-        done = retention._Run(config, None)
+        done = retention._Run(Invocation(config))
         done.carry_out()
     left = [item for item in points if all(member.snapshot.id in there for member in item.members)]
     return left, done

@@ -55,7 +55,7 @@ def shared_snapshots(world, monkeypatch) -> Offers:
     """This account is the vault of two others; moto's own snapshots stand for what the first of them has."""
     made = Offers()
     monkeypatch.setattr(sharing, "shared_by", made.shared_by)
-    monkeypatch.setattr(sharing, "told_by", made.described_by)
+    monkeypatch.setattr(sharing, "described_by", made.described_by)
     monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", f"{SOURCE},{OTHER}")
     monkeypatch.setenv("LIFEBOAT_VAULT_READER_ROLES", f"{role(SOURCE)},{role(OTHER)}")
     monkeypatch.setenv("LIFEBOAT_VAULT_KMS_KEY", KEY)

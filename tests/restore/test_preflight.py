@@ -200,7 +200,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"recovery_point": RecoveryPointChoice(lineage=DATA, instance_id=PLATFORM)},
         {},
         "ambiguous-choice",
-        "chain and instance_id",
+        "lineage and instance_id",
     ),
     "a time without a zone": (
         {"recovery_point": RecoveryPointChoice(before=datetime(2026, 11, 25))},  # noqa: DTZ001 - the wrong thing
