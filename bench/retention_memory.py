@@ -194,7 +194,7 @@ def _invoke(mode: str, snapshots: int) -> Figure:
 
     context: Any = _Context(900, MAX_MEGABYTES)
     begin = perf_counter()
-    answer = handler({"dry_run": True} if mode == "dry-run" else {}, context)
+    answer = handler({"scheduled_time": iso(_SLOT), "dry_run": mode == "dry-run"}, context)
     took = perf_counter() - begin
     deletable = answer["delete"]
     if isinstance(deletable, list):

@@ -164,7 +164,7 @@ def _without_documentation(part: Any) -> Any:
 def _compile(target: Path) -> None:
     """Byte code beside each module that is taken as it is, whatever the source's date: archives do not keep dates."""
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    if not compileall.compile_dir(target, quiet=1, workers=0, invalidation_mode=mode, stripdir=str(target)):
+    if not compileall.compile_dir(target, quiet=1, force=True, workers=0, invalidation_mode=mode, stripdir=str(target)):
         raise BuildError(f"not every module in {target} could be compiled")
 
 

@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import count
 from math import ceil
 from typing import Any
 
@@ -88,16 +87,13 @@ def seeded(stage: Stage, count: int, *, lineage: int = 1, disks: int = 1) -> lis
         return list(pool.map(seed, range(count)))
 
 
-_requests = count()
-
-
-def new_request(**more: Any) -> dict[str, Any]:
-    """A request that is none of those before: the same one again would be answered with what came of it."""
-    return {"request_id": f"test-{next(_requests)}", **more}
+def scheduled(stage: Stage) -> dict[str, str]:
+    """What the schedule sends: what a person asks for is handed to another invocation."""
+    return {"scheduled_time": f"{stage.now():%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def prune(stage: Stage, **more: Any) -> dict[str, Any]:
-    return stage.invoke(PRUNE, new_request(**more))
+    return stage.invoke(PRUNE, {**scheduled(stage), **more})
 
 
 def left(stage: Stage) -> list[str]:
@@ -148,7 +144,7 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
     points = seeded(stage, KEPT + 10, disks=2)
     service, action, effect, nth = CUTS[cut]
     stage.control.fault(action, effect, service=service, nth=nth, caller=PRUNE)
-    killed = local_stack.invoke(stage.aws, stage.outputs[PRUNE], new_request())
+    killed = local_stack.invoke(stage.aws, stage.outputs[PRUNE], scheduled(stage))
     assert killed.error, "it was killed"
     assert set(all_of(points[:KEPT], disks=2)) <= set(left(stage))
     stage.control.reset()
@@ -163,7 +159,7 @@ def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
     mark = stage.control.mark()
     stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
     for _ in range(2):
-        local_stack.invoke(stage.aws, stage.outputs[PRUNE], new_request(), asynchronous=True)
+        local_stack.invoke(stage.aws, stage.outputs[PRUNE], scheduled(stage), asynchronous=True)
     stage.control.settle()
     assert left(stage) == all_of(points[:KEPT])
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]

@@ -21,7 +21,7 @@ import time_machine
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clients, clock, ec2_images
 from lifeboat.backup import store as backups
 
@@ -206,7 +206,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         made = World()
         monkeypatch.setenv("LIFEBOAT_TOPIC", made.topic)
         clients.forget()
-        function.forget()
+        handler.forget()
         monkeypatch.setattr(clients, "functions", cache(lambda: made.functions))
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2_images, "_image_metadata", made.image_metadata)
@@ -217,7 +217,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         )
         yield made
     clients.forget()
-    function.forget()
+    handler.forget()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import LEFT_FOR_RETURN
@@ -32,7 +32,7 @@ def legacy(world, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     monkeypatch.setattr(clock, "wait", lambda _: None)
     monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "true")
-    function.forget()
+    handler.forget()
     volume_id = world.volume_of(world.launch())
     made = []
     for day in range(DAYS):
@@ -180,7 +180,7 @@ def test_a_long_answer_is_cut_and_counted(world, legacy, monkeypatch):
 def test_without_the_parameter_a_preview_says_so_and_confirming_is_refused(world, legacy, monkeypatch):
     volume_id, _ = legacy
     monkeypatch.setenv("LIFEBOAT_MAY_ADOPT", "false")
-    function.forget()
+    handler.forget()
     preview = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}})
     assert "AllowAdoption=true" in preview["next"]
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clients, clock
 from lifeboat.copies.plan import VANISHED_AFTER
 from lifeboat.copies.regions_workflow import CopyIncomplete
@@ -68,7 +68,7 @@ def test_a_copy_that_vanishes_is_told_once_and_tried_again(world, point, monkeyp
 
 def test_a_destination_that_fails_stops_no_other(world, point, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", f"{AWAY},{BEYOND}")
-    function.forget()
+    handler.forget()
     away = clients.ec2_reads(AWAY)
 
     def refuse(*_: Any, **__: Any) -> Any:
@@ -131,7 +131,7 @@ def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world,
 def asked(world, point, monkeypatch) -> list[Any]:
     """In what time copies have been asked for, in minutes; 15 are wanted."""
     monkeypatch.setenv("LIFEBOAT_COPY_COMPLETION_MINUTES", "15")
-    function.forget()
+    handler.forget()
     return []
 
 

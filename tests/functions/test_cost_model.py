@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lifeboat import handler as doors
+from lifeboat import handler
 from lifeboat.aws import clients, clock
 from lifeboat.backup import large_run
 from lifeboat.backup import overdue_workflow as overdue
@@ -56,10 +56,10 @@ def write_units(action: str, asked: dict) -> int:
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     """What the doors log. Their logger keeps the stdout that it was made with, so capsys never sees a line of it."""
-    handler, lines = doors.logger.registered_handler, io.StringIO()
-    before = handler.setStream(lines)
+    stream, lines = handler.logger.registered_handler, io.StringIO()
+    before = stream.setStream(lines)
     yield lines
-    handler.setStream(before)
+    stream.setStream(before)
 
 
 def emptied(calls: Counter[str], logged: io.StringIO) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bench import _in_process
 from functions.take_snapshots import app
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clients, clock, ec2_images, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.backup import batch_workflow as batch
@@ -35,7 +35,7 @@ class Fleet:
         self.held_back: list[int] = []
         monkeypatch.setenv("LIFEBOAT_WORK_QUEUE", self.queue)
         monkeypatch.setattr(large_run, "DIRECT", 2)
-        function.forget()
+        handler.forget()
         clients.forget()
         real = clients.sqs().change_message_visibility
 
@@ -337,7 +337,7 @@ def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, work
 def hands(monkeypatch):
     """The clock's hands: `hands[0]` is the present. The catch-up waits for ten minutes."""
     monkeypatch.setenv("LIFEBOAT_CATCH_UP_GRACE_MINUTES", "10")
-    function.forget()
+    handler.forget()
     made = [datetime(2026, 11, 23, 1, tzinfo=UTC)]
     monkeypatch.setattr(clock, "now", lambda: made[0])
     return made
@@ -439,7 +439,7 @@ def test_the_bench_runs_a_whole_backup_in_one_process(world, monkeypatch, with_q
     for name in ("LIFEBOAT_TABLE", "LIFEBOAT_TOPIC", "LIFEBOAT_WORK_QUEUE", "POWERTOOLS_LOG_LEVEL"):
         monkeypatch.setenv(name, "")  # so that they are put back
     _in_process.prepare(large_run=with_queue)
-    function.forget()
+    handler.forget()
     monkeypatch.setattr(large_run, "DIRECT", 2)
     for _ in range(COUNT):
         world.launch()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.snapshot_locks import TRIED_FOR
@@ -42,7 +42,7 @@ def locks(world, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "ever_locked", made.ever_locked)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    function.forget()
+    handler.forget()
     world.launch(disks=2)
     world.invoke("take_snapshots", SLOT)
     world.message()
@@ -112,7 +112,7 @@ def test_the_sweep_gives_up_in_the_end_and_says_so(world, locks, monkeypatch):
 def test_a_grace_shorter_than_a_day_is_told_and_not_tried_again(world, locks, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "0")
     monkeypatch.setenv("LIFEBOAT_GRACE_HOURS", "12")  # not 24: taken and confirmed in one second, that is still a day
-    function.forget()
+    handler.forget()
     world.invoke("confirm_snapshots", RECONCILE)
     _, not_locked = news_of(world)
     assert "expected LockDays, or more GraceHours" in not_locked["summary"]

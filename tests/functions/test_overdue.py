@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from moto.backends import get_backend
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.backup import overdue as rule
@@ -238,14 +238,14 @@ def test_nothing_is_expected_where_nothing_is_protected_or_no_slot_was_due(world
     sight.look(SLOT + HOUR)
     world.launch()
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(1 day)")
-    function.forget()
+    handler.forget()
     assert sight.look(SLOT + 3 * DAY) == {}
     assert sight.metrics == []
 
 
 def test_a_rate_that_is_refused_is_overdue_and_has_its_metric_at_any_time(world, sight, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(30 minutes)")
-    function.forget()
+    handler.forget()
     instance = world.launch()
     sight.look(SLOT - HOUR)
     sight.take(SLOT)

@@ -12,7 +12,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clock, ec2_describe
 from lifeboat.backup import store as backups
 from lifeboat.backup.confirm_workflow import ConfirmationIncomplete
@@ -179,7 +179,7 @@ def test_copies_to_other_regions_beside_the_vault(world, refuse, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", "222233334444")
     monkeypatch.setenv("LIFEBOAT_VAULT_READER_ROLES", "arn:aws:iam::222233334444:role/reader")
     monkeypatch.setenv("LIFEBOAT_VAULT_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:key/1")
-    function.forget()
+    handler.forget()
     asked: list[str] = []
     monkeypatch.setattr("lifeboat.aws.sharing.shared_by", lambda account, **_: asked.append(account) or {})
     monkeypatch.setattr("lifeboat.aws.sharing.described_by", lambda *_, **__: ())

@@ -8,7 +8,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as function
+from lifeboat import handler
 from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
 
 __all__ = ("saved", "time")
@@ -99,7 +99,7 @@ def test_a_volume_that_vanishes_names_its_key(world, saved, time, monkeypatch):
 
     monkeypatch.setenv("LIFEBOAT_ENCRYPT_RESTORED", "true")
     monkeypatch.setenv("LIFEBOAT_KMS_KEY", "arn:aws:kms:eu-west-1:123456789012:key/1")
-    function.forget()
+    handler.forget()
     target = fresh_platform(world)
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
     begun = world.invoke("restore_volume", ask(target))

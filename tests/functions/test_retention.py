@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clock, ec2_images, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import LEFT_FOR_RETURN
@@ -403,7 +403,7 @@ def shorten_the_policy(world, monkeypatch, text="last=1"):
         world.invoke("prune_snapshots", {})
     world.message()
     monkeypatch.setenv("LIFEBOAT_RETENTION", text)
-    function.forget()
+    handler.forget()
 
 
 def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world, history, monkeypatch):

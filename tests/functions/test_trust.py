@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lifeboat import aws as lifeboat_aws
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import ec2_images
 
 DAILY = {"scheduled_time": "2026-11-23T00:00:00Z"}
@@ -115,7 +115,7 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
 )
 def test_with_a_mistyped_list_nothing_is_trusted_and_the_verdict_says_so(world, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    function.forget()
+    handler.forget()
     instance = world.launch()
     answer = world.invoke("check_ami_owner", {"instance_ids": [instance]})
     [found] = answer["verdicts"]
@@ -134,6 +134,6 @@ def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monk
     )
     assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [instance]})) == {instance: "untrusted"}
     monkeypatch.setenv("LIFEBOAT_TRUSTED_WATERMARKS", f"{STRANGER}:gold")
-    function.forget()
+    handler.forget()
     [found] = world.invoke("check_ami_owner", {"instance_ids": [instance]})["verdicts"]
     assert (found["verdict"], found["code"]) == ("unknown", "watermark-unproven")

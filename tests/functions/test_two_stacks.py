@@ -5,6 +5,8 @@ from __future__ import annotations
 import boto3
 import pytest
 
+from lifeboat import handler
+
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 
@@ -22,9 +24,9 @@ def other(world, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setenv("LIFEBOAT_STACK", "other")
             patch.setenv("LIFEBOAT_TABLE", "other-state")
-            function.forget()
+            handler.forget()
             answer = world.invoke(function, event)
-        function.forget()
+        handler.forget()
         return answer
 
     return invoke

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lifeboat import handler as function
+from lifeboat import handler
 from lifeboat.aws import clients, clock, ec2_describe, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.snapshot_locks import TRIED_FOR
@@ -67,13 +67,13 @@ def shared_snapshots(world, monkeypatch) -> Offers:
 def read_shared(world, shared_snapshots, monkeypatch) -> str:
     """A recovery point that the first source shares; its snapshot."""
     monkeypatch.setenv("LIFEBOAT_STACK", "lifeboat")
-    function.forget()
+    handler.forget()
     world.launch()
     world.invoke("take_snapshots", {})
     world.invoke("confirm_snapshots", RECONCILE)
     world.message()
     monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
-    function.forget()
+    handler.forget()
     told = ec2_snapshots.recovery_point_snapshots()
     shared_snapshots.told[SOURCE] = told
     shared_snapshots.shared[SOURCE] = {item.id: item for item in told}
@@ -157,7 +157,7 @@ def test_a_copy_that_vanishes_is_told(world, read_shared, monkeypatch):
 def test_a_lock_that_fails_is_told_and_tried_again(world, read_shared, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    function.forget()
+    handler.forget()
     asked: list[str] = []
 
     def refuse(snapshot_id: str, _: Any) -> None:
@@ -228,7 +228,7 @@ def locked(monkeypatch) -> list[str]:
     """The copies that were locked, by a vault that locks; moto knows no locks."""
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    function.forget()
+    handler.forget()
     made: list[str] = []
     monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda ids: frozenset(made) & frozenset(ids))
     monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lambda snapshot_id, _: made.append(snapshot_id))
@@ -382,7 +382,7 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(
     monkeypatch.setattr(ec2_snapshots, "lock_snapshot", lock_snapshot)
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
-    function.forget()
+    handler.forget()
     for _ in range(3):
         look(world)
     [copy] = copies()

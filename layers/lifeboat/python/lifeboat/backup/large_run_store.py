@@ -62,7 +62,7 @@ def report(table: str, batch: Batch, result: BatchResult, now: datetime) -> Run:
         # What the table has lost is known again from the portion, but for the number of instances.
         UpdateExpression=(
             "ADD done :number SET slot = if_not_exists(slot, :slot), late = if_not_exists(late, :late), "
-            "portions = if_not_exists(portions, :of), planned_at = if_not_exists(planned_at, :now), "
+            "batches = if_not_exists(batches, :of), planned_at = if_not_exists(planned_at, :now), "
             "instances = if_not_exists(instances, :none), expiration = if_not_exists(expiration, :expiration)"
         ),
         ExpressionAttributeValues={
