@@ -9,12 +9,14 @@ from lifeboat.backup.selection import (
     SelectionError,
     Skip,
     compare_answer,
+    exchange_problem,
     plan_recovery_point,
     select,
 )
 from lifeboat.domain.config import Selector
 from lifeboat.domain.data_volumes import data_attachments
 from lifeboat.domain.tags import Tag
+from lifeboat.restore.record import Restore, RestoreVolume
 from tests.builders import DATA, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
 
 BY_TAG = Selector("lifeboat:backup", "true")
@@ -121,3 +123,60 @@ def test_a_volume_exchanged_after_the_look_is_a_failure_that_names_both():
     differs = compare_answer(plan(), {"vol-2": "snap-2"})
     assert differs.missing == (DATA,)
     assert f"no snapshot of {DATA}, but snap-2 of vol-2" in differs.reason
+
+
+def exchange(*pairs, touched=True):
+    """An open restore of so many volumes, each with the one that it displaces and the one that it makes."""
+    places = [
+        RestoreVolume(
+            snapshot_id="snap-1",
+            device=f"/dev/sd{letter}",
+            zone="eu-west-1a",
+            type="gp3",
+            size=100,
+            encrypted=True,
+            lineage=DATA,
+            displaced_volume_id=displaced,
+            restored_volume_id=restored,
+        )
+        for letter, (displaced, restored) in zip("hij", pairs, strict=False)
+    ]
+    return Restore("restore-1", "request", PLATFORM, "rp-1", tuple(places), SLOT, SLOT, touched=touched)
+
+
+def with_attached(*volume_ids):
+    data = [attachment(volume_id, f"/dev/sd{letter}") for letter, volume_id in zip("hij", volume_ids, strict=False)]
+    return instance(attachments=(attachment(ROOT, "/dev/xvda"), *data))
+
+
+@pytest.mark.parametrize(
+    ("attached", "whole"),
+    [
+        (("old-1", "old-2"), True),
+        (("new-1", "new-2"), True),
+        (("new-1", "new-2", "vol-else"), True),
+        (("old-2",), False),
+        (("new-1", "old-2"), False),
+        (("new-1",), False),
+        ((), False),
+        (("vol-else",), False),
+    ],
+)
+def test_an_instance_is_whole_with_all_displaced_or_all_restored_volumes(attached, whole):
+    problem = exchange_problem(with_attached(*attached), exchange(("old-1", "new-1"), ("old-2", "new-2")))
+    assert bool(problem) is not whole
+    if not whole:
+        assert problem.startswith(f"restore restore-1 exchanges the volumes of {PLATFORM}: ")
+
+
+@pytest.mark.parametrize(
+    ("attached", "whole"), [((), True), (("new-1",), False), (("new-1", "new-2"), True), (("vol-else",), True)]
+)
+def test_a_restore_onto_free_devices_is_half_done_with_some_of_its_volumes(attached, whole):
+    problem = exchange_problem(with_attached(*attached), exchange((None, "new-1"), (None, "new-2")))
+    assert bool(problem) is not whole
+
+
+def test_an_instance_that_no_restore_has_touched_is_what_it_is():
+    assert exchange_problem(with_attached(), None) == ""
+    assert exchange_problem(with_attached(), exchange(("old-1", None), touched=False)) == ""

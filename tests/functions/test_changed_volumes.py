@@ -6,10 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots
 from lifeboat.backup import store as backups
 from lifeboat.backup.workflow import BackupIncomplete
 from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.restore import store as restores
+from lifeboat.restore.record import Restore, RestoreVolume
 from tests.functions.conftest import TABLE
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -130,3 +132,85 @@ def test_retention_never_deletes_a_stranger_and_says_so(world, monkeypatch, mach
 
     assert stranger not in str(answer["delete"])
     assert any(notice.startswith(f"{stranger} is kept: ") for notice in answer["notices"])
+
+
+def under_restore(world, machine):
+    """A restore is open on the machine: it has made a volume, and taken off the one at /dev/sdh. Both ids."""
+    displaced = world.volume_of(machine)
+    restored = world.ec2.create_volume(AvailabilityZone="eu-west-1a", Size=20)["VolumeId"]
+    volume = RestoreVolume(
+        snapshot_id="snap-0aaaaaaaaaaaaaaa1",
+        device="/dev/sdh",
+        zone="eu-west-1a",
+        type="gp3",
+        size=20,
+        encrypted=False,
+        lineage=displaced,
+        displaced_volume_id=displaced,
+        restored_volume_id=restored,
+    )
+    now = clock.now()
+    restore = Restore("restore-1", "asked", machine, "rp-1", (volume,), now, now, touched=True)
+    restores.open_restore(TABLE, restore)
+    world.ec2.detach_volume(VolumeId=displaced, InstanceId=machine, Device="/dev/sdh")
+    return displaced, restored, restore
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What happens while a run waits for more than a moment, once each. Only waiting moves its clock."""
+    todo, passed = [], [0.0]
+
+    def wait(seconds):
+        passed[0] += seconds
+        if seconds > 1 and todo:
+            todo.pop(0)()
+
+    monkeypatch.setattr(clock, "wait", wait)
+    monkeypatch.setattr(clock, "monotonic", lambda: passed[0])
+    return todo
+
+
+@pytest.mark.usefixtures("meanwhile")
+def test_no_recovery_point_is_made_while_a_restore_exchanges_a_volume(world):
+    machine = world.launch(disks=2)
+    under_restore(world, machine)
+
+    with pytest.raises(BackupIncomplete, match=f"restore restore-1 exchanges the volumes of {machine}"):
+        world.invoke("take_snapshots", SLOT)
+
+    assert world.snapshots() == []
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_the_slot_is_taken_as_soon_as_the_restore_has_put_all_back_or_on(world, meanwhile, back):
+    machine = world.launch(disks=2)
+    displaced, restored, _ = under_restore(world, machine)
+    whole = displaced if back else restored
+    meanwhile.append(lambda: world.ec2.attach_volume(VolumeId=whole, InstanceId=machine, Device="/dev/sdh"))
+
+    [begun] = world.invoke("take_snapshots", SLOT)["begun"]
+
+    assert begun["volumes"] == sorted([whole, world.volume_of(machine, "/dev/sdi")])
+
+
+def test_a_restore_that_puts_a_volume_back_after_the_look_leaves_no_good_point_without_it(
+    world, monkeypatch, meanwhile
+):
+    machine = world.launch(disks=2)
+    displaced, _, restore = under_restore(world, machine)
+    real = ec2_instances.each_instance_with_tag
+
+    def look(key, value):
+        found = list(real(key, value))
+        if restores.open_on(TABLE, machine):
+            world.ec2.attach_volume(VolumeId=displaced, InstanceId=machine, Device="/dev/sdh")
+            restores.close_restore(TABLE, restore)
+        return found
+
+    monkeypatch.setattr(ec2_instances, "each_instance_with_tag", look)
+
+    [begun] = world.invoke("take_snapshots", SLOT)["begun"]
+
+    assert displaced in begun["volumes"]
+    assert "unplanned" not in begun

@@ -27,6 +27,8 @@ from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.recovery_point_tags import recovery_point_id
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
+from lifeboat.restore import store as restores
+from lifeboat.restore.record import Restore
 
 if TYPE_CHECKING:
     pass
@@ -54,6 +56,7 @@ class Observed:
     volumes: Mapping[str, Volume]
     owners: Mapping[str, str]
     points: tuple[RecoveryPoint, ...]
+    restores: Mapping[str, Restore]
 
 
 @dataclass(slots=True)
@@ -83,7 +86,8 @@ class Taken:
 class Taking:
     """Taking the recovery points of one slot, within one invocation.
 
-    `seen`: all of its instances as whoever selected them saw them, at `seen_at` seconds of the monotonic clock.
+    `seen`: all of its instances as whoever selected them saw them, at `seen_at` seconds of the monotonic clock, and
+    `restores`, by instance, those that were open just before that.
     `patient`: whether to wait, once, for what EC2 refuses for a reason that passes. A portion comes again anyway.
     """
 
@@ -94,6 +98,7 @@ class Taking:
     calls: PacedCalls
     observed: Mapping[str, Instance] = field(default_factory=dict)
     observed_at: float = 0.0
+    restores: Mapping[str, Restore] = field(default_factory=dict)
     patient: bool = False
     taken: Taken = field(default_factory=Taken)
 
@@ -143,7 +148,11 @@ class Taking:
         plans = []
         for instance in observed.instances:
             plan = self._plan(instance, observed)
-            if isinstance(plan, selection.Skip):
+            exchanging = selection.exchange_problem(instance, observed.restores.get(instance.id))
+            if exchanging and recovery_point_id(self.slot, instance.id) not in points:
+                self.taken.failed.append(_postponed(instance.id, exchanging))
+                self.taken.waiting.append(instance.id)
+            elif isinstance(plan, selection.Skip):
                 left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
                 (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
             elif plan.recovery_point_id in points:
@@ -163,7 +172,10 @@ class Taking:
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:
         fresh = self.observed and clock.monotonic() - self.observed_at < FRESH
+        # Before and after the look: whatever was open at that moment is in one of them.
+        before = self.restores if fresh else restores.open_by_instance(self.invocation.config.table)
         found = {item: self.observed[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
+        open_restores = {**before, **restores.open_by_instance(self.invocation.config.table)}
         instances = selection.select(found.values(), self.invocation.config.selector)
         data = [item.volume_id for instance in instances for item in data_volumes.data_attachments(instance)]
         here = [instance.id for instance in instances]
@@ -176,6 +188,7 @@ class Taking:
             volumes=ec2_volumes.volumes(data) if data else {},
             owners=_owners(here),
             points=read_catalogue(points).points,
+            restores=open_restores,
         )
 
     def _plan(self, instance: Instance, observed: Observed) -> selection.CreateRecoveryPoint | selection.Skip:
@@ -254,6 +267,10 @@ def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
 def _unread(instance_id: str, problem: AwsError) -> Entry:
     reason = f"{instance_id} could not be looked at: {problem}"
     return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": problem.passes}
+
+
+def _postponed(instance_id: str, reason: str) -> Entry:
+    return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": True}
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import MetadataError, left_out_of, write_tags
 from lifeboat.domain.tags import Tag, Tags
 from lifeboat.domain.text import iso
+from lifeboat.restore.record import Restore
 
 
 class SelectionError(ValueError):
@@ -81,6 +82,26 @@ def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, 
             f"{selector.tag_key}={selector.tag_value}"
         )
     return tuple(chosen[instance_id] for instance_id in sorted(named or chosen))
+
+
+def exchange_problem(instance: Instance, restore: Restore | None) -> str:
+    """Why the instance is not whole, because the restore that is open on it exchanges its volumes; empty if it is.
+
+    It is whole with all volumes that give way, or with all that take their place. With some of each, or without one,
+    what is attached is no state that the machine ever had: a recovery point of it would miss data, or mix old and new.
+    """
+    if restore is None or not restore.touched:
+        return ""
+    attached = {item.volume_id for item in instance.attachments}
+    displaced = {item.displaced_volume_id for item in restore.volumes if item.displaced_volume_id}
+    restored = {item.restored_volume_id for item in restore.volumes}
+    if (displaced <= attached and not restored & attached) or (restored <= attached and not displaced & attached):
+        return ""
+    here = ", ".join(sorted(item for item in displaced | restored if item in attached)) or "none"
+    return (
+        f"restore {restore.id} exchanges the volumes of {instance.id}: of those that it displaces and restores, "
+        f"{here} attached, expected all of the ones or all of the others"
+    )
 
 
 def plan_recovery_point(

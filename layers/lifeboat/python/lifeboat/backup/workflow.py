@@ -33,6 +33,7 @@ from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.recovery_point_tags import recovery_point_id
 from lifeboat.domain.text import iso
 from lifeboat.domain.trigger import Trigger
+from lifeboat.restore import store as restores
 
 if TYPE_CHECKING:
     pass
@@ -169,6 +170,7 @@ def take(request: BackupRequest, invocation: Invocation) -> dict[str, Any]:
     slot = request.slot or clock.now()
     observed_at = clock.monotonic()
     observed: dict[str, Instance] = {}
+    open_restores = restores.open_by_instance(invocation.config.table)
     instance_ids = _due(request, invocation, observed)
     if large_run.is_one(instance_ids, invocation) and not request.dry_run:
         by_hand = request.trigger is Trigger.MANUAL
@@ -179,7 +181,15 @@ def take(request: BackupRequest, invocation: Invocation) -> dict[str, Any]:
     pace = pace_of(invocation.config.api_share, workers=1, since=since, at_once=burst(invocation.config.api_share))
     calls = PacedCalls(pace, invocation)
     taking = Taking(
-        slot, request.late, request.dry_run, invocation, calls, observed=observed, observed_at=observed_at, patient=True
+        slot,
+        request.late,
+        request.dry_run,
+        invocation,
+        calls,
+        observed=observed,
+        observed_at=observed_at,
+        restores=open_restores,
+        patient=True,
     )
     return _take_here(taking.take(instance_ids), slot, request, invocation, last_attempt=last)
 

@@ -111,6 +111,12 @@ def open_restores(table: str) -> tuple[str, ...]:
     return tuple(item["restore_id"]["S"] for item in partition(table, _OPEN))
 
 
+def open_by_instance(table: str) -> dict[str, Restore]:
+    """All open restores, by their target instance."""
+    found = (load_restore(table, restore_id) for restore_id in open_restores(table))
+    return {restore.instance_id: restore for restore in found if restore and not restore.closed}
+
+
 def in_use(table: str) -> dict[str, str]:
     """The snapshots that an open restore may still make a volume of, each with the restore's id."""
     found: dict[str, str] = {}
