@@ -113,6 +113,17 @@ def test_a_doubled_call_makes_two_points_never_a_mixed_one():
     ]
 
 
+def test_a_whole_set_keeps_the_id_of_the_slot_though_one_without_a_volume_was_made_before():
+    tags = point_tags(volume(), second_volume(), set_id="set-0")
+    short = snapshot(id="snap-2", tags=tags, started_at=SLOT - timedelta(seconds=90))
+    both = read_catalogue([short, snapshot()]).points
+    assert [(point.id, point.condition) for point in both] == [
+        (f"rp-20261123T020000Z-{PLATFORM}+2", "incomplete"),
+        (f"rp-20261123T020000Z-{PLATFORM}", "good"),
+    ]
+    assert read_catalogue([snapshot()]).points == both[1:]
+
+
 def test_two_stacks_of_one_slot_make_two_points_each_of_its_stack():
     other = snapshot(
         id="snap-2", tags=point_tags(set_id="set-2", stack="other"), started_at=SLOT + timedelta(seconds=3)

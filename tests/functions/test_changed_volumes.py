@@ -98,7 +98,10 @@ def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_told(worl
 
     [point] = good_points()
     assert [member.metadata.device for member in point.members] == ["/dev/sdh"]
-    assert len(completed) == 1
+    told = {message["event"]: message for message in world.message()}
+    [begun] = told["BackupStarted"]["details"]["recovery_points"]
+    assert completed == [begun["recovery_point"]] == [point.id]
+    assert told["BackupCompleted"]["subject"]["recovery_point"] == point.id
     assert backups.open_backups(TABLE) == {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import unquote
@@ -17,6 +17,7 @@ from lifeboat.domain.recovery_point_tags import (
     MOST_OWN,
     VOLUME_TAG,
     MetadataError,
+    each_by_its_id,
     is_copy,
     read_time,
     taken_at,
@@ -74,7 +75,6 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
         else:
             sets.setdefault((point_id, snapshot.tags.get(Tag.SET, "")), []).append(member)
     points: list[RecoveryPoint] = []
-    observed: dict[str, int] = {}
     for (point_id, _), members in sorted(sets.items(), key=lambda item: (_first_taken_at(item[1]), item[0])):
         ours, copied = _without_later_copies(members)
         foreign += copied
@@ -84,11 +84,8 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
             except MetadataError as problem:
                 unreadable.extend((member.snapshot, str(problem)) for member in some)
                 continue
-            observed[point_id] = observed.get(point_id, 0) + 1
-            if observed[point_id] > 1:  # a doubled CreateSnapshots: the second set is a recovery point of its own
-                point = replace(point, id=f"{point_id}+{observed[point_id]}")
             points.append(point)
-    found = sorted(points, key=lambda point: (point.taken_at, point.id))
+    found = sorted(each_by_its_id(points), key=lambda point: (point.taken_at, point.id))
     return Catalogue(tuple(found), tuple(unreadable), tuple(foreign))
 
 

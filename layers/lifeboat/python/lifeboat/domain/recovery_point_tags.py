@@ -15,13 +15,13 @@ own tags that no longer fit are left out; its main tag says how many it had, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
-from lifeboat.domain.recovery_point import Member, VolumeMetadata
+from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
 from lifeboat.domain.text import iso
 
@@ -206,6 +206,18 @@ def _facts_text(facts: Mapping[str, object]) -> str:
 
 def _fact(text: str) -> str:
     return encoded(text).replace(" ", "%20")
+
+
+def each_by_its_id(points: Iterable[RecoveryPoint]) -> Iterator[RecoveryPoint]:
+    """Recovery points, oldest first, each with an id of its own: a doubled CreateSnapshots makes two of one id.
+
+    The first whole one has the id that is in the tags. A slot is tried again after a set that misses a volume, and what
+    was announced by that id is what the second attempt has made; it keeps the id when the other set is deleted.
+    """
+    observed: dict[str, int] = {}
+    for point in sorted(points, key=lambda point: len(point.members) < point.expected):
+        observed[point.id] = number = observed.get(point.id, 0) + 1
+        yield point if number == 1 else replace(point, id=f"{point.id}+{number}")
 
 
 def is_copy(volume_id: str, tags: Tags) -> bool:
