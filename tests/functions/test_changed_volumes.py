@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import time_machine
 
-from lifeboat.aws import clock, ec2_instances, ec2_snapshots
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots, topic
 from lifeboat.backup import store as backups
 from lifeboat.backup.workflow import BackupIncomplete
 from lifeboat.domain.catalogue import read_catalogue
@@ -217,3 +218,33 @@ def test_a_restore_that_puts_a_volume_back_after_the_look_leaves_no_good_point_w
 
     assert displaced in begun["volumes"]
     assert "unplanned" not in begun
+
+
+@pytest.mark.parametrize("event", ["UnplannedSnapshotTaken", "BackupCompleted"])
+def test_a_recovery_point_stays_open_until_all_of_it_is_told(world, monkeypatch, machine, event):
+    class Killed(BaseException):
+        """Lambda ends the invocation."""
+
+    change(world, monkeypatch, machine, on="/dev/sdi")
+    world.invoke("take_snapshots", SLOT)
+    real, left = topic.publish, [1]
+
+    def publish(arn, message):
+        if left[0] and message.event == event:
+            left[0] -= 1
+            raise Killed
+        return real(arn, message)
+
+    monkeypatch.setattr(topic, "publish", publish)
+    with pytest.raises(Killed):
+        world.invoke("confirm_snapshots", {"sweep": True})
+
+    world.invoke("confirm_snapshots", {"sweep": True})  # what was under way is somebody else's still
+    assert list(backups.open_backups(TABLE)) != []
+    later(monkeypatch, 3)
+    with time_machine.travel(clock.now(), tick=True):
+        world.invoke("confirm_snapshots", {"sweep": True})
+
+    told = [message["event"] for message in world.message()]
+    assert sorted(told) == ["BackupCompleted", "BackupStarted", "UnplannedSnapshotTaken"]
+    assert backups.open_backups(TABLE) == {}

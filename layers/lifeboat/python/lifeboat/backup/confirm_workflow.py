@@ -106,33 +106,35 @@ class _Observation:
         begun_at, now = self.begun.get(point_id), clock.now()
         verdict = confirm(point_id, point, begun_at=begun_at, now=now, strangers=strangers)
         if isinstance(verdict, Completed):
-            self._publish_strangers(point_id, verdict.point, strangers)
-            self._complete(point_id, verdict.point)
+            self._complete(point_id, verdict.point, strangers)
         elif isinstance(verdict, Failed):
             self._fail(point_id, verdict)
         else:
             self.answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
 
-    def _publish_strangers(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
+    def _complete(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
+        """Tell all that there is to tell of a good one. Until nothing is missing it stays open, for the next sweep."""
+        stack, now = self.invocation.config.stack, clock.now()
+        told = []
         if strangers:
             made = {item.id: item.volume_id for item in strangers}
-            message = backup_messages.unplanned_snapshot_taken(
-                stack=self.invocation.config.stack, at=clock.now(), point=point, made=made
-            )
-            self._publish_once("told-unplanned", point_id, message)
-
-    def _complete(self, point_id: str, point: RecoveryPoint) -> None:
+            message = backup_messages.unplanned_snapshot_taken(stack=stack, at=now, point=point, made=made)
+            told.append(self._publish_once("told-unplanned", point_id, message))
         if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
-        message = backup_messages.backup_completed(stack=self.invocation.config.stack, at=clock.now(), point=point)
-        if self._publish_once("told", point.id, message) and not locking.again:
-            backups.close_backup(self.invocation.config.table, point_id)
+        told.append(
+            self._publish_once(
+                "told", point.id, backup_messages.backup_completed(stack=stack, at=clock.now(), point=point)
+            )
+        )
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
-                stack=self.invocation.config.stack, at=clock.now(), point=point, reason=locking.problem
+                stack=stack, at=clock.now(), point=point, reason=locking.problem
             )
-            self._publish_once("told-not-locked", point.id, problem)
+            told.append(self._publish_once("told-not-locked", point.id, problem))
+        if all(told) and not locking.again:
+            backups.close_backup(self.invocation.config.table, point_id)
         self.answer["completed"].append(point.id)
 
     def _fail(self, point_id: str, verdict: Failed) -> None:
