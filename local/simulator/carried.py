@@ -62,7 +62,7 @@ class Carried:
         for copy_id, copy in self._copies[place].items():
             if self._state(place, copy_id) == "completed":
                 sets[copy.set_id].add(copy.source)
-        return any(set(point.snapshots.values()) - point.unplanned <= sources for sources in sets.values())
+        return any(set(point.snapshots.values()) <= sources for sources in sets.values())
 
     def made(self, request: Request, answer: Mapping[str, Any]) -> None:
         """CopySnapshot was carried out for one of our functions."""

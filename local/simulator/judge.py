@@ -55,7 +55,12 @@ class Violation:
 
 @dataclass
 class Point:
-    """A recovery point as EC2 made it: of each data volume that the instance had, its snapshot and its lineage."""
+    """A recovery point as EC2 made it: of each data volume that the instance had, its snapshot and its lineage.
+
+    `unplanned` are snapshots of volumes that were attached when the product may have looked already. EC2 made them with
+    the others, and they are no part of the recovery point: no backup, no member of a lineage, nothing to delete.
+    `amid` is the restore that was exchanging the volumes: what it holds is no state that the instance ever had.
+    """
 
     id: str
     instance_id: str
@@ -63,8 +68,8 @@ class Point:
     taken_at: float
     volumes: frozenset[str]
     devices: dict[str, str] = field(default_factory=dict)
-    unplanned: set[str] = field(default_factory=set)
-    """Snapshots that EC2 made of what was attached in between."""
+    unplanned: frozenset[str] = frozenset()
+    amid: str = ""
     snapshots: dict[str, str] = field(default_factory=dict)
     lineages: dict[str, str] = field(default_factory=dict)
 
@@ -260,14 +265,52 @@ class Judge:
         self._once_per_slot(point_id, instance.instance_id, tags["lifeboat:slot"])
         if point_id in self.points:
             return
-        data = {v: device for device, v in instance.devices.items() if device != instance.root_device_name}
-        point = Point(point_id, instance.instance_id, tags["lifeboat:slot"], CLOCK.now(), frozenset(data), data)
+        unplanned = {volume_id for volume_id in self._just_attached(instance) if volume_id not in told}
+        devices = {v: device for device, v in instance.devices.items() if device != instance.root_device_name}
+        planned = {v: device for v, device in devices.items() if v not in unplanned}
+        point = Point(
+            point_id,
+            instance.instance_id,
+            tags["lifeboat:slot"],
+            CLOCK.now(),
+            frozenset(planned),
+            planned,
+            frozenset(snapshot.snapshot_id for snapshot in made if snapshot.volume_id in unplanned),
+        )
         for snapshot in made:
+            if snapshot.snapshot_id in point.unplanned:
+                continue
             volume = self.region.volumes[snapshot.volume_id]
             point.snapshots[snapshot.volume_id] = snapshot.snapshot_id
             point.lineages[snapshot.snapshot_id] = volume.tags.get("lifeboat:chain") or volume.volume_id
-        point.unplanned = {snapshot.snapshot_id for snapshot in made if snapshot.volume_id not in told}
+        point.amid = self._exchanging(instance.instance_id, set(point.snapshots))
         self.points[point_id] = point
+
+    def _exchanging(self, instance_id: str, held: set[str]) -> str:
+        """The restore that is open on an instance, if what a recovery point holds is neither what the instance has
+        without it nor what it has with it. What a person did to the volumes is not the restore's.
+        """
+        self.note_restores()
+        for restore_id, by_device in self._of_restore.items():
+            asked, displaced = self.restores[restore_id], set(by_device.values())
+            if asked.instance_id != instance_id or not self._is_open(restore_id):
+                continue
+            document = json.loads(stage.items("restore", self._people.outputs)[restore_id]["document"]["S"])
+            known = self.region.volumes.values()
+            restored = {v.volume_id for v in known if v.tags.get("lifeboat:restore") == restore_id}
+            old, new = held & displaced, held & restored
+            whole = (old == displaced and not new) or (len(new) == len(document["volumes"]) and not old)
+            if not whole and not self._touched_since(asked.at - RACE_SECONDS, instance_id, *displaced, *restored):
+                return restore_id
+        return ""
+
+    def _just_attached(self, instance: Instance) -> list[str]:
+        """The volumes that an invocation under way may not have seen on the instance: they came after it looked.
+
+        What is attached for longer it must have seen, whatever its tags tell of.
+        """
+        attachments = {v: self.region.volumes[v].attachment for v in instance.devices.values()}
+        return [v for v, a in attachments.items() if a and CLOCK.now() - a.attach_time.timestamp() < RACE_SECONDS]
 
     def _once_per_slot(self, point_id: str, instance_id: str, slot: str) -> None:
         """A recovery point was just made: no other is of its slot, by what was made and by EC2's own state."""
@@ -326,6 +369,9 @@ class Judge:
         if user := self._in_use(snapshot):
             self._must_not(rule, f"{name}, of which {user} is to make a volume, was deleted")
         point = self.points.get(snapshot.tags.get("lifeboat:recovery-point", ""))
+        if point is not None and snapshot.snapshot_id in point.unplanned:
+            self._must_not(rule, f"{name}, which is of a volume that its tags do not tell of, was deleted")
+            return
         if point is not None and self._may_become_good(point):
             self._must_not(rule, f"{name}, which EC2 is still making, was deleted")
         if point is not None and self._is_good(point):
@@ -441,10 +487,11 @@ class Judge:
             self._must_not(
                 rule, f"{point.id} is told good; its volumes were {sorted(point.volumes)}, its snapshots are {states}"
             )
-        told = set(message["details"]["snapshots"])
-        planned = set(point.snapshots.values()) - point.unplanned
-        if told != planned:
-            self._must_not(rule, f"{point.id} is told of {sorted(told)}, EC2 made {sorted(planned)}")
+        if point.amid:
+            self._must_not(rule, f"{point.id} is told good; {point.amid} was exchanging the volumes when it was made")
+        told, made = set(message["details"]["snapshots"]), set(point.snapshots.values())
+        if told != made:
+            self._must_not(rule, f"{point.id} is told of {sorted(told)}, EC2 made {sorted(made)}")
 
     def _deleted_since(self, point: Point) -> bool:
         """Whether it was told before, so that retention may have deleted it meanwhile."""
@@ -525,12 +572,21 @@ class Judge:
             ended = all(self._state(s) != "pending" for s in point.snapshots.values())
             if ended and now - point.taken_at > 2 * HOUR and not {"BackupCompleted", "BackupFailed"} & set(told):
                 self._must_not("every outcome is published", f"{point.id} has ended, and was told {told}")
+            if "BackupCompleted" in told and "UnplannedSnapshotTaken" not in told and self._is_owed(point):
+                self._must_not(
+                    "every outcome is published",
+                    f"{point.id} is good, and nobody was told of {sorted(point.unplanned)}",
+                )
         self._slots(slots, calm_since)
         self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
 
     def is_told_failed(self, restore_id: str) -> bool:
         """Whether it was told that this restore waits for a person."""
         return any(m["event"] == "RestoreFailed" for _at, m in self.published[restore_id])
+
+    def _is_owed(self, point: Point) -> bool:
+        """Whether somebody has to know of what EC2 made with a recovery point, and no person has taken it away."""
+        return bool(point.unplanned) and not self._touched_since(0, point.id)
 
     def _completed_at(self, point_id: str) -> float | None:
         """When it was told good first; None if it was not."""

@@ -33,6 +33,22 @@ PLANTED = {
         only="1 2 5 14 15 20 21 23 25 26 28 30",
         rule="at most one recovery point for an instance and slot",
     ),
+    "a recovery point is made while a restore exchanges the volumes": Planted(
+        f"{LIBRARY}/backup/selection.py",
+        "if restore is None or not restore.touched:",
+        "if True:",
+        seed=11080,
+        only="11 12 13",
+        rule="no recovery point is good that does not hold every data volume",
+    ),
+    "a data volume is forgotten, and what EC2 makes of it taken for unplanned": Planted(
+        f"{LIBRARY}/backup/selection.py",
+        "    attachments = data_attachments(instance)\n",
+        "    attachments = data_attachments(instance)[:1]\n",
+        seed=11080,
+        only="11",
+        rule="no recovery point is good that does not hold every data volume",
+    ),
 }
 
 
