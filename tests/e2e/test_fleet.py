@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
-from bench import fleet_memory
 from bench import large_run as bench
+from bench import large_run_memory
 from lifeboat.backup import large_run
 from tests.e2e.stage import Stage, events_of, staged, tags_of
 
@@ -156,7 +156,7 @@ def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
 
 
 def test_ten_thousand_instances_are_handed_out_within_the_functions_memory_by_few_calls() -> None:
-    figure = fleet_memory.measure_alone("slot")
-    assert fleet_memory.problems_of(figure, timed=False) == []
+    figure = large_run_memory.measure_alone("slot")
+    assert large_run_memory.problems_of(figure, timed=False) == []
     assert figure.handed_out == 10_000
     assert figure.calls <= CALLS_OF_TEN_THOUSAND

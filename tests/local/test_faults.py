@@ -44,7 +44,7 @@ def test_the_nth_call_fails_and_is_not_carried_out(once: Any, control: Control, 
     assert refused.value.response["Error"]["Code"] == "SnapshotLimitExceeded"
     once.create_snapshot(VolumeId=volume)
     assert snapshots_of(once, volume) == 2
-    assert [(fault["observed"], fault["hits"]) for fault in control.faults()] == [(3, 1)]
+    assert [(fault["seen"], fault["hits"]) for fault in control.faults()] == [(3, 1)]
 
 
 def test_only_calls_about_one_resource(once: Any, control: Control, volume: str) -> None:

@@ -195,7 +195,7 @@ def test_a_door_answers_a_refusal_and_calls_nothing(name, data):
     function._config.cache_clear()
     real, function.load = function.load, lambda: config
     try:
-        handler = function.function(DOORS[name], lambda request, *_: asked.append(request) or {})
+        handler = function.make_handler(DOORS[name], lambda request, *_: asked.append(request) or {})
         event = data.draw(invented | mangled(ASKED[name]))
         refused = heard(DOORS[name], event) is None
         if refused and ("detail-type" in event or "Records" in event):  # for the queue of failed events

@@ -12,7 +12,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from bench import restore_memory
-from bench.fleet_memory import MEMORY_SIZE
+from bench.large_run_memory import MEMORY_SIZE
 from lifeboat.ami import verdict as ami
 from lifeboat.backup import large_run
 from lifeboat.backup import workflow as backup

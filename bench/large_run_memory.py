@@ -1,6 +1,6 @@
 """What handing out 10,000 instances takes of the function's memory and time, and so the look for what was missed.
 
-`python -m bench.fleet_memory` runs the real handler of take_snapshots, each time in a process of its own, against
+`python -m bench.large_run_memory` runs the real handler of take_snapshots, each time in a process of its own, against
 services that only list and take: DescribeInstances in pages of 1,000, with all that EC2 tells of an instance, a queue
 and a table. It exits with 1 when the peak of a process reaches the memory that the template gives the function, or an
 invocation takes longer than it may.
@@ -260,7 +260,7 @@ def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
             "LIFEBOAT_SCHEDULE": "cron(0 0 * * ? *)",
             "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "1",
         }
-        return Figure(**told_alone("bench.fleet_memory", mode, instances, url=url, **variables))
+        return Figure(**told_alone("bench.large_run_memory", mode, instances, url=url, **variables))
 
 
 def _invoke(mode: str, instances: int) -> Figure:
