@@ -233,8 +233,8 @@ class _Services(BaseHTTPRequestHandler):
             sent = [{"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "0"} for entry in asked["Entries"]]
             return {"Successful": sent, "Failed": []}
         if action == "Query" and asked["ExpressionAttributeValues"][":pk"] == {"S": "selected"} and self.mode in KNOWN:
-            since = {"S": "2026-01-01T00:00:00+00:00"}
-            items = [{"pk": {"S": "selected"}, "sk": {"S": _id(n)}, "since": since} for n in range(self.total)]
+            since = {"S": '"2026-01-01T00:00:00Z"'}
+            items = [{"pk": {"S": "selected"}, "sk": {"S": _id(n)}, "document": since} for n in range(self.total)]
             return {"Items": items, "Count": len(items)}
         return {"Query": {"Items": [], "Count": 0}, "BatchWriteItem": {"UnprocessedItems": {}}}.get(action, {})
 

@@ -227,9 +227,7 @@ class Judge:
                 )
 
     def _is_open(self, restore_id: str) -> bool:
-        return any(
-            i["restore_id"]["S"] == restore_id for i in stage.items("restore-open", self._people.outputs).values()
-        )
+        return any(i["version"]["S"] == restore_id for i in stage.items("restore-open", self._people.outputs).values())
 
     def _delete_volume(self, request: Request) -> None:
         self.note_restores()
@@ -399,7 +397,7 @@ class Judge:
 
     def _in_use(self, snapshot: Snapshot) -> str:
         for item in stage.items("restore-open", self._people.outputs).values():
-            restore_id = item["restore_id"]["S"]
+            restore_id = item["version"]["S"]
             self.note_restores()
             document = json.loads(stage.items("restore", self._people.outputs)[restore_id]["document"]["S"])
             needed = {volume["snapshot_id"] for volume in document["volumes"]}
@@ -554,7 +552,7 @@ class Judge:
         """Everything has had the time that it may take."""
         self.note_restores()
         now = CLOCK.now()
-        open_ones = {item["restore_id"]["S"] for item in stage.items("restore-open", self._people.outputs).values()}
+        open_ones = {item["version"]["S"] for item in stage.items("restore-open", self._people.outputs).values()}
         for restore_id, asked in self.restores.items():
             told = [message["event"] for _at, message in self.published[restore_id]]
             if restore_id in open_ones:

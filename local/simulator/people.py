@@ -358,7 +358,7 @@ class People:
 
     def open_restores(self) -> list[str]:
         """The restores that the table says are open."""
-        return sorted(item["restore_id"]["S"] for item in stage.items("restore-open", self.outputs).values())
+        return sorted(item["version"]["S"] for item in stage.items("restore-open", self.outputs).values())
 
     def _cancel(self, happening: Happening) -> str:
         chosen = happening.pick(self.open_restores())

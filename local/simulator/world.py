@@ -96,7 +96,7 @@ class World:
         )
         if backups or any(not _is_paused(item) for item in copies.values()):
             return 1.0
-        if any(not self.judge.is_told_failed(item["restore_id"]["S"]) for item in restores.values()):
+        if any(not self.judge.is_told_failed(item["version"]["S"]) for item in restores.values()):
             return 1.0
         return WAITING_SWEEPS if restores else IDLE_SWEEPS
 
@@ -227,7 +227,7 @@ class World:
 
 def _is_paused(record: dict[str, Any]) -> bool:
     """Whether the next attempt at a copy is not due yet."""
-    due = record.get("not_before", {}).get("S")
+    due = json.loads(record["document"]["S"])["not_before"]
     return bool(due) and datetime.fromisoformat(due).timestamp() > CLOCK.now()
 
 

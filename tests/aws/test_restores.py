@@ -90,7 +90,7 @@ def test_closing_one_does_not_free_an_instance_that_another_took(table):
     clients.dynamodb().update_item(
         TableName=table,
         Key={"pk": {"S": "restore-open"}, "sk": {"S": "i-0a"}},
-        UpdateExpression="SET restore_id = :other",
+        UpdateExpression="SET version = :other",
         ExpressionAttributeValues={":other": {"S": "restore-9"}},
     )
     with pytest.raises(Overtaken):

@@ -71,6 +71,6 @@ def test_what_is_never_taken_is_said(pauses):
     with Stubber(clients.dynamodb()) as stub:
         for _ in range(table.ATTEMPTS):
             stub.add_response("batch_write_item", {"UnprocessedItems": left}, {"RequestItems": ANY})
-        with pytest.raises(table.NotWritten, match="table state took 1 items not in 8 attempts"):
+        with pytest.raises(table.NotWritten, match="table state left 1 items unprocessed in 8 attempts, expected none"):
             selected.forget_selected(NAME, ["i-1"])
     assert sum(pauses) == pytest.approx(6.35)

@@ -213,7 +213,7 @@ class Stage:
                 ConsistentRead=True,
             )
         )
-        return {item["restore_id"]["S"] for page in pages for item in page["Items"]}
+        return {item["version"]["S"] for page in pages for item in page["Items"]}
 
     def instance(self, instance_id: str) -> dict[str, Any]:
         [reservation] = self.ec2.describe_instances(InstanceIds=[instance_id])["Reservations"]

@@ -40,9 +40,9 @@ def machine(stage: Stage) -> Iterator[Machine]:
     stage.aws.client("dynamodb").update_item(
         TableName=stage.outputs["StateTableName"],
         Key={"pk": {"S": "selected"}, "sk": {"S": made.instance_id}},
-        UpdateExpression="SET since = :long_ago",
-        ConditionExpression="attribute_exists(since)",
-        ExpressionAttributeValues={":long_ago": {"S": LONG_AGO.isoformat()}},
+        UpdateExpression="SET document = :long_ago",
+        ConditionExpression="attribute_exists(document)",
+        ExpressionAttributeValues={":long_ago": {"S": json.dumps(LONG_AGO.isoformat())}},
     )
     yield made
     stage.control.reset()

@@ -117,7 +117,7 @@ def the_killed_ones_time_is_up(stage: Stage) -> None:
     values = {":open": {"S": "backup-open"}}
     query = {"KeyConditionExpression": "pk = :open", "ExpressionAttributeValues": values}
     for item in tables.query(TableName=name, **query)["Items"]:
-        tables.put_item(TableName=name, Item={**item, "until": {"N": "1"}})
+        tables.put_item(TableName=name, Item={**item, "leased_until": {"N": "1"}})
 
 
 def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage, slot: str) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 from moto.ec2 import ec2_backends
 
-from lifeboat.aws import ec2_snapshots, topic
+from lifeboat.aws import clients, ec2_snapshots, topic
 from lifeboat.backup import store as backups
 from tests.functions.conftest import ACCOUNT, TABLE, open_backup
 
@@ -122,7 +122,7 @@ def test_a_thousand_open_backups_are_not_read_to_find_one(world, large_run, monk
     for number in range(100):
         open_backup(f"rp-20261123T020000Z-i-{number:017x}")
     asked = []
-    backups.clients.dynamodb().meta.events.register(
+    clients.dynamodb().meta.events.register(
         "after-call.dynamodb.Query", lambda parsed, **_: asked.append(parsed["Count"])
     )
     assert backups.undecided_beside(TABLE, large_run[0], "rp-20261123T020000Z-")

@@ -25,8 +25,8 @@ PLANTED = {
     ),
     "the slot's uniqueness check is skipped when the table answers late": Planted(
         f"{LIBRARY}/backup/store.py",
-        "        except client.exceptions.TransactionCanceledException as refused:\n",
-        "        except client.exceptions.TransactionCanceledException as refused:\n"
+        "        except Cancelled as cancelled:\n",
+        "        except Cancelled as cancelled:\n"
         "            if (clock.now() - begun_at).total_seconds() > 1:\n"
         "                return set(wanted)\n",
         seed=9,

@@ -24,8 +24,8 @@ def test_the_fixed_seeds_break_no_rule(tmp_path: Path) -> None:
 
 UNCLAIMED = Planted(
     f"{LIBRARY}/restore/store.py",
-    '{"Put": {"TableName": table, "Item": lock, "ConditionExpression": "attribute_not_exists(pk)"}}',
-    '{"Put": {"TableName": table, "Item": lock}}',
+    "documents.put(lock, ABSENT)",
+    "documents.put(lock)",
     seed=7,
     only="1 27 28",
     rule="one open restore for an instance",

@@ -1,6 +1,6 @@
-"""Settled: whether a slot's recovery points are all decided, so that a slot is dealt with once, not per instance.
+"""Whether all recovery points of a slot are decided, so that a subscriber works once for a slot.
 
-Each of ten thousand BackupCompleted of one slot would otherwise look at ten thousand recovery points.
+Otherwise each of ten thousand BackupCompleted of one slot would read ten thousand recovery points.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from lifeboat.domain.recovery_point_tags import slot_prefix
 
 
 def others_are_open(completed: str | None, invocation: Invocation) -> bool:
-    """Whether other recovery points of the same slot are still being made; their own completion wakes us again.
+    """Whether other recovery points of the same slot are still being made. Their own completion invokes us again.
 
-    Each is noted as good before it is told so. So whatever order the messages come in, the last one finds none open.
-    When a slot's last one fails, nobody is woken by it: the daily run, or the sweep, does what is left.
+    Each is noted as good before BackupCompleted is published. So whatever the order of the messages, the last one
+    finds none open. If the last one of a slot fails, no message follows: the daily run or the reconcile run does the
+    rest.
     """
     prefix = slot_prefix(completed) if completed else None
     return prefix is not None and backups.undecided_beside(invocation.config.table, str(completed), prefix)

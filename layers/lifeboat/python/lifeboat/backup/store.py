@@ -1,48 +1,47 @@
-"""The table's open backups: recovery points that were begun and not yet told good or failed.
+"""Open backups: recovery points that were begun and not yet published as good or failed.
 
-An item is written before EC2 is asked, so that the sweep also finds a backup whose function was killed on the way.
+A document is written before EC2 is asked. So the reconcile run also finds a backup whose function was killed on the
+way. Its lease says until when one invocation alone may make it.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import batched
-from typing import Any
 
-from lifeboat.aws import clients, clock
-from lifeboat.aws.table import partition, put_all
+from lifeboat.aws import clock
+from lifeboat.aws import table as documents
+from lifeboat.aws.table import ABSENT, CONFLICT, FIRST_ATTEMPT, FOR_EVER, UNMET, Cancelled, Document, to_json
 
 _OPEN = "backup-open"
 
 _DONE = "backup-done"
 
 DONE_KEPT = timedelta(days=35)
-"""How long it is known that a recovery point was made, though EC2 does not show it any more: see `once`."""
+"""How long it is known that a recovery point was made, though EC2 may not list it any more: see `once`."""
 
 TAKEN_AT_ONCE = 50
-"""Two actions for each; 100 is the most that one transaction takes
+"""Each takes two writes; one transaction takes at most 100
 (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html)."""
-
-_HAS_IT, _MEETS = "ConditionalCheckFailed", "TransactionConflict"
 
 MEETINGS = 6
 PAUSE = 0.05
-"""How often a transaction that meets with others is tried; seconds before the second time, doubled each time."""
+"""How often a transaction that conflicts with others is tried; seconds before the second time, doubled each time."""
 
 OBSERVED_AT_ONCE = 25
-"""Open backups in a page when one undecided is looked for: mostly the first is it, and thousands need no reading."""
+"""How many open backups a page has in the search for one that is not decided. Mostly the first one is not."""
 
 
 def open_backups_for(
     table: str, recovery_point_ids: Iterable[str], *, begun_at: datetime, until: datetime
 ) -> frozenset[str]:
-    """Note that these are being made, by whoever asks, until `until`; those of them that are.
+    """Take these recovery points for the caller alone until `until`; those that it got.
 
-    One that is noted already is left to whoever noted it, until that one's time is up. So of several who ask for the
-    same recovery point at the same time one is answered that it may make it. One that was made before is not made
-    again, even if somebody has deleted it since. Very many cost few calls.
+    If several invocations ask for the same one at the same time, only one gets it. Another may get it once the lease
+    has run out. One that was made before is never given again, even if its snapshots were deleted since.
+
+    Raises `lifeboat.aws.table.Cancelled` if its transactions conflict with others to the end.
     """
     ours: set[str] = set()
     for some in batched(sorted(set(recovery_point_ids)), TAKEN_AT_ONCE, strict=False):
@@ -51,141 +50,73 @@ def open_backups_for(
 
 
 def _open_some(table: str, ids: Sequence[str], begun_at: datetime, until: datetime) -> set[str]:
-    """All that nobody else has, in one transaction. Its refusal names those that somebody has; the rest is asked for
-    again, as is what just meets with another transaction.
-
-    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
-    """
-    client = clients.dynamodb()
+    """Take all in one transaction. If DynamoDB names some that another invocation has, try again without those."""
     wanted = list(ids)
     for attempt in range(MEETINGS):
-        actions: list[Any] = [
+        actions = [
             action
             for point_id in wanted
             for action in (
-                {"Update": _opening(table, point_id, begun_at, until)},
-                {"ConditionCheck": _not_done(table, point_id)},
+                documents.lease(Document(_OPEN, point_id, to_json(begun_at)), now=begun_at, until=until),
+                documents.check(_DONE, point_id, ABSENT),
             )
         ]
         try:
-            client.transact_write_items(TransactItems=actions)
-        except client.exceptions.TransactionCanceledException as refused:
-            said: Any = refused.response.get("CancellationReasons", [])
-            codes = [reason.get("Code") for reason in said]
-            if attempt == MEETINGS - 1 or not set(codes) <= {None, "None", _HAS_IT, _MEETS}:
+            documents.transact(table, actions)
+        except Cancelled as cancelled:
+            if attempt == MEETINGS - 1:
                 raise
-            pairs = zip(wanted, batched(codes, 2, strict=True), strict=True)
-            wanted = [item for item, pair in pairs if _HAS_IT not in pair]
+            pairs = zip(wanted, batched(cancelled.reasons, 2, strict=True), strict=True)
+            wanted = [point_id for point_id, pair in pairs if UNMET not in pair]
             if not wanted:
                 return set()
-            if _MEETS in codes:
+            if CONFLICT in cancelled.reasons:
                 clock.wait(PAUSE * 2**attempt)
         else:
             break
     return set(wanted)
 
 
-def _opening(table: str, recovery_point_id: str, begun_at: datetime, until: datetime) -> dict[str, Any]:
-    return {
-        "TableName": table,
-        "Key": {"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}},
-        "UpdateExpression": "SET begun_at = :begun_at, #until = :until ADD attempts :one",
-        "ConditionExpression": "attribute_not_exists(pk) OR (#until < :now AND attribute_not_exists(decided))",
-        "ExpressionAttributeNames": {"#until": "until"},
-        "ExpressionAttributeValues": {
-            ":begun_at": {"S": begun_at.isoformat()},
-            ":until": {"N": str(until.timestamp())},
-            ":now": {"N": str(begun_at.timestamp())},
-            ":one": {"N": "1"},
-        },
-    }
-
-
-def _not_done(table: str, recovery_point_id: str) -> dict[str, Any]:
-    return {
-        "TableName": table,
-        "Key": {"pk": {"S": _DONE}, "sk": {"S": recovery_point_id}},
-        "ConditionExpression": "attribute_not_exists(pk)",
-    }
-
-
 def withdraw(table: str, recovery_point_id: str) -> None:
-    """EC2 has not begun it. It is open no more, unless an earlier attempt may have begun it after all."""
-    dynamodb = clients.dynamodb()
-    try:
-        dynamodb.delete_item(
-            TableName=table,
-            Key={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}},
-            ConditionExpression="attempts = :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
-        )
-    except dynamodb.exceptions.ConditionalCheckFailedException:
+    """Close a backup that EC2 has not begun. It stays open if an earlier attempt may have begun it."""
+    if not documents.write(table, documents.delete(_OPEN, recovery_point_id, FIRST_ATTEMPT)):
         release(table, recovery_point_id)
 
 
 def release(table: str, recovery_point_id: str) -> None:
-    """Let anybody else try to make it at once. It stays open, as EC2 may have begun it all the same."""
-    dynamodb = clients.dynamodb()
-    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
-        dynamodb.update_item(
-            TableName=table,
-            Key={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}},
-            UpdateExpression="SET #until = :never",
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeNames={"#until": "until"},
-            ExpressionAttributeValues={":never": {"N": "0"}},
-        )
+    """Let another invocation make it at once. It stays open, because EC2 may have begun it all the same."""
+    documents.write(table, documents.end_lease(_OPEN, recovery_point_id))
 
 
 def open_backups(table: str) -> dict[str, datetime]:
-    """The recovery points being made, with when each was begun."""
-    return {item["sk"]["S"]: datetime.fromisoformat(item["begun_at"]["S"]) for item in partition(table, _OPEN)}
+    """The recovery points that are being made, with when each was begun."""
+    return {found.sk: found.read(datetime) for found in documents.find_all(table, _OPEN)}
 
 
 def begun_at(table: str, recovery_point_ids: Iterable[str]) -> dict[str, datetime]:
-    """Of these the ones that are being made, with when each was begun."""
-    found = {}
-    for recovery_point_id in recovery_point_ids:
-        key = {"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}}
-        item = clients.dynamodb().get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
-        if item is not None:
-            found[recovery_point_id] = datetime.fromisoformat(item["begun_at"]["S"])
-    return found
+    """Those of the given recovery points that are being made, with when each was begun."""
+    found = (documents.find(table, _OPEN, recovery_point_id) for recovery_point_id in recovery_point_ids)
+    return {document.sk: document.read(datetime) for document in found if document}
 
 
 def mark_decided(table: str, recovery_point_id: str) -> None:
-    """Note that an open recovery point is about to be told good. What is not open stays so."""
-    dynamodb = clients.dynamodb()
-    with contextlib.suppress(dynamodb.exceptions.ConditionalCheckFailedException):
-        dynamodb.update_item(
-            TableName=table,
-            Key={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}},
-            UpdateExpression="SET decided = :true",
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeValues={":true": {"BOOL": True}},
-        )
+    """Note that an open recovery point is good, before it is published. One that is not open stays so."""
+    documents.write(table, documents.end_lease(_OPEN, recovery_point_id, FOR_EVER))
 
 
 def undecided_beside(table: str, recovery_point_id: str, prefix: str) -> bool:
     """Whether another recovery point whose id begins with `prefix` is being made and not yet found good."""
     return any(
-        item["sk"]["S"] != recovery_point_id and "decided" not in item
-        for item in partition(table, _OPEN, prefix=prefix, page_size=OBSERVED_AT_ONCE)
+        found.sk != recovery_point_id and found.leased_until < FOR_EVER
+        for found in documents.find_all(table, _OPEN, prefix=prefix, page_size=OBSERVED_AT_ONCE)
     )
 
 
 def remember_made(table: str, recovery_point_ids: Iterable[str], now: datetime) -> None:
     """Note that EC2 has begun these. Raises NotWritten."""
-    expiration = str(int((now + DONE_KEPT).timestamp()))
-    put_all(
-        table,
-        (
-            {"pk": {"S": _DONE}, "sk": {"S": point_id}, "expiration": {"N": expiration}}
-            for point_id in recovery_point_ids
-        ),
-    )
+    documents.put_all(table, (Document(_DONE, point_id, expiration=now + DONE_KEPT) for point_id in recovery_point_ids))
 
 
 def close_backup(table: str, recovery_point_id: str) -> None:
-    """The recovery point has been told. Closing it again changes nothing."""
-    clients.dynamodb().delete_item(TableName=table, Key={"pk": {"S": _OPEN}, "sk": {"S": recovery_point_id}})
+    """Note that the result of a recovery point is published. Closing it again changes nothing."""
+    documents.write(table, documents.delete(_OPEN, recovery_point_id))
