@@ -559,7 +559,6 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:Query of the table's retention",
         "dynamodb:GetItem of the table's asked",
         "dynamodb:PutItem of the table's asked",
-        "dynamodb:UpdateItem of the table's asked",
         "lambda:InvokeFunction of PruneSnapshots",
         "dynamodb:BatchWriteItem of the terms of retention",
         "dynamodb:GetItem of the table's restore",
