@@ -1,4 +1,4 @@
-"""A recovery point is taken by one invocation at a time, and made once; for very many in few calls."""
+"""One invocation at a time takes a recovery point, and it is made once. Very many are taken in few calls."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ def test_very_many_are_taken_in_few_calls(state):
     assert backups.open_backups(NAME) == dict.fromkeys(MANY, NOW)
 
 
-def test_what_somebody_has_is_left_to_him_and_the_rest_is_taken(state):
+def test_one_that_another_invocation_has_is_not_taken_and_the_rest_is(state):
     assert take("rp-1", "rp-2") == {"rp-1", "rp-2"}
     assert take("rp-2", "rp-3", at=NOW + MINUTE / 2) == {"rp-3"}
     assert take("rp-1", "rp-2", "rp-3", at=NOW + MINUTE / 2) == frozenset()
 
 
-def test_workers_that_take_at_the_same_moment_share_what_there_is(state):
+def test_workers_that_take_at_the_same_moment_each_get_different_ones(state):
     patience = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)  # so that they do meet
+    sys.setswitchinterval(1e-5)  # so that their transactions conflict
     try:
         with ThreadPoolExecutor(4) as workers:
             taken = list(workers.map(lambda first: take(*MANY[first : first + 60]), (0, 20, 40, 60)))
     finally:
         sys.setswitchinterval(patience)
     assert frozenset().union(*taken) == frozenset(MANY)
-    assert sum(map(len, taken)) == len(MANY), "none by two"
+    assert sum(map(len, taken)) == len(MANY), "no two workers took the same one"
 
 
-def test_when_his_time_is_up_another_may(state):
+def test_when_a_lease_has_run_out_another_invocation_gets_it(state):
     take("rp-1")
     later = NOW + 2 * MINUTE
     assert take("rp-1", at=later) == {"rp-1"}
     assert backups.open_backups(NAME) == {"rp-1": later}
 
 
-def test_what_is_let_go_may_be_taken_at_once_and_stays_open(state):
+def test_a_released_one_may_be_taken_at_once_and_stays_open(state):
     take("rp-1")
     backups.release(NAME, "rp-1")
     assert "rp-1" in backups.open_backups(NAME)
@@ -75,7 +75,7 @@ def test_what_is_let_go_may_be_taken_at_once_and_stays_open(state):
     assert "rp-unknown" not in backups.open_backups(NAME)
 
 
-def test_what_ec2_has_refused_is_open_no_more_unless_an_earlier_attempt_had_no_answer(state):
+def test_one_that_ec2_refused_is_closed_unless_an_earlier_attempt_had_no_answer(state):
     take("rp-1", "rp-2")
     backups.withdraw(NAME, "rp-1")
     backups.release(NAME, "rp-2")
@@ -85,7 +85,7 @@ def test_what_ec2_has_refused_is_open_no_more_unless_an_earlier_attempt_had_no_a
     assert take("rp-1", "rp-2", at=NOW + timedelta(seconds=2)) == {"rp-1", "rp-2"}
 
 
-def test_what_was_made_is_not_made_again_even_if_it_was_closed(state):
+def test_one_that_was_made_is_not_taken_again_even_if_it_was_closed(state):
     take(*MANY)
     backups.remember_made(NAME, MANY, NOW)
     for point_id in MANY[:2]:
@@ -93,13 +93,17 @@ def test_what_was_made_is_not_made_again_even_if_it_was_closed(state):
     assert take(*MANY, "rp-new", at=NOW + 5 * MINUTE) == {"rp-new"}
 
 
-def test_what_is_being_told_as_good_is_not_taken(state):
+@pytest.mark.parametrize("then", [backups.mark_decided, backups.release, backups.withdraw])
+def test_one_that_was_found_good_is_not_taken(state, then):
     take("rp-1")
+    take("rp-1", at=NOW + 2 * MINUTE)
     backups.mark_decided(NAME, "rp-1")
+    then(NAME, "rp-1")
     assert take("rp-1", at=NOW + 5 * MINUTE) == frozenset()
+    assert not backups.undecided_beside(NAME, "rp-2", "rp-")
 
 
-def test_what_meets_with_another_transaction_is_asked_for_again(state, monkeypatch):
+def test_one_in_conflict_with_another_transaction_is_asked_for_again(state, monkeypatch):
     waited = []
     monkeypatch.setattr(clock, "wait", waited.append)
     client = clients.dynamodb()
@@ -115,7 +119,7 @@ def test_what_meets_with_another_transaction_is_asked_for_again(state, monkeypat
     assert waited == [backups.PAUSE]
 
 
-def test_any_other_refusal_is_no_answer(state):
+def test_any_other_refusal_raises(state):
     with Stubber(clients.dynamodb()) as stub:
         stub.add_client_error(
             "transact_write_items",

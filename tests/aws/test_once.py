@@ -1,4 +1,4 @@
-"""Once: whoever is killed at a piece of work keeps others from it for no longer than the work could take."""
+"""Once: the key of a killed invocation is free again after the longest time that the work can take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lifeboat.aws.once import UnderWay, once
 
 
 class Killed(BaseException):
-    """As a function is: nothing of ours runs afterwards."""
+    """Raised where Lambda kills a function: none of our code runs afterwards."""
 
 
 class Context:
@@ -28,7 +28,7 @@ def killed() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("within", "seconds"), [(120, 120), (None, 300), (900, 300)])
-def test_the_key_of_who_was_killed_is_free_in_time(table: str, within: int | None, seconds: int) -> None:
+def test_the_key_of_a_killed_invocation_is_free_in_time(table: str, within: int | None, seconds: int) -> None:
     context: Any = Context()
     begun = clock.now().timestamp()
     with pytest.raises(Killed):

@@ -1,4 +1,4 @@
-"""The table's restores: conditional writes, one open restore for each instance."""
+"""Restores in the table: conditional writes, one open restore for each instance."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_record_comes_back_as_it_was_written(table):
     assert restores.open_on(table, "i-0a") == "restore-1"
 
 
-def test_nothing_is_known_of_what_was_never_asked(table):
+def test_a_restore_that_was_never_asked_for_is_not_found(table):
     assert restores.load_restore(table, "restore-1") is None
     assert restores.open_on(table, "i-0a") is None
     assert restores.open_restores(table) == ()
@@ -61,12 +61,12 @@ def test_one_open_restore_for_each_instance(table):
     with pytest.raises(InstanceTaken) as taken:
         restores.open_restore(table, a_restore("restore-2"))
     assert taken.value.restore_id == "restore-1"
-    assert restores.load_restore(table, "restore-2") is None, "neither half was written"
+    assert restores.load_restore(table, "restore-2") is None, "the transaction wrote nothing"
     restores.open_restore(table, a_restore("restore-3", instance_id="i-0b"))
     assert set(restores.open_restores(table)) == {"restore-1", "restore-3"}
 
 
-def test_a_record_moves_only_from_the_version_that_was_read(table):
+def test_a_record_is_written_only_over_the_version_that_was_read(table):
     restores.open_restore(table, a_restore())
     moved = restores.save_restore(table, replace(a_restore(), step=RestoreStep.STOP))
     assert moved.version == 1
@@ -77,7 +77,7 @@ def test_a_record_moves_only_from_the_version_that_was_read(table):
     assert restores.load_restore(table, "restore-1") == moved
 
 
-def test_closing_sets_the_instance_free(table):
+def test_closing_frees_the_instance(table):
     restores.open_restore(table, a_restore())
     closed = restores.close_restore(table, replace(a_restore(), status=RestoreState.COMPLETED, closed=True))
     assert restores.open_restores(table) == ()
@@ -85,7 +85,7 @@ def test_closing_sets_the_instance_free(table):
     restores.open_restore(table, a_restore("restore-2"))
 
 
-def test_closing_one_does_not_free_an_instance_that_another_took(table):
+def test_closing_a_restore_does_not_free_an_instance_that_another_took(table):
     restores.open_restore(table, a_restore())
     clients.dynamodb().update_item(
         TableName=table,

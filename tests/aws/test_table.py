@@ -1,4 +1,4 @@
-"""Many items of a partition: written in few calls, all of them, or it is said."""
+"""Documents of the table: many are written in few calls, and a write that cannot be completed raises."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ids(count):
     return [f"i-{number:017x}" for number in range(count)]
 
 
-def test_a_fleet_is_noted_and_forgotten_25_at_a_time(state):
+def test_many_documents_are_written_and_deleted_25_at_a_time(state):
     calls = []
     clients.dynamodb().meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
     selected.remember_selected(NAME, ids(51), NOW)
@@ -48,13 +48,13 @@ def test_a_fleet_is_noted_and_forgotten_25_at_a_time(state):
     assert selected.selected_since(NAME) == {ids(1)[0]: NOW}
 
 
-def test_nobody_new_costs_no_call(aws):
+def test_no_document_costs_no_call(aws):
     with Stubber(clients.dynamodb()):
         selected.remember_selected(NAME, [], NOW)
         selected.forget_selected(NAME, [])
 
 
-def test_what_dynamodb_left_undone_is_asked_for_again_and_only_that(pauses):
+def test_a_batch_asks_again_for_the_unprocessed_items_only(pauses):
     first, second = ({"DeleteRequest": {"Key": {"pk": {"S": "selected"}, "sk": {"S": item}}}} for item in ids(2))
     with Stubber(clients.dynamodb()) as stub:
         stub.add_response(
@@ -66,7 +66,7 @@ def test_what_dynamodb_left_undone_is_asked_for_again_and_only_that(pauses):
     assert pauses == [table.FIRST_PAUSE]
 
 
-def test_what_is_never_taken_is_said(pauses):
+def test_items_left_unprocessed_to_the_end_raise(pauses):
     left = {NAME: [{"DeleteRequest": {"Key": {"pk": {"S": "selected"}, "sk": {"S": "i-1"}}}}]}
     with Stubber(clients.dynamodb()) as stub:
         for _ in range(table.ATTEMPTS):
@@ -74,3 +74,21 @@ def test_what_is_never_taken_is_said(pauses):
         with pytest.raises(table.NotWritten, match="table state left 1 items unprocessed in 8 attempts, expected none"):
             selected.forget_selected(NAME, ["i-1"])
     assert sum(pauses) == pytest.approx(6.35)
+
+
+def test_numbers_are_added_once_and_the_first_document_stays(state):
+    first = table.Document("run", "r", table.to_json("first"), expiration=NOW)
+    assert table.add_number(NAME, 2, otherwise=first).numbers == {2}
+    table.add_number(NAME, 1, otherwise=table.Document("run", "r", table.to_json("second"), version="2"))
+    table.add_number(NAME, 2, otherwise=first)
+    found = table.find(NAME, "run", "r")
+    assert (found.numbers, found.read(str), found.version) == ({1, 2}, "first", "2")
+
+
+def test_attempts_are_counted_until_the_document_expires(state):
+    assert [table.count(NAME, "attempt", "request", expiration=NOW) for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_refused_table_is_not_taken_for_an_unmet_condition(state):
+    with pytest.raises(clients.dynamodb().exceptions.ResourceNotFoundException):
+        table.write("no-such-table", table.put(table.Document("run", "r"), table.ABSENT))
