@@ -70,7 +70,7 @@ def slot_line(instances: float) -> float:
 
 
 PORTION = 25
-"""Instances of a portion of a fleet's run (docs/adr/0011-fleets.md)."""
+"""Instances of a portion of a fleet's run (docs/adr/0011-large-runs.md)."""
 
 KEY_KEPT = 5
 """Minutes that DynamoDB keeps the key of a table for a connection in use, at least

@@ -1,4 +1,4 @@
-"""The generated part of docs/guide/restore.md: the diagram of the steps, and the table of what they do.
+"""The generated part of docs/design/restore-machine.md: the diagram of the steps, and the table of what they do.
 
 Both come from `lifeboat.restore.machine`, and the model check compares the ways drawn here with those that can be gone.
 `python tools/generate_docs.py` writes them into the page.
@@ -18,7 +18,7 @@ from lifeboat.restore.machine.graph import STEP_FACTS, WAYS, Node
 from lifeboat.restore.preflight.volumes import LIMITS
 from lifeboat.restore.record import Direction, RestoreState, RestoreStep
 
-PATH = ROOT / "docs" / "guide" / "restore.md"
+PATH = ROOT / "docs" / "design" / "restore-machine.md"
 BEGIN = "<!-- restore steps: written by `make docs` -->"
 END = "<!-- end of the restore steps -->"
 

@@ -762,7 +762,7 @@ def test_the_page_names_every_finding() -> None:
         path.read_text()
         for path in sorted((docs_restore.ROOT / "layers/lifeboat/python/lifeboat/restore/preflight").glob("*.py"))
     )
-    page = docs_restore.PATH.read_text()
+    page = (docs_restore.ROOT / "docs/guide/restore.md").read_text()
     codes = {
         line.split('"')[1] for line in rules.splitlines() if line.strip().startswith('"') and "-" in line.split('"')[1]
     }

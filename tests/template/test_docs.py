@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from lifeboat.ami import request as ami_request
+from lifeboat.backup import request as backup_request
+from lifeboat.by_hand import request as by_hand_request
+from lifeboat.copies import request as copies_request
+from lifeboat.domain import packed_tags, recovery_point_tags
+from lifeboat.domain.fields import Fields
+from lifeboat.domain.tags import Tag
+from lifeboat.restore import request as restore_request
+from lifeboat.retention import request as retention_request
 from tools import docs_events, docs_template, generate_docs
 from tools.docs_template import TEMPLATE, function_statements, parameters, read_template, resource_statements, rights
 from tools.generate_docs import PAGES, main, stale_pages
@@ -41,17 +53,78 @@ def test_every_page_with_markers_is_generated():
     assert marked == {page.path for page in PAGES}
 
 
+LIBRARY = ROOT / "layers" / "lifeboat" / "python" / "lifeboat"
 PROSE = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "local" / "README.md"])
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page, repeated headings left out."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_link_leads_somewhere(path):
+def test_a_link_leads_to_a_file_and_to_a_heading_in_it(path):
     text = path.read_text()
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+    links = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text) + re.findall(r'<img[^>]* src="([^"]+)"()', text)
+    for target, anchor in links:
         if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
+            page = path.parent / target if target else path
+            assert page.exists(), target
+            assert not anchor or anchor in anchors(page), f"{target}#{anchor}"
     for event in re.findall(r"events/[\w/-]+\.json", text):
         assert (ROOT / event).is_file(), event
+
+
+def first_cells(page: str) -> set[str]:
+    """The names in code in the first column of a page's tables."""
+    cells = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_tag_has_a_row():
+    written = (recovery_point_tags.VOLUME_TAG, recovery_point_tags.LINEAGE_TAG, recovery_point_tags.KMS_KEY_TAG)
+    known = {tag.value for tag in Tag} | {"Name", *written, packed_tags.READABLE, packed_tags.PACKED}
+    named = first_cells((ROOT / "docs" / "reference" / "tags.md").read_text())
+    assert {re.sub(r"/<.*", "/", name) for name in named} == known
+
+
+def fields_of(module: ModuleType) -> set[str]:
+    """The fields of every form that a request of the module takes."""
+    forms = [kind for _, kind in inspect.getmembers(module, inspect.isclass) if issubclass(kind, Fields)]
+    return {name for form in forms for name in form.model_fields}
+
+
+@pytest.mark.parametrize(
+    ("heading", "modules"),
+    [
+        ("Back up", [backup_request]),
+        ("Retention", [retention_request]),
+        ("Copies", [copies_request]),
+        ("Restore", [restore_request]),
+        ("AMI owner", [ami_request]),
+    ],
+)
+def test_every_field_of_a_request_has_a_row(heading, modules):
+    page = (ROOT / "docs" / "reference" / "requests.md").read_text()
+    sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    shared = ("Ask for the outcome", "Reconcile", "What Lifeboat sends to itself")
+    elsewhere = first_cells("".join(sections[name] for name in shared))
+    known = set().union(*map(fields_of, modules))
+    named = first_cells(sections[heading])
+    assert known <= named | elsewhere
+    assert named <= known, "a row for a field that no request has"
+    assert elsewhere <= set().union(*map(fields_of, (backup_request, copies_request, by_hand_request)))
+
+
+def test_the_guide_names_no_finding_that_does_not_exist():
+    """That it names every one is checked with the restore machine."""
+    code = "".join(path.read_text() for path in (LIBRARY / "restore" / "preflight").glob("*.py"))
+    text = (ROOT / "docs" / "guide" / "restore.md").read_text()
+    [rows] = re.findall(r"^\| about \| findings \|\n(.*?)\n\n", text, re.MULTILINE | re.DOTALL)
+    named = {name for cell in rows.split("|")[2::3] for name in re.findall(r"`([a-z-]+)`", cell)}
+    assert named
+    assert {name for name in named if f'"{name}"' not in code and not name.startswith("ami-")} == set()
 
 
 def test_the_readme_names_what_there_is():

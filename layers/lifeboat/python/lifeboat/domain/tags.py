@@ -13,7 +13,7 @@ TAG_PREFIX = "lifeboat:"
 
 
 class Tag(StrEnum):
-    """The tags of Lifeboat, part of its public face (docs/architecture.md says which sits where)."""
+    """The tags of Lifeboat, part of its public face (docs/reference/tags.md says which tag is where)."""
 
     # on instances, written by people
     BACKUP = "lifeboat:backup"  # the default selection tag, value "true"

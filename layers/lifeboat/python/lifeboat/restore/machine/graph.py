@@ -14,7 +14,7 @@ from lifeboat.restore.record import (
 
 @dataclass(frozen=True, slots=True)
 class StepFact:
-    """What docs/restore.md says of a step: what happens in each direction, and which deadline bounds it."""
+    """What restore-machine.md says of a step: what happens in each direction, and which deadline bounds it."""
 
     step: RestoreStep
     deadline: str
@@ -73,7 +73,7 @@ STEP_FACTS = (
         "DeleteVolume of what the restore made and nothing ever ran on; all else is kept and named.",
     ),
 )
-"""The steps in their order; the source of the table in docs/restore.md."""
+"""The steps in their order; the source of the table in docs/design/restore-machine.md."""
 
 
 type Node = tuple[Direction, RestoreStep] | RestoreState
@@ -144,5 +144,6 @@ WAYS: Mapping[Node, tuple[Node, ...]] = {
 }
 """Every way that a restore goes, as long as no person takes its volumes or its instance away.
 
-The source of the diagram in docs/restore.md. The model check walks every path and compares: none more, none fewer.
+The source of the diagram in docs/design/restore-machine.md. The model check walks every path and compares: none more,
+none fewer.
 """
