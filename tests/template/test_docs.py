@@ -127,13 +127,22 @@ def test_the_guide_names_no_finding_that_does_not_exist():
     assert {name for name in named if f'"{name}"' not in code and not name.startswith("ami-")} == set()
 
 
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_command_names_exists(path):
+    text = path.read_text()
+    for name in re.findall(r"\$\(output (\w+)\)", text):
+        assert name in template()["Outputs"], name
+    for function in re.findall(r"sam remote invoke (\w+Function)", text):
+        assert template()["Resources"][function]["Type"] == docs_template.FUNCTION
+    for name in re.findall(r"python -m bench (\w+)", text):
+        assert (ROOT / "bench" / f"{name}.py").is_file(), name
+
+
 def test_the_readme_names_what_there_is():
     text = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z]+)\b", text.replace("make and", "")):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for function in re.findall(r"sam remote invoke (\w+)", text):
-        assert template()["Resources"][function]["Type"] == docs_template.FUNCTION
 
 
 class TestStalePage:
