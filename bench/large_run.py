@@ -76,7 +76,7 @@ HEAD = "instances share bound s  took s longest s  creates  refused  pages    in
 
 
 def back_up(stage: Any, instances: int, *, share: int = 100, speed: float | None = 1.0) -> Figure:
-    """Back up so many new instances on the local AWS, the real stack deployed with Fleet=true.
+    """Back up so many new instances on the local AWS, the real stack deployed with LargeRuns=true.
 
     EC2's events are dropped meanwhile: what they start is not what is measured.
 
@@ -147,7 +147,7 @@ def measure(instances: int, share: int) -> Figure:
     """One run on a local AWS of its own."""
     from tests.e2e.stage import staged
 
-    with staged({"Fleet": "true", "ApiSharePercent": str(share)}) as stage:
+    with staged({"LargeRuns": "true", "ApiSharePercent": str(share)}) as stage:
         return back_up(stage, instances, share=share)
 
 

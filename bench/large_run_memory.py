@@ -31,11 +31,11 @@ from lifeboat.domain.text import iso
 INSTANCES = 10_000
 PAGE = 1_000
 MAX_MEGABYTES = 256
-"""What an invocation may use. With Fleet=true the function has twice that, for the processor time it brings."""
+"""What an invocation may use. With LargeRuns=true the function has twice that, for the processor time it brings."""
 MEMORY_SIZE = 512
-"""`MemorySize` of the function in template.yaml with Fleet=true."""
+"""`MemorySize` of the function in template.yaml with LargeRuns=true."""
 MAX_SECONDS = 60
-"""`Timeout` of the function in template.yaml with Fleet=true."""
+"""`Timeout` of the function in template.yaml with LargeRuns=true."""
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)

@@ -252,7 +252,7 @@ class Bench:
             "AWS_REGION": "eu-west-1",
             "LIFEBOAT_STACK": "lifeboat",
             "LIFEBOAT_TABLE": self._stage.outputs["StateTableName"],
-            "LIFEBOAT_TOPIC": self._stage.outputs["NewsTopicArn"],
+            "LIFEBOAT_TOPIC": self._stage.outputs["NotificationTopicArn"],
             "LIFEBOAT_RETENTION": f"last={KEPT}",
             "LIFEBOAT_MAX_DELETE_PERCENT": "100",
             "LIFEBOAT_GRACE_HOURS": "0",

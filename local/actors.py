@@ -54,13 +54,13 @@ class Demo:
                     "Principal": {"Service": "sns.amazonaws.com"},
                     "Action": "sqs:SendMessage",
                     "Resource": arn,
-                    "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NewsTopicArn"]}},
+                    "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NotificationTopicArn"]}},
                 }
             ],
         }
         self.sqs.set_queue_attributes(QueueUrl=self.mailbox, Attributes={"Policy": json.dumps(policy)})
         self.aws.client("sns", self.region).subscribe(
-            TopicArn=self.outputs["NewsTopicArn"],
+            TopicArn=self.outputs["NotificationTopicArn"],
             Protocol="sqs",
             Endpoint=arn,
             Attributes={"RawMessageDelivery": "true"},

@@ -19,7 +19,7 @@ KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab
 
 DEFAULTS: Mapping[str, str] = {}
 EVERYTHING: Mapping[str, str] = {
-    "Fleet": "true",
+    "LargeRuns": "true",
     "LockMode": "compliance",
     "RecycleBinDays": "7",
     "KmsKeyArn": KEY,

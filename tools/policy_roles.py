@@ -38,7 +38,7 @@ REFERENCES: Mapping[str, Any] = {
     "AWS::URLSuffix": "amazonaws.com",
     "AWS::StackName": STACK,
     "StateTable.Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{STACK}-StateTable",
-    "NewsTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NewsTopic",
+    "NotificationTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NotificationTopic",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
     "TakeSnapshotsFunction.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-TakeSnapshotsFunction",

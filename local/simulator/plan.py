@@ -246,7 +246,7 @@ def _parameters(chance: Chance) -> dict[str, str]:
         "Schedule": chance.choice(SCHEDULES),
         "TimeZone": chance.choice(ZONES),
         "CatchUpGraceMinutes": str(chance.choice((5, 30, 60))),
-        "Fleet": "true" if chance.happens(0.15) else "false",
+        "LargeRuns": "true" if chance.happens(0.15) else "false",
         "Retention": chance.choice(POLICIES),
         "MinimumKept": str(chance.choice((1, 1, 2, 3))),
         "MaximumDeletePercent": str(chance.choice((50, 100))),

@@ -76,12 +76,12 @@ class Stage:
             "Principal": {"Service": "sns.amazonaws.com"},
             "Action": "sqs:SendMessage",
             "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NewsTopicArn"]}},
+            "Condition": {"ArnEquals": {"aws:SourceArn": self.outputs["NotificationTopicArn"]}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
         self.aws.client("sns", self.region, self.account).subscribe(
-            TopicArn=self.outputs["NewsTopicArn"],
+            TopicArn=self.outputs["NotificationTopicArn"],
             Protocol="sqs",
             Endpoint=arn,
             Attributes={"RawMessageDelivery": "true"},

@@ -29,7 +29,7 @@ _slots = count()
 
 @pytest.fixture(scope="module")
 def deployed() -> Iterator[Stage]:
-    with staged({"Fleet": "true"}) as made:
+    with staged({"LargeRuns": "true"}) as made:
         yield made
 
 

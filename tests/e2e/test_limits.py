@@ -1,4 +1,4 @@
-"""As many instances as EC2 takes filter values in one call, about: each gets its recovery point, without Fleet."""
+"""As many instances as EC2 takes filter values in one call, about: each gets its recovery point, without LargeRuns."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def urgent(stage: Stage) -> str:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
     stage.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
     stage.aws.client("sns").subscribe(
-        TopicArn=stage.outputs["NewsTopicArn"],
+        TopicArn=stage.outputs["NotificationTopicArn"],
         Protocol="sqs",
         Endpoint=arn,
         Attributes={
@@ -66,7 +66,7 @@ def received(stage: Stage, queue: str) -> list[dict[str, Any]]:
 def publish(stage: Stage, account: str | None = None) -> None:
     """What BackupCompleted looks like, from somebody else."""
     stage.aws.client("sns", account=account).publish(
-        TopicArn=stage.outputs["NewsTopicArn"],
+        TopicArn=stage.outputs["NotificationTopicArn"],
         Message=json.dumps({"version": "1", "event": "BackupCompleted", "subject": {}, "details": {}}),
         MessageAttributes={"event": {"DataType": "String", "StringValue": "BackupCompleted"}},
     )

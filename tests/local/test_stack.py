@@ -23,7 +23,7 @@ def test_what_sam_leaves_in_its_temporary_folder_is_gone(tmp_path: Path, monkeyp
     assert not left.parent.exists()
 
 
-PARAMETERS = {"VaultAccount": "777788889999", "Fleet": "true", "Retention": "last=3 daily=14"}
+PARAMETERS = {"VaultAccount": "777788889999", "LargeRuns": "true", "Retention": "last=3 daily=14"}
 
 
 def test_what_is_created_without_sam_is_what_sam_deploys() -> None:

@@ -16,7 +16,7 @@ from tools.policy_roles import ACCOUNT, AWAY, READER, REFERENCES, REGION, SOURCE
 
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
-TOPIC = REFERENCES["NewsTopic"]
+TOPIC = REFERENCES["NotificationTopic"]
 WORK = REFERENCES["SnapshotWork.Arn"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
 FUNCTIONS = (
@@ -674,9 +674,12 @@ def _spoken(resource: str, action: str) -> Iterator[Question]:
         )
 
 
-DOORS: Mapping[str, tuple[str, str]] = {"NewsTopic": (TOPIC, "sns:Publish"), "FailedEvents": (QUEUE, "sqs:SendMessage")}
+DOORS: Mapping[str, tuple[str, str]] = {
+    "NotificationTopic": (TOPIC, "sns:Publish"),
+    "FailedEvents": (QUEUE, "sqs:SendMessage"),
+}
 MAY_ENTER: Mapping[str, set[str]] = {
-    "NewsTopic": {"sns:Publish by an alarm"},
+    "NotificationTopic": {"sns:Publish by an alarm"},
     "FailedEvents": {"sqs:SendMessage by a rule", "sqs:SendMessage by our topic"},
 }
 

@@ -18,7 +18,7 @@ from tools.policy_roles import AWAY, READER, SOURCE, TRUSTED, VAULT, Asked
 PARAMETERS = {
     "LockMode": "governance",
     "AllowAdoption": "true",
-    "Fleet": "true",
+    "LargeRuns": "true",
     "RecycleBinDays": "14",
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
@@ -73,7 +73,9 @@ def documents(stage, function):
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         found.append(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
     text = json.dumps([json.loads(item) if isinstance(item, str) else item for item in found])
-    text = text.replace(stage.outputs["NewsTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NewsTopic")
+    text = text.replace(
+        stage.outputs["NotificationTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NotificationTopic"
+    )
     own = f"{function}Function"
     text = text.replace(f"function:{stage.outputs[own]}", f"function:lifeboat-{own}")
     text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")

@@ -31,7 +31,7 @@ def test_with_everything_on_there_is_every_resource_of_the_template():
     template = (DEPLOYMENTS["everything on"], DEPLOYMENTS["defaults"])
     on, off = (set(expanded(parameters)) for parameters in template)
     assert off < on
-    assert {"CopyEndedRule", "VaultReaderRole", "KeepSharedSnapshots", "SnapshotWork", "RecoveryPointsBin"} <= on - off
+    assert {"CopyEndedRule", "VaultReaderRole", "CopySharedSnapshots", "SnapshotWork", "RecoveryPointsBin"} <= on - off
 
 
 def test_the_same_holds_in_the_other_partitions():
@@ -172,7 +172,7 @@ def test_a_vault_of_too_many_sources_is_more_than_iam_takes():
     sources = [str(222233330000 + number) for number in range(600)]
     resources = expanded({**EVERYTHING, "VaultSourceAccounts": ",".join(sources)})
     found = [finding for owner in owners(resources) for finding in findings(owner)]
-    assert any(finding.startswith("KeepSharedSnapshots: its managed policy has") for finding in found)
+    assert any(finding.startswith("CopySharedSnapshots: its managed policy has") for finding in found)
     assert any("inline policies" in finding for finding in found)
 
 

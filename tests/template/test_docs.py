@@ -234,8 +234,11 @@ class TestRights:
                 "| `a:B` | `StateTable` | `aws:TagKeys` is absent |",
             ),
             (
-                {"Resource": {"Ref": "NewsTopic"}, "Condition": {"Null": {"k": "false"}, "Bool": {"b": "true"}}},
-                "| `NewsTopic` | `k` is present; `b` is `true` |",
+                {
+                    "Resource": {"Ref": "NotificationTopic"},
+                    "Condition": {"Null": {"k": "false"}, "Bool": {"b": "true"}},
+                },
+                "| `NotificationTopic` | `k` is present; `b` is `true` |",
             ),
             (
                 {"Resource": {"Fn::Sub": "arn:${AWS::Partition}:kms:${AWS::Region}:*:key/*"}, "Effect": "Deny"},

@@ -203,11 +203,11 @@ def test_missed_slots_are_looked_for_with_the_grace_of_the_parameter():
 
 def test_the_work_queue_of_a_fleet_is_there_only_if_asked_for():
     # The pollers of an idle queue cost more than all the rest of a stack that saves one instance.
-    of_the_queue = [name for name, item in RESOURCES.items() if item.get("Condition") == "HasFleet"]
+    of_the_queue = [name for name, item in RESOURCES.items() if item.get("Condition") == "HasLargeRuns"]
     assert of_the_queue == ["SnapshotWork", "SnapshotWorkers"]
-    assert TEMPLATE["Parameters"]["Fleet"]["Default"] == "false"
+    assert TEMPLATE["Parameters"]["LargeRuns"]["Default"] == "false"
     variables = FUNCTIONS["TakeSnapshotsFunction"]["Environment"]["Variables"]
-    assert variables["LIFEBOAT_WORK_QUEUE"] == {"Fn::If": ["HasFleet", {"Ref": "SnapshotWork"}, ""]}
+    assert variables["LIFEBOAT_WORK_QUEUE"] == {"Fn::If": ["HasLargeRuns", {"Ref": "SnapshotWork"}, ""]}
     assert variables["LIFEBOAT_API_SHARE_PERCENT"] == {"Ref": "ApiSharePercent"}
 
 
@@ -218,8 +218,8 @@ def test_a_restore_has_the_memory_and_the_time_that_it_was_measured_with():
 
 def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
     queue = RESOURCES["SnapshotWork"]["Properties"]
-    assert FUNCTIONS["TakeSnapshotsFunction"]["MemorySize"] == {"Fn::If": ["HasFleet", MEMORY_SIZE, 256]}
-    with_fleet = {"Fn::If": ["HasFleet", 60, 300]}
+    assert FUNCTIONS["TakeSnapshotsFunction"]["MemorySize"] == {"Fn::If": ["HasLargeRuns", MEMORY_SIZE, 256]}
+    with_fleet = {"Fn::If": ["HasLargeRuns", 60, 300]}
     assert FUNCTIONS["TakeSnapshotsFunction"]["Timeout"] == with_fleet
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout
     assert queue["VisibilityTimeout"] >= 6 * 60
@@ -263,7 +263,7 @@ def test_no_log_level_is_offered_at_which_lambda_drops_the_metrics():
 
 @pytest.mark.parametrize("alarm", sorted(of_type("AWS::CloudWatch::Alarm")))
 def test_an_alarm_reaches_the_topic(alarm):
-    assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NewsTopic"}]
+    assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NotificationTopic"}]
 
 
 def test_a_sweep_that_stops_is_noticed_after_ten_minutes_and_one_that_begins_rings_no_alarm():
@@ -282,7 +282,7 @@ def test_a_sweep_that_stops_is_noticed_after_ten_minutes_and_one_that_begins_rin
         assert properties["TreatMissingData"] == "ignore"
         [dimension] = measured["MetricStat"]["Metric"]["Dimensions"]
         swept.add(dimension["Value"]["Ref"])
-    assert swept == {function for function, name, *_ in EVENTS if name == "Sweep"}
+    assert swept == {function for function, name, *_ in EVENTS if name == "Reconcile"}
 
 
 def test_who_trusts_a_snapshots_tags_asks_whose_it_is():
@@ -314,11 +314,11 @@ def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     if any(action.startswith(("ec2:", "kms:")) for action in actions):
         # VolumesOfThatInstance: CreateSnapshots asks for the instance as well, which has the condition.
-        # LookAtAncestry: a read, on images whose owner is just what is to be found out.
+        # ObserveAncestry: a read, on images whose owner is just what is to be found out.
         # LicencesAndGroupsOfTargetInstances: StartInstances asks for the instance as well, which has the condition.
         assert "Condition" in statement or statement["Sid"] in {
             "VolumesOfThatInstance",
-            "LookAtAncestry",
+            "ObserveAncestry",
             "LicencesAndGroupsOfTargetInstances",
         }
 

@@ -271,7 +271,7 @@ def _missing(taken: Taken, invocation: Invocation) -> Iterator[str]:
     if taken.failed:
         yield "no recovery point for " + "; ".join(f"{item['instance_id']}: {item['reason']}" for item in taken.failed)
     if taken.left:
-        remedy = "" if invocation.config.work_queue else "; deploy with Fleet=true for so many"
+        remedy = "" if invocation.config.work_queue else "; deploy with LargeRuns=true for so many"
         yield f"{len(taken.left)} more were not reached in the time of one invocation{remedy}"
 
 
