@@ -98,7 +98,7 @@ def back_up(stage: Any, instances: int, *, share: int = 100, speed: float | None
     stage.control.reset()
     calls = stage.control.calls(mark, service="ec2", caller="TakeSnapshots")
     creates = [call for call in calls if call["action"] == "CreateSnapshots"]
-    worked = stage.control.invocations(mark, function="TakeSnapshots")
+    worked = stage.control.invocations(mark, function="take-snapshots")
     saved = Counter(_instance_of(item) for item in stage.recovery_point_snapshots())
     return Figure(
         instances=instances,

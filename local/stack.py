@@ -145,7 +145,7 @@ def create(
         StackError: CloudFormation refused or rolled back; the message says why.
     """
     packaged = _package(aws)
-    bucket = f"{_ARTIFACTS}-{account or HOME_ACCOUNT}-{region}-{stack_name}"
+    bucket = f"{_ARTIFACTS}-{account or HOME_ACCOUNT}-{region}-{stack_name}"[:63]
     s3 = aws.client("s3", region, account)
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
     for file in sorted((packaged / "objects").iterdir()):

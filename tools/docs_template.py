@@ -19,9 +19,6 @@ TEMPLATE = ROOT / "template.yaml"
 FUNCTION = "AWS::Serverless::Function"
 MANAGED_POLICY = "AWS::IAM::ManagedPolicy"
 ROLE = "AWS::IAM::Role"
-POLICY = "AWS::IAM::Policy"
-POLICY_SAYS = {"PolicyDocument", "PolicyName", "Roles"}
-"""What a policy that is attached to a function's role may say."""
 ROLE_SAYS = {"AssumeRolePolicyDocument", "Description", "Policies"}
 """What a role of the template's own may say; more could be a right that the page would leave out."""
 RESOURCE_POLICIES = {
@@ -127,10 +124,6 @@ def function_statements(template: Json) -> Iterator[tuple[str, Json]]:
     for name, resource in template["Resources"].items():
         if resource["Type"] == ROLE:
             yield from _role_statements(name, resource)
-        if resource["Type"] == POLICY:
-            only_if = (resource["Condition"],) if "Condition" in resource else ()
-            for statement, statement_if in _chosen(resource["Properties"]["PolicyDocument"]["Statement"], only_if):
-                yield _function_of(name, resource, template), {**statement, ONLY_IF: statement_if}
         if resource["Type"] != FUNCTION:
             continue
         for policy, policy_if in _chosen(resource["Properties"]["Policies"]):
@@ -143,15 +136,6 @@ def _role_statements(name: str, role: Json) -> Iterator[tuple[str, Json]]:
     for policy in role["Properties"]["Policies"]:
         for statement, statement_if in _chosen(policy["PolicyDocument"]["Statement"], only_if):
             yield name.removesuffix("Role"), {**statement, ONLY_IF: statement_if}
-
-
-def _function_of(name: str, policy: Json, template: Json) -> str:
-    """Whose role a policy is attached to, which SAM makes: `TakeSnapshots` for TakeSnapshotsFunctionRole."""
-    [role] = policy["Properties"]["Roles"]
-    function = str(role.get("Ref", "") if isinstance(role, Mapping) else "").removesuffix("Role")
-    if template["Resources"].get(function, {}).get("Type") != FUNCTION:
-        raise ValueError(f"{name} is attached to {role!r}, expected one role of a function of this template")
-    return function.removesuffix("Function")
 
 
 def _chosen(items: Iterable[Any], only_if: tuple[str, ...] = ()) -> Iterator[tuple[Any, tuple[str, ...]]]:
@@ -173,9 +157,7 @@ def _refuse_unknown_ways(template: Json) -> None:
             raise ValueError(
                 f"{name} says {', '.join(resource['Properties'])}, expected {', '.join(sorted(ROLE_SAYS))}"
             )
-        if kind == POLICY and (set(resource["Properties"]) != POLICY_SAYS or len(resource["Properties"]["Roles"]) != 1):
-            raise ValueError(f"{name} says more than {', '.join(sorted(POLICY_SAYS))}, of one role")
-        if grants and kind not in {MANAGED_POLICY, ROLE, POLICY, *RESOURCE_POLICIES}:
+        if grants and kind not in {MANAGED_POLICY, ROLE, *RESOURCE_POLICIES}:
             raise ValueError(f"{name} is {kind}, which docs/reference/permissions.md would leave out")
         if kind == MANAGED_POLICY and {"Roles", "Users", "Groups"} & set(resource["Properties"]):
             raise ValueError(f"{name} is attached to a role by its own properties, expected by a function's Policies")
@@ -221,7 +203,7 @@ def _resource(item: Any) -> str:
     """`volume/*` for the ARN of this account's volumes; the logical id for what the template makes."""
     if isinstance(item, Mapping) and "Fn::GetAtt" in item:
         return str(item["Fn::GetAtt"]).removesuffix(".Arn")
-    text = _text(item)
+    text = _text(item).replace("${AWS::StackName}", "<StackName>")
     if not text.startswith("arn:"):
         return text.removeprefix("${").removesuffix("}")
     _, _, service, _, account, rest = re.sub(r"\$\{AWS::\w+\}", "here", text).split(":", 5)

@@ -93,11 +93,6 @@ def owners(resources: Resources) -> Iterator[Owner]:
         properties = item["Properties"]
         if item["Type"] == "AWS::IAM::Role":
             inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-            inline += [
-                other["Properties"]["PolicyDocument"]
-                for other in resources.values()
-                if other["Type"] == "AWS::IAM::Policy" and name in other["Properties"]["Roles"]
-            ]
             arns = properties.get("ManagedPolicyArns", [])
             attached = [managed[arn.rsplit("/", 1)[1]] for arn in arns if arn.rsplit("/", 1)[1] in managed]
             trust = properties["AssumeRolePolicyDocument"]

@@ -41,8 +41,6 @@ REFERENCES: Mapping[str, Any] = {
     "NotificationTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NotificationTopic",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
-    "TakeSnapshotsFunction.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-TakeSnapshotsFunction",
-    "PruneSnapshotsFunction.Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-PruneSnapshotsFunction",
     "TrustedSnapshotOwners": [TRUSTED],
     "CopyToRegions": [AWAY],
     "HomeRegion": AWAY,

@@ -49,6 +49,25 @@ ACCEPTED = {
 }
 
 
+LONGEST_FUNCTION_NAME = 64
+"""https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html"""
+
+
+def checked_function(create: Callable[..., Any]) -> Callable[..., Any]:
+    """In place of ministack's creation of `AWS::Lambda::Function`: a name too long is refused as by Lambda."""
+
+    def create_function(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        name = properties.get("FunctionName", "")
+        if len(name) > LONGEST_FUNCTION_NAME:
+            raise ValueError(
+                f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {LONGEST_FUNCTION_NAME}"
+            )
+        return create(logical_id, properties, stack_name)
+
+    return create_function
+
+
 SCHEDULE_LEFT_OUT = ("ScheduleExpressionTimezone", "StartDate", "EndDate", "ActionAfterCompletion")
 """Properties of a schedule that ministack's CloudFormation leaves out: without the first all of them are in UTC."""
 

@@ -74,6 +74,8 @@ def install() -> None:
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
     rules = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
     rules["create"] = bus_targets.checked_rule(rules["create"])
+    functions = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    functions["create"] = cloudformation.checked_function(functions["create"])
     watched = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
     watched["create"] = alarms.on_one_metric(watched["create"], properties_at=1)
     watched["update"] = alarms.on_one_metric(watched["update"], properties_at=2)

@@ -269,11 +269,9 @@ _PLAIN = {
 
 
 def function_of(config: dict[str, Any]) -> str:
-    """The folder of a function, by the name that CloudFormation made from its logical id."""
-    logical = config["FunctionName"].split("-")[1]
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in logical)[1:].removesuffix(
-        "_function"
-    )
+    """The folder of a function, by its name: the stack's name, and the folder's with hyphens."""
+    _stack, *words = config["FunctionName"].split("-")
+    return "_".join(words)
 
 
 def _variables(config: dict[str, Any]) -> dict[str, str]:

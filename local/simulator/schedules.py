@@ -85,7 +85,7 @@ class Schedules:
         is_look = "catch_up" in given
         if is_look and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):
             return
-        if not is_look and "sweep" not in given and "TakeSnapshots" in schedule["Target"]["Arn"] and key[:2] == HOME:
+        if not is_look and "sweep" not in given and "take-snapshots" in schedule["Target"]["Arn"] and key[:2] == HOME:
             self.due.append(due)
         for seconds in self._of_slot():
             TIMERS.after(seconds, lambda: self._fire(key, Slot(schedule, due)), f"a slot of {key[2]}")

@@ -196,7 +196,7 @@ class World:
 
     def _ran(self, function: dict[str, Any], event: Any, request_id: str) -> Any:
         outcome = ENVIRONMENTS.run(function, event, request_id)
-        name = (function.get("config") or function)["FunctionName"].split("-")[1]
+        name = (function.get("config") or function)["FunctionName"].split("-", 1)[1]
         self.invocations[name] += 1
         self.judge.ended(name, event, outcome)
         if outcome.get("error"):

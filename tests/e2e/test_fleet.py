@@ -141,7 +141,9 @@ def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
     assert figure.pages == pages
     assert stage.denied(begun) == []
     assert stage.failed_events() == []
-    worked = [item for item in stage.control.invocations(begun, function="TakeSnapshots") if "Records" in item["event"]]
+    worked = [
+        item for item in stage.control.invocations(begun, function="take-snapshots") if "Records" in item["event"]
+    ]
     ends = [item["at"] + item["milliseconds"] / 1000 - ROUNDED for item in worked]
     at_once = max(
         sum(other["at"] <= item["at"] < end for other, end in zip(worked, ends, strict=True)) for item in worked

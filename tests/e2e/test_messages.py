@@ -109,7 +109,7 @@ def test_a_false_message_wakes_retention_and_moves_nothing(stage: Stage, machine
     mark = stage.control.mark()
     publish(stage)
     stage.control.settle()
-    pruned = [item for item in stage.control.invocations(mark) if "PruneSnapshots" in item["function"]]
+    pruned = [item for item in stage.control.invocations(mark) if "prune-snapshots" in item["function"]]
     assert len(pruned) == 1
     assert stage.changes(mark) == []
     assert stage.recovery_point_snapshots() == before
@@ -142,7 +142,7 @@ def test_a_false_event_confirms_nothing(stage: Stage) -> None:
         }
     )
     stage.control.settle()
-    [look] = stage.control.invocations(mark, function="ConfirmSnapshots")
+    [look] = stage.control.invocations(mark, function="confirm-snapshots")
     assert look["result"]["completed"] == []
     assert [item["recovery_point"] for item in look["result"]["pending"]] == [begun["recovery_point"]]
     assert "BackupCompleted" not in events_of(stage.told_of(instance_id=slow.instance_id))

@@ -35,6 +35,16 @@ def test_what_is_created_without_sam_is_what_sam_deploys() -> None:
         assert _described(aws, AWAY, created) == _described(aws, REGION, deployed)
 
 
+def test_a_stack_name_too_long_for_the_functions_is_refused_in_the_words_of_lambda() -> None:
+    with LocalAws({"schedules_fire": False}) as aws:
+        stack.build()
+        with pytest.raises(
+            stack.StackError, match=r"-confirm-snapshots' at 'functionName' .* less than or equal to 64"
+        ):
+            stack.create(aws, stack_name="a" * 47)
+        assert stack.create(aws, stack_name="b" * 46)
+
+
 def _described(aws: LocalAws, region: str, outputs: Mapping[str, str]) -> tuple[Any, ...]:
     """What was made there, but for its names."""
     resources = aws.client("cloudformation", region).describe_stack_resources(StackName="lifeboat")["StackResources"]

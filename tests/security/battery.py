@@ -7,6 +7,7 @@ template: it is what the functions are meant to do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -436,10 +437,11 @@ def _stores() -> Iterator[Question]:
 
 def _functions() -> Iterator[Question]:
     for function in FUNCTIONS:
-        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-{function}Function"
+        name = re.sub("(?<=.)([A-Z])", r"-\1", function).lower()
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-{name}"
         for action in ("InvokeFunction", "UpdateFunctionCode", "AddPermission"):
             yield Question(f"of {function}", f"lambda:{action}", arn)
-            yield Question(f"of another stack's {function}", f"lambda:{action}", arn.replace(STACK, "other"))
+            yield Question(f"of another stack's {function}", f"lambda:{action}", arn.replace(f":{STACK}-", ":other-"))
             yield Question(f"of a stranger's {function}", f"lambda:{action}", arn.replace(ACCOUNT, FOREIGN))
 
 

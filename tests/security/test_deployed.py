@@ -76,8 +76,6 @@ def documents(stage, function):
     text = text.replace(
         stage.outputs["NotificationTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NotificationTopic"
     )
-    own = f"{function}Function"
-    text = text.replace(f"function:{stage.outputs[own]}", f"function:lifeboat-{own}")
     text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")
     return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
 

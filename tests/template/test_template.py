@@ -57,7 +57,7 @@ def statements() -> list[Any]:
         for policy in properties["Policies"]
         if "Statement" in policy
     ]
-    for name, properties in [*of_type("AWS::IAM::ManagedPolicy").items(), *of_type("AWS::IAM::Policy").items()]:
+    for name, properties in of_type("AWS::IAM::ManagedPolicy").items():
         document = properties["PolicyDocument"]
         documents.append((name, json.loads(document["Fn::Sub"]) if "Fn::Sub" in document else document))
     for owner, document in documents:
@@ -71,8 +71,19 @@ def test_the_folders_are_the_functions():
     folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
     assert {Path(properties["CodeUri"]).name for properties in FUNCTIONS.values()} == folders
     for name, properties in FUNCTIONS.items():
-        words = re.findall("[A-Z][a-z]+", name.removesuffix("Function"))
-        assert properties["CodeUri"] == "functions/" + "_".join(words).lower()
+        words = [word.lower() for word in re.findall("[A-Z][a-z]+", name.removesuffix("Function"))]
+        assert properties["CodeUri"] == "functions/" + "_".join(words)
+        assert properties["FunctionName"] == {"Fn::Sub": "${AWS::StackName}-" + "-".join(words)}
+
+
+def test_the_longest_stack_name_is_stated():
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html: a name has at most 64 characters.
+    names = [
+        properties["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}") for properties in FUNCTIONS.values()
+    ]
+    longest = 64 - max(map(len, names))
+    assert f"at most {longest} characters" in TEMPLATE["Description"]
+    assert f"at most {longest} characters" in (ROOT / "samconfig.toml").read_text()
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir()))
@@ -240,6 +251,8 @@ def test_as_many_portions_are_worked_on_at_once_as_the_rule_divides_the_rate_by(
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
     log = FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]
+    name = FUNCTIONS[function]["FunctionName"]["Fn::Sub"]
+    assert RESOURCES[log]["Properties"]["LogGroupName"] == {"Fn::Sub": f"/aws/lambda/{name}"}
     assert RESOURCES[log]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     alarms = [
         properties
