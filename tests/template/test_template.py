@@ -91,6 +91,10 @@ def test_a_door_has_at_most_40_lines(folder):
     assert len((ROOT / "functions" / folder / "app.py").read_text().splitlines()) <= 40
 
 
+def test_the_template_stays_readable():
+    assert len(TEXT.splitlines()) < 1500
+
+
 def test_no_alias_of_yaml():
     # CloudFormation supports neither YAML aliases nor hash merges.
     assert not re.search(r"[:\-] [&*][A-Za-z]", TEXT)
