@@ -185,11 +185,6 @@ OTHER_OF_TWO = volume(id=SECOND, tags={}, attachments=(attachment(SECOND, "/dev/
 
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     # request, facts, code, part of the sentence
-    "no request id": ({"request_id": ""}, {}, "no-request-id", "expected any text"),
-    "a blank request id": ({"request_id": " \u00a0"}, {}, "no-request-id", "request_id is blank"),
-    "a rate too low": ({"volume": VolumeOverrides(initialization_rate=99)}, {}, "rate-out-of-range", "100 to 300"),
-    "a rate too high": ({"volume": VolumeOverrides(initialization_rate=301)}, {}, "rate-out-of-range", "is 301"),
-    "no size": ({"volume": VolumeOverrides(size=0)}, {}, "not-positive", "volume.size is 0"),
     "a key for nothing": (
         {"volume": VolumeOverrides(encrypted=False, kms_key_id=KEY)},
         {},
@@ -201,12 +196,6 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         "ambiguous-choice",
         "lineage and instance_id",
-    ),
-    "a time without a zone": (
-        {"recovery_point": RecoveryPointChoice(before=datetime(2026, 11, 25))},  # noqa: DTZ001 - the wrong thing
-        {},
-        "no-time-zone",
-        "2026-11-25T00:00:00",
     ),
     "no instance": ({}, {"instance": None}, "no-instance", f"instance_id is {FRESH}"),
     "starting": ({}, {"instance": fresh(state="pending")}, "wrong-state", "is pending, expected running or stopped"),
@@ -244,12 +233,6 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
         "ami-untrusted",
         'it is a clone; to restore all the same, ask with "ami_override"',
-    ),
-    "a blank word for an untrusted image": (
-        {"ami_override_reason": " \t\u200b\u3164"},
-        {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
-        "ami-untrusted",
-        'ask with "ami_override": {"reason": "..."}',
     ),
     "an unknown image": ({}, {"ami": AmiVerdict(Trust.UNKNOWN, "no-record", "nobody knows")}, "ami-unknown", "nobody"),
     "unknown recovery point": (
@@ -532,9 +515,8 @@ def test_everything_wrong_is_told_at_once() -> None:
         ami=AmiVerdict(Trust.UNKNOWN, "no-record", "nobody knows"),
         dry_runs={"CreateVolume": "UnauthorizedOperation"},
     )
-    found = preflight(asked(volume=VolumeOverrides(size=1, initialization_rate=1)), wrong, NOW)
+    found = preflight(asked(volume=VolumeOverrides(size=1)), wrong, NOW)
     assert codes(found) == [
-        "rate-out-of-range",
         "wrong-state",
         "auto-scaling",
         "spot",
@@ -857,7 +839,7 @@ def test_a_foreign_snapshot_beside_several_volumes_is_not_likened_to_any() -> No
 
 
 def test_a_shared_snapshot_with_a_story_keeps_it() -> None:
-    request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f", "snap-f")))
+    request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)))
     told = snapshot(id="snap-f", tags=point_tags(volume(type="io2", iops=9000), zone="us-east-1b"))
     found = preflight(request, known(snapshots={"snap-f": told}), NOW)
     assert (planned(found).type, planned(found).iops) == ("io2", 9000)

@@ -10,12 +10,12 @@ from lifeboat.domain.recovery_point_tags import (
     MetadataError,
 )
 from lifeboat.domain.tags import Tag
+from lifeboat.restore.machine.history import restore_id
 from lifeboat.restore.preflight.consent import check_consent, warn_of_the_rest
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.instance import cloudformation_stack, crossed_boundaries, lost_by_stop
 from lifeboat.restore.preflight.matching import match_volumes
-from lifeboat.restore.preflight.request import restore_id_of
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.preflight.volumes import check_volume, plan_fetch, plan_restored_volume
 from lifeboat.restore.record import Direction, Restore, RestoreStep
@@ -48,7 +48,7 @@ def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
     warn_of_the_rest(instance, pairs, report)
     point = source.point
     return Restore(
-        id=restore_id_of(request),
+        id=restore_id(request.request_id),
         request_id=request.request_id,
         instance_id=instance.id,
         recovery_point_id=source.id,

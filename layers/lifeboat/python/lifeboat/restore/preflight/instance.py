@@ -8,12 +8,10 @@ from lifeboat.ami.verdict import Trust
 from lifeboat.domain.data_volumes import root_problem
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.tags import Tag
-from lifeboat.domain.text import is_blank
-from lifeboat.restore.machine.history import hibernation
+from lifeboat.restore.machine.history import hibernation, restore_id
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.matching import Pair
-from lifeboat.restore.preflight.request import restore_id_of
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.request import RestoreRequest
 
@@ -49,7 +47,7 @@ def check_instance(
     unclear = root_problem(instance)
     if unclear and instance.state not in {"shutting-down", "terminated"}:
         report.refuse("root-unclear" if instance.root_device else "no-root-device", field, unclear)
-    if facts.open_restore and facts.open_restore != restore_id_of(request):
+    if facts.open_restore and facts.open_restore != restore_id(request.request_id):
         report.refuse(
             "restore-open",
             field,
@@ -109,7 +107,7 @@ def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Insta
     if facts.ami.verdict is Trust.TRUSTED:
         return
     said = f"the image {instance.ami_id} of {instance.id} is {facts.ami.verdict}: {facts.ami.reason}"
-    if request.ami_override_reason and not is_blank(request.ami_override_reason):
+    if request.ami_override_reason:
         report.warn("ami-overridden", "ami_override", f"{said}; overridden: {request.ami_override_reason}")
     else:
         report.refuse(

@@ -76,7 +76,7 @@ def _matched_by_request(
 def _not_free(device: str, instance: Instance, candidates: list[tuple[Attachment, Volume]]) -> tuple[str, str] | None:
     """Why no volume may come to a device where no data volume is: a finding's code, and how its sentence goes on."""
     roots = root_attachments(instance)
-    root = roots[0].device if roots else instance.root_device or ""
+    root = instance.root_device or ""
     if device == root:
         return "root-device", f"the root device, expected {_listed(candidates)}"
     if any(same_device(item.device, device) for item in instance.attachments if item not in roots):

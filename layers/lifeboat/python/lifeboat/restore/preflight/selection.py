@@ -129,7 +129,7 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
     if choice.snapshot_ids:
         return source_of_snapshots(choice.snapshot_ids, facts, report)
     catalogue = everywhere(facts)
-    points = [point for point in catalogue if _is_before(point, choice.before)]
+    points = [point for point in catalogue if choice.before is None or point.taken_at < choice.before]
     if choice.id:
         # A copy that failed here, or is not whole yet, may be good elsewhere, or in another attempt.
         named = next((item for item in (*facts.points, *facts.elsewhere) if item.id == choice.id), None)
@@ -167,11 +167,6 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
     return _of(max(good, key=lambda point: (point.taken_at, point.id)), facts)
 
 
-def _is_before(point: RecoveryPoint, before: datetime | None) -> bool:
-    # A time without a zone cannot be compared, and has been refused already.
-    return before is None or before.tzinfo is None or point.taken_at < before
-
-
 def _of(point: RecoveryPoint | None, facts: PreflightFacts) -> Source | None:
     if point is None:
         return None
@@ -203,7 +198,7 @@ def _own(facts: PreflightFacts, lines: Iterable[tuple[RecoveryPoint, ...]]) -> t
 
 
 def _none_good(called: str, wanted: list[RecoveryPoint], before: datetime | None) -> str:
-    when = f" before {iso(before)}" if before and before.tzinfo else ""
+    when = f" before {iso(before)}" if before else ""
     if not wanted:
         return f"there is no recovery point {called}{when}"
     states = ", ".join(f"{point.id} is {point.condition}" for point in wanted[-5:])

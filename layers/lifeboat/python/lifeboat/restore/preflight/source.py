@@ -46,7 +46,7 @@ def source_of_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: Rep
     known = {member.snapshot.id: (point, member) for point in catalogue for member in point.members}
     members: list[Member] = []
     points: dict[tuple[str, str], RecoveryPoint] = {}
-    for snapshot_id in dict.fromkeys(ids):
+    for snapshot_id in ids:
         if snapshot_id in known:
             point, member = known[snapshot_id]
             points[point.id, origin(point.region or facts.region, point.account)] = point

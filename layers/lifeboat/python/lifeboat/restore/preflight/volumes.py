@@ -16,10 +16,10 @@ from lifeboat.domain.recovery_point_tags import (
     without_reserved,
 )
 from lifeboat.domain.tags import Tags
+from lifeboat.restore.machine.history import restore_id
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.matching import Pair
-from lifeboat.restore.preflight.request import restore_id_of
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.record import Fetch, RestoreVolume
 from lifeboat.restore.request import RestoreRequest, VolumeOverrides
@@ -120,9 +120,9 @@ def plan_fetch(  # noqa: PLR0917 - what was asked, what is known
         region=source.region,
         snapshot_id=member.snapshot.id,
         description=f"Lifeboat: {source.id}, copied from {origin(source.region, source.account)} "
-        f"for {restore_id_of(request)}",
+        f"for {restore_id(request.request_id)}",
         tags=tags_of_copy(
-            member, region=source.region, set_id=source.set_id, now=now, restore_id=restore_id_of(request)
+            member, region=source.region, set_id=source.set_id, now=now, restore_id=restore_id(request.request_id)
         ),
         kms_key_id=key,
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
