@@ -181,4 +181,4 @@ def test_one_that_is_named_is_restored_with_what_it_tells_and_a_warning():
     found = preflight(request, known(points=(), snapshots={theirs.id: theirs}), NOW)
     assert (planned(found).snapshot_id, planned(found).iops, planned(found).lineage) == (theirs.id, 4000, DATA)
     assert codes(found, Severity.WARN) == ["others-copy"]
-    assert "its data is that of rp-0, of the slot 2026-11-23T02:00:00Z" in found.text
+    assert "its data is of rp-0, of the slot 2026-11-23T02:00:00Z" in found.text

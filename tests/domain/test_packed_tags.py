@@ -142,9 +142,9 @@ def expect_all_is_said(disks: list[Volume]) -> int:
         assert set(metadata.left_out) <= lacks
         assert set(plan.left_out.get(disk.id, ())) == lacks, "named at backup"
         at_backup = completed["details"].get("tags_left_out", {}).get(disk.id, "")
-        in_plan = f"tags of {disk.id} that did not fit, and that the new volume does not get: {len(lacks)} ("
+        in_plan = f"the new volume does not get these tags of {disk.id}, because they did not fit: {len(lacks)} ("
         name = volume_made["restored_volume_id"]
-        because = f"{name} lacks tags of the volume that was saved, because they did not fit: {len(lacks)} ("
+        because = f"{name} lacks tags of the backed-up volume, because they did not fit: {len(lacks)} ("
         afterwards = [step for step in ended.next_steps if step.startswith(because)]
         assert at_backup.startswith(f"{len(lacks)} (") == bool(lacks)
         assert (in_plan in text) == bool(lacks)

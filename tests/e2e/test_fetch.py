@@ -78,7 +78,7 @@ def test_what_is_only_at_home_is_fetched_and_the_platform_runs_on_it(regions):
     assert restored["KmsKeyId"] == copy["KmsKeyId"]
     messages = away.told_of(restore_id=begun["restore_id"])
     assert events_of(messages) == ["RestoreStarted", "RestoreCompleted"]
-    assert any(f"from {REGION}, which takes its time" in line for line in messages[0]["details"]["plan"])
+    assert any(f"from {REGION}, unless a copy is here" in line for line in messages[0]["details"]["plan"])
     assert messages[1]["details"]["seconds_per_step"]["copies"] >= 1
     assert away.denied(mark) == []
 

@@ -155,7 +155,7 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         operator.next(f"aws ec2 create-tags --region {AWAY}")
         plan = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         assert plan["possible"], plan
-        [unread] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-seen"]
+        [unread] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-read"]
         assert unread.startswith(f"what is only in {REGION} is not known")
         begun = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         ended = away.until_closed(begun["restore_id"])

@@ -51,7 +51,7 @@ TURNS_BACK = {
     "attaching": call("AttachVolume", "fail", instance, **REFUSED),
     "flag": call("ModifyInstanceAttribute", "fail", instance, **REFUSED),
 }
-"""What makes a restore turn back, by the call that is refused."""
+"""What makes a restore roll back, by the call that is refused."""
 
 PASSES = ("throttled", "failed inside AWS", "done but answered with an error")
 """Effects after which a restore goes on as if nothing had been: every call of one restore meets the same."""

@@ -62,6 +62,6 @@ def test_the_plan_of_a_restore_names_it_too(world, machine):
 
     missing = begun["tags_left_out"][volume]
     [finding] = [item["finding"] for item in answer["findings"] if item["code"] == "tags-left-out"]
-    assert f"tags of {volume} that did not fit" in finding
+    assert f"these tags of {volume}, because they did not fit" in finding
     assert f"{len(missing)} ({missing[0]}" in finding
     assert finding in answer["plan"]

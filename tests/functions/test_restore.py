@@ -166,8 +166,8 @@ def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(wor
     begun = world.invoke("restore_volume", ask(target))
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
     [message] = [item for item in world.message() if item["event"] == "RestoreRolledBack"]
-    assert message["details"]["stop_took"] == ["what is on its 75 GB of instance store volumes"]
-    assert "as it was, except for what its stop took for good: what is on its 75 GB" in message["summary"]
+    assert message["details"]["stop_took"] == ["the data on its 75 GB of instance store volumes"]
+    assert "as it was, except for what its stop removed permanently: the data on its 75 GB" in message["summary"]
 
 
 def test_without_consent_it_is_refused_with_the_command_that_gives_it(world, saved, time, monkeypatch):
@@ -245,13 +245,13 @@ def test_a_rehearsal_that_is_overtaken_decides_nothing(world, saved, time, monke
 
 @pytest.mark.parametrize("named", ["instance", "id", "snapshots"])
 def test_of_very_many_the_one_that_is_named_is_found(world, saved, time, monkeypatch, named):
-    from lifeboat.restore import workflow as restore
+    from lifeboat.restore import preflight_workflow
 
     other = world.launch()
     world.invoke("take_snapshots", {"scheduled_time": "2026-11-24T02:00:00Z"})  # of both
     world.invoke("confirm_snapshots", RECONCILE)
     target = fresh_platform(world)
-    monkeypatch.setattr(restore, "AT_ONCE", 2)
+    monkeypatch.setattr(preflight_workflow, "MAX_SNAPSHOTS", 2)
     refused = world.invoke("restore_volume", ask(target, dry_run=True))
     assert [item["code"] for item in refused["findings"] if item["severity"] == "refuse"] == [
         "too-many-recovery-points"
@@ -364,7 +364,8 @@ def test_a_cancel_that_is_overtaken_asks_for_another_try(world, saved, time, mon
 
     monkeypatch.setattr(restores, "save_restore", overtaken)
     answer = world.invoke("restore_volume", {"cancel": begun["restore_id"]})
-    assert answer == {"refused": f"cancel is {begun['restore_id']}, which is moving just now, expected another try"}
+    said = f"cancel is {begun['restore_id']}, which another invocation is advancing, expected another try"
+    assert answer == {"refused": said}
 
 
 @pytest.mark.parametrize("field", ["status", "cancel"])

@@ -71,9 +71,9 @@ def test_an_attachment_that_is_refused_for_good_keeps_the_machine_down_no_longer
         if report["direction"] == "rollback":
             break
         time.wait(60)
-    began = [line for line in report["timeline"] if "AttachVolume" in line and "takes the place" in line]
-    turned = [line for line in report["timeline"] if "turns back" in line]
-    assert began[0][:20] == turned[0][:20], "it turns back at once"
+    began = [line for line in report["timeline"] if "AttachVolume" in line and "belongs at" in line]
+    turned = [line for line in report["timeline"] if "rolls back" in line]
+    assert began[0][:20] == turned[0][:20], "it rolls back at once"
 
 
 def test_a_volume_that_vanishes_names_its_key(world, saved, time, monkeypatch):

@@ -247,7 +247,7 @@ def named(shared_snapshots: Offers, way: str) -> Any:
 
 
 def unread_accounts(answer: dict[str, Any]) -> list[str]:
-    return [item["finding"] for item in answer["findings"] if item["code"] == "account-not-heard"]
+    return [item["finding"] for item in answer["findings"] if item["code"] == "account-not-read"]
 
 
 @pytest.mark.parametrize("way", ["instance", "lineage", "id"])

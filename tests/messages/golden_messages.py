@@ -157,7 +157,7 @@ def _rolled_back() -> Message:
             *restore().timeline,
             TimelineEntry(_after(1), RestoreStep.STOP, f"stops {FRESH}"),
             TimelineEntry(_after(2), RestoreStep.DETACH, f"detaches {DISPLACED}"),
-            TimelineEntry(_after(3), RestoreStep.ATTACH, "turns back: a volume did not detach within 10 min"),
+            TimelineEntry(_after(3), RestoreStep.ATTACH, "rolls back: a volume did not detach within 10 min"),
             TimelineEntry(_after(4), RestoreStep.DONE, "all is as it was"),
         ),
     )

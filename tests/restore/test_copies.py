@@ -1,4 +1,4 @@
-"""A recovery point that is only in another region: what is meant, which copy is taken, and what a failed one means."""
+"""A recovery point only in another region: what the request means, which copy is used, what a failed copy causes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from lifeboat.restore.decision import Complete, Observed, Requeue
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
-from lifeboat.restore.machine.volumes import beginnings
+from lifeboat.restore.machine.volumes import plan_first_calls
 from lifeboat.restore.preflight.check import preflight
 from lifeboat.restore.preflight.facts import PreflightFacts, Severity
-from lifeboat.restore.preflight.selection import everywhere, may_be_elsewhere, may_be_shared_by, of_the_named
+from lifeboat.restore.preflight.selection import may_be_elsewhere, may_be_shared_by, merge_places, select_named
 from lifeboat.restore.record import Direction, Fetch, Restore, RestoreState, RestoreStep
 from lifeboat.restore.request import RecoveryPointChoice, VolumeOverrides
 from tests.builders import ACCOUNT, DATA, PLATFORM, SLOT, point_tags, snapshot, volume
@@ -78,7 +78,7 @@ def only_elsewhere(**facts: Any) -> PreflightFacts:
     return known(**{"points": (), "elsewhere": elsewhere(another(1)), **facts})
 
 
-# --- what is meant
+# --- which recovery point
 
 ONE, TWO = another(1), another(2, SLOT + timedelta(hours=1))
 LATEST: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -137,7 +137,7 @@ def test_the_newest_is_taken_wherever_it_is_good(name: str, by: str) -> None:
 
 def test_every_recovery_point_is_there_once() -> None:
     facts = known(points=points(ONE), elsewhere=elsewhere(ONE, TWO))
-    assert [(point.id, point.region) for point in everywhere(facts)] == [("rp-1", ""), ("rp-2", AWAY)]
+    assert [(point.id, point.region) for point in merge_places(facts)] == [("rp-1", ""), ("rp-2", AWAY)]
 
 
 @pytest.mark.parametrize(
@@ -152,23 +152,23 @@ def test_every_recovery_point_is_there_once() -> None:
         (RecoveryPointChoice(snapshot_ids=("snap-1", "snap-9")), True),
     ],
 )
-def test_other_regions_are_asked_unless_what_is_named_is_here(
+def test_other_regions_are_read_unless_the_named_one_is_here(
     choice: RecoveryPointChoice, asked_elsewhere: bool
 ) -> None:
     facts = known(points=points(ONE, replace(TWO, state="pending")), snapshots={"snap-1": ONE})
     assert may_be_elsewhere(choice, facts) is asked_elsewhere
 
 
-def test_an_id_that_is_nowhere_names_where_it_was_looked_for() -> None:
-    facts = known(points=(), restore_from=("us-east-1", AWAY), unread={"us-east-1": "no answer"})
+def test_the_finding_for_an_unknown_id_names_the_regions_that_were_read() -> None:
+    facts = known(points=(), restore_from=("us-east-1", AWAY), unread_regions={"us-east-1": "no answer"})
     found = preflight(asked(recovery_point=RecoveryPointChoice(id="rp-9")), facts, NOW)
     assert codes(found) == ["no-recovery-point"]
     assert "in eu-west-1 or eu-central-1" in found.text
 
 
-def test_a_region_that_could_not_be_looked_at_is_named() -> None:
-    found = preflight(asked(), known(unread={AWAY: "ConnectTimeoutError: no answer"}), NOW)
-    assert codes(found, Severity.WARN) == ["region-not-seen"]
+def test_a_region_that_could_not_be_read_is_named() -> None:
+    found = preflight(asked(), known(unread_regions={AWAY: "ConnectTimeoutError: no answer"}), NOW)
+    assert codes(found, Severity.WARN) == ["region-not-read"]
     assert found.plan, "what is here can be restored all the same"
     assert "ConnectTimeoutError" in found.text
 
@@ -186,7 +186,7 @@ def test_snapshots_of_two_regions_are_refused() -> None:
     assert "several-recovery-points" in codes(found)
 
 
-def test_a_snapshot_without_a_story_does_not_go_with_one_elsewhere() -> None:
+def test_a_snapshot_without_metadata_is_not_combined_with_one_elsewhere() -> None:
     plain = replace(ONE, id="snap-7", tags={})
     facts = known(points=(), snapshots={"snap-7": plain}, elsewhere=elsewhere(TWO))
     found = preflight(asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-7", "snap-2"))), facts, NOW)
@@ -202,7 +202,7 @@ def test_the_plan_begins_with_the_copy_and_says_so() -> None:
     assert found.plan.step is RestoreStep.COPIES
     assert f"- copy snap-1 from {AWAY}" in found.text
     assert f"{FRESH} is not touched meanwhile" in found.text
-    [call] = beginnings(found.plan)
+    [call] = plan_first_calls(found.plan)
     assert isinstance(call, CopySnapshot)
     assert (call.region, call.snapshot_id, call.completion_minutes) == (AWAY, "snap-1", 30)
     assert call.tags[Tag.COPY_OF] == "snap-1"
@@ -221,14 +221,14 @@ def test_the_plan_begins_with_the_copy_and_says_so() -> None:
         ({"kms_key_id": "alias/mine"}, {"kms_key_id": KEY_HERE}, "alias/mine"),
     ],
 )
-def test_the_sources_key_is_not_asked_for_here(overrides: dict[str, Any], facts: dict[str, Any], key: str) -> None:
+def test_the_sources_key_is_not_used_here(overrides: dict[str, Any], facts: dict[str, Any], key: str) -> None:
     found = preflight(asked(volume=VolumeOverrides(**overrides)), only_elsewhere(**facts), NOW)
     made = planned(found)
     assert made.fetch
     assert (made.encrypted, made.kms_key_id, made.fetch.call.kms_key_id) == (True, key, key)
 
 
-def test_what_shall_not_be_encrypted_is_not_by_the_copy() -> None:
+def test_an_unencrypted_restore_has_an_unencrypted_copy() -> None:
     plain = volume(encrypted=False, kms_key_id=None)
     source = another(1, volumes=(plain,), encrypted=False, kms_key_id=None)
     facts = only_elsewhere(elsewhere=elsewhere(source), kms_key_id=KEY_HERE)
@@ -262,7 +262,7 @@ def test_further_copies_complete_the_newest_attempt_that_has_not_failed(
     assert set_id_for(point, here) == set_id
 
 
-# --- a set that two have copied for
+# --- a set that was copied twice
 
 
 def test_a_snapshot_copied_twice_for_one_set_leaves_a_whole_recovery_point() -> None:
@@ -282,7 +282,7 @@ def test_a_snapshot_copied_twice_for_one_set_leaves_a_whole_recovery_point() -> 
     assert (rest.id, rest.condition) == ("rp-1+2", "incomplete")
 
 
-# --- which copy, and what becomes of it
+# --- which copy, and its outcome
 
 
 def begun(**facts: Any) -> Restore:
@@ -307,9 +307,9 @@ def asked_for(restore: Restore) -> tuple[Restore, CopySnapshot]:
     return step.restore, step.action
 
 
-def test_without_a_copy_it_asks_for_one_and_for_no_volume() -> None:
+def test_without_a_copy_it_starts_one_and_no_volume() -> None:
     restore, action = asked_for(begun())
-    assert action == beginnings(restore)[0]
+    assert action == plan_first_calls(restore)[0]
     assert isinstance(next_step(restore, observed(), NOW + timedelta(seconds=30)).action, Requeue)
 
 
@@ -323,7 +323,7 @@ def test_without_a_copy_it_asks_for_one_and_for_no_volume() -> None:
         ((copy_of(ONE, tier="archive"), copy_of(ONE, 2)), "snap-copy-2"),
     ],
 )
-def test_a_copy_that_is_here_is_taken_whoever_made_it(copies: tuple[Snapshot, ...], copy_id: str) -> None:
+def test_a_copy_in_this_region_is_used_whoever_made_it(copies: tuple[Snapshot, ...], copy_id: str) -> None:
     step = next_step(begun(), observed(*copies), NOW)
     assert fetch_of(step.restore).copy_id == step.restore.volumes[0].snapshot_id == copy_id
     assert not isinstance(step.action, CopySnapshot)
@@ -334,7 +334,7 @@ def test_a_copy_that_is_here_is_taken_whoever_made_it(copies: tuple[Snapshot, ..
     [copy_of(TWO), copy_of(ONE, region="us-east-1"), copy_of(ONE, state="error"), copy_of(ONE, tier="archive")],
     ids=["of another", "from another region", "failed before", "archived"],
 )
-def test_what_is_not_its_copy_is_not_taken(other: Snapshot) -> None:
+def test_a_snapshot_that_is_not_its_copy_is_not_used(other: Snapshot) -> None:
     assert isinstance(next_step(begun(), observed(other), NOW).action, CopySnapshot)
 
 
@@ -348,7 +348,7 @@ def test_the_volume_is_made_of_the_copy_and_with_its_key() -> None:
     assert step.restore.step is RestoreStep.VOLUMES
 
 
-def test_the_key_that_was_asked_for_stays() -> None:
+def test_the_key_of_the_request_is_used() -> None:
     found = preflight(asked(volume=VolumeOverrides(kms_key_id="alias/mine")), only_elsewhere(), NOW)
     assert found.plan
     step = next_step(begin(found.plan, NOW), observed(copy_of(ONE)), NOW)
@@ -356,7 +356,7 @@ def test_the_key_that_was_asked_for_stays() -> None:
     assert step.action.kms_key_id == "alias/mine"
 
 
-def test_a_lost_answer_is_waited_for_before_it_asks_again() -> None:
+def test_after_a_lost_answer_the_copy_is_not_repeated_at_once() -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, Unknown("no answer"), NOW)
     assert isinstance(next_step(restore, observed(), NOW + SETTLE - timedelta(seconds=1)).action, Requeue)
@@ -364,16 +364,16 @@ def test_a_lost_answer_is_waited_for_before_it_asks_again() -> None:
 
 
 @pytest.mark.parametrize("refusal", [Refused("ResourceLimitExceeded"), Refused("InternalError"), Throttled()])
-def test_no_room_for_a_copy_is_asked_again_soon(refusal: Refused | Throttled) -> None:
+def test_a_copy_that_was_refused_for_now_is_repeated_soon(refusal: Refused | Throttled) -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, refusal, NOW)
     assert isinstance(next_step(restore, observed(), NOW).action, Requeue)
     later = next_step(restore, observed(), NOW + Deadlines().again)
     assert isinstance(later.action, CopySnapshot)
-    assert len(later.restore.timeline) == len(restore.timeline), "told once"
+    assert len(later.restore.timeline) == len(restore.timeline), "one line in the timeline"
 
 
-def test_a_refused_copy_turns_it_back_and_leaves_nothing_to_do() -> None:
+def test_a_refused_copy_rolls_the_restore_back() -> None:
     restore, action = asked_for(begun())
     restore = after_failure(restore, action, Refused("InvalidSnapshot.NotFound", "it is gone"), NOW)
     assert restore.failure == f"CopySnapshot of snap-1 from {AWAY}: InvalidSnapshot.NotFound: it is gone"
@@ -390,7 +390,7 @@ def test_a_time_that_is_refused_is_left_out_not_the_copy() -> None:
     assert refused.direction is Direction.ROLLBACK
 
 
-def test_a_missing_right_is_not_asked_twice() -> None:
+def test_a_copy_without_permission_is_not_retried() -> None:
     restore, action = asked_for(begun(completion_minutes=30))
     assert after_failure(restore, action, Refused("UnauthorizedOperation"), NOW).direction is Direction.ROLLBACK
 
@@ -404,7 +404,7 @@ def test_a_missing_right_is_not_asked_twice() -> None:
         ((copy_of(ONE, state="recoverable"),), "state recoverable"),
     ],
 )
-def test_a_copy_that_ends_badly_turns_it_back_with_the_reason(copies: tuple[Snapshot, ...], said: str) -> None:
+def test_a_failed_copy_rolls_the_restore_back_with_the_reason(copies: tuple[Snapshot, ...], said: str) -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
     step = next_step(restore, observed(*copies), NOW + SETTLE)
@@ -417,18 +417,20 @@ def test_a_copy_that_ends_badly_turns_it_back_with_the_reason(copies: tuple[Snap
     [((), None), ((copy_of(ONE, state="error", kms_key_id="arn:theirs"),), None)],
     ids=["vanished", "failed"],
 )
-def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Snapshot, ...], key: str | None) -> None:
+def test_a_failed_copy_of_another_caller_is_followed_by_an_own_copy(
+    left: tuple[Snapshot, ...], key: str | None
+) -> None:
     theirs = copy_of(ONE, state="pending", kms_key_id="arn:theirs")
     restore = next_step(begun(), observed(theirs), NOW).restore
     assert fetch_of(restore).copy_id == theirs.id
     at = NOW + timedelta(minutes=1)
     step = next_step(restore, observed(*left), at)
-    [wanted] = beginnings(begun())
+    [wanted] = plan_first_calls(begun())
     assert isinstance(wanted, CopySnapshot)
     # However long ago it was planned: by the time of asking Lifeboat's own copies are known.
     assert step.action == replace(wanted, tags={**wanted.tags, Tag.COPIED_AT.value: iso(at)})
     assert step.restore.volumes[0].kms_key_id == key, "the key of the copy that is not used"
-    assert any("others had begun it" in entry.text for entry in step.restore.timeline)
+    assert any("this restore did not start that copy" in entry.text for entry in step.restore.timeline)
     own = after_copy_begun(step.restore, step.action, "snap-copy-2") if isinstance(step.action, CopySnapshot) else None
     assert own
     made = next_step(own, observed(*left, copy_of(ONE, 2)), NOW + timedelta(minutes=2)).action
@@ -436,7 +438,7 @@ def test_a_copy_of_others_that_ends_badly_is_followed_by_its_own(left: tuple[Sna
     assert (made.snapshot_id, made.kms_key_id) == ("snap-copy-2", KEY_HERE)
 
 
-def test_a_copy_of_others_that_ends_badly_gives_way_to_one_that_did_not() -> None:
+def test_a_failed_copy_of_another_caller_is_replaced_by_a_completed_one() -> None:
     restore = next_step(begun(), observed(copy_of(ONE, state="pending")), NOW).restore
     step = next_step(restore, observed(copy_of(ONE, state="error"), copy_of(ONE, 2)), NOW + timedelta(minutes=1))
     assert isinstance(step.action, CreateVolume)
@@ -456,7 +458,7 @@ def test_a_copy_whose_answer_was_lost_and_that_failed_is_not_made_again() -> Non
     assert next_step(restore, observed(failed), NOW + SETTLE).action == Complete(RestoreState.ROLLED_BACK)
 
 
-def test_a_copy_that_takes_too_long_turns_it_back_and_stays() -> None:
+def test_a_copy_past_its_deadline_rolls_the_restore_back_and_stays() -> None:
     restore, action = asked_for(begun())
     restore = after_copy_begun(restore, action, "snap-copy-1")
     pending = observed(copy_of(ONE, state="pending"))
@@ -466,13 +468,13 @@ def test_a_copy_that_takes_too_long_turns_it_back_and_stays() -> None:
     assert "for longer than 1440 minutes" in (step.restore.failure or "")
 
 
-def test_it_can_be_cancelled_while_it_copies() -> None:
+def test_a_restore_can_be_cancelled_while_it_copies() -> None:
     restore, action = asked_for(begun())
     restore = cancel(after_copy_begun(restore, action, "snap-copy-1"), NOW)
     assert next_step(restore, observed(copy_of(ONE, state="pending")), NOW).action == Complete(RestoreState.ROLLED_BACK)
 
 
-def test_once_the_copies_have_come_nothing_is_asked_about_them() -> None:
+def test_completed_copies_are_not_observed_again() -> None:
     step = next_step(begun(), observed(copy_of(ONE)), NOW)
     assert isinstance(next_step(step.restore, observed(), NOW + timedelta(seconds=1)).action, Requeue)
     assert isinstance(next_step(step.restore, observed(), NOW + timedelta(minutes=1)).action, CreateVolume)
@@ -522,7 +524,7 @@ def test_what_is_shared_is_copied_under_the_vaults_key_and_name(choice: Recovery
     found = preflight(asked(recovery_point=choice), facts, NOW)
     made = planned(found)
     assert found.plan
-    [call] = beginnings(found.plan)
+    [call] = plan_first_calls(found.plan)
     assert isinstance(call, CopySnapshot)
     assert (call.region, call.account, call.snapshot_id, call.kms_key_id) == (HERE, SOURCE, "snap-1", VAULT_KEY)
     assert (made.kms_key_id, made.encrypted, made.lineage) == (VAULT_KEY, True, f"{SOURCE}/{DATA}")
@@ -532,7 +534,7 @@ def test_what_is_shared_is_copied_under_the_vaults_key_and_name(choice: Recovery
     assert copy.tags[Tag.SET] == kept(ONE).tags[Tag.SET], "the vault takes it for its own"
     assert copy.tags[Tag.RESTORE] == found.plan.id
     assert copy.tags[Tag.SOURCE_ACCOUNT] == SOURCE
-    assert f"- copy snap-1 from account {SOURCE}, which takes its time" in found.text
+    assert f"- copy snap-1 from account {SOURCE}, unless a copy is here" in found.text
     assert f"account {SOURCE} to {ACCOUNT}" in found.plan.crossed
 
 
@@ -551,7 +553,7 @@ def test_what_the_vault_is_copying_is_waited_for() -> None:
     assert step.reason == f"EC2 is copying snap-1 from account {SOURCE}"
 
 
-def test_what_is_told_of_and_not_shared_yet_is_no_good() -> None:
+def test_a_recovery_point_with_metadata_that_is_not_shared_yet_is_not_good() -> None:
     found = preflight(asked(recovery_point=CHOICES["id"]), in_the_vault(*shared(ONE, observed=False)), NOW)
     assert codes(found) == ["not-good", "not-completed"]
 
@@ -568,7 +570,7 @@ def test_a_vault_encrypts_whatever_it_copies(encrypted: bool | None, refused: li
     )
 
 
-def test_another_key_may_be_asked_for() -> None:
+def test_a_request_may_name_another_key() -> None:
     found = preflight(asked(volume=VolumeOverrides(kms_key_id=KEY_HERE)), in_the_vault(*shared(ONE)), NOW)
     made = planned(found)
     assert made.fetch
@@ -589,16 +591,16 @@ def test_another_key_may_be_asked_for() -> None:
         (RecoveryPointChoice(id=f"rp-1+2-{SOURCE}+2"), {SOURCE}),
     ],
 )
-def test_only_whose_it_may_be_is_asked(choice: RecoveryPointChoice, shares: set[str]) -> None:
+def test_only_accounts_that_may_share_it_are_read(choice: RecoveryPointChoice, shares: set[str]) -> None:
     assert {account for account in (SOURCE, OTHER) if may_be_shared_by(account, choice)} == shares
 
 
 def test_of_named_snapshots_only_their_own_recovery_points_count() -> None:
     found = shared(ONE, TWO)
-    assert [point.id for point in of_the_named(RecoveryPointChoice(snapshot_ids=("snap-2",)), found)] == [
+    assert [point.id for point in select_named(RecoveryPointChoice(snapshot_ids=("snap-2",)), found)] == [
         f"rp-2-{SOURCE}"
     ]
-    assert of_the_named(RecoveryPointChoice(), found) == found
+    assert select_named(RecoveryPointChoice(), found) == found
 
 
 def test_snapshots_shared_and_here_do_not_go_together() -> None:
@@ -607,16 +609,17 @@ def test_snapshots_shared_and_here_do_not_go_together() -> None:
     assert f"rp-1-{SOURCE} in {HERE}, rp-2-{SOURCE} in account {SOURCE}" in found.text
 
 
-def test_an_account_that_could_not_be_heard_is_named() -> None:
+def test_an_account_that_could_not_be_read_is_named() -> None:
     found = preflight(
         asked(), in_the_vault(points=points(kept(ONE)), unread_accounts={SOURCE: "AccessDenied: no"}), NOW
     )
-    assert codes(found, Severity.WARN) == ["account-not-heard"]
-    assert f"what account {SOURCE} shares and is not copied yet is not known: AccessDenied: no" in found.text
+    assert codes(found, Severity.WARN) == ["account-not-read"]
+    assert f"snapshots of account {SOURCE} that are not copied yet are not considered" in found.text
+    assert "it could not be read: AccessDenied: no" in found.text
     assert found.plan, "what the vault holds can be restored all the same"
 
 
-def test_what_a_stranger_shares_is_not_taken_for_a_sources() -> None:
+def test_a_snapshot_of_an_untrusted_account_is_refused() -> None:
     foreign = replace(another(1), owner_id=OTHER)
     facts = in_the_vault(*(replace(point, region=AWAY) for point in points(foreign)), stack="lifeboat")
     assert "foreign-snapshot" in codes(preflight(asked(), facts, NOW))

@@ -1,18 +1,18 @@
-"""The model check: every state that a restore and its instance can get into, walked from the first one.
+"""The model check: walks every state that a restore and its instance can reach.
 
 A state is the record as it would be in the table, and the world as EC2 has it: the instance's power, where each
 displaced and restored volume is, the flags and tags on them. Time is three ages: just now, some minutes ago (longer
 than every pause, shorter than every deadline), and too long ago. A move is one of
 
-* the restore's own: what `next_step` says is carried out, or refused for good, or refused for now, or throttled, or
+* the restore's own: what `next_step` decides is carried out, or refused for good, or refused for now, or throttled, or
   done and answered with an error, or not done because the invocation was killed after the record was saved;
 * EC2's: a volume becomes available or fails, an attachment or the power gets where it was going, a start falls back;
 * time's: some minutes pass, a deadline passes;
-* a person's: cancel; and in a walk of its own, everything that a person should not do to a restore.
+* a person's: cancel; and, in a walk of its own, everything that a person should not do during a restore.
 
-A walk meets the same record, the same world and the same sight of it again and again, so each is worked out once: a
-record is one object for each distinct one (`Record`), and what follows from a part of a state alone is kept. Where only
-so many moves may go wrong, a state is walked once, after the fewest: what may follow after more may follow then, too.
+A walk meets the same record, world and observation many times, so each is computed once. Equal records are one object
+(`Record`), and what follows from a part of a state is cached. Where only a number of moves may go wrong, a state is
+walked once, after the fewest: what may follow after more may follow then, too.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:
-    """What `next_step` says, and the action in words: two that read alike are alike."""
+    """What `next_step` decides, and the action in words: equal words mean equal actions."""
 
     action: Action
     record: Record
@@ -192,7 +192,7 @@ def normal(restore: Restore) -> Restore:
 
 
 @cache
-def sight(world: World) -> World:
+def visible(world: World) -> World:
     """The world without what EC2 does not show, so that worlds which look alike are one."""
     return world._replace(meddled=False, pairs=tuple(pair._replace(ran=False) for pair in world.pairs))
 
@@ -471,7 +471,7 @@ def pass_time(state: State, age: int) -> State:
 
 
 def decide(state: State) -> Decision:
-    return decided(state.record, sight(state.world))
+    return decided(state.record, visible(state.world))
 
 
 @cache
@@ -612,7 +612,9 @@ def check(state: State, decision: Decision) -> None:
     for pair in world.pairs:
         assert restore.started_on_restored or not pair.ran or world.meddled
     if not restore.touched and not world.meddled:
-        assert all(pair.displaced == "here" and not pair.tagged for pair in world.pairs), "touched unawares"
+        assert all(pair.displaced == "here" and not pair.tagged for pair in world.pairs), (
+            "touched before the record says so"
+        )
     if isinstance(decision.action, Complete) and not world.meddled:
         check_end(restore, decision, world)
 

@@ -1,4 +1,4 @@
-"""Pre-flight: what is found, all of it at once, and what is planned."""
+"""Pre-flight: every finding at once, and the plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lifeboat.restore import request
 from lifeboat.restore.machine.history import restore_id
 from lifeboat.restore.preflight.check import preflight
 from lifeboat.restore.preflight.facts import Preflight, PreflightFacts, Severity
-from lifeboat.restore.preflight.selection import lineages, sought
+from lifeboat.restore.preflight.selection import build_tag_filter, group_lineages
 from lifeboat.restore.preflight.volumes import LIMITS
 from lifeboat.restore.record import Restore, RestoreVolume
 from lifeboat.restore.request import RecoveryPointChoice, RestoreRequest, VolumeOverrides
@@ -71,7 +71,7 @@ def points(*snapshots: Any) -> tuple[RecoveryPoint, ...]:
 
 
 def another(number: int, at: datetime = SLOT, **facts: Any) -> Any:
-    """A snapshot of a recovery point of its own; `tags` are told by `story`."""
+    """A snapshot of a recovery point of its own; `metadata` goes into its tags."""
     metadata = {"recovery_point_id": f"rp-{number}", "set_id": f"set-{number}", **facts.pop("metadata", {})}
     volumes = facts.pop("volumes", ())
     return snapshot(id=f"snap-{number}", started_at=at, tags=point_tags(*volumes, **metadata), **facts)
@@ -142,18 +142,18 @@ def test_a_plan_for_a_fresh_instance() -> None:
     assert found.text == "\n".join(
         [
             f"Restore rp-20261123T020000Z-{PLATFORM} onto {FRESH} as {restore_id('q-1')}:",
-            f"- make a 100 GiB gp3 volume, 4000 IOPS, 200 MiB/s, encrypted with {KEY} of snap-0aaaaaaaaaaaaaa01 in "
+            f"- create a 100 GiB gp3 volume, 4000 IOPS, 200 MiB/s, encrypted with {KEY} of snap-0aaaaaaaaaaaaaa01 in "
             "eu-west-1a",
             f"- only when all are available: stop {FRESH}",
-            f"- take {FRESH_DATA} off /dev/sdh and keep it; attach the new volume at /dev/sdh, DeleteOnTermination "
-            "false",
-            f"- start {FRESH}, see it run and keep running, and its status checks pass",
-            "If a step fails, everything is put back as it was.",
+            f"- detach {FRESH_DATA} from /dev/sdh and keep it; attach the new volume at /dev/sdh, "
+            "DeleteOnTermination false",
+            f"- start {FRESH}, and verify that it keeps running and its status checks pass",
+            "If a step fails, everything is put back as before.",
         ]
     )
 
 
-def test_a_stopped_instance_stays_stopped_unless_told() -> None:
+def test_a_stopped_instance_stays_stopped_unless_the_request_starts_it() -> None:
     stopped = known(instance=fresh(state="stopped"))
     left = preflight(asked(), stopped, NOW)
     assert f"{FRESH} is stopped already" in left.text
@@ -211,8 +211,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"instance": fresh(state="stopped", state_reason=HIBERNATED)},
         "hibernated",
-        f"{FRESH} is hibernated: its memory still has the file systems of the volumes that are attached now, and would "
-        "write to whatever takes their place; start it, shut it down without hibernation, and ask again",
+        f"{FRESH} is hibernated: its memory has the file systems of the attached volumes, and would write them to any "
+        "volume in their place; start it, then shut it down without hibernation, and send the request again",
     ),
     "on an Outpost": (
         {},
@@ -232,9 +232,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
         "ami-untrusted",
-        'it is a clone; to restore all the same, ask with "ami_override"',
+        'it is a clone; to restore anyway, send the request with "ami_override"',
     ),
-    "an unknown image": ({}, {"ami": AmiVerdict(Trust.UNKNOWN, "no-record", "nobody knows")}, "ami-unknown", "nobody"),
+    "an unknown image": (
+        {},
+        {"ami": AmiVerdict(Trust.UNKNOWN, "no-record", "unknown owner")},
+        "ami-unknown",
+        "unknown owner",
+    ),
     "unknown recovery point": (
         {"recovery_point": RecoveryPointChoice(id="rp-9")},
         {},
@@ -253,7 +258,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"recovery_point": RecoveryPointChoice(lineage=DATA, before=SLOT)},
         {},
         "no-good-recovery-point",
-        f"of the chain {DATA} before 2026-11-23T02:00:00Z",
+        f"of the lineage {DATA} before 2026-11-23T02:00:00Z",
     ),
     "none of that instance": (
         {"recovery_point": RecoveryPointChoice(instance_id="i-9")},
@@ -376,13 +381,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {"device": "/dev/sda1"},
         {},
         "root-device",
-        "device is /dev/sda1, which is kept for the root, here /dev/xvda; expected /dev/sdh",
+        "device is /dev/sda1, which is reserved for the root, here /dev/xvda; expected /dev/sdh",
     ),
     "a name of the root where nothing is": (
         {"device": "/dev/sda"},
         {"instance": BARE, "volumes": {}},
         "root-device",
-        "which is kept for the root, here /dev/xvda; expected a free device, /dev/sdf to /dev/sdp",
+        "which is reserved for the root, here /dev/xvda; expected a free device, /dev/sdf to /dev/sdp",
     ),
     "a device that EC2 does not have": (
         {"device": "/dev/sdzz"},
@@ -400,9 +405,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
             },
         },
         "no-match",
-        f"device is xvdf, which may be either of these; expected one of their names: /dev/sdf ({FRESH_DATA}",
+        f"device is xvdf, which may mean either of these; expected one of them: /dev/sdf ({FRESH_DATA}",
     ),
-    "a free device beside data": ({"device": "/dev/sdz"}, {}, "free-device", "which is free; expected the volume"),
+    "a free device beside data": (
+        {"device": "/dev/sdz"},
+        {},
+        "free-device",
+        "which is free; expected the device of a volume",
+    ),
     "a volume not described": ({"device": "/dev/sdh"}, {"volumes": {}}, "unknown-volume", "does not describe"),
     "still attaching": (
         {},
@@ -420,14 +430,14 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"volumes": {FRESH_DATA: data_volume(tags={**CONSENT, **{f"k{number}": "" for number in range(48)}})}},
         "too-many-tags",
-        "has 49 tags; 2 more are needed",
+        "has 49 tags; the restore needs 2 more",
     ),
     "no consent": (
         {},
         {"volumes": {FRESH_DATA: data_volume(tags={})}},
         "no-consent",
-        f"{FRESH_DATA} lacks the tag lifeboat:restore-target=true, expected on the instance and on each volume that "
-        f"gives way: aws ec2 create-tags --region eu-west-1 --resources {FRESH} {FRESH_DATA} "
+        f"{FRESH_DATA} lacks the tag lifeboat:restore-target=true, expected on the instance and on each displaced "
+        f"volume: aws ec2 create-tags --region eu-west-1 --resources {FRESH} {FRESH_DATA} "
         "--tags Key=lifeboat:restore-target,Value=true",
     ),
     "no consent at all": (
@@ -492,7 +502,7 @@ def test_refused(name: str) -> None:
     assert f"REFUSE {code}: " in found.text
 
 
-def test_an_alone_refusal_is_the_only_one() -> None:
+def test_one_cause_has_one_finding() -> None:
     """Findings do not drag others along, except where one makes another impossible to judge."""
     together = {
         "no instance": ["no-instance"],
@@ -506,13 +516,13 @@ def test_an_alone_refusal_is_the_only_one() -> None:
         assert codes(preflight(asked(**request), known(**facts), NOW)) == expected
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_every_finding_is_in_one_answer() -> None:
     wrong = known(
         instance=fresh(state="stopping", lifecycle="spot", tags={"aws:autoscaling:groupName": "web"}),
         volumes={FRESH_DATA: data_volume(multi_attach=True)},
         stop_protected=True,
         open_restore="restore-1",
-        ami=AmiVerdict(Trust.UNKNOWN, "no-record", "nobody knows"),
+        ami=AmiVerdict(Trust.UNKNOWN, "no-record", "unknown owner"),
         dry_runs={"CreateVolume": "UnauthorizedOperation"},
     )
     found = preflight(asked(volume=VolumeOverrides(size=1)), wrong, NOW)
@@ -538,31 +548,31 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"instance_store": 900},
         "instance-store",
-        f"stopping {FRESH} takes what is on its 900 GB of instance store volumes for good, whatever comes of",
+        f"the stop of {FRESH} permanently removes the data on its 900 GB of instance store volumes, whatever",
     ),
     "instance store that EC2 does not tell of": (
         {},
         {"instance": fresh(type="x9.large"), "instance_store": None},
         "instance-store",
-        "takes what is on its instance store volumes, if x9.large has any (EC2 did not tell), for good",
+        "removes the data on its instance store volumes, if x9.large has any (EC2 did not say), whatever",
     ),
     "a public address": (
         {},
         {"instance": fresh(given_addresses=("203.0.113.7",))},
         "public-address",
-        f"stopping {FRESH} takes its public address 203.0.113.7, which is no Elastic IP address, for good",
+        "permanently removes its public address 203.0.113.7 (no Elastic IP address), whatever",
     ),
     "a volume where EC2 may attach none again": (
         {},
         {"instance": fresh(attached(device="/dev/sdf1")), "volumes": {FRESH_DATA: data_volume(device="/dev/sdf1")}},
         "odd-device",
-        f"{FRESH_DATA} is at /dev/sdf1, which is not on AWS's list of device names: EC2 may refuse to attach a volume",
+        f"{FRESH_DATA} is at /dev/sdf1, which is not on AWS's list of device names: EC2 may refuse to attach the",
     ),
     "a Marketplace volume": (
         {},
         {"product_codes": {FRESH_DATA: ("code-1",), "vol-0bbbbbbbbbbbbbb10": ("code-2",)}},
         "product-codes",
-        f"{FRESH_DATA} at /dev/sdh carries the Marketplace product code code-1: EC2 attaches it again only while",
+        f"{FRESH_DATA} at /dev/sdh has the Marketplace product code code-1: EC2 attaches it again only while",
     ),
     "the first boot": (
         {},
@@ -624,7 +634,7 @@ def test_warned(name: str) -> None:
     ],
     ids=["booted", "stopped", "the same restore asked for twice", "nothing left on its host", "shut down"],
 )
-def test_nothing_to_say(facts: dict[str, Any]) -> None:
+def test_no_finding(facts: dict[str, Any]) -> None:
     assert preflight(asked(), known(**facts), NOW).findings == ()
 
 
@@ -639,18 +649,18 @@ def test_tags_that_do_not_fit_are_left_out_and_counted() -> None:
     assert len(planned(found).tags) == 48
 
 
-def test_what_a_stop_takes_is_in_the_plan_and_in_the_record() -> None:
+def test_what_a_stop_removes_is_in_the_plan_and_in_the_record() -> None:
     facts = known(instance=fresh(given_addresses=("203.0.113.7", "203.0.113.8")), instance_store=900)
     found = preflight(asked(), facts, NOW)
     assert found.plan
     assert found.plan.stop_takes == (
-        "what is on its 900 GB of instance store volumes",
-        "its public address 203.0.113.7, which is no Elastic IP address",
-        "its public address 203.0.113.8, which is no Elastic IP address",
+        "the data on its 900 GB of instance store volumes",
+        "its public address 203.0.113.7 (no Elastic IP address)",
+        "its public address 203.0.113.8 (no Elastic IP address)",
     )
-    assert "put back as it was, except for what the stop takes for good: what is on its 900 GB" in found.text
+    assert "put back as before, except for what the stop removes permanently: the data on its 900 GB" in found.text
     stopped = preflight(asked(), replace(facts, instance=fresh(state="stopped")), NOW)
-    assert "put back as it was.\n" in f"{stopped.text}\n"
+    assert "put back as before.\n" in f"{stopped.text}\n"
 
 
 # --- which recovery point
@@ -680,16 +690,16 @@ STRANGER = another(
 )
 
 
-def test_latest_of_several_lines_is_never_guessed() -> None:
+def test_latest_of_several_lineages_is_refused() -> None:
     found = preflight(asked(), known(points=points(another(1), STRANGER)), NOW)
     assert codes(found) == ["several-lineages"]
     sentence = found.findings[0].sentence
     assert (
-        f'{{"instance_id": "{PLATFORM}"}} (CadoResponse), 1 good, the last of 2026-11-23T02:00:00Z, chain {DATA}'
+        f'{{"instance_id": "{PLATFORM}"}} (CadoResponse), 1 good, the last of 2026-11-23T02:00:00Z, lineage {DATA}'
         in sentence
     )
     assert '{"instance_id": "i-7"} (web)' in sentence
-    # What the sentence tells a person to write is what the door understands.
+    # The request that the sentence names is valid.
     advised = json.loads(sentence[sentence.index("{") : sentence.index("}") + 1])
     assert request.parse_restore({"instance_id": FRESH, "recovery_point": advised}).recovery_point.instance_id
 
@@ -703,7 +713,7 @@ def test_latest_of_several_lines_is_never_guessed() -> None:
     ],
     ids=["instance", "lineage", "snapshot"],
 )
-def test_a_line_that_is_named_is_taken(choice: RecoveryPointChoice) -> None:
+def test_a_named_lineage_is_used(choice: RecoveryPointChoice) -> None:
     found = preflight(asked(recovery_point=choice), known(points=points(another(1), STRANGER)), NOW)
     assert chosen(found) == "rp-1"
     assert found.findings == ()
@@ -718,30 +728,30 @@ def test_a_line_that_is_named_is_taken(choice: RecoveryPointChoice) -> None:
     ],
     ids=["instance", "lineage", "volume"],
 )
-def test_the_targets_own_line_comes_first_and_the_others_are_named(own: dict[str, Any]) -> None:
+def test_the_targets_own_lineage_comes_first_and_the_others_are_named(own: dict[str, Any]) -> None:
     found = preflight(asked(), known(points=points(another(1), STRANGER), **own), NOW)
     assert chosen(found) == "rp-7"
     assert codes(found, Severity.WARN) == ["other-lineages"]
     assert PLATFORM in found.findings[0].sentence
 
 
-def test_an_instance_that_nobody_knows_has_no_line_of_its_own() -> None:
+def test_an_unknown_instance_has_no_lineage_of_its_own() -> None:
     found = preflight(asked(), known(instance=None, points=points(another(1), STRANGER)), NOW)
     assert codes(found) == ["no-instance", "several-lineages"]
 
 
-def test_a_line_of_data_runs_through_instances_and_volumes() -> None:
+def test_a_lineage_has_several_instances_and_volumes() -> None:
     def of(number: int, instance_id: str, lineage: str, day: int) -> Any:
         carried = volume(id=f"vol-{number}", tags={Tag.LINEAGE.value: lineage})
         metadata = {"instance_id": instance_id}
         return another(number, SLOT + timedelta(days=day), volume_id=carried.id, volumes=(carried,), metadata=metadata)
 
     one = [of(1, "i-1", "vol-a", 0), of(2, "i-2", "vol-b", 1), of(3, "i-2", "vol-a", 2), of(4, "i-9", "vol-9", 3)]
-    found = lineages(points(*one))
+    found = group_lineages(points(*one))
     assert [[point.id for point in line] for line in found] == [["rp-1", "rp-2", "rp-3"], ["rp-4"]]
 
 
-def test_lines_of_data_of_a_fleet_are_told_apart_in_no_time() -> None:
+def test_the_lineages_of_a_large_run_are_grouped_in_linear_time() -> None:
     [first] = points(another(1))
     [model] = first.members
 
@@ -751,14 +761,14 @@ def test_lines_of_data_of_a_fleet_are_told_apart_in_no_time() -> None:
         return RecoveryPoint(f"rp-{number}", f"i-{number % 10_000}", "lifeboat", at, (member,), 1, at)
 
     large_run = [of(number) for number in range(30_000)]
-    found = lineages(large_run)
-    few, many = (steps(lambda size=size: lineages(large_run[-size:])) for size in (3_000, 6_000))  # type: ignore[misc]
+    found = group_lineages(large_run)
+    few, many = (steps(lambda size=size: group_lineages(large_run[-size:])) for size in (3_000, 6_000))  # type: ignore[misc]
     assert many < 2.5 * few, "each with each would be four times as many"
     assert {len(line) for line in found} == {3}
     assert len(found) == 10_000
 
 
-def test_of_very_many_lines_the_newest_are_named() -> None:
+def test_of_very_many_lineages_the_newest_are_named() -> None:
     def of(number: int) -> Snapshot:
         metadata = {"instance_id": f"i-{number:03}", "instance_name": "web"}
         return another(
@@ -772,12 +782,12 @@ def test_of_very_many_lines_the_newest_are_named() -> None:
     found = preflight(asked(), known(points=points(*map(of, range(25)))), NOW)
     assert codes(found) == ["several-lineages"]
     sentence = found.findings[0].sentence
-    assert "5 whose last is older; " in sentence
+    assert "5 with older recovery points; " in sentence
     assert "i-004" not in sentence
     assert all(f"i-{number:03}" in sentence for number in range(5, 25))
 
 
-def test_too_many_to_look_through_are_to_be_named() -> None:
+def test_too_many_recovery_points_are_refused() -> None:
     found = preflight(asked(), known(points=(), too_many=20_000), NOW)
     assert codes(found) == ["too-many-recovery-points"]
     sentence = found.findings[0].sentence
@@ -785,7 +795,7 @@ def test_too_many_to_look_through_are_to_be_named() -> None:
     assert '{"instance_id": "i-..."}' in sentence
 
 
-# --- which tags tell what may be meant
+# --- the tag filter of a request
 
 
 @pytest.mark.parametrize(
@@ -800,17 +810,17 @@ def test_too_many_to_look_through_are_to_be_named() -> None:
         (RecoveryPointChoice(snapshot_ids=("snap-f",)), None),
     ],
 )
-def test_only_what_may_be_meant_is_looked_for(
+def test_the_tag_filter_finds_only_what_the_request_may_mean(
     choice: RecoveryPointChoice, tags: dict[str, tuple[str, ...]] | None
 ) -> None:
     shown = {"snap-1": another(1), "snap-f": snapshot(id="snap-f", tags={})}
-    assert sought(choice, [shown[snapshot_id] for snapshot_id in choice.snapshot_ids]) == tags
+    assert build_tag_filter(choice, [shown[snapshot_id] for snapshot_id in choice.snapshot_ids]) == tags
 
 
 # --- snapshots by id
 
 
-def test_a_foreign_snapshot_comes_back_as_what_it_displaces() -> None:
+def test_a_foreign_snapshot_is_restored_like_the_volume_it_displaces() -> None:
     foreign = snapshot(
         id="snap-f", tags={}, volume_id="vol-ffffffff", size=50, encrypted=False, kms_key_id=None, owner_id=VENDOR
     )
@@ -825,7 +835,7 @@ def test_a_foreign_snapshot_comes_back_as_what_it_displaces() -> None:
     assert found.plan.recovery_point_id == "snap-f"
 
 
-def test_a_foreign_snapshot_beside_several_volumes_is_not_likened_to_any() -> None:
+def test_a_foreign_snapshot_beside_several_volumes_is_restored_like_none_of_them() -> None:
     foreign = snapshot(id="snap-f", tags={Tag.LINEAGE.value: "c"}, size=50)
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)), device="/dev/sdi")
     facts = known(snapshots={"snap-f": foreign}, instance=fresh(*TWO), volumes=TWO_VOLUMES)
@@ -838,7 +848,7 @@ def test_a_foreign_snapshot_beside_several_volumes_is_not_likened_to_any() -> No
     assert planned(preflight(request, replace(facts, snapshots={"snap-f": own}), NOW)).lineage == DATA
 
 
-def test_a_shared_snapshot_with_a_story_keeps_it() -> None:
+def test_a_shared_snapshot_with_metadata_is_restored_with_it() -> None:
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)))
     told = snapshot(id="snap-f", tags=point_tags(volume(type="io2", iops=9000), zone="us-east-1b"))
     found = preflight(request, known(snapshots={"snap-f": told}), NOW)
@@ -868,21 +878,21 @@ def test_the_whole_set_by_its_snapshots_is_the_recovery_point() -> None:
     ]
 
 
-# --- which volume gives way
+# --- which volume is displaced
 
 
-def test_trap_1_the_root_never_gives_way_whatever_its_size() -> None:
+def test_the_root_is_never_displaced_whatever_its_size() -> None:
     root = volume(id="vol-0bbbbbbbbbbbbbb10", size=500)
     facts = known(volumes={FRESH_DATA: data_volume(), root.id: root})
     assert planned(preflight(asked(), facts, NOW)).displaced_volume_id == FRESH_DATA
 
 
-def test_trap_4_the_device_is_the_displaced_volumes() -> None:
+def test_the_device_is_the_displaced_volumes() -> None:
     facts = known(instance=fresh(attached(device="/dev/sdb")), volumes={FRESH_DATA: data_volume(device="/dev/sdb")})
     assert planned(preflight(asked(), facts, NOW)).device == "/dev/sdb"
 
 
-def test_trap_14_delete_on_termination_is_the_displaced_volumes() -> None:
+def test_delete_on_termination_is_the_displaced_volumes() -> None:
     facts = known(instance=fresh(attached(delete_on_termination=True)))
     assert planned(preflight(asked(), facts, NOW)).displaced_delete_on_termination is True
 
@@ -927,7 +937,7 @@ def test_every_name_of_a_device_means_the_volume_that_is_there(there: str, asked
 
 
 @pytest.mark.parametrize("device", ["/dev/sdh", "/dev/xvdh", "xvdh", "sdh", "/dev/sdf1", "/dev/xvdzz", "/dev/hdb"])
-def test_a_device_that_a_finding_names_is_taken_by_the_request(device: str) -> None:
+def test_a_request_may_name_a_device_that_a_finding_lists(device: str) -> None:
     facts = known(
         instance=fresh(attached(device=device), attached(SECOND, "/dev/sdg")),
         volumes={FRESH_DATA: data_volume(device=device, tags={}), SECOND: data_volume(SECOND, "/dev/sdg", tags={})},
@@ -935,9 +945,9 @@ def test_a_device_that_a_finding_names_is_taken_by_the_request(device: str) -> N
     )
     [found] = [item.sentence for item in preflight(asked(), facts, NOW).findings if item.code == "no-match"]
     assert f"{device} ({FRESH_DATA}" in found
-    heard = request.parse_restore({"instance_id": FRESH, "recovery_point": "latest", "device": device})
-    assert isinstance(heard, RestoreRequest)
-    draft = preflight(replace(heard, request_id="q-1"), facts, NOW).draft
+    parsed = request.parse_restore({"instance_id": FRESH, "recovery_point": "latest", "device": device})
+    assert isinstance(parsed, RestoreRequest)
+    draft = preflight(replace(parsed, request_id="q-1"), facts, NOW).draft
     assert draft
     assert [(item.device, item.displaced_volume_id) for item in draft.volumes] == [(device, FRESH_DATA)]
 
@@ -949,7 +959,7 @@ def test_cloudformation_is_recognised() -> None:
     assert found.plan.cloudformation_stack == "platform"
 
 
-# --- what is made
+# --- the new volumes
 
 MADE: dict[str, tuple[Volume, dict[str, Any], VolumeOverrides, dict[str, Any]]] = {
     "gp3 at its limits": (
@@ -1038,7 +1048,7 @@ def test_made(name: str) -> None:
     assert ("not encrypted" in found.text) is not made.encrypted
 
 
-def test_trap_8_aws_tags_are_not_carried_over() -> None:
+def test_aws_tags_are_not_carried_over() -> None:
     source = volume(tags={"aws:cloudformation:stack-name": "x", "team": "dfir", Tag.RESTORE.value: "restore-1"})
     assert planned(preflight(asked(), known(points=saved_of(source)), NOW)).tags == {"team": "dfir"}
 

@@ -1,7 +1,7 @@
 """Whatever EC2 refuses of a restore, and however often: the outcome's message has EC2's code and words.
 
 The restore is driven through the same world as the model check. EC2 refuses one kind of call, always, with one code;
-the minutes pass until the restore has ended, or its roll-back has been told as failed.
+the minutes pass until the restore has ended, or its roll-back has failed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ type Ready = Callable[[Restore, World], bool]
 
 @dataclass(frozen=True)
 class Case:
-    """The calls that EC2 refuses, in one direction; and when a person calls the restore off, for a way back."""
+    """The calls that EC2 refuses in one direction, and when a person cancels the restore, for a roll-back."""
 
     call: type[Change]
     direction: Direction = Direction.FORWARD
@@ -101,7 +101,7 @@ CASES = {
 
 
 def driven(case: Case, refusal: Refusal) -> tuple[Restore, datetime, int]:
-    """The restore as it is when its end, or the failure of its roll-back, is told; when; and how often EC2 refused."""
+    """The restore when its outcome is published, the time of that, and how often EC2 refused."""
     scenario = Scenario("one", copy=case.copy)
     state = first(scenario)
     restore, world, now, refused = begin(state.restore, NOW), state.world, NOW, 0
@@ -127,8 +127,8 @@ def driven(case: Case, refusal: Refusal) -> tuple[Restore, datetime, int]:
 
 
 def message(restore: Restore, now: datetime) -> Message:
-    told = outcome(restore, now, "eu-west-1", "111122223333")
-    return restore_messages.restore_ended(stack="lifeboat", at=now, restore=restore, outcome=told)
+    sent = outcome(restore, now, "eu-west-1", "111122223333")
+    return restore_messages.restore_ended(stack="lifeboat", at=now, restore=restore, outcome=sent)
 
 
 def test_every_call_of_a_restore_that_changes_something_is_refused_with_every_code_that_is_known() -> None:
@@ -144,26 +144,26 @@ def test_the_outcome_has_ec2s_code_and_words(name: str, code: str) -> None:
     refusal = Throttled(code, WORDS) if code in THROTTLED else Refused(code, WORDS)
     restore, now, refused = driven(case, refusal)
     assert refused
-    told = message(restore, now)
-    bodies = json.loads(told.sns_message())
+    sent = message(restore, now)
+    bodies = json.loads(sent.sns_message())
     for body in (bodies["default"], bodies["email"]):
         assert code in body
         assert WORDS in body
     if case.direction is Direction.FORWARD:
         assert restore.status is RestoreState.ROLLED_BACK
-        assert f"{code}: {WORDS}" in told.summary, "why it turned back is in the first sentence"
+        assert f"{code}: {WORDS}" in sent.summary, "why it rolled back is in the first sentence"
     elif restore.status is RestoreState.FAILED:
         assert code in str(restore.blocked), "and why a roll-back cannot finish is in the next steps"
-        assert any(WORDS in step for step in told.next_steps)
+        assert any(WORDS in step for step in sent.next_steps)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_call_without_an_answer_is_told_too(name: str) -> None:
+def test_a_call_without_an_answer_is_in_the_message(name: str) -> None:
     restore, now, _ = driven(CASES[name], Unknown("ReadTimeoutError: Read timeout on endpoint"))
     assert "ReadTimeoutError: Read timeout on endpoint" in message(restore, now).sns_message()
 
 
-def test_a_refusal_that_passes_is_told_in_the_timeline_once_and_blamed_for_nothing() -> None:
+def test_a_temporary_refusal_is_one_line_of_the_timeline_and_no_failure() -> None:
     state = first(Scenario("one"))
     restore, world, now, refused = begin(state.restore, NOW), state.world, NOW, 0
     while not restore.closed:
@@ -184,7 +184,7 @@ def test_a_refusal_that_passes_is_told_in_the_timeline_once_and_blamed_for_nothi
     assert said[0].endswith(f"VolumeInUse: {WORDS}")
 
 
-def test_a_deadline_does_not_blame_what_was_refused_and_then_granted() -> None:
+def test_a_deadline_does_not_name_a_refusal_that_has_passed() -> None:
     state = first(Scenario("one"))
     restore, world, now, refused = begin(state.restore, NOW), state.world, NOW, False
     while restore.direction is Direction.FORWARD:
@@ -235,7 +235,7 @@ def vanishing(*, shown: bool, key: str | None = KEY, encrypted: bool = True, rat
 
 @pytest.mark.parametrize("rate", [None, 300])
 @pytest.mark.parametrize("shown", [True, False])
-def test_a_volume_that_vanishes_names_its_key_and_blames_nothing_else(shown: bool, rate: int | None) -> None:
+def test_the_failure_of_a_volume_that_vanishes_names_its_key_alone(shown: bool, rate: int | None) -> None:
     restore = vanishing(shown=shown, rate=rate)
     assert restore.status is RestoreState.ROLLED_BACK
     failure = str(restore.failure)
@@ -246,11 +246,11 @@ def test_a_volume_that_vanishes_names_its_key_and_blames_nothing_else(shown: boo
     assert "initialization rate" not in message(restore, NOW).sns_message()
 
 
-def test_the_accounts_default_key_has_no_name_to_tell() -> None:
+def test_the_accounts_default_key_is_named_as_such() -> None:
     assert "its KMS key, the account's default for EBS, or that of" in str(vanishing(shown=True, key=None).failure)
 
 
-def test_no_key_is_blamed_for_a_volume_without_one() -> None:
+def test_the_failure_of_an_unencrypted_volume_names_no_key() -> None:
     failure = str(vanishing(shown=True, encrypted=False).failure)
     assert "is gone, though this restore has not deleted it" in failure
     assert "KMS" not in failure

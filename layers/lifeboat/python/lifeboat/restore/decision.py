@@ -12,10 +12,10 @@ from lifeboat.restore.record import Restore, RestoreState
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """How things stand now. `volumes`: the displaced and the restored ones and every one tagged with the restore.
+    """What EC2 shows now. `volumes`: the displaced and restored ones and every one tagged with the restore, by id.
 
     `instance` is None when EC2 does not show it. `status_checks`: ok, initializing, impaired or unknown. `copies`: our
-    snapshots here that are copies of what the restore fetches, by id, as long as it does.
+    copies of the restore's snapshots in this region, by id, observed only in step `copies`.
     """
 
     instance: Instance | None
@@ -26,7 +26,7 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Nothing to do now. `look_again`: EC2 finishes within seconds what is waited for."""
+    """Nothing to do now. `check_soon`: EC2 finishes within seconds what the restore waits for."""
 
     reason: str
     check_soon: bool = False
@@ -34,9 +34,9 @@ class Requeue:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Tell the outcome. With `closes` the restore has ended; without, it has failed and goes on trying.
+    """Publish the outcome. With `closes` the restore has ended. Without, its roll-back has failed and is retried.
 
-    An end is told before it is recorded, a failure after: the record says until then that it has to be told.
+    An end is published before it is recorded. A failure is recorded first, and the record says that it is unpublished.
     """
 
     outcome: RestoreState
@@ -48,9 +48,9 @@ type Action = Change | Requeue | Complete
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One decision. `restore` is the record to save before the action is carried out.
+    """One decision. `restore` is the record to save before the action.
 
-    `restore` is the very record that was given when there is nothing to save.
+    When there is nothing to save, it is the same object that `next_step` got.
     """
 
     action: Action

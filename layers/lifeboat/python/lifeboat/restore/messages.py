@@ -1,4 +1,4 @@
-"""What restores publish."""
+"""The wording of the messages that restores publish."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lifeboat.restore.report import RestoreOutcome
 
 
 def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) -> Message:
-    """RestoreStarted: a restore has been checked and recorded, and begins."""
+    """RestoreStarted: a restore was checked and recorded, and begins."""
     return Message(
         event="RestoreStarted",
         at=at,
@@ -24,12 +24,12 @@ def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) ->
             "ami_override": restore.ami_override,
             **listed(plan.splitlines(), "plan"),
         },
-        next_steps=(f'To call it off: invoke RestoreVolumeFunction with {{"cancel": "{restore.id}"}}.',),
+        next_steps=(f'To cancel it: invoke RestoreVolumeFunction with {{"cancel": "{restore.id}"}}.',),
     )
 
 
 def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str) -> Message:
-    """RestoreRefused: the pre-flight found what forbids a restore. Nothing was touched."""
+    """RestoreRefused: the pre-flight refused a restore. Nothing was touched."""
     return Message(
         event="RestoreRefused",
         at=at,
@@ -37,17 +37,18 @@ def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequ
         subject={"instance_id": instance_id},
         summary=f"A restore onto {instance_id} was refused; nothing was touched.",
         details={"requested_by": asked_by, **listed(reasons, "reasons")},
-        next_steps=("Mend what the reasons name, then ask again, with dry_run first.",),
+        next_steps=("Fix what the reasons name. Then send the request again, with dry_run first.",),
     )
 
 
 def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: RestoreOutcome) -> Message:
-    """What became of a restore.
+    """The outcome of a restore.
 
     RestoreCompleted: the instance is on the restored volumes.
-    RestoreRolledBack: a step failed, or somebody called it off; the instance is as it was, but for what a stop takes.
-    RestoreFailed: the roll-back could not finish by itself; the next steps have the commands. If Lifeboat goes on
-        trying and succeeds, RestoreRolledBack follows.
+    RestoreRolledBack: a step failed, or a person cancelled the restore; the instance is as before, except for what a
+        stop removes.
+    RestoreFailed: the roll-back cannot finish by itself; the next steps have the commands. If Lifeboat retries with
+        success, RestoreRolledBack follows.
     """
     event = {
         RestoreState.COMPLETED: "RestoreCompleted",
@@ -62,7 +63,7 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
         summary=_ENDINGS[restore.status].format(
             point=restore.recovery_point_id,
             instance=restore.instance_id,
-            but=f", except for what its stop took for good: {'; '.join(restore.taken)}" if restore.taken else "",
+            but=f", except for what its stop removed permanently: {'; '.join(restore.taken)}" if restore.taken else "",
         )
         + (f" {sentence(restore.failure)}" if restore.failure else ""),
         details=outcome.details,

@@ -11,7 +11,7 @@ from lifeboat.domain.tags import Tags
 
 
 class RestoreState(StrEnum):
-    """How a restore stands. FAILED may still be worked on: `Restore.closed` says whether it is."""
+    """The state of a restore. Lifeboat may still retry a FAILED one: `Restore.closed` says whether it does."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -20,29 +20,29 @@ class RestoreState(StrEnum):
 
 
 class Direction(StrEnum):
-    """Where a restore is going. It turns once, and never back."""
+    """Where a restore is going. It changes at most once, from FORWARD to ROLLBACK."""
 
     FORWARD = "forward"
     ROLLBACK = "rollback"
 
 
 class RestoreStep(StrEnum):
-    """What a restore is busy with. The same words serve both directions."""
+    """What a restore is doing. Both directions use the same steps."""
 
-    COPIES = "copies"  # what is only in another region or account is being copied; nothing has been touched
-    VOLUMES = "volumes"  # the new volumes are being made; nothing else has been touched
+    COPIES = "copies"  # copies from another region or account; nothing has been changed
+    VOLUMES = "volumes"  # new volumes; nothing else has been changed
     STOP = "stop"
     DETACH = "detach"
     ATTACH = "attach"  # the DeleteOnTermination flags included
     START = "start"
-    VERIFY = "verify"  # it runs; does it stay so, and what do its status checks say?
-    CLEAN_UP = "clean-up"  # what the restore made and nobody needs
+    VERIFY = "verify"  # the instance keeps running, and its status checks pass
+    CLEAN_UP = "clean-up"  # delete what the restore made and does not need
     DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line of a restore's story."""
+    """One line of what a restore did."""
 
     at: datetime
     step: RestoreStep
@@ -51,10 +51,10 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The copy that a volume is to be made of, where its snapshot is only elsewhere: `call` is what begins it.
+    """The copy to create a volume from, where its snapshot is only in another region or account.
 
-    `copy_id` is known once EC2 has told or shown the copy, which anybody may have begun; `asked_at` is when this
-    restore last asked for it, `not_before` when it may again.
+    `call` starts the copy. `copy_id` is known once EC2 has shown the copy, which another caller may have started.
+    `asked_at` is when this restore last called, and `not_before` when it may call again.
     """
 
     call: CopySnapshot
@@ -65,13 +65,14 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class RestoreVolume:
-    """One volume of a restore: what is to be made, where it goes, and what it displaces.
+    """One volume of a restore: what to create, at which device, and what it displaces.
 
-    `snapshot_id` is, until the copy is known, that of the snapshot which `fetch` copies. `displaced_volume_id` is
-    None when the device was free. `displaced_delete_on_termination` is the flag that the displaced volume had, and
-    that the restored one gets. `restored_volume_id` is known once EC2 has shown the volume; `asked_at` is when
-    CreateVolume was last asked for it. `initialization_rate` is MiB/s. `tags_left_out` is how many of the saved
-    volume's own tags it does not get, `left_out` the keys of those of them that are known.
+    `size` is in GiB, `throughput` and `initialization_rate` in MiB/s. `snapshot_id` is the snapshot that `fetch`
+    copies until the copy is known, then the copy. `displaced_volume_id` is None when the device was free.
+    `displaced_delete_on_termination` is the flag that the displaced volume had and the restored one gets.
+    `restored_volume_id` is known once EC2 has shown the volume. `asked_at` is the last call of CreateVolume.
+    `tags_left_out` counts the tags of the backed-up volume that the new one does not get, and `left_out` has their
+    keys as far as they are known.
     """
 
     snapshot_id: str
@@ -107,15 +108,20 @@ class KeptVolume:
 class Restore:
     """A restore as the table keeps it. `version` counts conditional writes.
 
-    `touched`: the instance may have been changed; before that, a roll-back only deletes what was made.
-    `was_running`: the instance's power state just before it was touched, which a roll-back gives back.
-    `launched_at` is the instance's launch time at that moment: it tells of a start that nobody saw.
-    `started_on_restored`: a start was asked, or seen, with a restored volume attached; none is deleted from then on.
-    `starts` counts the starts asked in this direction. `asked` and `asked_at` are the last action, noted before it was
-    carried out; `refused` is what EC2 said to it, if it refused it for a reason that may pass. `failure` is why it
-    turned back, `blocked` why the roll-back cannot finish. `closed`: nothing more will be done, the instance is free
-    for another restore. `plan` is what the pre-flight said it would do. `told`: that it has begun has been told;
-    `told_failed`: that its roll-back cannot finish has been.
+    * `touched`: the instance may have been changed. Before that, a roll-back only deletes what the restore made.
+    * `was_running`: the power state just before the first change. A roll-back restores it.
+    * `start`: True and False decide whether the instance runs in the end, None leaves it as it was.
+    * `launched_at`: the launch time before the first change. A later one reveals a start that was not observed.
+    * `started_on_restored`: the instance was started with a restored volume. From then on none is deleted.
+    * `starts`: the starts that EC2 accepted in this direction.
+    * `asked`, `asked_at`: the last action, saved before the call.
+    * `refused`: EC2's words about that action, if it refused it for a temporary reason.
+    * `failure`: why the restore rolled back. `blocked`: why the roll-back cannot finish.
+    * `closed`: Lifeboat does nothing more, and the instance is free for another restore.
+    * `plan`: the pre-flight's plan in words.
+    * `start_published`, `failure_published`: RestoreStarted, and RestoreFailed, were published.
+    * `tags_left`: EC2 refused to remove the tags of a displaced volume.
+    * `stop_takes`: what a stop removes permanently, one phrase each. `stopped`: the stop has happened.
     """
 
     id: str
@@ -150,7 +156,7 @@ class Restore:
     cloudformation_stack: str | None = None
     timeline: tuple[TimelineEntry, ...] = ()
     plan: str = ""
-    told: bool = False
+    start_published: bool = False
     failure_published: bool = False
     refused: str = ""
     stop_takes: tuple[str, ...] = ()
@@ -158,10 +164,10 @@ class Restore:
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """What no roll-back gives back, because the instance was stopped, one phrase each."""
+        """What the stop of the instance has removed permanently, one phrase each."""
         return self.stop_takes if self.stopped else ()
 
     @property
     def shall_run(self) -> bool:
-        """Whether the instance is to run when the restore has completed."""
+        """Whether the instance runs after a completed restore."""
         return self.was_running if self.start is None else self.start

@@ -1,4 +1,4 @@
-"""What is told of a restore that has ended, or cannot: the facts, and what a person does next, to the letter."""
+"""The outcome of a restore: facts for programs, and next steps with exact commands for a person."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 from lifeboat.domain.recovery_point_tags import name_left_out
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
-from lifeboat.restore.machine.history import as_it_was, hibernation
+from lifeboat.restore.machine.history import ROLL_BACK_ENTRY, describe_as_before, describe_hibernation
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
 
 
 def outcome(restore: Restore, now: datetime, region: str, account: str) -> RestoreOutcome:
-    """The details and the next steps of a restore as it stands; `region` and `account` are the target instance's."""
+    """The details and next steps of a restore as it stands. `region` and `account` are the target instance's."""
     details = {
         "restore_id": restore.id,
         "request_id": restore.request_id,
@@ -34,7 +35,7 @@ def outcome(restore: Restore, now: datetime, region: str, account: str) -> Resto
         "ended_at": iso(now),
         "seconds": (now - restore.started_at).total_seconds(),
         "seconds_per_step": seconds_per_step(restore, now),
-        "volumes": [_volume(volume) for volume in restore.volumes],
+        "volumes": [_describe_volume(volume) for volume in restore.volumes],
         "kept": [{"volume_id": item.volume_id, "reason": item.reason} for item in restore.kept],
         "failure": restore.failure,
         "blocked": restore.blocked,
@@ -45,16 +46,40 @@ def outcome(restore: Restore, now: datetime, region: str, account: str) -> Resto
     return RestoreOutcome(details, _next_steps(restore, region))
 
 
-def seconds_per_step(restore: Restore, now: datetime) -> dict[str, float]:
-    """How long each step took, by its name; steps of the way back are named `rollback <step>`.
+def describe_restore(restore: Restore) -> dict[str, Any]:
+    """The state of a restore as the answer to a request."""
+    return {
+        "restore_id": restore.id,
+        "status": restore.status.value,
+        "direction": restore.direction.value,
+        "step": restore.step.value,
+        "instance_id": restore.instance_id,
+        "recovery_point": restore.recovery_point_id,
+        "volumes": [
+            {
+                "device": volume.device,
+                "snapshot_id": volume.snapshot_id,
+                **({"copied_from": volume.fetch.call.origin} if volume.fetch else {}),
+                "restored_volume_id": volume.restored_volume_id,
+                "displaced_volume_id": volume.displaced_volume_id,
+            }
+            for volume in restore.volumes
+        ],
+        "failure": restore.failure,
+        "timeline": [f"{iso(entry.at)} {entry.step.value}: {entry.text}" for entry in restore.timeline],
+    }
 
-    Time counts for the step that the record was in, so a step entered twice is summed up.
+
+def seconds_per_step(restore: Restore, now: datetime) -> dict[str, float]:
+    """The seconds that each step took, by its name. Steps of a roll-back are named `rollback <step>`.
+
+    A step that was entered twice has the sum of both times.
     """
     spent: dict[str, float] = {}
     entries = (*restore.timeline, TimelineEntry(now, RestoreStep.DONE, ""))
     back = False
     for entry, following in pairwise(entries):
-        back = back or entry.text.startswith("turns back: ")
+        back = back or entry.text.startswith(ROLL_BACK_ENTRY)
         if entry.step is RestoreStep.DONE:
             continue
         name = f"rollback {entry.step}" if back else entry.step.value
@@ -62,7 +87,7 @@ def seconds_per_step(restore: Restore, now: datetime) -> dict[str, float]:
     return spent
 
 
-def _volume(volume: RestoreVolume) -> dict[str, object]:
+def _describe_volume(volume: RestoreVolume) -> dict[str, object]:
     return {
         "device": volume.device,
         "snapshot_id": volume.snapshot_id,
@@ -84,57 +109,58 @@ def _volume(volume: RestoreVolume) -> dict[str, object]:
 def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
     if restore.status is RestoreState.COMPLETED:
         return (
-            *_after_completion(restore),
-            *_after_the_stop(restore, region),
-            *_infrastructure(restore, region),
-            *_released(restore, region),
+            *_check_data(restore),
+            *_explain_stop(restore, region),
+            *_update_infrastructure(restore, region),
+            *_list_kept(restore, region),
         )
     kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
     if restore.status is RestoreState.ROLLED_BACK:
-        same = as_it_was(restore) if restore.taken else f"Nothing has changed on {restore.instance_id}"
+        same = describe_as_before(restore) if restore.taken else f"Nothing has changed on {restore.instance_id}"
         return (
-            f"{same}. Mend this, and ask again: {restore.failure}",
-            *_after_the_stop(restore, region),
+            f"{same}. Fix this, then send the request again: {restore.failure}",
+            *_explain_stop(restore, region),
             *kept,
-            *_copies_stay(restore),
+            *_list_copies(restore),
         )
     if restore.status is RestoreState.FAILED:
-        return (*_by_hand(restore, region), *_after_the_stop(restore, region), *kept)
+        return (*_finish_by_hand(restore, region), *_explain_stop(restore, region), *kept)
     return (f"Wait: {restore.id} is at the step {restore.step}, {restore.direction}",)
 
 
-def _after_the_stop(restore: Restore, region: str) -> tuple[str, ...]:
+def _explain_stop(restore: Restore, region: str) -> tuple[str, ...]:
     if not restore.taken:
         return ()
-    look = f"aws ec2 describe-instances --region {region} --instance-ids {restore.instance_id}"
-    return (f"The stop took for good: {'; '.join(restore.taken)}. What it has now: {look}",)
+    command = f"aws ec2 describe-instances --region {region} --instance-ids {restore.instance_id}"
+    lost = "; ".join(restore.taken)
+    return (f"The stop removed permanently: {lost}. To see what the instance has now: {command}",)
 
 
-def _copies_stay(restore: Restore) -> tuple[str, ...]:
+def _list_copies(restore: Restore) -> tuple[str, ...]:
     copies = [volume.fetch.copy_id for volume in restore.volumes if volume.fetch and volume.fetch.copy_id]
     if not copies:
         return ()
-    return (f"Copied here from elsewhere, for the next try to take, as far as it is there: {', '.join(copies)}.",)
+    return (f"The next restore uses the copies that are in this region by then: {', '.join(copies)}.",)
 
 
-def _after_completion(restore: Restore) -> tuple[str, ...]:
-    steps = [f"Log in to {restore.instance_id} and look at the data."]
+def _check_data(restore: Restore) -> tuple[str, ...]:
+    steps = [f"Log in to {restore.instance_id} and check the data."]
     steps += [
-        f"{volume.restored_volume_id} lacks tags of the volume that was saved, because they did not fit: "
-        f"{name_left_out(volume.tags_left_out, volume.left_out)}. Write those that are needed: aws ec2 create-tags."
+        f"{volume.restored_volume_id} lacks tags of the backed-up volume, because they did not fit: "
+        f"{name_left_out(volume.tags_left_out, volume.left_out)}. Add those that you need: aws ec2 create-tags."
         for volume in restore.volumes
         if volume.tags_left_out
     ]
     if restore.crossed:
         steps.append(
-            f"The data crossed from {', '.join(restore.crossed)}: secrets that the platform encrypted with the old "
-            "place's key, bucket names and roles stored in its settings may have to be set anew."
+            f"The data crossed from {', '.join(restore.crossed)}. You may have to set again the secrets that the "
+            "platform encrypted with its old key, and the bucket names and roles in its settings."
         )
     return tuple(steps)
 
 
-def _infrastructure(restore: Restore, region: str) -> tuple[str, ...]:
-    """What keeps the next apply from undoing the restore: neither tool knows of the swap (trap 12).
+def _update_infrastructure(restore: Restore, region: str) -> tuple[str, ...]:
+    """How to keep the next apply from undoing the restore: neither tool knows of the swap.
 
     The import ids are `VOLUME` and `DEVICE:VOLUME:INSTANCE`
     (https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/volume_attachment#import).
@@ -173,50 +199,50 @@ def _cloudformation(restore: Restore, region: str) -> str:
     displaced = ", ".join(volume.displaced_volume_id or "none" for volume in restore.volumes)
     tool = f"aws cloudformation create-change-set --region {region} --stack-name {stack} --change-set-type IMPORT"
     return (
-        f"CloudFormation, stack {stack}: an update to the volume or its attachment as they stand undoes the restore. "
-        f"First DeletionPolicy: Retain on the AWS::EC2::Volume ({displaced}) and its AWS::EC2::VolumeAttachment, and "
-        "deploy; then take both out of the template, and deploy; then write the restored volume into the template and "
-        f"bring it in: {tool} with the resource identifier {restored}. Volumes in the instance's own "
+        f"CloudFormation, stack {stack}: a deployment that changes the volume or its attachment undoes the restore. "
+        f"First add DeletionPolicy: Retain to the AWS::EC2::Volume ({displaced}) and its AWS::EC2::VolumeAttachment, "
+        "and deploy. Then remove both from the template, and deploy. Then add the restored volume to the template and "
+        f"import it: {tool} with the resource identifier {restored}. Volumes in the instance's own "
         "BlockDeviceMappings or Volumes cannot be imported, and changing those replaces the instance."
     )
 
 
-def _released(restore: Restore, region: str) -> tuple[str, ...]:
+def _list_kept(restore: Restore, region: str) -> tuple[str, ...]:
     displaced = [volume.displaced_volume_id for volume in restore.volumes if volume.displaced_volume_id]
     steps = [f"{item.volume_id} is kept: {item.reason}" for item in restore.kept]
     if displaced:
         names = ", ".join(displaced)
         delete = "; ".join(f"aws ec2 delete-volume --region {region} --volume-id {item}" for item in displaced)
         steps.append(
-            f"The displaced {names} is kept and tagged {Tag.DISPLACED_BY}={restore.id}. When nobody needs it any more: "
+            f"The displaced {names} is kept and tagged {Tag.DISPLACED_BY}={restore.id}. When it is no longer needed: "
             f"{delete}"
         )
     return tuple(steps)
 
 
-def _by_hand(restore: Restore, region: str) -> tuple[str, ...]:
-    """The commands that put the instance back as it was, in their order; each does no harm when done already."""
+def _finish_by_hand(restore: Restore, region: str) -> tuple[str, ...]:
+    """The commands that put the instance back as before, in their order. Each is safe to repeat."""
     instance, ec2 = restore.instance_id, f"aws ec2 %s --region {region} "
-    why = f"The restore turned back because: {restore.failure}"
+    why = f"The restore rolled back because: {restore.failure}"
     if restore.closed:
-        volumes = [item for volume in restore.volumes for item in _both(volume)]
+        volumes = [item for volume in restore.volumes for item in _ids_of(volume)]
         return (
             f"Lifeboat has stopped trying: {restore.blocked}.",
             why,
-            f"Look what is left: {ec2 % 'describe-volumes'}--volume-ids {' '.join(volumes)}",
+            f"See which volumes are left: {ec2 % 'describe-volumes'}--volume-ids {' '.join(volumes)}",
             "If a displaced volume is there, attach it to the instance, or to a fresh one. If it is gone, restore the "
             f"recovery point {restore.recovery_point_id} again, onto a fresh instance if {instance} is gone.",
             *(
                 f"{ec2 % 'attach-volume'}--volume-id {item} --instance-id INSTANCE --device {volume.device}"
                 for volume in restore.volumes
-                for item in _both(volume)[:1]
+                for item in _ids_of(volume)[:1]
             ),
         )
     steps = [
-        f"Lifeboat goes on trying every minute; commands that were carried out do not disturb it. {restore.blocked}",
+        f"Lifeboat retries every minute; commands that you have run do not disturb it. {restore.blocked}",
         why,
         f"{ec2 % 'describe-instances'}--instance-ids {instance}",
-        *(_waking(restore, region) if restore.blocked == hibernation(instance) else ()),
+        *(_end_hibernation(restore, region) if restore.blocked == describe_hibernation(instance) else ()),
         f"{ec2 % 'stop-instances'}--instance-ids {instance}",
         f"{ec2 % 'wait instance-stopped'}--instance-ids {instance}",
     ]
@@ -239,20 +265,20 @@ def _by_hand(restore: Restore, region: str) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _waking(restore: Restore, region: str) -> tuple[str, ...]:
-    """A stop of what is hibernated changes nothing: it has to run once, on the volumes that it has now."""
+def _end_hibernation(restore: Restore, region: str) -> tuple[str, ...]:
+    """A stop does not change a hibernated instance: it has to run once, on the volumes that it has now."""
     ec2 = f"aws ec2 %s --region {region} --instance-ids {restore.instance_id}"
     return (ec2 % "start-instances", ec2 % "wait instance-running")
 
 
-def _both(volume: RestoreVolume) -> list[str]:
-    """The displaced volume, then the restored one, as far as there are any."""
+def _ids_of(volume: RestoreVolume) -> list[str]:
+    """The ids of the displaced volume and the restored one, as far as they exist."""
     return [item for item in (volume.displaced_volume_id, volume.restored_volume_id) if item]
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreOutcome:
-    """What is told of a restore: `details` is JSON, `next_steps` are sentences and commands in their order."""
+    """What is published of a restore: `details` is JSON, `next_steps` are sentences and commands in their order."""
 
     details: Mapping[str, object]
     next_steps: tuple[str, ...]

@@ -1,33 +1,25 @@
-"""Restore: a person asks; everything is checked and made beforehand; the volumes are swapped; or all is as it was.
+"""Restore a recovery point: check everything first, make the volumes, swap them, or roll back.
 
-The state machine is `restore/machine.py`. Here is the loop around it: look, decide, write the record down, act, look
-again. The record is written before the act (write-ahead), and only if nobody moved it meanwhile; so an invocation may
-be killed anywhere, two may run at once, and any event or the sweep goes on where things stand.
+`restore/machine` decides each step. This file runs the loop around it: observe, decide, save the record, act. The
+record is saved before the action, and only if no other invocation has moved it. So Lambda may end an invocation at any
+point, and two invocations may run at once. The next event or reconcile run continues from what EC2 shows.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lifeboat.ami.verdict import AmiVerdict, Trust
-from lifeboat.ami.workflow import judge
-from lifeboat.aws import clock, ec2_calls, ec2_describe, ec2_instances, ec2_snapshots, ec2_volumes, topic
+from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.by_hand.workflow import begin_anew, run_of
-from lifeboat.copies import shared_snapshots
 from lifeboat.domain.bad_request import BadRequest
-from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.config import VaultSource
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
 from lifeboat.domain.message import Message
-from lifeboat.domain.recovery_point import RecoveryPoint
-from lifeboat.domain.text import iso
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore import store as restores
 from lifeboat.restore.decision import Complete, Observed, Requeue
@@ -35,52 +27,45 @@ from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.history import RestoreError
 from lifeboat.restore.machine.history import restore_id as id_of_restore
 from lifeboat.restore.machine.refused import after_copy_begun, after_failure
-from lifeboat.restore.machine.rehearsal import after_rehearsal, rehearsal
+from lifeboat.restore.machine.rehearsal import after_rehearsal, plan_rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
-from lifeboat.restore.machine.volumes import beginnings
-from lifeboat.restore.preflight.check import preflight
-from lifeboat.restore.preflight.facts import PreflightFacts
-from lifeboat.restore.preflight.selection import may_be_elsewhere, may_be_shared_by, of_the_named, sought
+from lifeboat.restore.preflight_workflow import run_preflight
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep
-from lifeboat.restore.report import outcome
-from lifeboat.restore.request import AdvanceRequest, CancelRestore, RecoveryPointChoice, RestoreRequest, RestoreStatus
-
-if TYPE_CHECKING:
-    pass
+from lifeboat.restore.report import describe_restore, outcome
+from lifeboat.restore.request import AdvanceRequest, CancelRestore, RestoreRequest, RestoreStatus
 
 CHECK_SOON_SECONDS = 0.5
-"""Seconds between two looks at what EC2 finishes within seconds: a detach, an attach."""
+"""Seconds between two observations of a change that EC2 finishes within seconds: a detach, an attach."""
 
-LOOK_AT_ALL = 5.0
-"""Seconds after which a restore is looked at as a whole although its volumes show nothing new."""
+OBSERVE_ALL_SECONDS = 5.0
+"""Seconds after which a restore is observed as a whole, although its volumes have not changed."""
 
-AT_ONCE = 20_000
-"""Snapshots that a pre-flight looks at in one region, in 20 answers of EC2: a person waits for it."""
-
-_NO_IMAGE = AmiVerdict(Trust.UNKNOWN, "no-instance", "there is no instance whose image could be looked up")
-
-PATIENCE = 30.0
-"""Seconds one invocation may spend on such looks (design.md, "The chains"); the rest is for the next event or sweep."""
+WAIT_SECONDS = 30.0
+"""Seconds that one invocation may wait for EC2. After that the next event or reconcile run continues."""
 
 
 def answer(request: RestoreRequest | CancelRestore | RestoreStatus, invocation: Invocation) -> dict[str, Any]:
-    """What a person asks of restores: begin one, call one off, or tell where one stands."""
+    """Start a restore, cancel one, or report the state of one.
+
+    Raises BadRequest for a restore that does not exist, and for an instance on which another restore is open.
+    """
     if isinstance(request, RestoreStatus):
-        return _report(_known(request.restore_id, "status", invocation))
+        return describe_restore(_load_known(request.restore_id, "status", invocation))
     if isinstance(request, CancelRestore):
         return _cancel(request, invocation)
     if request.dry_run:
-        return _begin(replace(request, request_id=request.request_id or "a dry run"), invocation)
+        return _start(replace(request, request_id=request.request_id or "a dry run"), invocation)
     if not request.request_id:
-        request = replace(request, request_id=_asked_again(request, invocation))
-    # What is asked again finds the instance stopped, or on its new volumes: no pre-flight would let that pass.
+        request = replace(request, request_id=_derive_request_id(request, invocation))
+    # A repeated request finds the instance stopped or on its new volumes. The pre-flight would refuse that.
     known = restores.load_restore(invocation.config.table, id_of_restore(request.request_id))
-    return _report(known) if known else _begin(request, invocation)
+    return describe_restore(known) if known else _start(request, invocation)
 
 
-def _asked_again(request: RestoreRequest, invocation: Invocation) -> str:
-    """A request's id that is the same when the same is asked again within minutes, as clients and Lambda's own retries
-    do. A restore that was rolled back meanwhile is not meant: asked again, it is tried again.
+def _derive_request_id(request: RestoreRequest, invocation: Invocation) -> str:
+    """The same id for the same request within minutes, because clients and Lambda retry.
+
+    After a roll-back the same request gets a new id, so that it starts a new restore.
     """
     run = run_of("restore", asdict(request), invocation)
     before = restores.load_restore(invocation.config.table, id_of_restore(run.id))
@@ -90,61 +75,63 @@ def _asked_again(request: RestoreRequest, invocation: Invocation) -> str:
 
 
 def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, Any]:
-    """Move on the restores that an event speaks of, or all open ones. An event of an instance without one costs one
-    read, as does any other while none is open.
+    """Advance the open restores that an event concerns, or all of them.
+
+    While no restore is open, an event costs one read of the table. Raises RuntimeError after all restores were tried,
+    if some of them could not be observed or published.
     """
-    moved: dict[str, Any] = {}
+    advanced: dict[str, Any] = {}
     failed: list[str] = []
-    patience = clock.monotonic() + PATIENCE
+    until = clock.monotonic() + WAIT_SECONDS
     waiting: dict[str, Mapping[str, Volume]] = {}
-    wanted = _open_ones(request, invocation)
+    wanted = _find_open(request, invocation)
     while wanted:
         for restore_id in wanted:
             waiting.pop(restore_id, None)
             restore = restores.load_restore(invocation.config.table, restore_id)
-            if restore is None or not _concerns(request, restore):
+            if restore is None or not _is_concerned(restore, request):
                 continue
             try:
-                with translated():  # looks and messages fail in botocore's own words
+                with translated():  # reading and publishing raise botocore's own errors
                     restore, unfinished = _advance(restore, invocation)
                     restore = _publish_owed(restore, invocation)
-            except AwsError as problem:  # one restore that cannot be looked at stops no other
+            except AwsError as problem:  # the other restores go on
                 failed.append(f"{restore_id}: {problem}")
                 continue
-            moved[restore_id] = _report(restore)
+            advanced[restore_id] = describe_restore(restore)
             if unfinished:
                 waiting[restore_id] = unfinished
-        # All wait together: one that EC2 keeps waiting costs no other its turn.
-        wanted = _until_changed(waiting, patience)
+        # Wait for all of them together, so that a slow one does not delay the others.
+        wanted = _wait_for_change(waiting, until)
     if failed:
         raise RuntimeError("; ".join(failed))
-    return {"restores": moved}
+    return {"restores": advanced}
 
 
-def _open_ones(request: AdvanceRequest, invocation: Invocation) -> tuple[str, ...]:
-    """The ids of the open restores that a request may be about; of one about instances alone just those on them."""
+def _find_open(request: AdvanceRequest, invocation: Invocation) -> tuple[str, ...]:
+    """The ids of the open restores that a request may concern."""
     if request.reconcile or request.volume_ids or request.copy_ids:
         return restores.open_restores(invocation.config.table)
     found = (restores.open_on(invocation.config.table, instance_id) for instance_id in request.instance_ids)
     return tuple(restore_id for restore_id in found if restore_id)
 
 
-def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float) -> tuple[str, ...]:
-    """Wait until EC2 shows a volume otherwise than it was seen last. One call looks at those of all that wait.
+def _wait_for_change(waiting: Mapping[str, Mapping[str, Volume]], until: float) -> tuple[str, ...]:
+    """Wait until EC2 shows a changed volume. One call observes the volumes of all waiting restores.
 
     Returns:
-        The restores to look at: those of such a volume, or all after `LOOK_AT_ALL`, because not everything shows on a
-        volume, and an action may be asked for again. None when there is no patience left.
+        The restores to observe: those with a changed volume. After `OBSERVE_ALL_SECONDS` all of them, because not
+        every change shows on a volume, and an action may be due again. None once `until` has passed.
     """
     ids = {volume_id for observed in waiting.values() for volume_id in observed}
-    look_at_all = clock.monotonic() + LOOK_AT_ALL
-    while waiting and clock.monotonic() < patience:
+    observe_all = clock.monotonic() + OBSERVE_ALL_SECONDS
+    while waiting and clock.monotonic() < until:
         clock.wait(CHECK_SOON_SECONDS)
-        if clock.monotonic() >= look_at_all:
+        if clock.monotonic() >= observe_all:
             return tuple(waiting)
         try:
             now = ec2_volumes.volumes(ids)
-        except AwsError:  # the look at each of them says so of each
+        except AwsError:  # observing each restore reports the error for each
             return tuple(waiting)
         changed = [
             restore_id
@@ -156,32 +143,24 @@ def _until_changed(waiting: Mapping[str, Mapping[str, Volume]], patience: float)
     return ()
 
 
-def _concerns(request: AdvanceRequest, restore: Restore) -> bool:
+def _is_concerned(restore: Restore, request: AdvanceRequest) -> bool:
     if request.reconcile or restore.instance_id in request.instance_ids:
         return True
     ours = {volume.displaced_volume_id for volume in restore.volumes}
     ours |= {volume.restored_volume_id for volume in restore.volumes}
     copies = {volume.fetch.copy_id for volume in restore.volumes if volume.fetch}
-    # The first event of a volume or a copy may come before its id has been noted.
+    # The first event of a volume or a copy may come before the record has its id.
     return any(
         known & set(named) or (named and None in known)
         for known, named in ((ours, request.volume_ids), (copies, request.copy_ids))
     )
 
 
-# --- beginning
+# --- requests of a person
 
 
-def _begin(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
-    now = clock.now()
-    facts = _facts(request, invocation)
-    checked = preflight(request, facts, now)
-    if checked.draft is not None:
-        dry_runs = {
-            f"{type(call).__name__} of {call.snapshot_id}": ec2_calls.rehearse(call)
-            for call in beginnings(checked.draft)
-        }
-        checked = preflight(request, replace(facts, dry_runs=dry_runs), now)
+def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
+    checked = run_preflight(request, invocation)
     found = {
         "findings": [
             {"code": item.code, "severity": item.severity, "field": item.field, "finding": item.sentence}
@@ -193,105 +172,20 @@ def _begin(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
         return {"dry_run": True, "possible": checked.plan is not None, **found}
     if checked.plan is None:
         return _refuse(request, found, invocation)
-    restore = begin(replace(checked.plan, plan=checked.text), now)
+    restore = begin(replace(checked.plan, plan=checked.text), checked.plan.started_at)
     try:
         restores.open_restore(invocation.config.table, restore)
     except restores.InstanceTaken as taken:
-        if taken.restore_id == restore.id:  # asked twice: it is the same restore
-            return _report(_known(restore.id, "request_id", invocation))
+        if taken.restore_id == restore.id:  # the same request at the same moment
+            return describe_restore(_load_known(restore.id, "request_id", invocation))
         raise BadRequest(
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
         ) from None
-    # Only copies and volumes are begun here: this function has no right to do more. Their events wake attach_volume.
+    # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
     restore, _ = _advance(restore, invocation, only=(CopySnapshot, CreateVolume))
-    with contextlib.suppress(AwsError), translated():  # the sweep tells it, or fails and is heard of
+    with contextlib.suppress(AwsError), translated():  # the reconcile run publishes it, or fails with the error
         restore = _publish_owed(restore, invocation)
-    return {**_report(restore), **found}
-
-
-def _facts(request: RestoreRequest, invocation: Invocation) -> PreflightFacts:
-    """Everything the pre-flight rests on."""
-    instance = ec2_instances.instances([request.instance_id]).get(request.instance_id)
-    attached = [item.volume_id for item in instance.attachments] if instance else []
-    choice = request.recovery_point
-    shown = ec2_snapshots.snapshots(choice.snapshot_ids) if choice.snapshot_ids else {}
-    facts = PreflightFacts(
-        instance=instance,
-        volumes=ec2_volumes.volumes(attached) if attached else {},
-        account=invocation.config.account,
-        region=invocation.config.region,
-        stack=invocation.config.stack,
-        ami=judge(instance, invocation) if instance else _NO_IMAGE,
-        stop_protected=ec2_instances.stop_protected(instance.id) if instance else False,
-        open_restore=restores.open_on(invocation.config.table, request.instance_id),
-        snapshots=shown,
-        trusted_snapshot_owners=invocation.config.trusted_snapshot_owners,
-        encrypt_restored=invocation.config.encrypt_restored,
-        encryption_by_default=ec2_volumes.encryption_by_default(),
-        kms_key_id=invocation.config.kms_key_id,
-        completion_minutes=invocation.config.copy_completion_minutes,
-        restore_from=invocation.config.restore_from,
-        vault_key=invocation.config.vault_key or None,
-        instance_store=ec2_instances.instance_store(instance.type) if instance else 0,
-        product_codes=ec2_instances.product_codes(instance) if instance else {},
-    )
-    try:
-        facts = replace(facts, points=_here(sought(choice, shown.values())))
-        return _with_elsewhere(facts, choice, invocation) if may_be_elsewhere(choice, facts) else facts
-    except ec2_describe.TooMany:
-        return replace(facts, too_many=AT_ONCE)
-
-
-def _here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoint, ...]:
-    return (
-        () if tags is None else read_catalogue(ec2_snapshots.recovery_point_snapshots_tagged(tags, most=AT_ONCE)).points
-    )
-
-
-def _with_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, invocation: Invocation) -> PreflightFacts:
-    """With this stack's recovery points in the regions that may be fetched from, and those that a vault's sources
-    share, or why some were not looked at.
-    """
-    found: list[RecoveryPoint] = []
-    unread, unread_accounts = {}, {}
-    for region in invocation.config.restore_from:
-        try:
-            points = _elsewhere(region, choice, invocation)
-        except AwsError as problem:
-            unread[region] = str(problem)
-        else:
-            found += (replace(point, region=region) for point in points)
-    for source in invocation.config.vault_sources:
-        try:
-            points = _shared_elsewhere(source, choice, invocation)
-        except AwsError as problem:
-            unread_accounts[source.account] = str(problem)
-        except ec2_describe.TooMany:
-            unread_accounts[source.account] = f"it is more than {shared_snapshots.AT_ONCE:,} snapshots"
-        else:
-            found += (replace(point, region=invocation.config.region, account=source.account) for point in points)
-    if choice.snapshot_ids and found:
-        # Copies of theirs may be here, though their ids are of elsewhere.
-        known = (member.snapshot for point in (*facts.points, *found) for member in point.members)
-        facts = replace(facts, points=_here(sought(choice, known)))
-    return replace(facts, elsewhere=tuple(found), unread=unread, unread_accounts=unread_accounts)
-
-
-def _elsewhere(region: str, choice: RecoveryPointChoice, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    look = partial(ec2_snapshots.recovery_point_snapshots_elsewhere, region, invocation.config.stack, most=AT_ONCE)
-    tags = sought(choice, look({}, ids=choice.snapshot_ids) if choice.snapshot_ids else ())
-    return () if tags is None else read_catalogue(look(tags)).points
-
-
-def _shared_elsewhere(
-    source: VaultSource, choice: RecoveryPointChoice, invocation: Invocation
-) -> tuple[RecoveryPoint, ...]:
-    """What a source shares, under the names that it would have here. Raises AwsError, and TooMany."""
-    if not may_be_shared_by(source.account, choice):
-        return ()
-    return of_the_named(
-        choice, shared_snapshots.described_by(source, shared_snapshots.shared_by(source), invocation).points
-    )
+    return {**describe_restore(restore), **found}
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
@@ -303,41 +197,43 @@ def _refuse(request: RestoreRequest, found: dict[str, Any], invocation: Invocati
         reasons=reasons,
         asked_by=request.requested_by,
     )
-    topic.publish(invocation.config.topic_arn, message)
+    invocation.publish(message)
     return {"refused": f"nothing was touched: {' '.join(reasons)}", **found}
 
 
 def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
-    restore = _known(request.restore_id, "cancel", invocation)
+    restore = _load_known(request.restore_id, "cancel", invocation)
     try:
-        turned = cancel(restore, clock.now(), request.requested_by, request.reason)
-        # The sweep rolls it back: this function has no right to.
-        return _report(restores.save_restore(invocation.config.table, turned))
+        cancelled = cancel(restore, clock.now(), request.requested_by, request.reason)
+        # This function's role does not allow the roll-back. The reconcile run does it.
+        return describe_restore(restores.save_restore(invocation.config.table, cancelled))
     except RestoreError as refusal:
         raise BadRequest(str(refusal)) from None
     except restores.Overtaken:
-        raise BadRequest(f"cancel is {request.restore_id}, which is moving just now, expected another try") from None
+        raise BadRequest(
+            f"cancel is {request.restore_id}, which another invocation is advancing, expected another try"
+        ) from None
 
 
-def _known(restore_id: str, field: str, invocation: Invocation) -> Restore:
+def _load_known(restore_id: str, field: str, invocation: Invocation) -> Restore:
     restore = restores.load_restore(invocation.config.table, restore_id)
     if restore is None:
         raise BadRequest(f"{field} is {restore_id}, expected the id of a restore of this stack")
     return restore
 
 
-# --- moving on
+# --- advancing one restore
 
 
 def _advance(
     restore: Restore, invocation: Invocation, only: tuple[type[Change], ...] | None = None
 ) -> tuple[Restore, Mapping[str, Volume]]:
-    """Take steps until there is nothing to do but wait for EC2, or none is left of the kind that this may take.
+    """Take steps until the restore has to wait for EC2. With `only`, stop before an action of another kind.
 
     Returns:
-        The restore as it stands then, and its volumes as they were seen if EC2 is done with one of them in a moment.
+        The restore as it stands then. Its volumes as observed, if EC2 finishes a change within seconds.
     """
-    deadlines = _deadlines(invocation)
+    deadlines = replace(Deadlines(), **invocation.config.deadlines)
     try:
         while True:
             observed = _observe(restore)
@@ -346,9 +242,10 @@ def _advance(
             if only is not None and not isinstance(action, (*only, Requeue)):
                 return restore, {}
             if isinstance(action, Complete) and action.closes:
-                return _complete_action(step.restore, invocation), {}
+                return _publish_and_close(step.restore, invocation), {}
             if step.restore.touched and not restore.touched:
-                refused = [(change, said) for change in rehearsal(step.restore) if (said := ec2_calls.rehearse(change))]
+                calls = plan_rehearsal(step.restore)
+                refused = [(call, said) for call in calls if (said := ec2_calls.rehearse(call))]
                 if refused:
                     restore = restores.save_restore(
                         invocation.config.table, after_rehearsal(restore, refused, clock.now())
@@ -356,79 +253,32 @@ def _advance(
                     continue
             if step.restore is not restore:
                 restore = restores.save_restore(invocation.config.table, step.restore)
-            if isinstance(action, Complete):  # it goes on trying, whether or not that can be told
+            if isinstance(action, Complete):  # the roll-back goes on, whether or not this can be published
                 return restore, {}
             if isinstance(action, Requeue):
                 return restore, observed.volumes if action.check_soon else {}
-            restore = _act(action, restore, invocation)
+            restore = _perform(action, restore, invocation)
     except restores.Overtaken:
-        # Another invocation is at it; it goes on from what it saw.
-        return _known(restore.id, "restore", invocation), {}
+        # Another invocation has moved the record, and continues from what it observed.
+        return _load_known(restore.id, "restore", invocation), {}
 
 
-def _act(action: Change, restore: Restore, invocation: Invocation) -> Restore:
-    """Carry the step out. A refusal is noted in the record, and the next look decides what it means."""
+def _perform(action: Change, restore: Restore, invocation: Invocation) -> Restore:
+    """Carry an action out. The record notes a refusal, and the next decision takes it into account."""
     try:
         made = ec2_calls.perform(action)
     except AwsError as problem:
-        changed = after_failure(restore, action, _refusal(problem), clock.now())
+        changed = after_failure(restore, action, _classify(problem), clock.now())
         return restore if changed is restore else restores.save_restore(invocation.config.table, changed)
     if isinstance(action, CopySnapshot):
         return restores.save_restore(invocation.config.table, after_copy_begun(restore, action, made))
     return restore
 
 
-def _refusal(problem: AwsError) -> Refusal:
+def _classify(problem: AwsError) -> Refusal:
     if problem.throttled:
         return Throttled(problem.code, problem.message)
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
-
-
-def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
-    """Tell what nobody has told yet of a restore that is open: that it has begun, and that its roll-back has failed.
-
-    Whoever moves it on does so afterwards: no step waits for a topic that cannot be used, and that is heard of all the
-    same, as the function fails. Raises AwsError.
-    """
-    if restore.closed:
-        return restore
-    owed = restore
-    if not owed.told:
-        owed = replace(owed, told=_publish_started(restore, invocation))
-    if owed.told and owed.status is RestoreState.FAILED and not owed.failure_published:
-        message = _ended(restore, invocation)
-        owed = replace(owed, failure_published=invocation.publish_once("restore-told", f"{restore.id} failed", message))
-    try:
-        return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
-    except restores.Overtaken:
-        return restore  # it stands in no record yet, and is not told twice
-
-
-def _publish_started(restore: Restore, invocation: Invocation) -> bool:
-    message = restore_messages.restore_started(
-        stack=invocation.config.stack, at=restore.started_at, restore=restore, plan=restore.plan
-    )
-    return invocation.publish_once("restore-told", f"{restore.id} started", message)
-
-
-def _complete_action(restore: Restore, invocation: Invocation) -> Restore:
-    """Tell the outcome, then close the restore: no message is lost, and none is told by two invocations at once.
-
-    The end is not told before the beginning, nor closed by another than the one who tells it: who was cut short while
-    telling holds the key for two minutes more, and the sweep looks again.
-    """
-    if not restore.told and not _publish_started(restore, invocation):
-        return restore
-    # A roll-back that was told as failed and tried on may be told once more, as given up.
-    key = f"{restore.id} {restore.status} for good"
-    if not invocation.publish_once("restore-told", key, _ended(restore, invocation)):
-        return restore
-    return restores.close_restore(invocation.config.table, replace(restore, told=True))
-
-
-def _ended(restore: Restore, invocation: Invocation) -> Message:
-    told = outcome(restore, clock.now(), invocation.config.region, invocation.config.account)
-    return restore_messages.restore_ended(stack=invocation.config.stack, at=clock.now(), restore=restore, outcome=told)
 
 
 def _observe(restore: Restore) -> Observed:
@@ -450,28 +300,50 @@ def _observe(restore: Restore) -> Observed:
     )
 
 
-def _deadlines(invocation: Invocation) -> Deadlines:
-    return replace(Deadlines(), **invocation.config.deadlines)
+# --- publishing
 
 
-def _report(restore: Restore) -> dict[str, Any]:
-    return {
-        "restore_id": restore.id,
-        "status": restore.status.value,
-        "direction": restore.direction.value,
-        "step": restore.step.value,
-        "instance_id": restore.instance_id,
-        "recovery_point": restore.recovery_point_id,
-        "volumes": [
-            {
-                "device": volume.device,
-                "snapshot_id": volume.snapshot_id,
-                **({"copied_from": volume.fetch.call.origin} if volume.fetch else {}),
-                "restored_volume_id": volume.restored_volume_id,
-                "displaced_volume_id": volume.displaced_volume_id,
-            }
-            for volume in restore.volumes
-        ],
-        "failure": restore.failure,
-        "timeline": [f"{iso(entry.at)} {entry.step.value}: {entry.text}" for entry in restore.timeline],
-    }
+def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
+    """Publish that a restore has started and that its roll-back has failed, unless the record says it was published.
+
+    This comes after the steps, so that a topic that cannot be used delays no step. Raises AwsError.
+    """
+    if restore.closed:
+        return restore
+    owed = restore
+    if not owed.start_published:
+        owed = replace(owed, start_published=_publish_started(restore, invocation))
+    if owed.start_published and owed.status is RestoreState.FAILED and not owed.failure_published:
+        message = _build_ended(restore, invocation)
+        owed = replace(owed, failure_published=invocation.publish_once("restore-told", f"{restore.id} failed", message))
+    try:
+        return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
+    except restores.Overtaken:
+        return restore  # the record does not say so yet, but publish_once does not publish twice
+
+
+def _publish_started(restore: Restore, invocation: Invocation) -> bool:
+    message = restore_messages.restore_started(
+        stack=invocation.config.stack, at=restore.started_at, restore=restore, plan=restore.plan
+    )
+    return invocation.publish_once("restore-told", f"{restore.id} started", message)
+
+
+def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
+    """Publish the outcome, then close the restore, so that no message is lost.
+
+    RestoreStarted comes first. While another invocation publishes, this one leaves the restore open: if that one is
+    cut short, its lease ends after two minutes and a reconcile run publishes.
+    """
+    if not restore.start_published and not _publish_started(restore, invocation):
+        return restore
+    # A roll-back that was published as failed and retried may fail for good: that is a second message.
+    key = f"{restore.id} {restore.status} for good"
+    if not invocation.publish_once("restore-told", key, _build_ended(restore, invocation)):
+        return restore
+    return restores.close_restore(invocation.config.table, replace(restore, start_published=True))
+
+
+def _build_ended(restore: Restore, invocation: Invocation) -> Message:
+    found = outcome(restore, clock.now(), invocation.config.region, invocation.config.account)
+    return restore_messages.restore_ended(stack=invocation.config.stack, at=clock.now(), restore=restore, outcome=found)

@@ -1,4 +1,4 @@
-"""One action at a time: asked again when it may be, given up when it is late."""
+"""All steps, both directions: call EC2, wait for the effect, call again, and give up after the deadline."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lifeboat.domain.ec2_calls import (
     UntagDisplaced,
 )
 from lifeboat.restore.decision import Action, Complete, Requeue, Step
-from lifeboat.restore.machine.history import at_step, in_words, with_entry
-from lifeboat.restore.machine.situation import Place, Situation, attachment_of
+from lifeboat.restore.machine.history import describe_duration, enter_step, with_entry
+from lifeboat.restore.machine.situation import Place, Situation, find_attachment
 from lifeboat.restore.record import (
     Direction,
     RestoreState,
@@ -29,11 +29,11 @@ from lifeboat.restore.record import (
 )
 
 MAX_STARTS = 3
-"""A start that EC2 accepted and that ended `stopped` again (a key it may not use, for one) is asked this many times."""
+"""How often to start an instance whose starts EC2 accepts, but which falls back to `stopped`, as with a wrong key."""
 
 
-class TurnBack(Exception):  # noqa: N818 - no error: the restore rolls back
-    """The restore cannot go forward. `reason` says why."""
+class RollBackNeeded(Exception):  # noqa: N818 - a decision, not an error
+    """The restore cannot go forward and rolls back from `situation`. `reason` says why."""
 
     def __init__(self, situation: Situation, reason: str) -> None:
         super().__init__(reason)
@@ -41,48 +41,58 @@ class TurnBack(Exception):  # noqa: N818 - no error: the restore rolls back
         self.reason = reason
 
 
-def turn_back(s: Situation, reason: str) -> NoReturn:
-    """Give up going forward. The state machine goes on with the first step back."""
-    raise TurnBack(s, reason)
+def start_roll_back(s: Situation, reason: str) -> NoReturn:
+    """End the way forward. `next_step` continues with the roll-back. Raises RollBackNeeded."""
+    raise RollBackNeeded(s, reason)
 
 
 def stop_instance(s: Situation, why: str) -> Step:
+    """Step `stop`, both directions: stop a running instance, or wait until it is stopped."""
     if s.power == "running":
         return take_action(s, RestoreStep.STOP, StopInstance(s.restore.instance_id), why)
     return requeue(s, RestoreStep.STOP, f"{s.restore.instance_id} is {s.power}")
 
 
 def start_instance(s: Situation, why: str) -> Step:
+    """Step `start`, both directions: start the stopped instance, and count the start."""
     action = StartInstance(s.restore.instance_id)
     if not may_ask_again(s, action_key(action)):
-        return requeue(s, RestoreStep.START, f"a start was asked for at {s.restore.asked_at:%H:%M:%S}")
+        return requeue(s, RestoreStep.START, f"StartInstance was called at {s.restore.asked_at:%H:%M:%S}")
     started = s.restore.started_on_restored or any(s.of_restored(item) is Place.HERE for item in s.restore.volumes)
-    # Beyond MAX_STARTS only a failed roll-back goes on, and its count tells nobody anything.
+    # Only a failed roll-back starts more often than MAX_STARTS. Nothing depends on its count.
     starts = min(s.restore.starts + 1, MAX_STARTS)
     step = take_action(s, RestoreStep.START, action, why)
-    if step.action != action:  # too late: it turns back without having asked
+    if step.action != action:  # too late: it rolls back without a start
         return step
     return replace(step, restore=replace(step.restore, started_on_restored=started, starts=starts))
 
 
-def state_reason(s: Situation) -> str:
+def describe_state(s: Situation) -> str:
+    """EC2's reason for the instance's state, as the end of a sentence."""
     said = s.observed.instance.state_message if s.observed.instance else ""
     return f"; EC2 says {said}" if said else ""
 
 
+def describe_window(s: Situation) -> str:
+    """Why step `verify` waits after a start."""
+    return f"{s.restore.instance_id} runs, and must still run in {describe_duration(s.deadlines.window)}"
+
+
 def detach_volume(s: Situation, volume: Volume | None, why: str) -> Step:
-    attachment = attachment_of(volume) if volume else None
-    if attachment is None:  # pragma: no cover - asked only of a volume that has one
-        return requeue(s, RestoreStep.DETACH, "it is off")
+    """Step `detach`, both directions."""
+    attachment = find_attachment(volume) if volume else None
+    if attachment is None:  # pragma: no cover - callers pass an attached volume
+        return requeue(s, RestoreStep.DETACH, "it is detached")
     return take_action(
         s, RestoreStep.DETACH, DetachVolume(attachment.volume_id, attachment.instance_id, attachment.device), why
     )
 
 
 def set_delete_on_termination(s: Situation, *, restored: bool) -> Step | None:
+    """Step `attach`, both directions: give the attached volumes the flag that the displaced ones had."""
     for volume in s.restore.volumes:
         found = s.restored(volume) if restored else s.displaced(volume)
-        if found and s.flag(found) != volume.displaced_delete_on_termination:
+        if found and s.delete_on_termination(found) != volume.displaced_delete_on_termination:
             action = SetDeleteOnTermination(
                 s.restore.instance_id, volume.device, volume.displaced_delete_on_termination
             )
@@ -91,71 +101,77 @@ def set_delete_on_termination(s: Situation, *, restored: bool) -> Step | None:
 
 
 def take_action(s: Situation, step: RestoreStep, action: Change, why: str) -> Step:
+    """Call EC2, unless the same call was made moments ago: then wait for its effect.
+
+    After the step's deadline the restore rolls back, or its roll-back fails.
+    """
     key = action_key(action)
     reason = f"{describe_call(action)}: {why}"
     if not may_ask_again(s, key):
         quick = not isinstance(action, CopySnapshot | CreateVolume | StopInstance | StartInstance)
-        return requeue(s, step, f"asked at {s.restore.asked_at:%H:%M:%S}, not seen yet: {reason}", check_soon=quick)
-    late = _late(
-        s,
-        step,
-        f"{reason} (asked before, and not done within {in_words(s.deadlines.of(step))}{refusal_in_words(s, action)})",
-    )
+        return requeue(s, step, f"called at {s.restore.asked_at:%H:%M:%S}, no effect yet: {reason}", check_soon=quick)
+    within = describe_duration(s.deadlines.of(step))
+    late = _check_deadline(s, step, f"{reason} (called before, not done within {within}{describe_refusal(s, action)})")
     if late:
         return late
     repeated = s.restore.asked == key and s.restore.step is step
-    restore = replace(at_step(s.restore, step, s.now), asked=key, asked_at=s.now, refused="")
+    restore = replace(enter_step(s.restore, step, s.now), asked=key, asked_at=s.now, refused="")
     return Step(action, restore if repeated else with_entry(restore, s.now, reason), reason)
 
 
-def refusal_in_words(s: Situation, action: Change | None = None) -> str:
-    """What EC2 said to the last action, if it refused it: why there was no capacity, for one."""
+def describe_refusal(s: Situation, action: Change | None = None) -> str:
+    """EC2's words about the last action, as the end of a sentence, if EC2 refused it."""
     said = s.restore.refused.removeprefix(f"{describe_call(action)}: " if action else "")
     return f"; EC2 said {said}" if said else ""
 
 
 def requeue(s: Situation, step: RestoreStep, reason: str, *, check_soon: bool = False) -> Step:
-    late = _late(s, step, f"{reason}, for longer than {in_words(s.deadlines.of(step))}{refusal_in_words(s)}")
+    """Wait in a step. `check_soon`: EC2 finishes within seconds. Deadlines as in `take_action`."""
+    limit = describe_duration(s.deadlines.of(step))
+    late = _check_deadline(s, step, f"{reason}, for longer than {limit}{describe_refusal(s)}")
     if late:
         return late
-    # A failed roll-back is looked at by the sweep alone: it may take days.
+    # Only the reconcile run advances a failed roll-back, because that may take days.
     quick = check_soon and s.restore.status is RestoreState.OPEN
     restore = s.restore
     if restore.step is not step:
-        restore = with_entry(at_step(restore, step, s.now), s.now, reason)
+        restore = with_entry(enter_step(restore, step, s.now), s.now, reason)
     return Step(Requeue(reason, quick), restore, reason)
 
 
-def _late(s: Situation, step: RestoreStep, reason: str) -> Step | None:
-    """The way out of a step that has taken too long: back, or, on the way back, told as failed."""
+def _check_deadline(s: Situation, step: RestoreStep, reason: str) -> Step | None:
+    """After the deadline: roll back or, in a roll-back, publish that it has failed and keep trying."""
     if s.restore.status is not RestoreState.OPEN or step is RestoreStep.CLEAN_UP:
         return None
     overdue = s.restore.step is step and s.overdue()
     if s.restore.direction is Direction.FORWARD:
-        return turn_back(s, reason) if overdue else None
+        return start_roll_back(s, reason) if overdue else None
     if s.restore.blocked or overdue:
         blocked = s.restore.blocked or reason
         restore = with_entry(
             replace(s.restore, status=RestoreState.FAILED, blocked=blocked), s.now, f"stuck: {blocked}"
         )
         action = Complete(RestoreState.FAILED, closes=False)
-        return Step(action, at_step(restore, step, s.now), f"the roll-back cannot finish: {blocked}")
+        return Step(action, enter_step(restore, step, s.now), f"the roll-back cannot finish: {blocked}")
     return None
 
 
 def complete(s: Situation, outcome: RestoreState, reason: str) -> Step:
+    """End the restore with an outcome. The instance is free for another restore."""
     restore = replace(
-        with_entry(at_step(s.restore, RestoreStep.DONE, s.now), s.now, reason), status=outcome, closed=True
+        with_entry(enter_step(s.restore, RestoreStep.DONE, s.now), s.now, reason), status=outcome, closed=True
     )
     return Step(Complete(outcome), restore, reason)
 
 
 def may_ask_again(s: Situation, key: str) -> bool:
+    """Whether the call differs from the last one, or enough time has passed to repeat it."""
     asked_at = s.restore.asked_at
     return s.restore.asked != key or asked_at is None or s.now - asked_at >= s.deadlines.again
 
 
 def action_key(action: Action) -> str:
+    """What makes two calls the same. The record keeps the key of the last one."""
     match action:
         case CopySnapshot(region, snapshot, completion_minutes=minutes):
             return f"CopySnapshot {region} {snapshot} {minutes}"
@@ -172,6 +188,7 @@ def action_key(action: Action) -> str:
 
 
 def describe_call(action: Change) -> str:
+    """A call in words, for reasons and the timeline."""
     match action:
         case CopySnapshot(snapshot_id=snapshot):
             return f"CopySnapshot of {snapshot} from {action.origin}"

@@ -1,4 +1,4 @@
-"""How long a restore waits for what."""
+"""All steps, both directions: how long each may take."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lifeboat.restore.record import (
 )
 
 CLOCK_SKEW = timedelta(seconds=5)
-"""How far EC2's clock and ours may be apart."""
+"""The largest difference between EC2's clock and ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long each step may take before the restore turns back; `swap` counts for detach and attach, each.
+    """How long each step may take before the restore rolls back. `swap` bounds detach and attach, each.
 
-    `window`: how long a started instance must be seen running, because EC2 accepts a start that fails on a KMS key and
-    lets the instance fall back to `stopped` (StartInstances, EC2 API reference). `again`: how long after an action the
-    same one may be asked for again. `settle`: how long a volume or a copy that was asked for may stay unseen.
+    `window`: how long a started instance must keep running. EC2 accepts a start that fails on a KMS key, and the
+    instance falls back to `stopped` (StartInstances, EC2 API reference). `again`: the time between two calls of the
+    same action. `settle`: how long EC2 may take to show a new volume or copy.
     """
 
     copies: timedelta = timedelta(hours=24)

@@ -1,4 +1,4 @@
-"""The steps of a restore and the ways between them."""
+"""All steps, both directions: what each does, and which step may follow which."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifeboat.restore.record import (
 
 @dataclass(frozen=True, slots=True)
 class StepFact:
-    """What restore-machine.md says of a step: what happens in each direction, and which deadline bounds it."""
+    """One row of the table in docs/design/restore-machine.md: what a step does in each direction, and its deadline."""
 
     step: RestoreStep
     deadline: str
@@ -26,26 +26,26 @@ STEP_FACTS = (
     StepFact(
         RestoreStep.COPIES,
         "copies",
-        "Only for snapshots that are not in this region and account: CopySnapshot of each that nobody is copying yet, "
-        "until all copies are `completed`. Nothing is touched.",
+        "Only for snapshots that are not in this region and account: CopySnapshot of each that has no copy yet, until "
+        "all copies are `completed`. Nothing is changed.",
         "The copies stay.",
     ),
     StepFact(
         RestoreStep.VOLUMES,
         "volumes",
-        "CreateVolume for each snapshot, until all are `available`. Nothing else is touched.",
+        "CreateVolume for each snapshot, until all are `available`. Nothing else is changed.",
         "-",
     ),
     StepFact(
         RestoreStep.STOP,
         "stop",
         "StopInstance, until `stopped`.",
-        "The same, if anything has to be put back.",
+        "The same, if a volume has to be put back.",
     ),
     StepFact(
         RestoreStep.DETACH,
         "swap",
-        "DetachVolume of every displaced volume; when it is off, TagDisplaced.",
+        "DetachVolume of every displaced volume; once it is detached, TagDisplaced.",
         "DetachVolume of every restored volume.",
     ),
     StepFact(
@@ -57,33 +57,33 @@ STEP_FACTS = (
     StepFact(
         RestoreStep.START,
         "start",
-        "StartInstance, if it was running or `start` says so; again while EC2 has no capacity.",
-        "StartInstance, if it was running before; for ever, once the roll-back has been told as failed.",
+        "StartInstance, if it was running or `start` is true; repeated while EC2 has no capacity.",
+        "StartInstance, if it was running before; repeated without end after RestoreFailed.",
     ),
     StepFact(
         RestoreStep.VERIFY,
         "verify",
-        "Running, still running after the window, and the status checks are `ok`.",
-        "Running, and still running after the window.",
+        "The instance runs, still runs after the window, and its status checks are `ok`.",
+        "The instance runs, and still runs after the window.",
     ),
     StepFact(
         RestoreStep.CLEAN_UP,
         "volumes",
-        "DeleteVolume of what was made twice, which happens only if EC2 forgot a client token.",
-        "DeleteVolume of what the restore made and nothing ever ran on; all else is kept and named.",
+        "DeleteVolume of a volume that EC2 made twice, which needs a client token that EC2 forgot.",
+        "DeleteVolume of what the restore made and no instance ran on. The rest is kept and named.",
     ),
 )
-"""The steps in their order; the source of the table in docs/design/restore-machine.md."""
+"""The steps in their order: the source of the table in docs/design/restore-machine.md."""
 
 
 type Node = tuple[Direction, RestoreStep] | RestoreState
 
 
-def _on(step: RestoreStep) -> Node:
+def _forward(step: RestoreStep) -> Node:
     return (Direction.FORWARD, step)
 
 
-def _off(step: RestoreStep) -> Node:
+def _back(step: RestoreStep) -> Node:
     return (Direction.ROLLBACK, step)
 
 
@@ -91,59 +91,73 @@ _COMPLETED, _ROLLED_BACK, _FAILED = RestoreState.COMPLETED, RestoreState.ROLLED_
 
 
 WAYS: Mapping[Node, tuple[Node, ...]] = {
-    _on(RestoreStep.COPIES): (_on(RestoreStep.VOLUMES), _off(RestoreStep.COPIES), _ROLLED_BACK),
-    _on(RestoreStep.VOLUMES): (
-        _on(RestoreStep.STOP),
-        _on(RestoreStep.DETACH),
-        _off(RestoreStep.VOLUMES),
-        _off(RestoreStep.CLEAN_UP),
+    _forward(RestoreStep.COPIES): (_forward(RestoreStep.VOLUMES), _back(RestoreStep.COPIES), _ROLLED_BACK),
+    _forward(RestoreStep.VOLUMES): (
+        _forward(RestoreStep.STOP),
+        _forward(RestoreStep.DETACH),
+        _back(RestoreStep.VOLUMES),
+        _back(RestoreStep.CLEAN_UP),
     ),
-    _on(RestoreStep.STOP): (
-        _on(RestoreStep.DETACH),
-        _off(RestoreStep.STOP),
-        _off(RestoreStep.START),
-        _off(RestoreStep.VERIFY),
+    _forward(RestoreStep.STOP): (
+        _forward(RestoreStep.DETACH),
+        _back(RestoreStep.STOP),
+        _back(RestoreStep.START),
+        _back(RestoreStep.VERIFY),
     ),
-    _on(RestoreStep.DETACH): (
-        _on(RestoreStep.ATTACH),
-        _off(RestoreStep.DETACH),
-        _off(RestoreStep.ATTACH),
-        _off(RestoreStep.START),
-        _off(RestoreStep.CLEAN_UP),
+    _forward(RestoreStep.DETACH): (
+        _forward(RestoreStep.ATTACH),
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.ATTACH),
+        _back(RestoreStep.START),
+        _back(RestoreStep.CLEAN_UP),
     ),
-    _on(RestoreStep.ATTACH): (_on(RestoreStep.START), _COMPLETED, _off(RestoreStep.DETACH), _off(RestoreStep.ATTACH)),
-    _on(RestoreStep.START): (
-        _on(RestoreStep.VERIFY),
-        _off(RestoreStep.STOP),
-        _off(RestoreStep.DETACH),
-        _off(RestoreStep.START),
+    _forward(RestoreStep.ATTACH): (
+        _forward(RestoreStep.START),
+        _COMPLETED,
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.ATTACH),
     ),
-    _on(RestoreStep.VERIFY): (_COMPLETED, _off(RestoreStep.STOP), _off(RestoreStep.DETACH), _off(RestoreStep.VERIFY)),
-    _off(RestoreStep.COPIES): (_ROLLED_BACK,),
-    _off(RestoreStep.VOLUMES): (_off(RestoreStep.CLEAN_UP), _ROLLED_BACK),
-    _off(RestoreStep.STOP): (_off(RestoreStep.DETACH), _off(RestoreStep.START), _off(RestoreStep.VERIFY), _FAILED),
-    _off(RestoreStep.DETACH): (_off(RestoreStep.ATTACH), _off(RestoreStep.START), _off(RestoreStep.CLEAN_UP), _FAILED),
-    _off(RestoreStep.ATTACH): (
-        _off(RestoreStep.DETACH),
-        _off(RestoreStep.START),
-        _off(RestoreStep.CLEAN_UP),
+    _forward(RestoreStep.START): (
+        _forward(RestoreStep.VERIFY),
+        _back(RestoreStep.STOP),
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.START),
+    ),
+    _forward(RestoreStep.VERIFY): (
+        _COMPLETED,
+        _back(RestoreStep.STOP),
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.VERIFY),
+    ),
+    _back(RestoreStep.COPIES): (_ROLLED_BACK,),
+    _back(RestoreStep.VOLUMES): (_back(RestoreStep.CLEAN_UP), _ROLLED_BACK),
+    _back(RestoreStep.STOP): (_back(RestoreStep.DETACH), _back(RestoreStep.START), _back(RestoreStep.VERIFY), _FAILED),
+    _back(RestoreStep.DETACH): (
+        _back(RestoreStep.ATTACH),
+        _back(RestoreStep.START),
+        _back(RestoreStep.CLEAN_UP),
+        _FAILED,
+    ),
+    _back(RestoreStep.ATTACH): (
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.START),
+        _back(RestoreStep.CLEAN_UP),
         _ROLLED_BACK,
         _FAILED,
     ),
-    _off(RestoreStep.START): (_off(RestoreStep.STOP), _off(RestoreStep.DETACH), _off(RestoreStep.VERIFY), _FAILED),
-    _off(RestoreStep.VERIFY): (
-        _off(RestoreStep.STOP),
-        _off(RestoreStep.DETACH),
-        _off(RestoreStep.START),
-        _off(RestoreStep.CLEAN_UP),
+    _back(RestoreStep.START): (_back(RestoreStep.STOP), _back(RestoreStep.DETACH), _back(RestoreStep.VERIFY), _FAILED),
+    _back(RestoreStep.VERIFY): (
+        _back(RestoreStep.STOP),
+        _back(RestoreStep.DETACH),
+        _back(RestoreStep.START),
+        _back(RestoreStep.CLEAN_UP),
         _ROLLED_BACK,
         _FAILED,
     ),
-    _off(RestoreStep.CLEAN_UP): (_ROLLED_BACK,),
+    _back(RestoreStep.CLEAN_UP): (_ROLLED_BACK,),
     _FAILED: (_ROLLED_BACK,),
 }
-"""Every way that a restore goes, as long as no person takes its volumes or its instance away.
+"""Every transition of a restore whose volumes and instance no person changes.
 
-The source of the diagram in docs/design/restore-machine.md. The model check walks every path and compares: none more,
-none fewer.
+The source of the diagram in docs/design/restore-machine.md. The model check compares it with the transitions it walks.
 """

@@ -1,4 +1,4 @@
-"""The calls that a restore will make, for EC2 to judge beforehand."""
+"""Between the steps `volumes` and `stop`, forward: a DryRun of every later call, before anything stops."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from lifeboat.domain.ec2_calls import (
     UntagDisplaced,
 )
 from lifeboat.restore.machine.actions import describe_call
-from lifeboat.restore.machine.history import turned_back
-from lifeboat.restore.machine.swap import displaced_tags
+from lifeboat.restore.machine.history import with_roll_back
+from lifeboat.restore.machine.swap import build_displaced_tags
 from lifeboat.restore.record import (
     Restore,
 )
 
 
-def rehearsal(restore: Restore) -> tuple[Change, ...]:
-    """Everything that may be asked of EC2 from the moment on at which the instance is touched, on the way back, too.
+def plan_rehearsal(restore: Restore) -> tuple[Change, ...]:
+    """Every call that may follow once the instance is changed, in both directions.
 
-    Asked with DryRun before that moment: a right that is missing is better missed while nothing has stopped.
+    A DryRun of them finds a missing permission while the instance still runs.
     """
     instance = restore.instance_id
     changes: list[Change] = []
@@ -36,7 +36,7 @@ def rehearsal(restore: Restore) -> tuple[Change, ...]:
     for volume in restore.volumes:
         flag = SetDeleteOnTermination(instance, volume.device, volume.displaced_delete_on_termination)
         if volume.displaced_volume_id:
-            tags = displaced_tags(restore, volume)
+            tags = build_displaced_tags(restore, volume)
             changes += [
                 DetachVolume(volume.displaced_volume_id, instance, volume.device),
                 TagDisplaced(volume.displaced_volume_id, tags),
@@ -54,6 +54,6 @@ def rehearsal(restore: Restore) -> tuple[Change, ...]:
 
 
 def after_rehearsal(restore: Restore, refused: Sequence[tuple[Change, str]], now: datetime) -> Restore:
-    """The record of a restore some of whose calls would be refused: it turns back before it has touched anything."""
+    """The record of a restore that rolls back, because EC2 would refuse some of its calls. Nothing was changed."""
     said = "; ".join(f"{describe_call(change)} would be refused: {why}" for change, why in refused)
-    return turned_back(restore, now, said)
+    return with_roll_back(restore, now, said)

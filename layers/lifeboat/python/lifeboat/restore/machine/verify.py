@@ -1,4 +1,4 @@
-"""Forward: start, watch the instance run, complete."""
+"""Steps `start`, `verify` and `clean-up`, forward: start the instance, see it keep running, complete."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from lifeboat.restore.machine.actions import (
     MAX_STARTS,
     action_key,
     complete,
+    describe_state,
+    describe_window,
     may_ask_again,
     requeue,
     set_delete_on_termination,
     start_instance,
-    state_reason,
+    start_roll_back,
     take_action,
-    turn_back,
 )
-from lifeboat.restore.machine.history import in_words
-from lifeboat.restore.machine.situation import Place, Situation, is_kept, unexpected_volumes
+from lifeboat.restore.machine.situation import Place, Situation, find_unexpected_volumes, is_kept
 from lifeboat.restore.record import (
     RestoreState,
     RestoreStep,
@@ -29,6 +29,7 @@ from lifeboat.restore.record import (
 
 
 def start_and_verify(s: Situation) -> Step:
+    """Step `start`, forward. An instance that shall not run completes at once."""
     flag = set_delete_on_termination(s, restored=True)
     if flag:
         return flag
@@ -37,30 +38,24 @@ def start_and_verify(s: Situation) -> Step:
     if s.power == "running":
         return _verify(s)
     if s.restore.step is RestoreStep.VERIFY and s.power != "pending":
-        return turn_back(s, f"{s.restore.instance_id} ran and is {s.power} again")
+        return start_roll_back(s, f"{s.restore.instance_id} ran and is {s.power} again")
     if s.power != "stopped":
-        return requeue(
-            s,
-            s.restore.step if s.restore.step is RestoreStep.VERIFY else RestoreStep.START,
-            f"{s.restore.instance_id} is {s.power}",
-        )
+        step = s.restore.step if s.restore.step is RestoreStep.VERIFY else RestoreStep.START
+        return requeue(s, step, f"{s.restore.instance_id} is {s.power}")
     if s.restore.starts >= MAX_STARTS and may_ask_again(s, action_key(StartInstance(s.restore.instance_id))):
-        return turn_back(
+        return start_roll_back(
             s,
-            f"{s.restore.instance_id} fell back to stopped after {MAX_STARTS} starts, as it does when a KMS key may "
-            f"not be used{state_reason(s)}",
+            f"{s.restore.instance_id} fell back to stopped after {MAX_STARTS} starts, as with a KMS key that may "
+            f"not be used{describe_state(s)}",
         )
     return start_instance(s, "on the restored volumes")
 
 
 def _verify(s: Situation) -> Step:
+    """Step `verify`, forward: the instance keeps running, and its status checks pass."""
     since = s.now if s.restore.step is not RestoreStep.VERIFY else s.restore.step_since
     if s.now - since < s.deadlines.window:
-        return requeue(
-            s,
-            RestoreStep.VERIFY,
-            f"{s.restore.instance_id} runs; it must still do so in {in_words(s.deadlines.window)}",
-        )
+        return requeue(s, RestoreStep.VERIFY, describe_window(s))
     if s.observed.status_checks == "ok":
         return complete_forward(s)
     return requeue(
@@ -69,11 +64,11 @@ def _verify(s: Situation) -> Step:
 
 
 def complete_forward(s: Situation) -> Step:
-    for extra in unexpected_volumes(s):
+    """Step `clean-up`, forward: delete a volume that EC2 made twice, then end the restore."""
+    for extra in find_unexpected_volumes(s):
         free = s.place(extra, "") is Place.FREE and Tag.DISPLACED_BY not in extra.tags
         given_up = s.restore.step is RestoreStep.CLEAN_UP and s.overdue()
         if free and not given_up and not is_kept(s.restore, extra.id):
-            return take_action(
-                s, RestoreStep.CLEAN_UP, DeleteVolume(extra.id), f"{extra.id} was made twice and never used"
-            )
+            reason = f"EC2 made {extra.id} a second time, and nothing uses it"
+            return take_action(s, RestoreStep.CLEAN_UP, DeleteVolume(extra.id), reason)
     return complete(s, RestoreState.COMPLETED, f"{s.restore.instance_id} is on the restored volumes")

@@ -1,7 +1,7 @@
-"""Pre-flight: everything that can be known before a restore touches anything, in one answer.
+"""Pre-flight, all checks: find everything that forbids a restore before it touches anything, in one answer.
 
-Nothing is guessed. Which recovery point, which line of data, which volume gives way: where more than one could be
-meant, the restore is refused and they are listed.
+Lifeboat does not guess. Where a request fits several recovery points, lineages or volumes, it is refused and the
+findings list them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lifeboat.restore.request import RestoreRequest
 
 
 def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> Preflight:
-    """Check a request against everything known. Every finding is there, not the first only."""
+    """Check a request against the observed facts. The answer has every finding, and the plan if none refuses."""
     report = Report()
     check_request(request, report)
     if facts.instance is not None:
@@ -44,53 +44,53 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
             report.refuse("not-allowed", action, f"{action} would be refused: {said}")
     findings = tuple(sorted(report.findings, key=lambda item: item.severity is not Severity.REFUSE))
     plan = None if any(item.severity is Severity.REFUSE for item in findings) else draft
-    return Preflight(findings, plan, _text(request, findings, plan), draft)
+    return Preflight(findings, plan, _describe_plan(request, findings, plan), draft)
 
 
-def _text(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None) -> str:
+def _describe_plan(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None) -> str:
     lines = []
     if plan:
         lines.append(f"Restore {plan.recovery_point_id} onto {plan.instance_id} as {plan.id}:")
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(
-                    f"- copy {volume.snapshot_id} from {volume.fetch.call.origin}, which takes its time, unless a copy "
-                    f"is here or on its way; {plan.instance_id} is not touched meanwhile"
+                    f"- copy {volume.snapshot_id} from {volume.fetch.call.origin}, unless a copy is here or under way; "
+                    f"this may take hours, and {plan.instance_id} is not touched meanwhile"
                 )
         for volume in plan.volumes:
             of = f"the copy of {volume.snapshot_id}" if volume.fetch else volume.snapshot_id
-            lines.append(f"- make {_described(volume)} of {of} in {volume.zone}")
-        lines.append("- only when all are available: " + _swap_text(plan))
+            lines.append(f"- create {_describe_volume(volume)} of {of} in {volume.zone}")
+        lines.append("- only when all are available: " + _describe_stop(plan))
         for volume in plan.volumes:
             off = (
-                f"take {volume.displaced_volume_id} off {volume.device} and keep it; "
+                f"detach {volume.displaced_volume_id} from {volume.device} and keep it; "
                 if volume.displaced_volume_id
                 else ""
             )
             flag = str(volume.displaced_delete_on_termination).lower()
             lines.append(f"- {off}attach the new volume at {volume.device}, DeleteOnTermination {flag}")
         if plan.shall_run:
-            lines.append(f"- start {plan.instance_id}, see it run and keep running, and its status checks pass")
+            lines.append(f"- start {plan.instance_id}, and verify that it keeps running and its status checks pass")
         else:
             lines.append(f"- leave {plan.instance_id} stopped")
-        lines.append(f"If a step fails, everything is put back as it was{_except(plan)}.")
+        lines.append(f"If a step fails, everything is put back as before{_describe_stop_loss(plan)}.")
     else:
         lines.append(f"The restore onto {request.instance_id} is refused; nothing was touched.")
     lines += [f"{item.severity.upper()} {item.code}: {item.sentence}" for item in findings]
     return "\n".join(lines)
 
 
-def _swap_text(plan: Restore) -> str:
+def _describe_stop(plan: Restore) -> str:
     return f"stop {plan.instance_id}" if plan.was_running else f"{plan.instance_id} is stopped already"
 
 
-def _except(plan: Restore) -> str:
+def _describe_stop_loss(plan: Restore) -> str:
     if not plan.was_running or not plan.stop_takes:
         return ""
-    return f", except for what the stop takes for good: {'; '.join(plan.stop_takes)}"
+    return f", except for what the stop removes permanently: {'; '.join(plan.stop_takes)}"
 
 
-def _described(volume: RestoreVolume) -> str:
+def _describe_volume(volume: RestoreVolume) -> str:
     parts = [f"a {volume.size} GiB {volume.type} volume"]
     if volume.iops is not None:
         parts.append(f"{volume.iops} IOPS")

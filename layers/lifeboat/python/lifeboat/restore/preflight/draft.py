@@ -1,4 +1,4 @@
-"""The plan, as far as it can be drawn."""
+"""Pre-flight, the plan: combine source, devices and volumes into the restore that would start."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lifeboat.domain.recovery_point_tags import (
 )
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.machine.history import restore_id
-from lifeboat.restore.preflight.consent import check_consent, warn_of_the_rest
+from lifeboat.restore.preflight.consent import check_consent, warn_of_other_volumes
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
-from lifeboat.restore.preflight.instance import cloudformation_stack, crossed_boundaries, lost_by_stop
+from lifeboat.restore.preflight.instance import find_cloudformation_stack, find_crossings, list_stop_losses
 from lifeboat.restore.preflight.matching import match_volumes
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.preflight.volumes import check_volume, plan_fetch, plan_restored_volume
@@ -22,7 +22,7 @@ from lifeboat.restore.record import Direction, Restore, RestoreStep
 from lifeboat.restore.request import RestoreRequest
 
 
-def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
+def draft_plan(  # noqa: PLR0917 - the request, the facts, the report
     request: RestoreRequest,
     facts: PreflightFacts,
     instance: Instance,
@@ -30,6 +30,7 @@ def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
     now: datetime,
     report: Report,
 ) -> Restore | None:
+    """The restore as planned, or None if a volume cannot be planned. Findings may still refuse it."""
     pairs = match_volumes(request, facts, instance, source, report)
     check_consent(facts, instance, pairs, report)
     volumes = []
@@ -45,7 +46,7 @@ def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
         volumes.append(volume)
     if len(volumes) != len(source.members):
         return None
-    warn_of_the_rest(instance, pairs, report)
+    warn_of_other_volumes(instance, pairs, report)
     point = source.point
     return Restore(
         id=restore_id(request.request_id),
@@ -63,7 +64,7 @@ def draft_plan(  # noqa: PLR0917 - what was asked, what is known, where to tell
         reason=request.reason,
         ami_override=request.ami_override_reason if facts.ami.verdict is not Trust.TRUSTED else None,
         source_instance_id=point.instance_id if point else source.members[0].snapshot.tags.get(Tag.INSTANCE, ""),
-        crossed=crossed_boundaries(facts, instance, source),
-        cloudformation_stack=cloudformation_stack(instance, pairs),
-        stop_takes=tuple(phrase.rstrip(",") for _, phrase in lost_by_stop(facts, instance)),
+        crossed=find_crossings(facts, instance, source),
+        cloudformation_stack=find_cloudformation_stack(instance, pairs),
+        stop_takes=tuple(phrase for _, phrase in list_stop_losses(facts, instance)),
     )

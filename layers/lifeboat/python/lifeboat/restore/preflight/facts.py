@@ -1,4 +1,4 @@
-"""What a pre-flight rests on, and what it finds."""
+"""Pre-flight, nouns: the observed facts, and the findings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from lifeboat.restore.record import Restore
 
 @dataclass(frozen=True, slots=True)
 class PreflightFacts:
-    """All that a pre-flight rests on, looked up before it.
+    """Everything that a pre-flight depends on, observed before it.
 
-    `volumes` are those attached to the instance, by id. `points` are the recovery points of this region that may be
-    meant, `snapshots` what EC2 shows of the snapshot ids that were asked for. `elsewhere` are those of this stack in
-    the regions that may be fetched from, `restore_from`, in the order of those, and, in a vault, those that its
-    sources share, under the names that they would have here; `unseen` the regions that could not be looked at and
-    `unheard` the accounts, each with the reason. `too_many`: a region has more snapshots that may be meant than that,
-    so none was looked at. `open_restore` is the id of a restore that is open on the instance. `dry_runs`: what each
-    call's DryRun answered, by the call: empty when it would be allowed, else AWS's words. `kms_key_id` is for volumes
-    whose source was not encrypted; None means the account's default key. `vault_key` is that of a vault's copies.
-    `instance_store` is how many GB of disks the instance's host gives it, None if that could not be looked up.
-    `product_codes` are the Marketplace's of each attached volume that has any.
+    * `volumes`: those attached to the instance, by id.
+    * `points`: the recovery points of this region that the request may mean.
+    * `elsewhere`: those of this stack in the regions `restore_from`, in the order of these. In a vault also those that
+      its sources share, under the names that their copies have in the vault.
+    * `unread_regions`, `unread_accounts`: those that could not be read, each with the reason.
+    * `snapshots`: what EC2 shows of the snapshot ids in the request.
+    * `too_many`: if not 0, a region has more snapshots than this that the request may mean, so none was read.
+    * `open_restore`: the id of a restore that is open on the instance.
+    * `dry_runs`: what the DryRun of each call answered, by the call. Empty when it is allowed, else AWS's words.
+    * `kms_key_id`: for volumes whose source was not encrypted. None means the account's default key.
+    * `vault_key`: the key of a vault's copies.
+    * `instance_store`: GB of disks that the instance's host gives it. None if EC2 did not say.
+    * `product_codes`: the Marketplace's product codes of each attached volume that has any.
     """
 
     instance: Instance | None
@@ -45,7 +48,7 @@ class PreflightFacts:
     encryption_by_default: bool = False
     dry_runs: Mapping[str, str] = field(default_factory=dict)
     elsewhere: tuple[RecoveryPoint, ...] = ()
-    unread: Mapping[str, str] = field(default_factory=dict)
+    unread_regions: Mapping[str, str] = field(default_factory=dict)
     restore_from: tuple[str, ...] = ()
     completion_minutes: int = 0
     unread_accounts: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class PreflightFacts:
 
 
 class Severity(StrEnum):
-    """Whether a finding forbids the restore or only has to be read."""
+    """Whether a finding forbids the restore or only warns."""
 
     REFUSE = "refuse"
     WARN = "warn"
@@ -63,7 +66,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a pre-flight found. `code` is a short kebab-case cause, `field` what it is about."""
+    """One thing that a pre-flight found. `code` is a short kebab-case cause, `field` the field of the request."""
 
     code: str
     severity: Severity
@@ -73,8 +76,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """All findings at once. `plan` is None when any of them refuses; `draft` is what could be planned all the same,
-    which is what DryRun calls are made of. `text` is for people."""
+    """The result of a pre-flight. `plan` is None when a finding refuses. `text` is for people.
+
+    `draft` is what could be planned in spite of the findings: the DryRun calls are made from it.
+    """
 
     findings: tuple[Finding, ...]
     plan: Restore | None

@@ -1,4 +1,4 @@
-"""May the target instance be stopped and changed?"""
+"""Pre-flight of the target instance: may it be stopped and changed, and what would a stop remove?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lifeboat.ami.verdict import Trust
 from lifeboat.domain.data_volumes import root_problem
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.tags import Tag
-from lifeboat.restore.machine.history import hibernation, restore_id
+from lifeboat.restore.machine.history import describe_hibernation, restore_id
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.matching import Pair
@@ -16,12 +16,13 @@ from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.request import RestoreRequest
 
 FIRST_BOOT = timedelta(minutes=10)
-"""How long the protected platform's first boot takes; a restore before its end meets a half-made installation."""
+"""How long the protected platform's first boot takes. Before its end the installation is incomplete."""
 
 
 def check_instance(
     request: RestoreRequest, facts: PreflightFacts, instance: Instance, now: datetime, report: Report
 ) -> None:
+    """Refuse an instance that cannot be stopped, changed and started again, or whose image is not trusted."""
     field = "instance_id"
     if instance.state not in {"running", "stopped"}:
         report.refuse("wrong-state", field, f"{instance.id} is {instance.state}, expected running or stopped")
@@ -30,20 +31,22 @@ def check_instance(
             "auto-scaling",
             field,
             f"{instance.id} is a member of the Auto Scaling group {instance.auto_scaling_group}, which replaces a "
-            "stopped instance: take it out of the group first",
+            "stopped instance: detach it from the group first",
         )
     if instance.lifecycle:
         report.refuse(
-            "spot", field, f"{instance.id} is a {instance.lifecycle} instance, expected one on demand: it may not start"
+            "spot",
+            field,
+            f"{instance.id} is a {instance.lifecycle} instance, expected one on demand: it may not start again",
         )
     if facts.stop_protected:
         report.refuse(
             "stop-protected",
             field,
-            f"{instance.id} is protected from being stopped: aws ec2 modify-instance-attribute --region {facts.region} "
-            f"--instance-id {instance.id} --no-disable-api-stop",
+            f"{instance.id} has stop protection; to remove it: aws ec2 modify-instance-attribute "
+            f"--region {facts.region} --instance-id {instance.id} --no-disable-api-stop",
         )
-    _check_the_stop(facts, instance, report)
+    _check_stop(facts, instance, report)
     unclear = root_problem(instance)
     if unclear and instance.state not in {"shutting-down", "terminated"}:
         report.refuse("root-unclear" if instance.root_device else "no-root-device", field, unclear)
@@ -59,22 +62,22 @@ def check_instance(
         report.warn(
             "first-boot",
             field,
-            f"{instance.id} was launched {minutes} minutes ago: a fresh platform's first boot takes about "
-            f"{int(FIRST_BOOT.total_seconds() // 60)}; let it finish",
+            f"{instance.id} was launched {minutes} minutes ago: the first boot of a new platform takes about "
+            f"{int(FIRST_BOOT.total_seconds() // 60)} minutes; let it finish",
         )
 
 
-def _check_the_stop(facts: PreflightFacts, instance: Instance, report: Report) -> None:
-    """What forbids to stop the instance and swap its volumes, and what a stop takes whatever comes of the restore."""
+def _check_stop(facts: PreflightFacts, instance: Instance, report: Report) -> None:
+    """What forbids a stop and a swap, and what a stop removes whatever the outcome of the restore."""
     field = "instance_id"
     if instance.hibernated and instance.state == "stopped":
-        report.refuse("hibernated", field, f"{hibernation(instance.id)}, and ask again")
+        report.refuse("hibernated", field, f"{describe_hibernation(instance.id)}, and send the request again")
     if instance.outpost:
         report.refuse(
             "outpost",
             field,
             f"{instance.id} is on the Outpost {instance.outpost}, expected an instance in a zone of {facts.region}: "
-            "EC2 attaches there only what was made there, and Lifeboat makes no volume on an Outpost",
+            "EC2 attaches only volumes of the Outpost there, and Lifeboat creates none",
         )
     if instance.has_instance_store_root:
         report.refuse(
@@ -83,24 +86,24 @@ def _check_the_stop(facts: PreflightFacts, instance: Instance, report: Report) -
             f"{instance.id} has its root on an instance store volume, expected one on EBS: EC2 cannot stop it",
         )
     elif instance.state == "running":
-        for code, phrase in lost_by_stop(facts, instance):
-            report.warn(code, field, f"stopping {instance.id} takes {phrase} for good, whatever comes of the restore")
+        for code, phrase in list_stop_losses(facts, instance):
+            report.warn(code, field, f"the stop of {instance.id} permanently removes {phrase}, whatever the outcome")
 
 
-def lost_by_stop(facts: PreflightFacts, instance: Instance) -> list[tuple[str, str]]:
-    """What the instance has only as long as it runs: a finding's code and a phrase
+def list_stop_losses(facts: PreflightFacts, instance: Instance) -> list[tuple[str, str]]:
+    """What the instance has only while it runs, each as a finding's code and a phrase
     (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ec2-instance-stop-start-works.html)."""
-    taken = []
+    lost = []
     if facts.instance_store is None:
-        phrase = f"what is on its instance store volumes, if {instance.type or 'its type'} has any (EC2 did not tell),"
-        taken.append(("instance-store", phrase))
+        phrase = f"the data on its instance store volumes, if {instance.type or 'its type'} has any (EC2 did not say)"
+        lost.append(("instance-store", phrase))
     elif facts.instance_store:
-        taken.append(("instance-store", f"what is on its {facts.instance_store} GB of instance store volumes"))
-    taken += [
-        ("public-address", f"its public address {address}, which is no Elastic IP address,")
+        lost.append(("instance-store", f"the data on its {facts.instance_store} GB of instance store volumes"))
+    lost += [
+        ("public-address", f"its public address {address} (no Elastic IP address)")
         for address in instance.given_addresses
     ]
-    return taken
+    return lost
 
 
 def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Instance, report: Report) -> None:
@@ -113,17 +116,17 @@ def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Insta
         report.refuse(
             f"ami-{facts.ami.verdict}",
             "instance_id",
-            f'{said}; to restore all the same, ask with "ami_override": {{"reason": "..."}}',
+            f'{said}; to restore anyway, send the request with "ami_override": {{"reason": "..."}}',
         )
 
 
-def crossed_boundaries(facts: PreflightFacts, instance: Instance, source: Source) -> tuple[str, ...]:
-    """Borders that the data crosses on its way, each a phrase."""
+def find_crossings(facts: PreflightFacts, instance: Instance, source: Source) -> tuple[str, ...]:
+    """The accounts, regions and instances between which the data moves, each a phrase."""
     owners = sorted({member.snapshot.owner_id for member in source.members} - {facts.account, ""})
     found = [f"account {owner} to {facts.account}" for owner in owners]
     tags = source.members[0].snapshot.tags
     zone = source.point.zone if source.point else tags.get(Tag.ZONE, "")
-    # A zone is its region and a letter, local zones and wavelength zones have more behind.
+    # The name of every zone begins with its region, also for local zones and Wavelength Zones.
     if zone and not zone.startswith(facts.region):
         found.append(f"zone {zone} to region {facts.region}")
     before = source.point.instance_id if source.point else tags.get(Tag.INSTANCE, "")
@@ -132,7 +135,8 @@ def crossed_boundaries(facts: PreflightFacts, instance: Instance, source: Source
     return tuple(found)
 
 
-def cloudformation_stack(instance: Instance, pairs: list[Pair]) -> str | None:
+def find_cloudformation_stack(instance: Instance, pairs: list[Pair]) -> str | None:
+    """The stack that a displaced volume or the instance belongs to, by the tag that CloudFormation writes."""
     key = "aws:cloudformation:stack-name"
     tags = [pair[2][1].tags for pair in pairs if pair[2]] + [instance.tags]
     return next((item[key] for item in tags if key in item), None)

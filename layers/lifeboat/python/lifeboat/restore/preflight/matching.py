@@ -1,4 +1,4 @@
-"""Which volume displaces which?"""
+"""Pre-flight of the devices: which volume does each restored volume displace?"""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.request import RestoreRequest
 
+type Candidates = list[tuple[Attachment, Volume]]
+"""Volumes that may be displaced, with their attachments."""
+
 type Pair = tuple[Member, str, tuple[Attachment, Volume] | None]
+"""What to restore, at which device, and the volume there that it displaces, if any."""
 
 
 def match_volumes(
     request: RestoreRequest, facts: PreflightFacts, instance: Instance, source: Source, report: Report
 ) -> list[Pair]:
+    """A device for each member of the source. A member without exactly one device is refused and left out."""
     candidates = displaceable_volumes(instance, facts.volumes)
     if request.device is not None:
-        return _matched_by_request(request.device, instance, source, candidates, report)
+        return _match_requested(request.device, instance, source, candidates, report)
     pairs: list[Pair] = []
     taken: dict[str, str] = {}
     for member in source.members:
         found = _match(member, candidates, len(source.members))
         if len(found) != 1:
-            report.refuse("no-match", "device", _no_match(member, found, candidates))
+            report.refuse("no-match", "device", _describe_no_match(member, found, candidates))
             continue
         attachment, volume = found[0]
         if volume.id in taken:
@@ -42,11 +47,11 @@ def match_volumes(
     return pairs
 
 
-def _matched_by_request(
+def _match_requested(
     device: str,
     instance: Instance,
     source: Source,
-    candidates: list[tuple[Attachment, Volume]],
+    candidates: Candidates,
     report: Report,
 ) -> list[Pair]:
     if len(source.members) != 1:
@@ -56,52 +61,53 @@ def _matched_by_request(
             f"device is {device}, expected no device for a recovery point of {len(source.members)} volumes",
         )
         return []
-    at_device = _at_device(device, candidates)
+    at_device = _find_at_device(device, candidates)
     if len(at_device) > 1:
         report.refuse(
             "no-match",
             "device",
-            f"device is {device}, which may be either of these; expected one of their names: {_listed(at_device)}",
+            f"device is {device}, which may mean either of these; expected one of them: {_list_candidates(at_device)}",
         )
         return []
     if at_device:
         return [(source.members[0], at_device[0][0].device, at_device[0])]
-    problem = _not_free(device, instance, candidates)
+    problem = _find_device_problem(device, instance, candidates)
     if problem:
         report.refuse(problem[0], "device", f"device is {device}, {problem[1]}")
         return []
     return [(source.members[0], device, None)]
 
 
-def _not_free(device: str, instance: Instance, candidates: list[tuple[Attachment, Volume]]) -> tuple[str, str] | None:
-    """Why no volume may come to a device where no data volume is: a finding's code, and how its sentence goes on."""
+def _find_device_problem(device: str, instance: Instance, candidates: Candidates) -> tuple[str, str] | None:
+    """Why no volume may be attached at a device without a data volume: a finding's code and the end of its sentence."""
     roots = root_attachments(instance)
     root = instance.root_device or ""
     if device == root:
-        return "root-device", f"the root device, expected {_listed(candidates)}"
+        return "root-device", f"the root device, expected {_list_candidates(candidates)}"
     if any(same_device(item.device, device) for item in instance.attachments if item not in roots):
-        return "unknown-volume", "where EC2 shows a volume it does not describe"
+        return "unknown-volume", "where EC2 shows a volume that it does not describe"
     if is_reserved_for_root(device, root):
-        return "root-device", f"which is kept for the root, here {root}; expected {_listed(candidates)}"
+        return "root-device", f"which is reserved for the root, here {root}; expected {_list_candidates(candidates)}"
     if candidates:
-        # A restored volume beside the one it is a copy of is what XFS refuses to mount.
-        return "free-device", f"which is free; expected the volume that gives way: {_listed(candidates)}"
+        # XFS refuses to mount a restored volume beside the one that it is a copy of.
+        return (
+            "free-device",
+            f"which is free; expected the device of a volume to displace: {_list_candidates(candidates)}",
+        )
     if not is_taken_by_ec2(device):
         return "no-device", f"where EC2 attaches nothing; expected {EXPECTED} that is free: {FREE_EXAMPLES}"
     return None
 
 
-def _at_device(device: str, candidates: list[tuple[Attachment, Volume]]) -> list[tuple[Attachment, Volume]]:
-    """What is at this very device, else what is there under another name of it."""
+def _find_at_device(device: str, candidates: Candidates) -> Candidates:
+    """The volume at exactly this device, else those under another name of it."""
     exact = [item for item in candidates if item[0].device == device]
     return exact or [item for item in candidates if same_device(item[0].device, device)]
 
 
-def _match(
-    member: Member, candidates: list[tuple[Attachment, Volume]], members: int
-) -> list[tuple[Attachment, Volume]]:
-    """The volume that gives way: at the recorded device, else the only one, else by its tags; never by size."""
-    at_device = _at_device(member.metadata.device, candidates)
+def _match(member: Member, candidates: Candidates, members: int) -> Candidates:
+    """The volume to displace: at the recorded device, else the only one, else by its tags. Never by size."""
+    at_device = _find_at_device(member.metadata.device, candidates)
     if at_device:
         return at_device
     if len(candidates) == 1 and members == 1:
@@ -111,9 +117,7 @@ def _match(
     return by_lineage or [item for item in candidates if name and item[1].tags.get("Name") == name]
 
 
-def _no_match(
-    member: Member, found: list[tuple[Attachment, Volume]], candidates: list[tuple[Attachment, Volume]]
-) -> str:
+def _describe_no_match(member: Member, found: Candidates, candidates: Candidates) -> str:
     how_many = "more than one volume" if found else "no volume"
     was = f", which was {member.metadata.volume_id} at {member.metadata.device}," if member.metadata.device else ""
     if not candidates:
@@ -122,12 +126,12 @@ def _no_match(
             f'"device", {FREE_EXAMPLES}'
         )
     return (
-        f'{how_many} matches {member.snapshot.id}{was} by device or by tags; say which with "device": '
-        f"{_listed(found or candidates)}"
+        f'{how_many} matches {member.snapshot.id}{was} by device or by tags; name one with "device": '
+        f"{_list_candidates(found or candidates)}"
     )
 
 
-def _listed(candidates: list[tuple[Attachment, Volume]]) -> str:
+def _list_candidates(candidates: Candidates) -> str:
     if not candidates:
         return f"a free device, {FREE_EXAMPLES}"
     return ", ".join(

@@ -1,4 +1,4 @@
-"""Is the recovery point good, and all there?"""
+"""Pre-flight of the source: is the recovery point good and complete, and may this account use it?"""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from lifeboat.restore.preflight.findings import Report
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be restored: the members, and how the choice is called.
+    """What to restore: the members, and the id of the choice.
 
-    `point` is the recovery point, if they are all of it. Of what is not here, `region` says where it is, `account`
-    whose it is if not ours, and `set_id` what its copies carry.
+    `point` is the recovery point, if the members are all of it. For a source that has to be copied, `region` says where
+    it is, `account` whose it is if not ours, and `set_id` is the set that its copies belong to.
     """
 
     id: str
@@ -35,13 +35,15 @@ class Source:
     set_id: str = ""
 
 
-def set_id_of(point: RecoveryPoint, facts: PreflightFacts) -> str:
+def choose_set_id(point: RecoveryPoint, facts: PreflightFacts) -> str:
+    """The set that the copies of a recovery point elsewhere belong to. Empty for one in this region and account."""
     if not point.region:
         return ""
     return set_id_for(point, (member.snapshot for item in facts.points for member in item.members))
 
 
-def source_of_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: Report) -> Source | None:
+def build_source(ids: tuple[str, ...], facts: PreflightFacts, report: Report) -> Source | None:
+    """The source for snapshots by id. Refuses unknown ones, and snapshots of several recovery points."""
     catalogue = (*facts.elsewhere, *facts.points)
     known = {member.snapshot.id: (point, member) for point in catalogue for member in point.members}
     members: list[Member] = []
@@ -52,8 +54,8 @@ def source_of_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: Rep
             points[point.id, origin(point.region or facts.region, point.account)] = point
             members.append(member)
         elif snapshot_id in facts.snapshots:
-            _warn_of_others_copy(facts.snapshots[snapshot_id], report)
-            members.append(Member(facts.snapshots[snapshot_id], _metadata_of(facts.snapshots[snapshot_id], facts)))
+            _warn_of_foreign_copy(facts.snapshots[snapshot_id], report)
+            members.append(Member(facts.snapshots[snapshot_id], _read_metadata(facts.snapshots[snapshot_id], facts)))
         else:
             report.refuse(
                 "no-snapshot",
@@ -83,32 +85,32 @@ def source_of_snapshots(ids: tuple[str, ...], facts: PreflightFacts, report: Rep
         report.warn(
             "part-of-a-set",
             "recovery_point",
-            f"only {len(members)} of the {whole.expected} volumes of {whole.id} are asked for; the others stay as they "
-            "are now",
+            f"recovery_point names only {len(members)} of the {whole.expected} volumes of {whole.id}; the others "
+            "do not change",
         )
     if whole is None:
         return Source("+".join(member.snapshot.id for member in members), tuple(members))
     all_of_it = whole if len(members) == len(whole.members) else None
-    return Source(whole.id, tuple(members), all_of_it, whole.region, whole.account, set_id_of(whole, facts))
+    return Source(whole.id, tuple(members), all_of_it, whole.region, whole.account, choose_set_id(whole, facts))
 
 
-def _warn_of_others_copy(snapshot: Snapshot, report: Report) -> None:
+def _warn_of_foreign_copy(snapshot: Snapshot, report: Report) -> None:
     if Tag.RECOVERY_POINT in snapshot.tags and (reason := made_by_others(snapshot)):
-        of = f"{snapshot.tags[Tag.RECOVERY_POINT]}, of the slot {snapshot.tags.get(Tag.SLOT, 'that it does not tell')}"
-        report.warn("others-copy", "recovery_point", f"{reason}; by its tags its data is that of {of}")
+        of = f"{snapshot.tags[Tag.RECOVERY_POINT]}, of the slot {snapshot.tags.get(Tag.SLOT, '(unknown)')}"
+        report.warn("others-copy", "recovery_point", f"{reason}; its tags say that its data is of {of}")
 
 
-def _metadata_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeMetadata:
-    """A snapshot that tells no story is restored as what it displaces, if that is plain, else as gp3."""
+def _read_metadata(snapshot: Snapshot, facts: PreflightFacts) -> VolumeMetadata:
+    """A snapshot without metadata is restored like the only data volume of the target, else as gp3."""
     try:
         return read_metadata(snapshot)
     except MetadataError:
         pass
     data = displaceable_volumes(facts.instance, facts.volumes) if facts.instance else []
     model = data[0][1] if len(data) == 1 else None
-    # The volume id of a copied snapshot is arbitrary, so it would tie unrelated lines of data together.
+    # The volume id of a copied snapshot is arbitrary, so it would join unrelated lineages.
     copied = snapshot.volume_id in {"", COPIED_VOLUME}
-    # On a snapshot that carries our tags but is of another volume, the chain is that of the volume it is not of.
+    # A snapshot may have our tags and be of another volume. Then the lineage in its tags is not its own.
     tagged = "" if Tag.RECOVERY_POINT in snapshot.tags else snapshot.tags.get(Tag.LINEAGE)
     return VolumeMetadata(
         volume_id=snapshot.volume_id,
@@ -126,6 +128,7 @@ def _metadata_of(snapshot: Snapshot, facts: PreflightFacts) -> VolumeMetadata:
 
 
 def check_source(source: Source, facts: PreflightFacts, report: Report) -> None:
+    """Refuse a recovery point that is not good, and snapshots that cannot be used or are not trusted."""
     field = "recovery_point"
     if source.point and source.point.condition is not Condition.GOOD:
         point = source.point
@@ -135,7 +138,7 @@ def check_source(source: Source, facts: PreflightFacts, report: Report) -> None:
             f"{point.id} is {point.condition} ({len(point.members)} of {point.expected} snapshots), expected a good "
             "one",
         )
-    # What a source shares is what the vault is there to copy; the copy is the vault's own.
+    # A vault copies what its sources share, and the copy is its own.
     trusted = {facts.account, *facts.trusted_snapshot_owners, source.account or facts.account}
     for member in source.members:
         snapshot = member.snapshot
@@ -154,6 +157,6 @@ def check_source(source: Source, facts: PreflightFacts, report: Report) -> None:
             report.refuse(
                 "foreign-snapshot",
                 field,
-                f"{snapshot.id} belongs to {snapshot.owner_id or 'nobody known'}, expected {facts.account} or a "
+                f"{snapshot.id} belongs to {snapshot.owner_id or 'an unknown account'}, expected {facts.account} or a "
                 "trusted owner",
             )

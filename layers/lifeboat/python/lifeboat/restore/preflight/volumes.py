@@ -1,4 +1,4 @@
-"""Can the restored volumes be made as asked?"""
+"""Pre-flight of the restored volumes: can they be created as requested?"""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from lifeboat.restore.request import RestoreRequest, VolumeOverrides
 
 @dataclass(frozen=True, slots=True)
 class TypeLimits:
-    """What a volume type allows: GiB, IOPS and MiB/s as least and most; None where the type takes no such parameter.
+    """The least and most GiB, IOPS and MiB/s of a volume type; None where the type has no such parameter.
 
-    `iops_per_gib` bounds IOPS by the size; `iops_needed`: the type does not come without.
+    `iops_per_gib` bounds IOPS by the size. `iops_needed`: EC2 requires a number of IOPS.
     """
 
     size: tuple[int, int]
@@ -52,7 +52,7 @@ LIMITS: Mapping[str, TypeLimits] = {
 
 
 GP3_FREE_IOPS = 3000
-
+"""A gp3 volume of any size has these."""
 
 GP3_IOPS_PER_MIBPS = 4
 """gp3 gives at most 0.25 MiB/s for each of its IOPS."""
@@ -64,6 +64,7 @@ def plan_restored_volume(
     zone: str,
     pair: Pair,
 ) -> RestoreVolume:
+    """The volume to create: as it was backed up, with the request's overrides, at the displaced volume's device."""
     member, device, displaced = pair
     metadata, snapshot = member.metadata, member.snapshot
     kind = overrides.type or metadata.type
@@ -78,7 +79,7 @@ def plan_restored_volume(
         else encrypted_source or facts.encrypt_restored or bool(overrides.kms_key_id)
     )
     kept_key = (metadata.kms_key_id or snapshot.kms_key_id) if encrypted_source else facts.kms_key_id
-    tags, left_out = _first_tags(metadata.tags)
+    tags, left_out = _select_tags(metadata.tags)
     return RestoreVolume(
         snapshot_id=snapshot.id,
         device=device,
@@ -87,7 +88,7 @@ def plan_restored_volume(
         size=overrides.size or max(metadata.size, snapshot.size),
         encrypted=encrypted,
         lineage=metadata.lineage,
-        # EC2 shows IOPS for gp2, too, and refuses them when the volume is made.
+        # EC2 shows IOPS for gp2 too, and refuses them in CreateVolume.
         iops=iops if overrides.iops is not None or (limits and limits.iops) else None,
         throughput=throughput if overrides.throughput is not None or (limits and limits.throughput) else None,
         kms_key_id=(overrides.kms_key_id or kept_key) if encrypted else None,
@@ -102,7 +103,7 @@ def plan_restored_volume(
     )
 
 
-def plan_fetch(  # noqa: PLR0917 - what was asked, what is known
+def plan_fetch(  # noqa: PLR0917 - the request, the facts
     volume: RestoreVolume,
     member: Member,
     source: Source,
@@ -110,12 +111,12 @@ def plan_fetch(  # noqa: PLR0917 - what was asked, what is known
     facts: PreflightFacts,
     now: datetime,
 ) -> RestoreVolume:
-    """The same volume of a copy. A key of where the source is is of no use here: it has the one that is asked for or
-    the stack's, or else the one that the copy gets or has.
+    """The same volume, made of a copy in this region and account.
 
-    Raises StoryError when the copy would have too many tags.
+    The source's key does not work here. The volume has the key of the request or the stack, else that of the copy.
+    Raises MetadataError when the copy would have too many tags.
     """
-    key = (request.volume.kms_key_id or _key_of_copies(source, facts)) if volume.encrypted else None
+    key = (request.volume.kms_key_id or _choose_copy_key(source, facts)) if volume.encrypted else None
     call = CopySnapshot(
         region=source.region,
         snapshot_id=member.snapshot.id,
@@ -131,12 +132,12 @@ def plan_fetch(  # noqa: PLR0917 - what was asked, what is known
     return replace(volume, kms_key_id=key, fetch=Fetch(call))
 
 
-def _key_of_copies(source: Source, facts: PreflightFacts) -> str | None:
+def _choose_copy_key(source: Source, facts: PreflightFacts) -> str | None:
     return facts.vault_key if source.account else facts.kms_key_id
 
 
-def _first_tags(tags: Tags) -> tuple[dict[str, str], tuple[str, ...]]:
-    """As many of the volume's own tags as fit beside the restore's two, its Name first, and the keys of the rest."""
+def _select_tags(tags: Tags) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The volume's own tags that fit beside the restore's two, Name first, and the keys of the rest."""
     own = sorted(without_reserved(tags).items(), key=lambda tag: (tag[0] != "Name", tag))
     return dict(own[: MAX_TAGS - 2]), tuple(key for key, _ in own[MAX_TAGS - 2 :])
 
@@ -144,6 +145,7 @@ def _first_tags(tags: Tags) -> tuple[dict[str, str], tuple[str, ...]]:
 def check_volume(
     volume: RestoreVolume, member: Member, overrides: VolumeOverrides, facts: PreflightFacts, report: Report
 ) -> None:
+    """Refuse a volume that EC2 would not create. Warn of tags and encryption that differ from the request."""
     snapshot = member.snapshot
     if volume.size < snapshot.size:
         report.refuse(
@@ -171,13 +173,13 @@ def check_volume(
         report.warn(
             "tags-left-out",
             "recovery_point",
-            f"tags of {member.metadata.volume_id} that did not fit, and that the new volume does not get: {named}",
+            f"the new volume does not get these tags of {member.metadata.volume_id}, because they did not fit: {named}",
         )
 
 
 def _check_key(volume: RestoreVolume, facts: PreflightFacts, report: Report) -> None:
     parts = (volume.kms_key_id or "").split(":")
-    if len(parts) < 6:  # an id, an alias, or none: of this account and region by its nature
+    if len(parts) < 6:  # an id, an alias or none is always of this account and region
         return
     region, account = parts[3], parts[4]
     if region != facts.region:
@@ -223,7 +225,6 @@ def _check_limits(volume: RestoreVolume, report: Report) -> None:
 def _check_ratios(volume: RestoreVolume, limits: TypeLimits, report: Report) -> None:
     if limits.iops_needed and volume.iops is None:
         report.refuse("iops-needed", "volume.iops", f"volume.iops is missing, expected a number for {volume.type}")
-    # gp3 has its first 3,000 at any size.
     most = max(volume.size * (limits.iops_per_gib or 0), GP3_FREE_IOPS if volume.type == "gp3" else 0)
     if volume.iops and limits.iops_per_gib and volume.iops > most:
         report.refuse(
