@@ -60,7 +60,7 @@ def copy_of(source: Snapshot, number: int = 1, region: str = AWAY, **facts: Any)
     [member] = read_catalogue([source]).points[0].members
     begun = facts.get("started_at", SLOT + timedelta(hours=number))
     set_id = facts.pop("set_id", source.tags[Tag.SET])
-    told = {
+    values = {
         "id": f"snap-copy-{number}",
         "volume_id": "vol-ffffffff",
         "state": "completed",
@@ -71,7 +71,7 @@ def copy_of(source: Snapshot, number: int = 1, region: str = AWAY, **facts: Any)
         "kms_key_id": KEY_HERE,
         "tags": tags_of_copy(member, region=region, set_id=set_id, now=begun),
     }
-    return Snapshot(**{**told, **facts})
+    return Snapshot(**{**values, **facts})
 
 
 def only_elsewhere(**facts: Any) -> PreflightFacts:
@@ -272,8 +272,8 @@ def test_a_snapshot_copied_twice_for_one_set_leaves_a_whole_recovery_point() -> 
     [member_1, member_2] = read_catalogue([first, second]).points[0].members
 
     def copied(number: int, member: Any, **facts: Any) -> Snapshot:
-        told = tags_of_copy(member, region=AWAY, set_id="set-1", now=SLOT)
-        return replace(member.snapshot, id=f"snap-{number}", volume_id="vol-ffffffff", tags=told, **facts)
+        tags = tags_of_copy(member, region=AWAY, set_id="set-1", now=SLOT)
+        return replace(member.snapshot, id=f"snap-{number}", volume_id="vol-ffffffff", tags=tags, **facts)
 
     copies = [copied(1, member_1, state="pending"), copied(2, member_1), copied(3, member_2)]
     whole, rest = read_catalogue(copies).points
@@ -486,12 +486,12 @@ SOURCE, OTHER = "222233334444", "333344445555"
 VAULT_KEY = f"arn:aws:kms:{HERE}:{ACCOUNT}:key/33333333-2222-3333-4444-555555555555"
 
 
-def shared(*told: Snapshot, observed: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
+def shared(*snapshots: Snapshot, observed: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
     """Recovery points of another account, all or none of which it shares; one more of the chain it does share."""
-    told = tuple(replace(item, owner_id=source) for item in told)
+    sources = tuple(replace(item, owner_id=source) for item in snapshots)
     first = replace(another(0, SLOT - DAY), owner_id=source)
-    visible = {item.id: replace(item, tags={}) for item in ((first, *told) if observed else (first,))}
-    found = read_shared(read_catalogue((first, *told)).points, visible, source=source, stack="strongroom").points
+    visible = {item.id: replace(item, tags={}) for item in ((first, *sources) if observed else (first,))}
+    found = read_shared(read_catalogue((first, *sources)).points, visible, source=source, stack="strongroom").points
     return tuple(replace(point, region=HERE, account=source) for point in found)
 
 

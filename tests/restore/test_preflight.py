@@ -290,7 +290,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "archived",
         "restore-snapshot-tier --region eu-west-1 --snapshot-id snap-0aaaaaaaaaaaaaa01",
     ),
-    "a stranger's snapshot": (
+    "a snapshot of an untrusted account": (
         {"recovery_point": RecoveryPointChoice(snapshot_ids=("snap-f",))},
         {"snapshots": {"snap-f": snapshot(id="snap-f", owner_id=VENDOR)}},
         "foreign-snapshot",
@@ -550,7 +550,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "instance-store",
         f"the stop of {FRESH} permanently removes the data on its 900 GB of instance store volumes, whatever",
     ),
-    "instance store that EC2 does not tell of": (
+    "instance store that EC2 does not describe": (
         {},
         {"instance": fresh(type="x9.large"), "instance_store": None},
         "instance-store",
@@ -850,8 +850,8 @@ def test_a_foreign_snapshot_beside_several_volumes_is_restored_like_none_of_them
 
 def test_a_shared_snapshot_with_metadata_is_restored_with_it() -> None:
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=("snap-f",)))
-    told = snapshot(id="snap-f", tags=point_tags(volume(type="io2", iops=9000), zone="us-east-1b"))
-    found = preflight(request, known(snapshots={"snap-f": told}), NOW)
+    shared = snapshot(id="snap-f", tags=point_tags(volume(type="io2", iops=9000), zone="us-east-1b"))
+    found = preflight(request, known(snapshots={"snap-f": shared}), NOW)
     assert (planned(found).type, planned(found).iops) == ("io2", 9000)
     assert found.plan
     assert found.plan.crossed == ("zone us-east-1b to region eu-west-1", f"instance {PLATFORM} to {FRESH}")

@@ -19,12 +19,7 @@ from lifeboat.restore import store as restores
 from lifeboat.restore.machine.volumes import plan_first_calls
 from lifeboat.restore.preflight.check import preflight
 from lifeboat.restore.preflight.facts import Preflight, PreflightFacts
-from lifeboat.restore.preflight.selection import (
-    build_tag_filter,
-    may_be_elsewhere,
-    may_be_shared_by,
-    select_named,
-)
+from lifeboat.restore.preflight.selection import build_tag_filter, may_be_elsewhere, may_be_shared_by, select_named
 from lifeboat.restore.request import RecoveryPointChoice, RestoreRequest
 
 MAX_SNAPSHOTS = 20_000

@@ -22,11 +22,7 @@ from lifeboat.domain.ec2_calls import (
 from lifeboat.restore.decision import Action, Complete, Requeue, Step
 from lifeboat.restore.machine.history import describe_duration, enter_step, with_entry
 from lifeboat.restore.machine.situation import Place, Situation, find_attachment
-from lifeboat.restore.record import (
-    Direction,
-    RestoreState,
-    RestoreStep,
-)
+from lifeboat.restore.record import Direction, RestoreState, RestoreStep
 
 MAX_STARTS = 3
 """How often to start an instance whose starts EC2 accepts, but which falls back to `stopped`, as with a wrong key."""

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from lifeboat.domain.ec2 import Volume
-from lifeboat.domain.ec2_calls import (
-    DeleteVolume,
-)
+from lifeboat.domain.ec2_calls import DeleteVolume
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
 from lifeboat.restore.machine.actions import complete, describe_refusal, requeue, take_action
 from lifeboat.restore.machine.history import describe_as_before, describe_duration, with_kept_volume
 from lifeboat.restore.machine.situation import Place, Situation, describe_place, find_made_volumes, is_kept
-from lifeboat.restore.record import (
-    RestoreState,
-    RestoreStep,
-)
+from lifeboat.restore.record import RestoreState, RestoreStep
 
 
 def clean_up(s: Situation) -> Step:

@@ -15,11 +15,7 @@ from lifeboat.restore.machine.deadlines import CLOCK_SKEW
 from lifeboat.restore.machine.history import with_entry
 from lifeboat.restore.machine.situation import Situation
 from lifeboat.restore.machine.volumes import make_volumes
-from lifeboat.restore.record import (
-    Fetch,
-    RestoreStep,
-    RestoreVolume,
-)
+from lifeboat.restore.record import Fetch, RestoreStep, RestoreVolume
 
 
 def make_copies(s: Situation) -> Step:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lifeboat.restore.record import (
-    RestoreStep,
-)
+from lifeboat.restore.record import RestoreStep
 
 CLOCK_SKEW = timedelta(seconds=5)
 """The largest difference between EC2's clock and ours."""

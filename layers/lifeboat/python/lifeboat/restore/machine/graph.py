@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lifeboat.restore.record import (
-    Direction,
-    RestoreState,
-    RestoreStep,
-)
+from lifeboat.restore.record import Direction, RestoreState, RestoreStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,82 +75,37 @@ STEP_FACTS = (
 type Node = tuple[Direction, RestoreStep] | RestoreState
 
 
-def _forward(step: RestoreStep) -> Node:
-    return (Direction.FORWARD, step)
-
-
-def _back(step: RestoreStep) -> Node:
-    return (Direction.ROLLBACK, step)
-
-
+_Step, _FORWARD, _BACK = RestoreStep, Direction.FORWARD, Direction.ROLLBACK
 _COMPLETED, _ROLLED_BACK, _FAILED = RestoreState.COMPLETED, RestoreState.ROLLED_BACK, RestoreState.FAILED
 
 
+def _forward(*steps: RestoreStep) -> tuple[Node, ...]:
+    return tuple((_FORWARD, step) for step in steps)
+
+
+def _back(*steps: RestoreStep) -> tuple[Node, ...]:
+    return tuple((_BACK, step) for step in steps)
+
+
 WAYS: Mapping[Node, tuple[Node, ...]] = {
-    _forward(RestoreStep.COPIES): (_forward(RestoreStep.VOLUMES), _back(RestoreStep.COPIES), _ROLLED_BACK),
-    _forward(RestoreStep.VOLUMES): (
-        _forward(RestoreStep.STOP),
-        _forward(RestoreStep.DETACH),
-        _back(RestoreStep.VOLUMES),
-        _back(RestoreStep.CLEAN_UP),
+    (_FORWARD, _Step.COPIES): (*_forward(_Step.VOLUMES), *_back(_Step.COPIES), _ROLLED_BACK),
+    (_FORWARD, _Step.VOLUMES): (*_forward(_Step.STOP, _Step.DETACH), *_back(_Step.VOLUMES, _Step.CLEAN_UP)),
+    (_FORWARD, _Step.STOP): (*_forward(_Step.DETACH), *_back(_Step.STOP, _Step.START, _Step.VERIFY)),
+    (_FORWARD, _Step.DETACH): (
+        *_forward(_Step.ATTACH),
+        *_back(_Step.DETACH, _Step.ATTACH, _Step.START, _Step.CLEAN_UP),
     ),
-    _forward(RestoreStep.STOP): (
-        _forward(RestoreStep.DETACH),
-        _back(RestoreStep.STOP),
-        _back(RestoreStep.START),
-        _back(RestoreStep.VERIFY),
-    ),
-    _forward(RestoreStep.DETACH): (
-        _forward(RestoreStep.ATTACH),
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.ATTACH),
-        _back(RestoreStep.START),
-        _back(RestoreStep.CLEAN_UP),
-    ),
-    _forward(RestoreStep.ATTACH): (
-        _forward(RestoreStep.START),
-        _COMPLETED,
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.ATTACH),
-    ),
-    _forward(RestoreStep.START): (
-        _forward(RestoreStep.VERIFY),
-        _back(RestoreStep.STOP),
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.START),
-    ),
-    _forward(RestoreStep.VERIFY): (
-        _COMPLETED,
-        _back(RestoreStep.STOP),
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.VERIFY),
-    ),
-    _back(RestoreStep.COPIES): (_ROLLED_BACK,),
-    _back(RestoreStep.VOLUMES): (_back(RestoreStep.CLEAN_UP), _ROLLED_BACK),
-    _back(RestoreStep.STOP): (_back(RestoreStep.DETACH), _back(RestoreStep.START), _back(RestoreStep.VERIFY), _FAILED),
-    _back(RestoreStep.DETACH): (
-        _back(RestoreStep.ATTACH),
-        _back(RestoreStep.START),
-        _back(RestoreStep.CLEAN_UP),
-        _FAILED,
-    ),
-    _back(RestoreStep.ATTACH): (
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.START),
-        _back(RestoreStep.CLEAN_UP),
-        _ROLLED_BACK,
-        _FAILED,
-    ),
-    _back(RestoreStep.START): (_back(RestoreStep.STOP), _back(RestoreStep.DETACH), _back(RestoreStep.VERIFY), _FAILED),
-    _back(RestoreStep.VERIFY): (
-        _back(RestoreStep.STOP),
-        _back(RestoreStep.DETACH),
-        _back(RestoreStep.START),
-        _back(RestoreStep.CLEAN_UP),
-        _ROLLED_BACK,
-        _FAILED,
-    ),
-    _back(RestoreStep.CLEAN_UP): (_ROLLED_BACK,),
+    (_FORWARD, _Step.ATTACH): (*_forward(_Step.START), _COMPLETED, *_back(_Step.DETACH, _Step.ATTACH)),
+    (_FORWARD, _Step.START): (*_forward(_Step.VERIFY), *_back(_Step.STOP, _Step.DETACH, _Step.START)),
+    (_FORWARD, _Step.VERIFY): (_COMPLETED, *_back(_Step.STOP, _Step.DETACH, _Step.VERIFY)),
+    (_BACK, _Step.COPIES): (_ROLLED_BACK,),
+    (_BACK, _Step.VOLUMES): (*_back(_Step.CLEAN_UP), _ROLLED_BACK),
+    (_BACK, _Step.STOP): (*_back(_Step.DETACH, _Step.START, _Step.VERIFY), _FAILED),
+    (_BACK, _Step.DETACH): (*_back(_Step.ATTACH, _Step.START, _Step.CLEAN_UP), _FAILED),
+    (_BACK, _Step.ATTACH): (*_back(_Step.DETACH, _Step.START, _Step.CLEAN_UP), _ROLLED_BACK, _FAILED),
+    (_BACK, _Step.START): (*_back(_Step.STOP, _Step.DETACH, _Step.VERIFY), _FAILED),
+    (_BACK, _Step.VERIFY): (*_back(_Step.STOP, _Step.DETACH, _Step.START, _Step.CLEAN_UP), _ROLLED_BACK, _FAILED),
+    (_BACK, _Step.CLEAN_UP): (_ROLLED_BACK,),
     _FAILED: (_ROLLED_BACK,),
 }
 """Every transition of a restore whose volumes and instance no person changes.

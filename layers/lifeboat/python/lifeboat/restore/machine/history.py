@@ -6,13 +6,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from lifeboat.restore.record import (
-    Direction,
-    KeptVolume,
-    Restore,
-    RestoreStep,
-    TimelineEntry,
-)
+from lifeboat.restore.record import Direction, KeptVolume, Restore, RestoreStep, TimelineEntry
 
 ROLL_BACK_ENTRY = "rolls back: "
 """How the line of the timeline begins with which a roll-back starts."""

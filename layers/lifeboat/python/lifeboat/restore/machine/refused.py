@@ -25,11 +25,7 @@ from lifeboat.restore.machine.actions import describe_call
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.history import with_entry, with_kept_volume, with_roll_back
 from lifeboat.restore.machine.volumes import describe_key_problem
-from lifeboat.restore.record import (
-    Direction,
-    Restore,
-    RestoreVolume,
-)
+from lifeboat.restore.record import Direction, Restore, RestoreVolume
 
 
 def after_failure(restore: Restore, action: Change, refusal: Refusal, now: datetime) -> Restore:

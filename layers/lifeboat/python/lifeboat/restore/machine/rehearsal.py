@@ -19,9 +19,7 @@ from lifeboat.domain.ec2_calls import (
 from lifeboat.restore.machine.actions import describe_call
 from lifeboat.restore.machine.history import with_roll_back
 from lifeboat.restore.machine.swap import build_displaced_tags
-from lifeboat.restore.record import (
-    Restore,
-)
+from lifeboat.restore.record import Restore
 
 
 def plan_rehearsal(restore: Restore) -> tuple[Change, ...]:

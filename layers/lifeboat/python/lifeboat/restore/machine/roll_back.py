@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lifeboat.domain.ec2_calls import (
-    AttachVolume,
-    UntagDisplaced,
-)
+from lifeboat.domain.ec2_calls import AttachVolume, UntagDisplaced
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
 from lifeboat.restore.machine.actions import (
@@ -25,11 +22,7 @@ from lifeboat.restore.machine.actions import (
 from lifeboat.restore.machine.clean_up import clean_up
 from lifeboat.restore.machine.history import describe_hibernation, with_kept_volume, with_roll_back
 from lifeboat.restore.machine.situation import ON_INSTANCE, Place, Situation, describe_place, find_made_volumes, is_kept
-from lifeboat.restore.record import (
-    Direction,
-    RestoreState,
-    RestoreStep,
-)
+from lifeboat.restore.record import Direction, RestoreState, RestoreStep
 
 
 def roll_back(s: Situation) -> Step:

@@ -11,10 +11,7 @@ from lifeboat.domain.ec2 import Attachment, Volume
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Observed
 from lifeboat.restore.machine.deadlines import Deadlines
-from lifeboat.restore.record import (
-    Restore,
-    RestoreVolume,
-)
+from lifeboat.restore.record import Restore, RestoreVolume
 
 
 class Place(Enum):

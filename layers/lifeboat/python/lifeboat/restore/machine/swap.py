@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from lifeboat.domain.devices import same_device
-from lifeboat.domain.ec2_calls import (
-    AttachVolume,
-    TagDisplaced,
-)
+from lifeboat.domain.ec2_calls import AttachVolume, TagDisplaced
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
 from lifeboat.restore.machine.actions import detach_volume, requeue, start_roll_back, stop_instance, take_action
 from lifeboat.restore.machine.history import describe_hibernation
 from lifeboat.restore.machine.situation import Place, Situation
-from lifeboat.restore.record import (
-    Restore,
-    RestoreStep,
-    RestoreVolume,
-)
+from lifeboat.restore.record import Restore, RestoreStep, RestoreVolume
 
 
 def swap_volumes(s: Situation) -> Step:

@@ -39,12 +39,7 @@ from lifeboat.restore.machine.situation import ON_INSTANCE, Place, Situation, de
 from lifeboat.restore.machine.swap import swap_volumes
 from lifeboat.restore.machine.verify import start_and_verify
 from lifeboat.restore.machine.volumes import make_volumes
-from lifeboat.restore.record import (
-    Direction,
-    Restore,
-    RestoreStep,
-    TimelineEntry,
-)
+from lifeboat.restore.record import Direction, Restore, RestoreStep, TimelineEntry
 
 
 def begin(plan: Restore, now: datetime) -> Restore:

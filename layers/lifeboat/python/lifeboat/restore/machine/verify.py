@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from lifeboat.domain.ec2_calls import (
-    DeleteVolume,
-    StartInstance,
-)
+from lifeboat.domain.ec2_calls import DeleteVolume, StartInstance
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
 from lifeboat.restore.machine.actions import (
@@ -22,10 +19,7 @@ from lifeboat.restore.machine.actions import (
     take_action,
 )
 from lifeboat.restore.machine.situation import Place, Situation, find_unexpected_volumes, is_kept
-from lifeboat.restore.record import (
-    RestoreState,
-    RestoreStep,
-)
+from lifeboat.restore.record import RestoreState, RestoreStep
 
 
 def start_and_verify(s: Situation) -> Step:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from lifeboat.domain.ec2_calls import (
-    CopySnapshot,
-    CreateVolume,
-)
+from lifeboat.domain.ec2_calls import CopySnapshot, CreateVolume
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
 from lifeboat.restore.machine.actions import requeue, start_roll_back, take_action
 from lifeboat.restore.machine.history import describe_hibernation
 from lifeboat.restore.machine.situation import Place, Situation, describe_place, find_attachment
 from lifeboat.restore.machine.swap import swap_volumes
-from lifeboat.restore.record import (
-    Restore,
-    RestoreStep,
-    RestoreVolume,
-)
+from lifeboat.restore.record import Restore, RestoreStep, RestoreVolume
 
 
 def client_token(restore: Restore, volume: RestoreVolume) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from lifeboat.domain.data_volumes import data_attachments
 from lifeboat.domain.devices import is_taken_by_ec2
 from lifeboat.domain.ec2 import Attachment, Instance, Volume
-from lifeboat.domain.recovery_point_tags import (
-    MAX_TAGS,
-)
+from lifeboat.domain.recovery_point_tags import MAX_TAGS
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report

@@ -6,9 +6,7 @@ from datetime import datetime
 
 from lifeboat.ami.verdict import Trust
 from lifeboat.domain.ec2 import Instance
-from lifeboat.domain.recovery_point_tags import (
-    MetadataError,
-)
+from lifeboat.domain.recovery_point_tags import MetadataError
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.machine.history import restore_id
 from lifeboat.restore.preflight.consent import check_consent, warn_of_other_volumes

@@ -9,10 +9,7 @@ from lifeboat.domain.catalogue import made_by_others, read_metadata
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.ec2_calls import origin
 from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeMetadata
-from lifeboat.domain.recovery_point_tags import (
-    COPIED_VOLUME,
-    MetadataError,
-)
+from lifeboat.domain.recovery_point_tags import COPIED_VOLUME, MetadataError
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.displaceable import displaceable_volumes
 from lifeboat.restore.preflight.facts import PreflightFacts

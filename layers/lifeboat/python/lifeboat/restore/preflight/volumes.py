@@ -9,12 +9,7 @@ from datetime import datetime
 from lifeboat.domain.copy_limits import completion_minutes
 from lifeboat.domain.ec2_calls import CopySnapshot, origin
 from lifeboat.domain.recovery_point import Member
-from lifeboat.domain.recovery_point_tags import (
-    MAX_TAGS,
-    name_left_out,
-    tags_of_copy,
-    without_reserved,
-)
+from lifeboat.domain.recovery_point_tags import MAX_TAGS, name_left_out, tags_of_copy, without_reserved
 from lifeboat.domain.tags import Tags
 from lifeboat.restore.machine.history import restore_id
 from lifeboat.restore.preflight.facts import PreflightFacts
