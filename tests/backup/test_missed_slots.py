@@ -25,7 +25,7 @@ def test_only_the_newest_slot_and_only_after_its_grace(minutes, expected):
 
 
 def test_a_grace_longer_than_the_period_does_not_wait_for_ever():
-    schedule = parse_schedule("rate(10 minutes)", start=SLOT)
+    schedule = parse_schedule("rate(10 minutes)").counted_from(SLOT)
     assert late_slot(schedule, now=SLOT + timedelta(minutes=5), grace=GRACE) is None
     assert late_slot(schedule, now=SLOT + timedelta(minutes=6), grace=GRACE) == SLOT
 

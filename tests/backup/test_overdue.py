@@ -22,6 +22,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 GRACE = 30 * MINUTE
 LONG_AGO = SLOT - 300 * DAY
 DAILY = parse_schedule("cron(0 2 * * ? *)")
+EVERY_6_HOURS = parse_schedule("rate(6 hours)")
 WEEKDAYS = parse_schedule("cron(0 2 ? * MON-FRI *)")
 OTHER = "vol-0aaaaaaaaaaaaaa12"
 KEY = (PLATFORM, DATA)
@@ -55,10 +56,13 @@ class TestExpectedSlot:
             (WEEKDAYS, SLOT + HOUR, SLOT),
             (WEEKDAYS, SLOT - HOUR, SLOT - 3 * DAY),
             (parse_schedule("rate(1 day)"), SLOT + HOUR, None),
-            (parse_schedule("rate(6 hours)", start=SLOT + 5 * MINUTE), SLOT + 7 * HOUR, SLOT + 6 * HOUR + 5 * MINUTE),
-            (parse_schedule("rate(6 hours)", start=SLOT), SLOT + HOUR / 2, SLOT - 6 * HOUR),
-            (parse_schedule("rate(10 minutes)", start=SLOT), SLOT + 5 * MINUTE, SLOT - 50 * MINUTE),
-            (parse_schedule("cron(0 2 * * ? *)", start=SLOT), SLOT + HOUR / 2, SLOT - DAY),
+            (
+                EVERY_6_HOURS.counted_from(SLOT + 5 * MINUTE),
+                SLOT + 7 * HOUR,
+                SLOT + 6 * HOUR + 5 * MINUTE,
+            ),
+            (EVERY_6_HOURS.counted_from(SLOT), SLOT + HOUR / 2, SLOT - 6 * HOUR),
+            (parse_schedule("rate(10 minutes)").counted_from(SLOT), SLOT + 5 * MINUTE, SLOT - 50 * MINUTE),
             (parse_schedule("cron(0 2 1 1 ? 2027)"), SLOT, None),
             (parse_schedule("cron(0 2 * * ? *)", "Europe/Berlin"), SLOT, SLOT - HOUR),
         ],
@@ -199,7 +203,7 @@ class TestWhomToAskAbout:
         assert first == (SLOT - 3 * DAY, SLOT - timedelta(seconds=1))
         assert second == (SLOT - 4 * DAY, SLOT - 3 * DAY - timedelta(seconds=1))
         assert len(more) == overdue.WINDOWS - 2
-        rate = parse_schedule("rate(6 hours)", start=SLOT + DAY)
+        rate = EVERY_6_HOURS.counted_from(SLOT + DAY)
         assert next(overdue.windows(rate, SLOT)) == (SLOT - 6 * HOUR, SLOT - timedelta(seconds=1))
         assert list(overdue.windows(parse_schedule("cron(0 2 23 11 ? 2026)"), SLOT)) == []
 

@@ -265,7 +265,6 @@ def snapshot_of(item: Mapping[str, Any]) -> Snapshot:
         completed_at=item.get("CompletionTime"),
         tier=item.get("StorageTier", "standard"),
         state_message=item.get("StateMessage", ""),
-        full_size_bytes=item.get("FullSnapshotSizeInBytes"),
         description=item.get("Description", ""),
         owner_alias=item.get("OwnerAlias", ""),
         tags=tags_of(item.get("Tags")),

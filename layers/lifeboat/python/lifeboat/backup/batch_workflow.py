@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError
@@ -29,9 +29,6 @@ from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
 from lifeboat.restore import store as restores
 from lifeboat.restore.record import Restore
-
-if TYPE_CHECKING:
-    pass
 
 type Entry = dict[str, Any]
 

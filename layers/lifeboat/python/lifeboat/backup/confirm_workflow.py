@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
@@ -23,9 +23,6 @@ from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.message import Message
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
-
-if TYPE_CHECKING:
-    pass
 
 LISTED = 100
 """How many recovery points of a kind an answer lists. CloudWatch cuts a log event at 256 kB, and bills every byte

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools import Logger
 
@@ -23,9 +23,6 @@ from lifeboat.backup.batch import Batch, BatchResult, Run
 from lifeboat.backup.batch_workflow import Taken, Taking
 from lifeboat.backup.request import BatchRequest
 from lifeboat.domain.text import iso
-
-if TYPE_CHECKING:
-    pass
 
 logger = Logger(child=True)
 

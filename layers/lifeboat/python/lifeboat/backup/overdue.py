@@ -13,7 +13,7 @@ point of that slot, or of a later time, nor one that EC2 is still making. A firs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from lifeboat.backup.schedule import Schedule, previous_slot
@@ -124,7 +124,7 @@ def windows(schedule: Schedule, expected: datetime) -> Iterator[tuple[datetime, 
 
 def _newest_slot(schedule: Schedule, at: datetime) -> datetime | None:
     if schedule.every is None:
-        return previous_slot(replace(schedule, start=None), at)
+        return previous_slot(schedule, at)
     if schedule.start is None:
         return None
     return schedule.start + (at - schedule.start) // schedule.every * schedule.every

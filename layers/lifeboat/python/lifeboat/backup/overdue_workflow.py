@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, metrics
 from lifeboat.aws.errors import AwsError
@@ -16,9 +16,6 @@ from lifeboat.backup.schedule import Schedule
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
-
-if TYPE_CHECKING:
-    pass
 
 METRIC = "RecoveryPointAge"
 """Seconds: the age of the oldest of all protected volumes' newest good recovery points."""

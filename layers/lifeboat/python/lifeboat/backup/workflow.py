@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_instances, ec2_snapshots, topic
 from lifeboat.aws.invocation import Invocation
@@ -34,9 +34,6 @@ from lifeboat.domain.recovery_point_tags import recovery_point_id
 from lifeboat.domain.text import iso
 from lifeboat.domain.trigger import Trigger
 from lifeboat.restore import store as restores
-
-if TYPE_CHECKING:
-    pass
 
 
 class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retry may mend it

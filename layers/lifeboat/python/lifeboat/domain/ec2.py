@@ -112,7 +112,6 @@ class Snapshot:
     completed_at: datetime | None = None
     tier: str = "standard"
     state_message: str = ""
-    full_size_bytes: int | None = None
     blocked_by: tuple[str, ...] = ()
     tags: Tags = field(default_factory=dict)
     description: str = ""
