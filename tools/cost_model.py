@@ -55,13 +55,13 @@ EVENT_LINE = 450
 OTHER_LINE = 900
 """Bytes, assumed, of a line of prune_snapshots or check_ami_owner about little."""
 
-LISTED = 100
-"""How many volumes' ages the metric's line lists at most (lifeboat.backup.overdue_workflow.LISTED)."""
+AGES_LOGGED = 100
+"""How many volumes' ages the metric's line lists at most (lifeboat.backup.overdue_workflow.AGES_LOGGED)."""
 
 
 def metric_line(volumes: int) -> float:
     """Bytes of the line that carries the metric: it lists the oldest recovery points' ages."""
-    return 280 + 150 * min(volumes, LISTED)
+    return 280 + 150 * min(volumes, AGES_LOGGED)
 
 
 def slot_line(instances: float) -> float:

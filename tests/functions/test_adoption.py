@@ -172,7 +172,7 @@ def test_a_run_cut_off_says_how_many_are_left_and_is_resumed(world, legacy, monk
 
 
 def test_a_long_answer_is_cut_and_counted(world, legacy, monkeypatch):
-    monkeypatch.setattr(adoption, "LISTED", 5)
+    monkeypatch.setattr(adoption, "ADOPTIONS_LISTED", 5)
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": legacy[0]}})
     assert (len(answer["adopt"]), answer["adopt_not_listed"]) == (5, 15)
 

@@ -50,8 +50,8 @@ def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next
 
 
 def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, large_run, monkeypatch):
-    monkeypatch.setattr(confirmation.ec2_describe, "IDS", 2)
-    monkeypatch.setattr(confirmation, "LISTED", 2)
+    monkeypatch.setattr(confirmation.ec2_describe, "IDS_PER_CALL", 2)
+    monkeypatch.setattr(confirmation, "POINTS_LISTED", 2)
     for number in range(6):
         open_backup(f"rp-20261122T020000Z-i-{number:017x}")
     answer = world.invoke("confirm_snapshots", {"sweep": True})

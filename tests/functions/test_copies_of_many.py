@@ -29,7 +29,7 @@ def many(world, monkeypatch):
     """Four recovery points of each of three instances, more than are looked at at once; their ids, oldest first."""
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
     monkeypatch.setenv("LIFEBOAT_COPY_EXISTING", "true")
-    monkeypatch.setattr(lineage, "AT_ONCE", 5)
+    monkeypatch.setattr(lineage, "SNAPSHOTS_LISTED", 5)
     monkeypatch.setattr(lineage, "OLDEST", 3)
     made = []
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
@@ -129,7 +129,7 @@ def test_what_is_gone_at_home_is_forgotten(world, many):
 def test_few_again_are_looked_at_together_again(world, many, monkeypatch):
     reconcile(world)
     assert table_of_copies.many_observed_at(TABLE)
-    monkeypatch.setattr(lineage, "AT_ONCE", 10_000)
+    monkeypatch.setattr(lineage, "SNAPSHOTS_LISTED", 10_000)
     late = clock.now() + lineage.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
     assert "more_waiting" not in reconcile(world)

@@ -123,8 +123,8 @@ def test_who_is_selected_takes_as_many_bytes_as_is_counted(world):
 
 
 def test_the_metrics_line_lists_no_more_ages_than_is_counted():
-    assert cost_model.LISTED == overdue.LISTED
-    assert cost_model.metric_line(10_000) == cost_model.metric_line(overdue.LISTED)
+    assert cost_model.AGES_LOGGED == overdue.AGES_LOGGED
+    assert cost_model.metric_line(10_000) == cost_model.metric_line(overdue.AGES_LOGGED)
 
 
 @pytest.mark.parametrize("instances", [1, 10])

@@ -424,7 +424,7 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
     monkeypatch.setattr(
         Context, "get_remaining_time_in_millis", lambda _self: 100_000 if len(world.snapshots()) < 2 else 19_000
     )
-    monkeypatch.setattr(batch, "AT_ONCE", 1)
+    monkeypatch.setattr(batch, "CALLS_AT_ONCE", 1)
     with pytest.raises(BackupIncomplete, match=r"more were not reached .* deploy with LargeRuns=true for so many"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2

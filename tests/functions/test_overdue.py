@@ -284,7 +284,7 @@ def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
 
 def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
     monkeypatch.setattr(rule, "LOOKED_UP_AT_ONCE", 2)
-    monkeypatch.setattr(lineage, "LISTED", 1)
+    monkeypatch.setattr(lineage, "AGES_LOGGED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.look(SLOT - HOUR)
@@ -295,7 +295,7 @@ def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
 
 
 def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
-    monkeypatch.setattr(lineage.ec2_describe, "IDS", 2)
+    monkeypatch.setattr(lineage.ec2_describe, "IDS_PER_CALL", 2)
     never, early, *late = (world.launch() for _ in range(5))
     sight.look(SLOT - HOUR)
     sight.refused.add(never)
@@ -323,7 +323,7 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
 
 
 def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sight, monkeypatch):
-    monkeypatch.setattr(lineage.ec2_describe, "IDS", 1)
+    monkeypatch.setattr(lineage.ec2_describe, "IDS_PER_CALL", 1)
     instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
     first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
     sight.refused.add(never)

@@ -8,7 +8,7 @@ import pytest
 
 from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
-from lifeboat.backup.batch_workflow import WAITED_OUT
+from lifeboat.backup.batch_workflow import RETRY_AFTER_SECONDS
 from lifeboat.backup.workflow import ATTEMPTS, BackupIncomplete
 from lifeboat.domain.error_codes import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
 from tests.functions.conftest import Context
@@ -61,7 +61,7 @@ def test_it_is_waited_out_within_the_invocation(world, waits, refusing, code):
     refusing.code, refusing.left = code, 1
     answer = invoke(Context())
     assert (len(answer["begun"]), answer["failed"]) == (1, [])
-    assert waits == [WAITED_OUT]
+    assert waits == [RETRY_AFTER_SECONDS]
     assert waits[0] > 15, "for so long EC2 refuses a second snapshot of a volume"
     assert events(world) == ["BackupStarted"]
 
@@ -87,7 +87,7 @@ def test_of_a_run_by_hand_it_is_answered_at_once_and_told_after_the_last_attempt
     refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
     answer = world.invoke("take_snapshots", {})
     assert "ConcurrentSnapshotLimitExceeded: in EC2's words" in answer["failed"]
-    assert waits == [WAITED_OUT]
+    assert waits == [RETRY_AFTER_SECONDS]
     for attempt in range(2, ATTEMPTS + 1):
         assert events(world) == []
         assert isinstance(world.functions.run(), BackupIncomplete), attempt

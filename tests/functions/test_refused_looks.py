@@ -58,7 +58,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
 
 @pytest.fixture
 def in_twos(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ec2_describe, "IDS", 2)
+    monkeypatch.setattr(ec2_describe, "IDS_PER_CALL", 2)
     monkeypatch.setattr(retention, "RECHECKED", 2)
 
 

@@ -389,7 +389,7 @@ def test_a_dry_run_with_a_wrong_time_zone_still_answers(world, history, monkeypa
 
 
 def test_a_long_dry_run_is_cut_and_counted(world, history, monkeypatch):
-    monkeypatch.setattr(retention, "LISTED", 4)
+    monkeypatch.setattr(retention, "VERDICTS_LISTED", 4)
     monkeypatch.setattr(retention, "CALENDAR_LENGTH", 100)
     answer = world.invoke("prune_snapshots", {"dry_run": True})
     assert (len(answer["delete"]), answer["delete_not_listed"]) == (4, 11)

@@ -52,7 +52,7 @@ def large_run(world, monkeypatch):
 
 @pytest.fixture
 def in_parts(monkeypatch):
-    monkeypatch.setattr(inventory, "AT_ONCE", 10)
+    monkeypatch.setattr(inventory, "SNAPSHOTS_HELD", 10)
 
 
 def left(world):
@@ -65,7 +65,7 @@ def plain(answer):
 
 def test_the_preview_in_parts_is_the_preview_of_all(world, large_run, monkeypatch):
     whole = world.invoke("prune_snapshots", {"dry_run": True})
-    monkeypatch.setattr(inventory, "AT_ONCE", 10)
+    monkeypatch.setattr(inventory, "SNAPSHOTS_HELD", 10)
     parts = world.invoke("prune_snapshots", {"dry_run": True})
     assert plain(parts) == plain(whole)
     assert parts["saved_gib"] == whole["saved_gib"]

@@ -15,7 +15,7 @@ from lifeboat.aws import clients, clock, ec2_describe, ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.snapshot_locks import TRIED_FOR
 from lifeboat.copies.plan import VANISHED_AFTER
-from lifeboat.copies.sharing_workflow import AT_ONCE
+from lifeboat.copies.sharing_workflow import SNAPSHOTS_TO_SHARE
 from lifeboat.copies.vault import MOST_SHARED
 from lifeboat.copies.workflow import VaultIncomplete
 from lifeboat.domain.ec2 import Snapshot
@@ -210,7 +210,7 @@ def test_a_story_that_comes_after_all_is_taken_too(world, shared_snapshots, read
     ("problem", "said"),
     [
         (AwsError("RequestLimitExceeded", "slow down", answered=True), "RequestLimitExceeded: slow down"),
-        (ec2_describe.TooMany(), f"more than {AT_ONCE} snapshots, expected fewer"),
+        (ec2_describe.TooMany(), f"more than {SNAPSHOTS_TO_SHARE} snapshots, expected fewer"),
     ],
 )
 def test_a_source_that_cannot_be_looked_at_stops_no_other(world, shared_snapshots, read_shared, problem, said):
@@ -359,7 +359,7 @@ def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
 
 
 def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
-    monkeypatch.setattr("lifeboat.copies.sharing_workflow.AT_ONCE", 0)
+    monkeypatch.setattr("lifeboat.copies.sharing_workflow.SNAPSHOTS_TO_SHARE", 0)
     with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
         world.invoke("copy_snapshots", RECONCILE)
 

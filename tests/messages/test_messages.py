@@ -15,7 +15,15 @@ from lifeboat.ami import messages as ami_messages
 from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.batch import BatchResult
-from lifeboat.domain.message import LISTED, MESSAGE_BYTES, NAMED, SEVERITIES, SUBJECT_LENGTH, SUBJECT_STACK, Message
+from lifeboat.domain.message import (
+    INSTANCES_NAMED,
+    LIST_ENTRIES,
+    MESSAGE_BYTES,
+    SEVERITIES,
+    SUBJECT_LENGTH,
+    SUBJECT_STACK,
+    Message,
+)
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore.machine.history import MAX_TIMELINE
 from lifeboat.restore.record import RestoreState, RestoreStep, TimelineEntry
@@ -295,14 +303,14 @@ LISTS = {
 class TestLength:
     @pytest.mark.parametrize("key", LISTS)
     def test_a_long_list_is_cut_and_counted(self, key):
-        details = LISTS[key](long(LISTED + 7)).details
-        assert details[key] == long(LISTED)
+        details = LISTS[key](long(LIST_ENTRIES + 7)).details
+        assert details[key] == long(LIST_ENTRIES)
         assert details[f"{key}_not_listed"] == 7
 
     @pytest.mark.parametrize("key", LISTS)
     def test_a_list_that_fits_is_whole(self, key):
-        details = LISTS[key](long(LISTED)).details
-        assert details[key] == long(LISTED)
+        details = LISTS[key](long(LIST_ENTRIES)).details
+        assert details[key] == long(LIST_ENTRIES)
         assert f"{key}_not_listed" not in details
 
     def test_ten_thousand_recovery_points(self):
@@ -360,7 +368,7 @@ class TestLength:
         told = json.loads(json.loads(body)["default"])
         assert "more characters" in told["next_steps"][0]
         assert told["next_steps"][-1].startswith(f"{100 - len(told['next_steps']) + 1} more steps are not listed")
-        assert told["details"]["snapshots"]["not_listed"] == 99 - LISTED
+        assert told["details"]["snapshots"]["not_listed"] == 99 - LIST_ENTRIES
 
     @pytest.mark.parametrize(
         "facts",
@@ -410,10 +418,10 @@ class TestFleet:
         assert len(body) <= MESSAGE_BYTES
         told = json.loads(json.loads(body)["default"])["details"]
         assert told["failed"] == 10_000
-        assert told["failed_instances"] == names[:NAMED]
-        assert told["failed_instances_not_listed"] == 10_000 - NAMED
+        assert told["failed_instances"] == names[:INSTANCES_NAMED]
+        assert told["failed_instances_not_listed"] == 10_000 - INSTANCES_NAMED
         assert len(told["failures"]) + told["failures_not_listed"] == 10_000
-        assert names[NAMED - 1] in json.loads(body)["email"]
+        assert names[INSTANCES_NAMED - 1] in json.loads(body)["email"]
 
     def test_portions_that_nobody_reported_make_a_run_incomplete(self):
         run = fleet_run(done=frozenset({1, 2, 3}))

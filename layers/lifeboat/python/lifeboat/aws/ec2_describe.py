@@ -24,7 +24,7 @@ on a single call is 200". Every question here that may have many values is asked
 """
 
 
-IDS = 180
+IDS_PER_CALL = 180
 """How many ids a caller asks about at once, so that one call is enough with the few values that narrow it."""
 
 

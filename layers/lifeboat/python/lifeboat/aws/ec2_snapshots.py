@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
 from lifeboat.aws.ec2_describe import (
-    IDS,
+    IDS_PER_CALL,
     PAGE,
     TooMany,
     id_filters,
@@ -219,7 +219,7 @@ def locked_snapshot_ids() -> frozenset[str]:
 
 def ever_locked(ids: Sequence[str]) -> frozenset[str]:
     """Which of these own snapshots carry a lock or carried one: EC2 lists an expired lock, too. Raises AwsError."""
-    some = batched(sorted(set(ids)), IDS, strict=False)
+    some = batched(sorted(set(ids)), IDS_PER_CALL, strict=False)
     return frozenset(item["SnapshotId"] for few in some for item in _locked(SnapshotIds=list(few)))
 
 

@@ -32,14 +32,14 @@ from lifeboat.restore.record import Restore
 
 type Entry = dict[str, Any]
 
-AT_ONCE = 6
+CALLS_AT_ONCE = 6
 """How many calls of CreateSnapshots are under way at a time. EC2 takes half a second for one, and gives five a second:
 one after the other would not use up what it gives."""
 
-FRESH = 15.0
+FRESH_SECONDS = 15.0
 """For how many seconds an instance that was seen is not looked at again."""
 
-WAITED_OUT = 16.0
+RETRY_AFTER_SECONDS = 16.0
 """Seconds after which EC2 is asked once more for what it refused because of other snapshots: `SnapshotCreation` of a
 volume is refused for 15 (`rules.error_codes`)."""
 
@@ -101,21 +101,21 @@ class Taking:
 
     def take(self, instance_ids: Sequence[str]) -> Taken:
         """Begin a recovery point for each of these that is due, as far as there is time."""
-        for some in batched(instance_ids, ec2_describe.IDS, strict=False):
+        for some in batched(instance_ids, ec2_describe.IDS_PER_CALL, strict=False):
             self._take_some(some)
         if self.patient and self.taken.waiting and self._has_time_to_wait():
             self._wait_out()
         return self.taken
 
     def _has_time_to_wait(self) -> bool:
-        return self.invocation.has_time(WAITED_OUT)
+        return self.invocation.has_time(RETRY_AFTER_SECONDS)
 
     def _wait_out(self) -> None:
-        clock.wait(WAITED_OUT)
+        clock.wait(RETRY_AFTER_SECONDS)
         waiting = self.taken.waiting
         self.taken.waiting = []
         self.taken.failed = [item for item in self.taken.failed if item["instance_id"] not in waiting]
-        for some in batched(waiting, ec2_describe.IDS, strict=False):
+        for some in batched(waiting, ec2_describe.IDS_PER_CALL, strict=False):
             self._take_some(some)
 
     def _take_some(self, instance_ids: Sequence[str]) -> None:
@@ -168,7 +168,7 @@ class Taking:
         return backups.open_backups_for(self.invocation.config.table, ids, begun_at=now, until=until)
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:
-        fresh = self.observed and clock.monotonic() - self.observed_at < FRESH
+        fresh = self.observed and clock.monotonic() - self.observed_at < FRESH_SECONDS
         # Before and after the look: whatever was open at that moment is in one of them.
         before = self.restores if fresh else restores.open_by_instance(self.invocation.config.table)
         found = {item: self.observed[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
@@ -235,9 +235,9 @@ class Taking:
         self, plans: Sequence[selection.CreateRecoveryPoint]
     ) -> list[Mapping[str, str] | AwsError | OutOfTime]:
         """What came of each, in their order."""
-        if AT_ONCE == 1 or len(plans) < 2:
+        if CALLS_AT_ONCE == 1 or len(plans) < 2:
             return [self._ask(plan) for plan in plans]
-        with ThreadPoolExecutor(AT_ONCE) as threads:
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
             return list(threads.map(self._ask, plans))
 
     def _ask(self, plan: selection.CreateRecoveryPoint) -> Mapping[str, str] | AwsError | OutOfTime:

@@ -20,11 +20,11 @@ from lifeboat.backup.confirm import Completed, Failed, best_of_each, confirm
 from lifeboat.backup.request import ConfirmRequest
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Snapshot
-from lifeboat.domain.message import Message
+from lifeboat.domain.message import Message, listed
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
-LISTED = 100
+POINTS_LISTED = 100
 """How many recovery points of a kind an answer lists. CloudWatch cuts a log event at 256 kB, and bills every byte
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
 
@@ -49,7 +49,7 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
     look = _Observation(begun, invocation)
     waiting = sorted(ids)
     while waiting and look.has_time():
-        some, waiting = waiting[: ec2_describe.IDS], waiting[ec2_describe.IDS :]
+        some, waiting = waiting[: ec2_describe.IDS_PER_CALL], waiting[ec2_describe.IDS_PER_CALL :]
         waiting = look.decide(some) + waiting
     if look.unread:
         raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unread))
@@ -58,9 +58,10 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
 
 def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """The answer as it is logged, every minute: of very many the first ones, the rest counted."""
-    return {key: list(items[:LISTED]) for key, items in answer.items()} | {
-        f"{key}_not_listed": len(items) - LISTED for key, items in answer.items() if len(items) > LISTED
-    }
+    found: dict[str, Any] = {}
+    for key, items in answer.items():
+        found |= listed(items, key, most=POINTS_LISTED)
+    return found
 
 
 @dataclass(slots=True)

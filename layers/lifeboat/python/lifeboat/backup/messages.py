@@ -7,7 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from lifeboat.backup.batch import BatchResult, Run
-from lifeboat.domain.message import LISTED, NAMED, REASON, Message, counted, listed, more_key, sentence, shorten
+from lifeboat.domain.message import (
+    INSTANCES_NAMED,
+    LIST_ENTRIES,
+    REASON_LENGTH,
+    Message,
+    counted,
+    listed,
+    more_key,
+    sentence,
+    shorten,
+)
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.recovery_point_tags import name_left_out, recovery_point_id
 from lifeboat.domain.text import iso
@@ -55,15 +65,15 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
         "failed": len(outcome.failed),
         "unheard_portions": unread_accounts,
         **listed(
-            [{"instance_id": item, "reason": shorten(reason, 0, REASON)} for item, reason in outcome.failed],
+            [{"instance_id": item, "reason": shorten(reason, 0, REASON_LENGTH)} for item, reason in outcome.failed],
             "failures",
         ),
     }
-    if len(outcome.failed) > LISTED:
+    if len(outcome.failed) > LIST_ENTRIES:
         names = [instance_id for instance_id, _ in outcome.failed]
-        details["failed_instances"] = names[:NAMED]
-        if len(names) > NAMED:
-            details[more_key("failed_instances")] = len(names) - NAMED
+        details["failed_instances"] = names[:INSTANCES_NAMED]
+        if len(names) > INSTANCES_NAMED:
+            details[more_key("failed_instances")] = len(names) - INSTANCES_NAMED
     steps = [
         "Read the reasons: a missing right or a limit that is used up is yours to mend.",
         "What the schedule's slot misses is tried again every 15 minutes, late; what a person asked for is asked for "
@@ -97,7 +107,7 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
             **(
                 {
                     "tags_left_out": {
-                        volume_id: name_left_out(metadata.tags_left_out, metadata.left_out, listed=LISTED)
+                        volume_id: name_left_out(metadata.tags_left_out, metadata.left_out, listed=LIST_ENTRIES)
                         for volume_id, metadata in left_out.items()
                     }
                 }

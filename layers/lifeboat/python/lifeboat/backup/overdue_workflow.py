@@ -20,7 +20,7 @@ from lifeboat.domain.tags import Tag
 METRIC = "RecoveryPointAge"
 """Seconds: the age of the oldest of all protected volumes' newest good recovery points."""
 
-LISTED = 100
+AGES_LOGGED = 100
 """How many volumes' ages a log line lists, the oldest first: CloudWatch cuts a log event at 256 kB."""
 
 
@@ -59,7 +59,7 @@ def publish_overdue(
     told = [item for item in late if item.instance_id not in mending and _publish(item, invocation)]
     if refused:
         raise OverdueIncomplete("; ".join(refused))
-    return {"overdue": [item.instance_id for item in told[:LISTED]]}
+    return {"overdue": [item.instance_id for item in told[:AGES_LOGGED]]}
 
 
 def _points(first: datetime, last: datetime, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
@@ -82,7 +82,7 @@ def _complete(
     """
     missing = overdue.uncovered(owing, good)
     for first, last in windows:
-        if len(missing) <= ec2_describe.IDS or not invocation.has_time():
+        if len(missing) <= ec2_describe.IDS_PER_CALL or not invocation.has_time():
             break
         try:
             _add(good, _points(first, last, invocation))
@@ -91,7 +91,7 @@ def _complete(
         missing = overdue.uncovered(owing, good)
     unknown = set(missing)
     refused: list[str] = []
-    for some in batched(overdue.turn(missing, clock.now()), ec2_describe.IDS, strict=False):
+    for some in batched(overdue.turn(missing, clock.now()), ec2_describe.IDS_PER_CALL, strict=False):
         if not invocation.has_time():
             break
         try:
@@ -112,16 +112,16 @@ def _add(good: dict[Key, LastGood], earlier: Iterable[RecoveryPoint]) -> None:
 
 
 def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:
-    listed = [
+    first = [
         {
             "instance_id": item.of.instance_id,
             "volume_id": item.of.volume_id,
             "seconds": int(item.age.total_seconds()),
             "recovery_point": item.newest.recovery_point_id if item.newest else "",
         }
-        for item in ages[:LISTED]
+        for item in ages[:AGES_LOGGED]
     ]
-    return {"ages": listed, "ages_not_listed": len(ages) - len(listed), "not_looked_at": unknown}
+    return {"ages": first, "ages_not_listed": len(ages) - len(first), "not_looked_at": unknown}
 
 
 def _publish(late: Overdue, invocation: Invocation) -> bool:

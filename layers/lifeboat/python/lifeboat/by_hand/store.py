@@ -13,6 +13,7 @@ from typing import Any
 from lifeboat.aws import table as documents
 from lifeboat.aws.table import ABSENT, Document, to_json, unchanged, unchanged_or_absent
 from lifeboat.by_hand.plan import Run
+from lifeboat.domain.text import clip
 
 _KIND = "asked"
 
@@ -60,7 +61,7 @@ def note_heard(table: str, key: str, run: Run) -> None:
 
 
 def _document(key: str, run: Run, first: str, parts: int) -> Document:
-    short = replace(run, answer=None, failed=run.failed[:1000], refused=run.refused[:1000])
+    short = replace(run, answer=None, failed=clip(run.failed, 1000), refused=clip(run.refused, 1000))
     return Document(_KIND, key, to_json(_Stored(short, first, parts)), _version(run), run.until + KEPT)
 
 

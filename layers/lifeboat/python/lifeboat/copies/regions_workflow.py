@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-AT_ONCE = 10_000
+SNAPSHOTS_LISTED = 10_000
 """How many snapshots here, and as many there, are held at once: some 50 MB of the function's memory."""
 
 ALL_EVERY = timedelta(hours=1)
-"""How often the sweep looks at all recovery points where they are more than AT_ONCE."""
+"""How often the sweep looks at all recovery points where they are more than SNAPSHOTS_LISTED."""
 
 OLDEST = 100
 """Of how many that wait it looks at the oldest meanwhile; EC2 makes 20 copies at a time."""
@@ -105,7 +105,7 @@ def _home(request: CopyRequest, invocation: Invocation) -> _Home:
     if many_observed_at and may_wait and now - many_observed_at < ALL_EVERY:
         return _Home(now, None, all=False)
     try:
-        found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=AT_ONCE)
+        found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=SNAPSHOTS_LISTED)
     except ec2_describe.TooMany:
         return _Home(now, None)
     if many_observed_at:

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from lifeboat.domain.config import VaultSource
     from lifeboat.domain.ec2 import Snapshot
 
-AT_ONCE = 10_000
+SHARED_LISTED = 10_000
 """How many snapshots a source may share or tell of: some 50 MB of the function's memory."""
 
 
 def shared_by(source: VaultSource) -> dict[str, Snapshot]:
     """What a source shares, by id, as EC2 shows it. Raises AwsError, and TooMany."""
-    return sharing.shared_by(source.account, most=AT_ONCE)
+    return sharing.shared_by(source.account, most=SHARED_LISTED)
 
 
 def described_by(source: VaultSource, shared: Mapping[str, Snapshot], invocation: Invocation) -> SharedSnapshots:
     """What a source tells of that. Raises AwsError when its role cannot be used, and TooMany."""
-    points = read_catalogue(sharing.described_by(source.reader, most=AT_ONCE)).points
+    points = read_catalogue(sharing.described_by(source.reader, most=SHARED_LISTED)).points
     return read_shared(points, shared, source=source.account, stack=invocation.config.stack)

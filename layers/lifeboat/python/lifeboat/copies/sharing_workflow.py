@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-AT_ONCE = 10_000
+SNAPSHOTS_TO_SHARE = 10_000
 """How many snapshots are looked at: some 50 MB of the function's memory. With more nothing is shared."""
 
 
@@ -27,7 +27,9 @@ def share_all(invocation: Invocation) -> dict[str, Any]:
     whole ones only. Raises AwsError when nothing can be looked at, and TooMany.
     """
     account = invocation.config.vault_account
-    points = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=AT_ONCE)).points
+    points = read_catalogue(
+        ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {}, most=SNAPSHOTS_TO_SHARE)
+    ).points
     shared: list[str] = []
     failed: dict[str, str] = {}
     room = MOST_SHARED

@@ -20,7 +20,7 @@ from lifeboat.domain.packed_tags import MAX_VALUE
 from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.recovery_point_tags import MetadataError, is_copy, write_tags
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
-from lifeboat.domain.text import iso
+from lifeboat.domain.text import clip, iso
 
 MOST_SHARED = 50
 """How many snapshots one look shares: half of what EC2 takes at once of such calls
@@ -178,7 +178,7 @@ def _words(text: str) -> str:
 def _expect(what: str, value: str, form: re.Pattern[str]) -> None:
     if not form.fullmatch(value):
         raise MetadataError(
-            f"{what} is {value[:80]!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}"
+            f"{what} is {clip(value, 80)!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}"
         )
 
 

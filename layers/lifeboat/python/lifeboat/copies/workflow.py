@@ -20,7 +20,7 @@ from lifeboat.copies import shared_snapshots
 from lifeboat.copies.copy_workflow import Copying, vanished
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
 from lifeboat.copies.request import CopyRequest
-from lifeboat.copies.sharing_workflow import AT_ONCE, share_all
+from lifeboat.copies.sharing_workflow import SNAPSHOTS_TO_SHARE, share_all
 from lifeboat.copies.vault import (
     SharedSnapshots,
     in_turn,
@@ -63,7 +63,7 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
         except AwsError as problem:
             problems.append(f"the snapshots here: {problem}")
         except ec2_describe.TooMany:
-            problems.append(f"the snapshots here: more than {AT_ONCE}, expected fewer: nothing is shared")
+            problems.append(f"the snapshots here: more than {SNAPSHOTS_TO_SHARE}, expected fewer: nothing is shared")
     if not (request.ended or request.completed):
         problems += _take_in(request, invocation, answer)
     if problems:
@@ -79,7 +79,7 @@ def _take_in(request: CopyRequest, invocation: Invocation, answer: dict[str, Any
         except AwsError as problem:
             yield f"account {source.account}: {problem}"
         except ec2_describe.TooMany:
-            yield f"account {source.account}: more than {shared_snapshots.AT_ONCE} snapshots, expected fewer"
+            yield f"account {source.account}: more than {shared_snapshots.SHARED_LISTED} snapshots, expected fewer"
 
 
 class _Run(Copying):

@@ -14,6 +14,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, Discriminator, GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import PydanticCustomError, core_schema
 
+from lifeboat.domain.text import clip
+
 SHOWN = 80
 """How many characters of a wrong value an answer repeats."""
 
@@ -68,7 +70,7 @@ def shown(value: Any) -> str:
         text = "nested too deeply"
     except ValueError:  # a number of thousands of digits
         text = "too long to be shown"
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return clip(text, SHOWN)
 
 
 def printable(text: str) -> str:

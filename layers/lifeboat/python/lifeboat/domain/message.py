@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from lifeboat.domain.text import iso
+from lifeboat.domain.text import clip, iso
 
 VERSION = "1"
 
@@ -22,15 +22,15 @@ SUBJECT_STACK = 32
 """How many characters of the stack's name a subject shows: the name may have 128, and the event must be seen."""
 
 
-LISTED = 50
+LIST_ENTRIES = 50
 """How many entries of a list a message carries; more are counted."""
 
 
-NAMED = 4_000
+INSTANCES_NAMED = 4_000
 """How many failed instances of a fleet are named by their ids alone: both forms of the message have room for them."""
 
 
-REASON = 300
+REASON_LENGTH = 300
 """Characters of the reason beside each of a fleet's failures: EC2's refusals can have a thousand."""
 
 
@@ -38,7 +38,7 @@ MESSAGE_BYTES = 250 * 1024
 """What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
 
 
-_CUTS = ((LISTED, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
+_CUTS = ((LIST_ENTRIES, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
 """Entries of a list, characters of a text: what is tried in turn until a message fits."""
 
 
@@ -120,8 +120,7 @@ class Message:
     def subject_line(self) -> str:
         """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
         told = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
-        text = told.encode("ascii", "replace").decode()
-        return text if len(text) <= SUBJECT_LENGTH else text[: SUBJECT_LENGTH - 3] + "..."
+        return clip(told.encode("ascii", "replace").decode(), SUBJECT_LENGTH)
 
     def attributes(self) -> dict[str, str]:
         """What a filter policy can choose by."""
@@ -160,13 +159,13 @@ def shorten(value: Any, entries: int, length: int) -> Any:
     if isinstance(value, str) and len(value) > length:
         return f"{value[:length]}... ({len(value) - length} more characters)"
     if isinstance(value, Mapping):
-        told = list(value.items())[:LISTED]
+        told = list(value.items())[:LIST_ENTRIES]
         kept = {shorten(str(key), entries, length): shorten(item, entries, length) for key, item in told}
         for key, item in told:
             if _is_list(item) and len(item) > entries:
                 kept[shorten(more_key(key), entries, length)] = value.get(more_key(key), 0) + len(item) - entries
-        if len(value) > LISTED:
-            kept["not_listed"] = len(value) - LISTED
+        if len(value) > LIST_ENTRIES:
+            kept["not_listed"] = len(value) - LIST_ENTRIES
         return kept
     if _is_list(value):
         return [shorten(item, entries, length) for item in value[:entries]]
@@ -221,9 +220,12 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def listed(items: Sequence[Any], key: str, count: int | None = None) -> dict[str, Any]:
-    """A list of a message, cut to what fits, with how many more there are; `count` if `items` are only the first."""
-    found: dict[str, Any] = {key: list(items[:LISTED])}
+def listed(items: Sequence[Any], key: str, count: int | None = None, *, most: int = LIST_ENTRIES) -> dict[str, Any]:
+    """The first `most` entries of a list under `key`, and under `more_key` how many more there are, if any.
+
+    `count` is how many there are, if `items` are only the first of them.
+    """
+    found: dict[str, Any] = {key: list(items[:most])}
     more = (len(items) if count is None else count) - len(found[key])
     if more:
         found[more_key(key)] = more

@@ -23,7 +23,7 @@ from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
 from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
-from lifeboat.domain.text import iso
+from lifeboat.domain.text import iso, name_first
 
 MAX_TAGS = 50
 
@@ -136,11 +136,8 @@ def left_out_of(tags: Tags, all_metadata: Iterable[VolumeMetadata]) -> dict[str,
 
 def name_left_out(count: int, keys: Iterable[str], *, listed: int = 20) -> str:
     """`3 (team, cost-center and 1 more)`: how many tags are left out, and which, as far as that is known."""
-    named = list(keys)[:listed]
-    more = count - len(named)
-    if not named:
-        return f"{count} (their keys did not fit either)"
-    return f"{count} ({', '.join(named)}{f' and {more} more' if more > 0 else ''})"
+    named = list(keys)
+    return f"{count} ({name_first(named, listed, count=count) if named else 'their keys did not fit either'})"
 
 
 def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, restore_id: str = "") -> dict[str, str]:

@@ -1,19 +1,32 @@
-"""Words of a person: whether there are any."""
+"""Text for people: cut to a length, checked for visible characters, times as they are written."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and signs by their category that show nothing: Hangul fillers, the blank pattern of Braille."""
+"""Letters and symbols by Unicode category that show nothing: Hangul fillers, the blank Braille pattern."""
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of the text can be seen: no letter, digit, sign or mark, in any script."""
+    """Whether the text has no visible character: no letter, digit, symbol or mark in any script."""
     return not any(unicodedata.category(letter)[0] in "LNPS" and letter not in _BLANK for letter in text)
 
 
 def iso(at: datetime) -> str:
-    """`2026-11-23T02:00:00Z`: how times stand in tags and messages."""
+    """`2026-11-23T02:00:00Z`: the form of times in tags and messages."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clip(text: str, most: int) -> str:
+    """The text in at most `most` characters; a text that was cut ends with `...`."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def name_first(names: Sequence[str], most: int, *, count: int | None = None) -> str:
+    """`a, b and 3 more`: the first `most` names. `count` is how many there are, if `names` are only some of them."""
+    named = ", ".join(names[:most])
+    more = (len(names) if count is None else count) - len(names[:most])
+    return f"{named} and {more} more" if more > 0 else named

@@ -12,6 +12,7 @@ from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.message import listed
 from lifeboat.domain.rate_limit import CREATE_TAGS_REFILL, Pace
 from lifeboat.domain.text import iso
 from lifeboat.retention import messages
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _CONFIRM = "Ask again with confirm true to adopt what is listed."
 _ALLOW = "deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again"
 
-LISTED = 4_000
+ADOPTIONS_LISTED = 4_000
 """How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
 
 
@@ -40,8 +41,8 @@ def adopt(request: AdoptRequest, invocation: Invocation) -> dict[str, Any]:
     if not request.confirm:
         return {
             "confirm": False,
-            **_listed("adopt", _forecast(chosen, invocation)),
-            **_listed("refused", refused),
+            **listed(_forecast(chosen, invocation), "adopt", most=ADOPTIONS_LISTED),
+            **listed(refused, "refused", most=ADOPTIONS_LISTED),
             "next": "Nothing has been changed. "
             + (_CONFIRM if invocation.config.may_adopt else f"To adopt, {_ALLOW}."),
         }
@@ -119,7 +120,12 @@ def _confirmed(
                 notices=notices,
             ),
         )
-    return {"confirm": True, **_listed("adopted", adopted), **_listed("refused", refused), "notices": notices}
+    return {
+        "confirm": True,
+        **listed(adopted, "adopted", most=ADOPTIONS_LISTED),
+        **listed(refused, "refused", most=ADOPTIONS_LISTED),
+        "notices": notices,
+    }
 
 
 def _subject(request: AdoptRequest) -> dict[str, str]:
@@ -141,10 +147,3 @@ def _entry(item: Adopt) -> dict[str, Any]:
 
 def _refusal(snapshot: Snapshot, cause: str) -> dict[str, Any]:
     return {"snapshot": snapshot.id, "taken_at": iso(snapshot.started_at), "gib": snapshot.size, "cause": cause}
-
-
-def _listed(key: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {key: items[:LISTED]}
-    if len(items) > LISTED:
-        found[f"{key}_not_listed"] = len(items) - LISTED
-    return found

@@ -15,17 +15,18 @@ from lifeboat.domain.config import Config
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.recovery_point import Member, RecoveryPoint
 from lifeboat.domain.tags import Tag
+from lifeboat.domain.text import name_first
 from lifeboat.restore import store as restores
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.plan import RetentionPlan, plan
 from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, parse_policy
 from lifeboat.retention.policy_change import Memory, Remembered
 
-AT_ONCE = 20_000
+SNAPSHOTS_HELD = 20_000
 """How many snapshots are held at once: with their plan some 55 MB of the function's memory."""
 
 
-NAMED = 5
+COPIES_NAMED = 5
 """How many of very many snapshots a remark names."""
 
 
@@ -86,9 +87,8 @@ class Inventory:
         foreign = [snapshot.id for snapshot, _ in self.found.foreign]
         if not foreign:
             return []
-        more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
         return [
-            f"{', '.join(foreign[:NAMED])}{more}: copies that others made, tags and all. They are neither "
+            f"{name_first(foreign, COPIES_NAMED)}: copies that others made, tags and all. They are neither "
             "counted nor deleted, because their dates are the copying's; whoever made them decides about them."
         ]
 
@@ -103,7 +103,7 @@ def inventories(invocation: Invocation) -> Iterator[Inventory]:
     """
     blocks, in_use = _blocks(), restores.in_use(invocation.config.table)
     try:
-        everything = ec2_snapshots.recovery_point_snapshots(most=AT_ONCE)
+        everything = ec2_snapshots.recovery_point_snapshots(most=SNAPSHOTS_HELD)
     except ec2_describe.TooMany:
         living = ec2_volumes.all_volume_ids()
         for character in LAST_CHARACTERS:
@@ -167,7 +167,7 @@ def _observe_instances(
     """
     overrides: dict[str, Policy | PolicyError] = {}
     there: set[str] = set()
-    for some in batched(instance_ids, ec2_describe.IDS, strict=False):
+    for some in batched(instance_ids, ec2_describe.IDS_PER_CALL, strict=False):
         try:
             found = ec2_instances.instances(some).values()
         except AwsError as problem:

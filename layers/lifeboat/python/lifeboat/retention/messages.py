@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from lifeboat.domain.message import LISTED, Message, counted, listed
+from lifeboat.domain.message import LIST_ENTRIES, Message, counted, listed
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.text import iso
 from lifeboat.retention.plan import dollars_per_month
@@ -68,9 +68,9 @@ def retention_changed(
     gib = sum(point.size for point in points)
     whose = "the stack" if change.of_stack else counted(len(lineages), "lineage")
     snapshots = [member.snapshot.id for point in points for member in point.members]
-    named = " ".join(snapshots[:LISTED])
+    named = " ".join(snapshots[:LIST_ENTRIES])
     hold = f"aws ec2 create-tags --tags Key=lifeboat:hold,Value=retention-changed --resources {named}"
-    more = len(snapshots) - LISTED
+    more = len(snapshots) - LIST_ENTRIES
     return Message(
         event="RetentionChanged",
         at=at,

@@ -33,6 +33,7 @@ from operator import attrgetter
 
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
+from lifeboat.domain.text import name_first
 from lifeboat.retention.limits import Limits, RetentionError
 from lifeboat.retention.lineage import (
     Candidate,
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 
-LISTED = 5
+FUTURE_NAMED = 5
 """So many recovery points are named in one notice, the rest counted."""
 
 
@@ -316,8 +317,7 @@ def _policy_notices(policy: Policy | PolicyError, overrides: Mapping[str, Policy
 def _future_notice(cases: Iterable[Candidate], now: datetime, stack: str) -> Iterator[str]:
     future = [case.point.id for case in cases if in_future(case.point, now) and case.point.stack == stack]
     if future:
-        names = ", ".join(future[:LISTED]) + (f" and {len(future) - LISTED} more" if len(future) > LISTED else "")
-        yield f"Dated in the future, and kept without being counted on: {names}."
+        yield f"Dated in the future, and kept without being counted on: {name_first(future, FUTURE_NAMED)}."
 
 
 def _verdict(case: Candidate, lineages: Mapping[str, Lineage], limits: Limits) -> Verdict:

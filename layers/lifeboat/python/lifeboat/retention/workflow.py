@@ -20,7 +20,7 @@ from lifeboat.domain.message import Message
 from lifeboat.domain.rate_limit import DELETE_SNAPSHOT_REFILL, Pace
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
-from lifeboat.domain.text import iso
+from lifeboat.domain.text import clip, iso
 from lifeboat.domain.trigger import Trigger
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.adoption_workflow import adopt
@@ -34,10 +34,10 @@ from lifeboat.retention.store import forget_terms, remember_terms, remembered_te
 if TYPE_CHECKING:
     pass
 
-RECHECKED = ec2_describe.IDS
+RECHECKED = ec2_describe.IDS_PER_CALL
 """How many snapshots are looked at again in one call, just before they go."""
 
-LISTED = 4_000
+VERDICTS_LISTED = 4_000
 """How many verdicts of a kind a dry run lists, the rest counted: Lambda answers with 6 MB at most
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
@@ -105,7 +105,7 @@ def prune(request: PruneRequest, invocation: Invocation) -> dict[str, Any]:
 
 def _preview(invocation: Invocation) -> dict[str, Any]:
     """The plan as JSON, and as a calendar that a person can read."""
-    kept, delete = _Listed(LISTED), _Listed(LISTED)
+    kept, delete = _Listed(VERDICTS_LISTED), _Listed(VERDICTS_LISTED)
     notices: list[str] = []
     calendar = ""
     saved_gib = 0
@@ -119,7 +119,7 @@ def _preview(invocation: Invocation) -> dict[str, Any]:
         if len(calendar) <= CALENDAR_LENGTH:
             calendar += _calendar(decided, invocation.config.time_zone)
     if len(calendar) > CALENDAR_LENGTH:
-        calendar = calendar[:CALENDAR_LENGTH] + "...\n"
+        calendar = clip(calendar, CALENDAR_LENGTH)
     return {
         "dry_run": True,
         **kept.under("kept"),
@@ -146,8 +146,7 @@ class _Listed:
 
     def under(self, key: str) -> dict[str, Any]:
         """As fields of an answer."""
-        more = self.count - len(self.first)
-        return {key: self.first, **({f"{key}_not_listed": more} if more else {})}
+        return message.listed(self.first, key, self.count, most=self.most)
 
 
 def _calendar(decided: RetentionPlan, time_zone: str) -> str:
@@ -223,7 +222,7 @@ class _Run:
     refused: list[dict[str, Any]] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    kept: _Listed = field(default_factory=lambda: _Listed(message.LISTED))
+    kept: _Listed = field(default_factory=lambda: _Listed(message.LIST_ENTRIES))
     planned: int = 0
     plan: RetentionPlan | None = None
     tried: set[str] = field(default_factory=set)
