@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws import ec2_calls, errors
 from lifeboat.aws.errors import AwsError, message_of, translated
 from lifeboat.domain.ec2_calls import StopInstance
-from lifeboat.domain.error_codes import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.domain.error_codes import CAPACITY, NOT_NOW, SNAPSHOT_LIMITS, THROTTLED, TRANSIENT
 
 BLOB = "aB3_" * 700 + "-x"
 DENIED = (
@@ -61,7 +61,7 @@ def test_other_words_stay_as_they_are(logged, words):
     assert logged.getvalue() == ""
 
 
-@pytest.mark.parametrize("code", sorted(TIME_MENDS))
+@pytest.mark.parametrize("code", sorted(TRANSIENT))
 def test_what_time_mends_passes(code):
     assert AwsError(code, "", answered=True).passes
 
@@ -73,4 +73,4 @@ def test_what_a_person_mends_does_not_pass(code):
 
 
 def test_every_group_of_codes_that_passes_is_among_those_that_do():
-    assert THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW == TIME_MENDS
+    assert THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW == TRANSIENT

@@ -55,9 +55,9 @@ def test_nothing_seen_is_pending_at_first_and_failed_later():
 
 def test_a_snapshot_of_another_volume_alone_is_named_in_the_failure():
     stranger = snapshot(id="snap-2", volume_id="vol-0other")
-    verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER, strangers=[stranger])
+    verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER, unrecorded=[stranger])
     assert isinstance(verdict, Failed)
-    assert "snap-2 is of vol-0other, of which its tags do not tell" in verdict.reason
+    assert "snap-2 is of vol-0other, which its tags do not record" in verdict.reason
 
 
 def test_of_two_sets_of_a_slot_the_whole_one_decides_whichever_came_first():

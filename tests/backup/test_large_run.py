@@ -58,7 +58,12 @@ def test_a_thousand_instances_are_40_portions():
 
 def test_a_message_is_what_the_ear_reads():
     for batch in (*batches(100), replace(batches(30)[0], late=True)):
-        record = {"eventSource": "aws:sqs", "messageId": "m", "receiptHandle": "h", "body": large_run.body_of(batch)}
+        record = {
+            "eventSource": "aws:sqs",
+            "messageId": "m",
+            "receiptHandle": "h",
+            "body": large_run.message_body(batch),
+        }
         assert request.parse_take({"Records": [record]}).batch == batch
         assert len(json.dumps(record)) < 20_000, "ten of them are one batch of at most 256 KB"
 
@@ -102,7 +107,7 @@ HERE = BatchResult(begun=("i-1",))
 
 
 def test_a_run_is_cut_off_when_all_its_time_has_passed_twice():
-    longest = 2 * (timedelta(seconds=200) + large_run.PATIENCE)
+    longest = 2 * (timedelta(seconds=200) + large_run.CUT_OFF_MARGIN)
     assert not large_run.is_cut_off(RUN, SLOT + longest, share=100)
     assert large_run.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=100)
     assert not large_run.is_cut_off(RUN, SLOT + longest + timedelta(seconds=1), share=50)
@@ -112,12 +117,12 @@ def test_a_run_is_cut_off_when_all_its_time_has_passed_twice():
 
 def test_what_all_attempts_allow_is_within_the_patience():
     waited = sum(delay for attempt in range(1, large_run.ATTEMPTS) if (delay := large_run.retry_delay(attempt)))
-    assert timedelta(seconds=waited + large_run.ATTEMPTS * LAMBDA_TIMEOUT) < large_run.PATIENCE
+    assert timedelta(seconds=waited + large_run.ATTEMPTS * LAMBDA_TIMEOUT) < large_run.CUT_OFF_MARGIN
 
 
 def test_the_results_of_portions_come_together():
     failed = BatchResult(begun=("i-3",), skipped=("i-4",), failed=(("i-2", "no"),))
-    assert large_run.together([failed, HERE]) == BatchResult(("i-1", "i-3"), ("i-4",), (("i-2", "no"),))
+    assert large_run.combined([failed, HERE]) == BatchResult(("i-1", "i-3"), ("i-4",), (("i-2", "no"),))
 
 
 def test_the_same_failures_of_a_slot_are_told_once_and_others_again():

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lifeboat.backup.missed_slots import late_slot, owing
+from lifeboat.backup.missed_slots import instances_missing, late_slot
 from lifeboat.backup.schedule import parse_schedule
 
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
@@ -47,6 +47,6 @@ def test_nothing_is_due_before_the_first_slot_nor_new_after_the_last():
 
 def test_who_was_selected_before_the_slot_and_has_none_owes_it():
     before, after = SLOT - timedelta(seconds=1), SLOT + timedelta(seconds=1)
-    assert owing(SLOT, since={B: before, A: before}, taken=()) == (A, B)
-    assert owing(SLOT, since={A: before, B: before}, taken={A}) == (B,)
-    assert owing(SLOT, since={A: SLOT, B: after}, taken=()) == ()
+    assert instances_missing(SLOT, since={B: before, A: before}, taken=()) == (A, B)
+    assert instances_missing(SLOT, since={A: before, B: before}, taken={A}) == (B,)
+    assert instances_missing(SLOT, since={A: SLOT, B: after}, taken=()) == ()

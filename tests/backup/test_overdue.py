@@ -41,10 +41,10 @@ def judged(schedule, now, *points, since=LONG_AGO, volumes=None):
     if expected is None:
         return None
     newer = [item for item in points if item.slot >= expected]
-    making = overdue.being_made(newer, now)
+    pending = overdue.in_progress(newer, now)
     volumes = volumes or (Protected(PLATFORM, DATA, since),)
     ages = overdue.ages(volumes, overdue.newest_good(points), now)
-    return overdue.overdue(ages, expected=expected, making=making)
+    return overdue.overdue(ages, expected=expected, pending=pending)
 
 
 class TestExpectedSlot:
@@ -128,17 +128,17 @@ class TestOverdue:
         assert [(item.of.volume_id, item.newest, item.age) for item in found.volumes] == [(OTHER, None, 2 * HOUR)]
 
     def test_a_spell_lasts_until_there_is_a_newer_good_one(self):
-        def spell(now, *points, since=LONG_AGO):
+        def episode(now, *points, since=LONG_AGO):
             [found] = judged(DAILY, now, *points, since=since)
-            return found.spell
+            return found.episode
 
         old, newer = point(SLOT - DAY), point(SLOT + 5 * DAY)
-        first = spell(SLOT + HOUR, old)
+        first = episode(SLOT + HOUR, old)
         assert first == f"{PLATFORM}/2026-11-22T02:00:00Z"
-        assert spell(SLOT + 3 * DAY, old, point(SLOT + DAY, state="error")) == first
-        assert spell(SLOT + 7 * DAY, old, newer) != first
-        assert spell(SLOT + 7 * DAY, old, since=SLOT + 5 * DAY) != first  # selected anew
-        assert spell(SLOT + HOUR) != first
+        assert episode(SLOT + 3 * DAY, old, point(SLOT + DAY, state="error")) == first
+        assert episode(SLOT + 7 * DAY, old, newer) != first
+        assert episode(SLOT + 7 * DAY, old, since=SLOT + 5 * DAY) != first  # selected anew
+        assert episode(SLOT + HOUR) != first
 
     def test_the_oldest_come_first(self):
         volumes = [Protected(f"i-{days}", DATA, SLOT - days * DAY) for days in (2, 5, 3)]
@@ -193,28 +193,28 @@ class TestWhomToAskAbout:
             Protected(f"i-{name}", "vol-1", since) for name, since in (("a", LONG_AGO), ("b", LONG_AGO), ("c", SLOT))
         )
         second = replace(b, volume_id="vol-2")
-        owing = overdue.owing([c, second, b, a], SLOT)
+        owing = overdue.protected_before([c, second, b, a], SLOT)
         assert set(owing) == {a, b, second}
         assert overdue.uncovered(owing, {a.key, b.key}) == ("i-b",)
         assert overdue.uncovered(owing, ()) == ("i-a", "i-b")
 
     def test_many_are_looked_for_from_slot_to_slot(self):
-        first, second, *more = overdue.windows(WEEKDAYS, SLOT)
+        first, second, *more = overdue.slot_windows(WEEKDAYS, SLOT)
         assert first == (SLOT - 3 * DAY, SLOT - timedelta(seconds=1))
         assert second == (SLOT - 4 * DAY, SLOT - 3 * DAY - timedelta(seconds=1))
-        assert len(more) == overdue.WINDOWS - 2
+        assert len(more) == overdue.SLOT_WINDOWS - 2
         rate = EVERY_6_HOURS.counted_from(SLOT + DAY)
-        assert next(overdue.windows(rate, SLOT)) == (SLOT - 6 * HOUR, SLOT - timedelta(seconds=1))
-        assert list(overdue.windows(parse_schedule("cron(0 2 23 11 ? 2026)"), SLOT)) == []
+        assert next(overdue.slot_windows(rate, SLOT)) == (SLOT - 6 * HOUR, SLOT - timedelta(seconds=1))
+        assert list(overdue.slot_windows(parse_schedule("cron(0 2 23 11 ? 2026)"), SLOT)) == []
 
     @pytest.mark.parametrize("count", [0, 1, 1999, 2000, 2001, 4001, 10_000])
     def test_some_looks_in_a_row_ask_about_everybody(self, count):
         ids = tuple(f"i-{number:05}" for number in range(count))
         observations = [
-            overdue.turn(ids, SLOT + number * overdue.CATCH_UP_EVERY) for number in range(count // 1000 + 1)
+            overdue.next_queried(ids, SLOT + number * overdue.CATCH_UP_EVERY) for number in range(count // 1000 + 1)
         ]
         assert set().union(*(look[:1000] for look in observations)) == set(ids), "though there is time for half of each"
-        assert all(len(look) == len(set(look)) == min(count, overdue.LOOKED_UP_AT_ONCE) for look in observations)
+        assert all(len(look) == len(set(look)) == min(count, overdue.INSTANCES_QUERIED) for look in observations)
 
 
 class TestSlotPatterns:

@@ -145,14 +145,14 @@ def test_a_snapshot_of_another_volume_than_its_tags_tell_of_is_not_ours():
         read_metadata(stranger)
     found = read_catalogue([stranger])
     assert found.points == ()
-    assert found.strangers() == (stranger,)
+    assert found.of_unrecorded_volumes() == (stranger,)
 
 
 def test_a_stranger_in_a_set_neither_counts_nor_spoils_it():
     found = read_catalogue([snapshot(), snapshot(id="snap-2", volume_id=SECOND)])
     [point] = found.points
     assert (point.condition, [member.snapshot.volume_id for member in point.members]) == (Condition.GOOD, [DATA])
-    assert [item.id for item in found.strangers()] == ["snap-2"]
+    assert [item.id for item in found.of_unrecorded_volumes()] == ["snap-2"]
 
 
 def test_a_stranger_does_not_stand_in_for_a_volume_that_is_missing():

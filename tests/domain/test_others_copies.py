@@ -101,7 +101,7 @@ def test_a_copying_of_today_is_no_backup_of_today():
     found = read_catalogue(copied_newest_first(history()))
     assert overdue.newest_good(found.points) == {}
     begun = replace(copied_newest_first(history(1))[0], state="pending")
-    assert overdue.being_made(read_catalogue([begun]).points, NOW) == frozenset()
+    assert overdue.in_progress(read_catalogue([begun]).points, NOW) == frozenset()
 
 
 def test_they_are_neither_copied_on_nor_shared():

@@ -34,7 +34,7 @@ class Fleet:
         self.queue = self.sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "360"})["QueueUrl"]
         self.held_back: list[int] = []
         monkeypatch.setenv("LIFEBOAT_WORK_QUEUE", self.queue)
-        monkeypatch.setattr(large_run, "DIRECT", 2)
+        monkeypatch.setattr(large_run, "DIRECT_INSTANCES", 2)
         handler.forget()
         clients.forget()
         real = clients.sqs().change_message_visibility
@@ -393,7 +393,7 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_
 
     [incomplete] = world.message()
     assert incomplete["event"] == "BackupIncomplete"
-    assert incomplete["details"]["unheard_portions"] == large_run.WORKERS - 1
+    assert incomplete["details"]["unreported_batches"] == large_run.WORKERS - 1
     assert incomplete["details"]["begun"] == done
     assert answer["instances"] == COUNT - done
     workers.work()
@@ -411,7 +411,7 @@ def test_a_run_by_hand_that_was_cut_off_is_told_by_the_next_looks_once(world, wo
     catch_up(world, hands, -60 + 45)
     catch_up(world, hands, -60 + 24 * 60)
     [incomplete] = [message for message in world.message() if message["event"] == "BackupIncomplete"]
-    assert incomplete["details"]["unheard_portions"] == large_run.WORKERS
+    assert incomplete["details"]["unreported_batches"] == large_run.WORKERS
     assert incomplete["subject"] == {"slot": "2026-11-23T01:00:00Z"}
 
 
@@ -425,7 +425,7 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
         Context, "get_remaining_time_in_millis", lambda _self: 100_000 if len(world.snapshots()) < 2 else 19_000
     )
     monkeypatch.setattr(batch, "CALLS_AT_ONCE", 1)
-    with pytest.raises(BackupIncomplete, match=r"more were not reached .* deploy with LargeRuns=true for so many"):
+    with pytest.raises(BackupIncomplete, match=r"more were not tried .* deploy with LargeRuns=true for so many"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2
     assert told(world) == ["BackupStarted"]
@@ -440,7 +440,7 @@ def test_the_bench_runs_a_whole_backup_in_one_process(world, monkeypatch, with_q
         monkeypatch.setenv(name, "")  # so that they are put back
     _in_process.prepare(large_run=with_queue)
     handler.forget()
-    monkeypatch.setattr(large_run, "DIRECT", 2)
+    monkeypatch.setattr(large_run, "DIRECT_INSTANCES", 2)
     for _ in range(COUNT):
         world.launch()
     assert len(_in_process.back_up("2026-11-23T02:00:00Z")) == invocations

@@ -226,7 +226,7 @@ def test_the_metric_is_the_worst_of_all_and_its_line_has_each(world, sight):
             "Metrics": [{"Name": "RecoveryPointAge", "Unit": "Seconds"}],
         }
     ]
-    assert (line["stack"], line["ages_not_listed"], line["not_looked_at"]) == ("lifeboat", 0, 0)
+    assert (line["stack"], line["ages_not_listed"], line["not_queried"]) == ("lifeboat", 0, 0)
     # Nobody is expected to have the slot yet, but its recovery points count.
     ages = {(item["instance_id"], item["seconds"]) for item in line["ages"]}
     assert ages == {(first, 24 * 3600 + 1200), (second, 1200)}
@@ -283,14 +283,14 @@ def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
 
 
 def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
-    monkeypatch.setattr(rule, "LOOKED_UP_AT_ONCE", 2)
+    monkeypatch.setattr(rule, "INSTANCES_QUERIED", 2)
     monkeypatch.setattr(lineage, "AGES_LOGGED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.look(SLOT - HOUR)
     told = set(sight.look(SLOT + HOUR))
     assert len(told) == 2
-    assert (sight.metrics[-1]["not_looked_at"], sight.metrics[-1]["ages_not_listed"]) == (1, 1)
+    assert (sight.metrics[-1]["not_queried"], sight.metrics[-1]["ages_not_listed"]) == (1, 1)
     assert told | set(sight.look(SLOT + HOUR + 15 * MINUTE)) | set(sight.look(SLOT + HOUR + 30 * MINUTE)) == instances
 
 

@@ -10,11 +10,11 @@ from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.backup.batch_workflow import RETRY_AFTER_SECONDS
 from lifeboat.backup.workflow import ATTEMPTS, BackupIncomplete
-from lifeboat.domain.error_codes import SNAPSHOT_LIMITS, THROTTLED, TIME_MENDS
+from lifeboat.domain.error_codes import SNAPSHOT_LIMITS, THROTTLED, TRANSIENT
 from tests.functions.conftest import Context
 
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
-PASSING = sorted(TIME_MENDS - THROTTLED)  # a throttled call goes out again by itself
+PASSING = sorted(TRANSIENT - THROTTLED)  # a throttled call goes out again by itself
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_backup(world, refuse, in_twos, operation):
     instances = sorted(world.launch() for _ in range(6))
     bad = instances[2]
     refuse(operation, world.volume_of(bad) if operation == "DescribeVolumes" else bad)
-    with pytest.raises(BackupIncomplete, match=f"{bad} could not be looked at: InvalidParameterValue: {WORDS}"):
+    with pytest.raises(BackupIncomplete, match=f"{bad} could not be described: InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
     told = [message for message in world.message() if message["event"] == "BackupFailed"]

@@ -142,7 +142,7 @@ class TestBuilders:
             stack=STACK, at=AT, instance_id="i-1", age=age, expected=SLOT, since=AT - age, newest=None, volume_ids=()
         )
         assert message.summary == (
-            f"i-1 has no good recovery point of 2026-11-23T02:00:00Z or later: it has had none at all for {words}."
+            f"i-1 has no good recovery point of 2026-11-23T02:00:00Z or later: it has had none for {words}."
         )
         assert (message.details["age"], message.details["age_seconds"]) == (words, minutes * 60)
         assert message.details["last_good_recovery_point"] == "none"
@@ -429,7 +429,7 @@ class TestFleet:
             stack=STACK, at=AT, run=run, outcome=BatchResult(begun=("i-0ccccccccccccc001",))
         )
         assert message.event == "BackupIncomplete"
-        assert message.details["unheard_portions"] == 1
+        assert message.details["unreported_batches"] == 1
         assert any("failed events" in step for step in message.next_steps)
 
     def test_what_owes_nothing_any_more_does_not_make_it_incomplete(self):

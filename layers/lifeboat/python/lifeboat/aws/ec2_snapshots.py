@@ -19,7 +19,7 @@ from lifeboat.aws.ec2_describe import (
     within_limit,
 )
 from lifeboat.aws.errors import translated
-from lifeboat.domain.catalogue import is_stranger, made_by_others
+from lifeboat.domain.catalogue import is_of_unrecorded_volume, made_by_others
 from lifeboat.domain.config import CopyDestination
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.ec2_calls import (
@@ -111,7 +111,7 @@ def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
         for item, tags in found
         if Tag.INSTANCE in tags and Tag.RECOVERY_POINT in tags
         for volume_id in (item.get("VolumeId", ""),)
-        if not (is_stranger(volume_id, tags) or is_copy(volume_id, tags))
+        if not (is_of_unrecorded_volume(volume_id, tags) or is_copy(volume_id, tags))
     )
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lifeboat.domain.error_codes import THROTTLED, TIME_MENDS
+from lifeboat.domain.error_codes import THROTTLED, TRANSIENT
 
 
 @cache
@@ -80,7 +80,7 @@ class AwsError(Exception):
     @property
     def passes(self) -> bool:
         """Whether the same call may be granted in a while, or was carried out after all, without anybody's doing."""
-        return not self.answered or self.code in TIME_MENDS or is_short_of_capacity(self.code)
+        return not self.answered or self.code in TRANSIENT or is_short_of_capacity(self.code)
 
 
 @contextmanager

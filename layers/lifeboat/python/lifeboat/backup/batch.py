@@ -8,9 +8,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A part of a run that one invocation of a worker takes: `number` of `of`, counted from 1.
+    """The part of a large run that one invocation takes: number `number` of `of`, counted from 1.
 
-    `run` is the run's id, `at_once` how many calls the worker may make before it keeps to its share of EC2's rate.
+    `run` is the run's id. `at_once` is how many calls go out before the worker keeps to its share of EC2's rate.
     """
 
     run: str
@@ -24,9 +24,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What came of a portion in the end. `begun` have a recovery point of the slot, by this run or already.
+    """The outcome of a batch. `begun` have a recovery point of the slot, from this run or an earlier one.
 
-    `skipped` owe nothing any more; `failed` are instance and reason.
+    `skipped` need none any more; `failed` are pairs of instance and reason.
     """
 
     begun: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A backup run that was handed out in portions; `done` are the numbers of those that have reported."""
+    """A backup run that was queued in batches; `done` are the numbers of the batches that have reported."""
 
     id: str
     slot: datetime

@@ -1,8 +1,8 @@
-"""A portion of a backup run: look, plan and begin for some instances, in few calls and at EC2's pace.
+"""Take the recovery points of some instances: observe, plan and call CreateSnapshots within EC2's rate.
 
-Once per slot: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and instance, is the
-key. It is taken in the table, for many instances in one call, before EC2 is asked; and it is looked for among the
-snapshots' tags before that, because the table can be lost and an answer can be lost.
+Each slot is taken once: CreateSnapshots has no idempotency token, so the recovery point's id, made of slot and
+instance, is the key. The table opens it, for many instances in one call, before EC2 is called. The snapshots' tags are
+searched before that, because the table and an answer of EC2 can be lost.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from lifeboat.restore.record import Restore
 type Entry = dict[str, Any]
 
 CALLS_AT_ONCE = 6
-"""How many calls of CreateSnapshots are under way at a time. EC2 takes half a second for one, and gives five a second:
-one after the other would not use up what it gives."""
+"""Concurrent calls of CreateSnapshots. EC2 allows five a second and needs half a second for each, so sequential calls
+would not reach its rate."""
 
 FRESH_SECONDS = 15.0
-"""For how many seconds an instance that was seen is not looked at again."""
+"""Seconds for which an observed instance is not described again."""
 
 RETRY_AFTER_SECONDS = 16.0
-"""Seconds after which EC2 is asked once more for what it refused because of other snapshots: `SnapshotCreation` of a
-volume is refused for 15 (`rules.error_codes`)."""
+"""Seconds after which a call is retried that EC2 refused because of other snapshots. EC2 refuses a second snapshot of
+a volume for 15 seconds (`domain.error_codes.SNAPSHOT_LIMITS`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """How things stood when the portion was begun."""
+    """What EC2 and the table showed when the batch was begun. `gone` are instances that are not selected any more."""
 
     instances: tuple[Instance, ...]
     gone: tuple[str, ...]
@@ -58,11 +58,10 @@ class Observed:
 
 @dataclass(slots=True)
 class Taken:
-    """What has come of the instances so far.
+    """The outcomes so far, by instance.
 
-    `left` are those that nobody has tried: the time was up. `waiting` are those, among the `failed` ones, that EC2
-    refused for a reason that passes. `under_way` are those, among the `already` ones, that
-    another invocation is at just now, so that nobody knows yet whether it succeeds.
+    `left` were not tried for lack of time. `waiting` are those of the `failed` ones that EC2 refused for a transient
+    reason. `under_way` are those of the `already` ones that another invocation is taking, so the outcome is open.
     """
 
     begun: list[Entry] = field(default_factory=list)
@@ -81,11 +80,11 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """Taking the recovery points of one slot, within one invocation.
+    """Takes the recovery points of one slot, within one invocation.
 
-    `seen`: all of its instances as whoever selected them saw them, at `seen_at` seconds of the monotonic clock, and
-    `restores`, by instance, those that were open just before that.
-    `patient`: whether to wait, once, for what EC2 refuses for a reason that passes. A portion comes again anyway.
+    `observed` are the instances as the selection described them, at `observed_at` seconds of the monotonic clock.
+    `restores` are the restores, by instance, that were open just before that. `waits`: whether to wait once and retry
+    what EC2 refused for a transient reason. The queue redelivers a batch, so a batch does not wait.
     """
 
     slot: datetime
@@ -96,21 +95,21 @@ class Taking:
     observed: Mapping[str, Instance] = field(default_factory=dict)
     observed_at: float = 0.0
     restores: Mapping[str, Restore] = field(default_factory=dict)
-    patient: bool = False
+    waits: bool = False
     taken: Taken = field(default_factory=Taken)
 
     def take(self, instance_ids: Sequence[str]) -> Taken:
-        """Begin a recovery point for each of these that is due, as far as there is time."""
+        """Begin a recovery point for each of these instances that needs one, as far as there is time."""
         for some in batched(instance_ids, ec2_describe.IDS_PER_CALL, strict=False):
             self._take_some(some)
-        if self.patient and self.taken.waiting and self._has_time_to_wait():
-            self._wait_out()
+        if self.waits and self.taken.waiting and self._has_time_to_wait():
+            self._retry_waiting()
         return self.taken
 
     def _has_time_to_wait(self) -> bool:
         return self.invocation.has_time(RETRY_AFTER_SECONDS)
 
-    def _wait_out(self) -> None:
+    def _retry_waiting(self) -> None:
         clock.wait(RETRY_AFTER_SECONDS)
         waiting = self.taken.waiting
         self.taken.waiting = []
@@ -131,7 +130,7 @@ class Taking:
             tried |= self._begin_all(plans)
         except OutOfTime:
             pass
-        except AwsError as problem:  # of the look: the other batches are looked at all the same
+        except AwsError as problem:  # the observation failed: the other batches go on
             unread = [item for item in instance_ids if item not in tried]
             self.taken.failed += [_unread(instance_id, problem) for instance_id in unread]
             self.taken.waiting += unread if problem.passes else []
@@ -139,8 +138,8 @@ class Taking:
         self.taken.left += [item for item in instance_ids if item not in tried]
 
     def _plans(self, observed: Observed) -> list[selection.CreateRecoveryPoint]:
-        """What is to be asked of EC2; the rest is noted as what it is."""
-        # One with snapshots missing is no backup: whether it may be made anew, the table knows.
+        """The recovery points to create. All other instances go to `taken`."""
+        # An incomplete recovery point is no backup. The table decides whether it may be made again.
         points = {point.id for point in observed.points if point.condition is not Condition.INCOMPLETE}
         plans = []
         for instance in observed.instances:
@@ -153,7 +152,7 @@ class Taking:
                 left_out = {"instance_id": plan.instance_id, "reason": plan.reason}
                 (self.taken.failed if plan.failure else self.taken.skipped).append(left_out)
             elif plan.recovery_point_id in points:
-                self.taken.already.append(_there(plan))
+                self.taken.already.append(_existing(plan))
             elif self.dry_run:
                 self.taken.begun.append(_planned(plan))
             else:
@@ -161,7 +160,7 @@ class Taking:
         return plans
 
     def _open(self, plans: Sequence[selection.CreateRecoveryPoint]) -> frozenset[str]:
-        """Take these for this invocation, as long as it may last; those that nobody else has."""
+        """Open these in the table until this invocation ends; returns those that no other invocation has open."""
         now = clock.now()
         until = self.invocation.ends
         ids = [plan.recovery_point_id for plan in plans]
@@ -169,7 +168,7 @@ class Taking:
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:
         fresh = self.observed and clock.monotonic() - self.observed_at < FRESH_SECONDS
-        # Before and after the look: whatever was open at that moment is in one of them.
+        # Read before and after the description of the instances: one of the two has every restore open at that time.
         before = self.restores if fresh else restores.open_by_instance(self.invocation.config.table)
         found = {item: self.observed[item] for item in instance_ids} if fresh else ec2_instances.instances(instance_ids)
         open_restores = {**before, **restores.open_by_instance(self.invocation.config.table)}
@@ -193,7 +192,7 @@ class Taking:
             instance,
             observed.volumes,
             recovery_point_id=recovery_point_id(self.slot, instance.id),
-            # Lambda's retries carry the same request id, and what two calls make is never one set.
+            # Lambda's retries carry the same request id. The time keeps the snapshots of two calls in two sets.
             set_id=f"{self.invocation.request_id or 'by-hand'} {iso(clock.now())}",
             stack=self.invocation.config.stack,
             slot=self.slot,
@@ -202,19 +201,20 @@ class Taking:
         )
 
     def _begin_all(self, plans: Sequence[selection.CreateRecoveryPoint]) -> set[str]:
-        """Ask EC2 for these, a few at a time; the instances that were tried. One bad instance stops nobody: what goes
-        wrong becomes an entry.
+        """Call EC2 for these, a few at a time; returns the instances that were tried.
+
+        A failure becomes an entry of `taken`, so that it does not stop the other instances.
         """
         ours = self._open(plans)
         for plan in plans:
             if plan.recovery_point_id not in ours:
-                self.taken.already.append(_there(plan))
+                self.taken.already.append(_existing(plan))
                 self.taken.under_way.append(plan.instance_id)
-        to_ask = [plan for plan in plans if plan.recovery_point_id in ours]
-        outcomes = self._ask_all(to_ask)
+        to_create = [plan for plan in plans if plan.recovery_point_id in ours]
+        outcomes = self._create_all(to_create)
         left: set[str] = set()
         made: list[str] = []
-        for plan, outcome in zip(to_ask, outcomes, strict=True):
+        for plan, outcome in zip(to_create, outcomes, strict=True):
             if isinstance(outcome, OutOfTime):
                 left.add(plan.instance_id)
             elif isinstance(outcome, AwsError):
@@ -222,7 +222,7 @@ class Taking:
                 if outcome.passes and outcome.answered:
                     self.taken.waiting.append(plan.instance_id)
             elif reason := (differs := selection.compare_answer(plan, outcome)).reason:
-                # Not remembered as made: the next attempt looks anew, and makes what is attached by then.
+                # Withdrawn, so that the next attempt observes again and saves the volumes attached by then.
                 backups.withdraw(self.invocation.config.table, plan.recovery_point_id)
                 self.taken.failed.append({"instance_id": plan.instance_id, "reason": reason, "retry": True})
             else:
@@ -231,17 +231,17 @@ class Taking:
         backups.remember_made(self.invocation.config.table, made, clock.now())
         return {plan.instance_id for plan in plans} - left
 
-    def _ask_all(
+    def _create_all(
         self, plans: Sequence[selection.CreateRecoveryPoint]
     ) -> list[Mapping[str, str] | AwsError | OutOfTime]:
-        """What came of each, in their order."""
+        """The outcome of each plan, in the same order."""
         if CALLS_AT_ONCE == 1 or len(plans) < 2:
-            return [self._ask(plan) for plan in plans]
+            return [self._create(plan) for plan in plans]
         with ThreadPoolExecutor(CALLS_AT_ONCE) as threads:
-            return list(threads.map(self._ask, plans))
+            return list(threads.map(self._create, plans))
 
-    def _ask(self, plan: selection.CreateRecoveryPoint) -> Mapping[str, str] | AwsError | OutOfTime:
-        """Ask EC2, until it has not throttled us."""
+    def _create(self, plan: selection.CreateRecoveryPoint) -> Mapping[str, str] | AwsError | OutOfTime:
+        """Call CreateSnapshots, again while EC2 throttles it."""
         try:
             return self.calls.make(
                 lambda: ec2_snapshots.create_snapshots(plan.instance_id, plan.description, plan.tags)
@@ -257,12 +257,12 @@ class Taking:
 def _failure(plan: selection.CreateRecoveryPoint, problem: AwsError) -> Entry:
     reason = str(problem)
     if not problem.answered:
-        reason += " (EC2 may have begun it all the same; the next attempt looks first)"
+        reason += " (EC2 may still have begun it; the next attempt checks first)"
     return {"instance_id": plan.instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 
 
 def _unread(instance_id: str, problem: AwsError) -> Entry:
-    reason = f"{instance_id} could not be looked at: {problem}"
+    reason = f"{instance_id} could not be described: {problem}"
     return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": problem.passes}
 
 
@@ -271,7 +271,7 @@ def _postponed(instance_id: str, reason: str) -> Entry:
 
 
 def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
-    # The AMI's owner goes into the story, but no backup is missed for it.
+    # The AMI's owner goes into the tags, but no backup fails for lack of it.
     try:
         return ec2_images.image_owners(instance_ids) if instance_ids else {}
     except AwsError:
@@ -296,5 +296,5 @@ def _planned(plan: selection.CreateRecoveryPoint) -> Entry:
     return entry
 
 
-def _there(plan: selection.CreateRecoveryPoint) -> Entry:
+def _existing(plan: selection.CreateRecoveryPoint) -> Entry:
     return {"instance_id": plan.instance_id, "recovery_point": plan.recovery_point_id}

@@ -1,4 +1,4 @@
-"""Is a recovery point good? Asked by every snapshot event and by the sweep, with the same answer."""
+"""Decide whether a recovery point is good. Snapshot events and the reconcile run ask the same function."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.tags import Tag
 
 MISSING_AFTER = timedelta(minutes=15)
-"""A recovery point that was begun and of which EC2 shows nothing by then was never made. DescribeSnapshots lags behind
-CreateSnapshots by seconds at most, and a function lives 15 minutes at most."""
+"""A recovery point that EC2 does not show this long after it was begun was never made. DescribeSnapshots lags behind
+CreateSnapshots by seconds, and an invocation lasts 15 minutes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There is no good recovery point and there will be none; `point` is what there is of it."""
+    """There is no good recovery point and there will be none; `point` is what exists of it."""
 
     recovery_point_id: str
     reason: str
@@ -33,7 +33,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """EC2 is still at work."""
+    """EC2 has not completed the recovery point yet."""
 
     recovery_point_id: str
     reason: str
@@ -43,7 +43,7 @@ _BEST_FIRST = (Condition.GOOD, Condition.PENDING)
 
 
 def best_of_each(points: Iterable[RecoveryPoint]) -> dict[str, RecoveryPoint]:
-    """By the id in the tags, the set that decides: a slot may have been tried again after a set that is not whole."""
+    """The best set of each recovery point, by the id in the tags: a slot may be retried after an incomplete set."""
     found: dict[str, RecoveryPoint] = {}
     for point in points:
         point_id = point.members[0].snapshot.tags[Tag.RECOVERY_POINT]
@@ -62,17 +62,17 @@ def confirm(
     *,
     begun_at: datetime | None,
     now: datetime,
-    strangers: Sequence[Snapshot] = (),
+    unrecorded: Sequence[Snapshot] = (),
 ) -> Completed | Failed | Pending:
-    """Judge a recovery point by what EC2 shows of it now. `begun_at` is when take_snapshots set out, if known.
+    """Judge a recovery point by what EC2 shows of it now. `begun_at` is when take_snapshots began it, if known.
 
-    `strangers` are snapshots that were made with it, of volumes that its tags do not tell of.
+    `unrecorded` are snapshots of the same call whose volumes its tags do not record.
     """
     if point is None:
         if begun_at is not None and now - begun_at >= MISSING_AFTER:
-            others = "".join(f"; {item.id} is of {item.volume_id}, of which its tags do not tell" for item in strangers)
-            lately = _minutes(now - begun_at)
-            return Failed(recovery_point_id, f"no snapshot of it exists {lately} after it was begun{others}")
+            others = "".join(f"; {item.id} is of {item.volume_id}, which its tags do not record" for item in unrecorded)
+            age = _minutes(now - begun_at)
+            return Failed(recovery_point_id, f"no snapshot of it exists {age} after it was begun{others}")
         return Pending(recovery_point_id, "EC2 shows no snapshot of it yet")
     if point.condition is Condition.FAILED:
         broken = [member.snapshot for member in point.members if member.snapshot.state == "error"]

@@ -1,6 +1,6 @@
-"""Confirmation: EC2 has finished a recovery point, or has not, or never will: it is looked at, locked and told.
+"""Confirmation: observe open recovery points, decide whether they are good, lock them, publish the outcome.
 
-A fleet's open recovery points are looked at in portions, as many as there is time for: the next sweep goes on.
+Many open recovery points are described in several calls, as many as there is time for. The next reconcile run goes on.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
 POINTS_LISTED = 100
-"""How many recovery points of a kind an answer lists. CloudWatch cuts a log event at 256 kB, and bills every byte
+"""How many recovery points of each kind an answer lists. CloudWatch truncates a log event at 256 kB and bills each byte
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
 
 
-class ConfirmationIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
-    """Some open recovery points could not be looked at. All others were."""
+class ConfirmationIncomplete(Exception):  # noqa: N818 - a fact; the next reconcile run goes on
+    """EC2 refused to describe some open recovery points. All others were decided."""
 
 
 def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, Any]:
-    """Look at the recovery points that an event speaks of, or at all open ones, and tell what is decided.
+    """Decide the recovery points of an event, or all open ones, and publish the outcomes.
 
-    Answers `left`, how many open ones there was no time for, if there were any.
+    The answer's `left` is how many open ones there was no time for, if any.
 
-    Raises ConfirmationIncomplete after all have been tried, when EC2 refused to show some.
+    Raises ConfirmationIncomplete after all have been tried, if EC2 refused to describe some.
     """
     if request.reconcile:
         begun = backups.open_backups(invocation.config.table)
@@ -46,18 +46,18 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
     else:
         ids = _points_of(request.snapshot_ids, invocation)
         begun = backups.begun_at(invocation.config.table, ids)
-    look = _Observation(begun, invocation)
+    confirmation = _Confirmation(begun, invocation)
     waiting = sorted(ids)
-    while waiting and look.has_time():
+    while waiting and confirmation.has_time():
         some, waiting = waiting[: ec2_describe.IDS_PER_CALL], waiting[ec2_describe.IDS_PER_CALL :]
-        waiting = look.decide(some) + waiting
-    if look.unread:
-        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in look.unread))
-    return {**_listed(look.answer), **({"left": len(waiting)} if waiting else {})}
+        waiting = confirmation.decide(some) + waiting
+    if confirmation.unread:
+        raise ConfirmationIncomplete("; ".join(f"{ids}: {why}" for ids, why in confirmation.unread))
+    return {**_listed(confirmation.answer), **({"left": len(waiting)} if waiting else {})}
 
 
 def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The answer as it is logged, every minute: of very many the first ones, the rest counted."""
+    """The answer, which is logged every minute: the first entries of each list, the rest counted."""
     found: dict[str, Any] = {}
     for key, items in answer.items():
         found |= listed(items, key, most=POINTS_LISTED)
@@ -65,8 +65,8 @@ def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class _Observation:
-    """What one invocation sees and tells."""
+class _Confirmation:
+    """The decisions of one invocation."""
 
     begun: Mapping[str, datetime]
     invocation: Invocation
@@ -74,54 +74,55 @@ class _Observation:
     unread: list[tuple[str, str]] = field(default_factory=list)
 
     def has_time(self) -> bool:
-        """Whether another one can be told before the invocation ends."""
+        """Whether there is time to publish another outcome."""
         return self.invocation.has_time()
 
     def decide(self, ids: Sequence[str]) -> list[str]:
-        """Look at these together and tell them one by one; those that there was no time for.
+        """Describe these in one call and decide them one by one; returns those that there was no time for.
 
-        If EC2 refuses to show them, that is noted, and the other ones are looked at all the same.
+        A refusal by EC2 is recorded in `unread`, so that the others are still decided.
         """
         wanted = {f"tag:{Tag.RECOVERY_POINT}": ids}
         try:
             observed = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted))
         except AwsError as problem:
             self.unread.append(
-                (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} were not looked at", str(problem))
+                (f"{len(ids)} recovery points from {ids[0]} to {ids[-1]} could not be described", str(problem))
             )
             return []
         found = best_of_each(observed.points)
-        strangers: dict[str, list[Snapshot]] = {}
-        for snapshot in observed.strangers():
-            strangers.setdefault(snapshot.tags[Tag.RECOVERY_POINT], []).append(snapshot)
+        unrecorded: dict[str, list[Snapshot]] = {}
+        for snapshot in observed.of_unrecorded_volumes():
+            unrecorded.setdefault(snapshot.tags[Tag.RECOVERY_POINT], []).append(snapshot)
         for number, point_id in enumerate(ids):
             if not self.has_time():
                 return list(ids[number:])
-            self._decide(point_id, found.get(point_id), strangers.get(point_id, ()))
+            self._decide(point_id, found.get(point_id), unrecorded.get(point_id, ()))
         return []
 
-    def _decide(self, point_id: str, point: RecoveryPoint | None, strangers: Sequence[Snapshot]) -> None:
+    def _decide(self, point_id: str, point: RecoveryPoint | None, unrecorded: Sequence[Snapshot]) -> None:
         begun_at, now = self.begun.get(point_id), clock.now()
-        verdict = confirm(point_id, point, begun_at=begun_at, now=now, strangers=strangers)
+        verdict = confirm(point_id, point, begun_at=begun_at, now=now, unrecorded=unrecorded)
         if isinstance(verdict, Completed):
-            self._complete(point_id, verdict.point, strangers)
+            self._complete(point_id, verdict.point, unrecorded)
         elif isinstance(verdict, Failed):
             self._fail(point_id, verdict)
         else:
             self.answer["pending"].append({"recovery_point": point_id, "reason": verdict.reason})
 
-    def _complete(self, point_id: str, point: RecoveryPoint, strangers: Sequence[Snapshot]) -> None:
-        """Tell all that there is to tell of a good one. Until nothing is missing it stays open, for the next sweep."""
+    def _complete(self, point_id: str, point: RecoveryPoint, unrecorded: Sequence[Snapshot]) -> None:
+        """Publish all messages about a good one. It stays open for the next reconcile run until all are published."""
         stack, now = self.invocation.config.stack, clock.now()
-        told = []
-        if strangers:
-            made = {item.id: item.volume_id for item in strangers}
+        published = []
+        if unrecorded:
+            made = {item.id: item.volume_id for item in unrecorded}
             message = backup_messages.unplanned_snapshot_taken(stack=stack, at=now, point=point, made=made)
-            told.append(self._publish_once("told-unplanned", point_id, message))
-        if point_id in self.begun:  # noted before it is told: whom the last message wakes must find none left open
+            published.append(self._publish_once("told-unplanned", point_id, message))
+        if point_id in self.begun:
+            # Before publishing: the subscriber of the slot's last message must find none undecided.
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
-        told.append(
+        published.append(
             self._publish_once(
                 "told", point.id, backup_messages.backup_completed(stack=stack, at=clock.now(), point=point)
             )
@@ -130,8 +131,8 @@ class _Observation:
             problem = backup_messages.recovery_point_not_locked(
                 stack=stack, at=clock.now(), point=point, reason=locking.problem
             )
-            told.append(self._publish_once("told-not-locked", point.id, problem))
-        if all(told) and not locking.again:
+            published.append(self._publish_once("told-not-locked", point.id, problem))
+        if all(published) and not locking.again:
             backups.close_backup(self.invocation.config.table, point_id)
         self.answer["completed"].append(point.id)
 
@@ -154,7 +155,7 @@ class _Observation:
 
 
 def _points_of(snapshot_ids: Sequence[str], invocation: Invocation) -> set[str]:
-    """The recovery points of this stack that the snapshots belong to. EBS events carry no tags: they are looked up."""
+    """This stack's recovery points that the snapshots belong to. EBS events carry no tags, so EC2 is asked for them."""
     return {
         snapshot.tags[Tag.RECOVERY_POINT]
         for snapshot in (ec2_snapshots.own_snapshots(snapshot_ids).values() if snapshot_ids else ())

@@ -1,4 +1,4 @@
-"""AWS's cron expressions: read, and walked forward and back."""
+"""AWS's cron expressions: parse them, and list their slots forward and backward in time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-"""The years a cron expression can name (schedule-types.html, as above)."""
+"""The years that a cron expression can name
+(https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html)."""
 
 
 DAY = timedelta(days=1)
 
 
-# Not from `calendar`, whose names follow the locale.
+# Not from `calendar`: its names follow the locale.
 _MONTHS = {
     name: number
     for number, name in enumerate(
@@ -33,20 +34,20 @@ _SATURDAY = 7
 
 
 class ScheduleError(ValueError):
-    """A schedule, a time or an instance id is not one: the sentence names field, value and what was expected."""
+    """A schedule or a time is not valid. The message names the field, its value and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaysOfMonth:
-    """The day-of-month field: plain days, `L` and `L-n` as days before the last, `nW`, and `LW`."""
+    """The day-of-month field: days, days before the last (`L`, `L-n`), nearest weekdays (`nW`), last weekday (`LW`)."""
 
     days: frozenset[int] = frozenset()
     before_last: frozenset[int] = frozenset()
     nearest_weekdays: frozenset[int] = frozenset()
     last_weekday: bool = False
 
-    def of(self, year: int, month: int) -> set[int]:
-        """The days of this month that the field names; a day that the month does not have is none of them."""
+    def in_month(self, year: int, month: int) -> set[int]:
+        """The days that the field names and this month has."""
         last = monthrange(year, month)[1]
         found = {day for day in self.days if day <= last}
         found |= {last - before for before in self.before_last if before < last}
@@ -58,14 +59,14 @@ class DaysOfMonth:
 
 @dataclass(frozen=True, slots=True)
 class DaysOfWeek:
-    """The day-of-week field, 1 is Sunday: plain days, `nL` the last of the month, and `n#k` the k-th of the month."""
+    """The day-of-week field, 1 is Sunday: every such day, the last of the month (`nL`), the k-th of it (`n#k`)."""
 
     days: frozenset[int] = frozenset()
     last: frozenset[int] = frozenset()
     nth: tuple[int, int] | None = None
 
-    def of(self, year: int, month: int) -> set[int]:
-        """The days of this month that the field names; a fifth weekday that the month does not have is none."""
+    def in_month(self, year: int, month: int) -> set[int]:
+        """The days that the field names and this month has."""
         first, last = monthrange(year, month)
         found = set()
         for day in range(1, last + 1):
@@ -82,7 +83,7 @@ class DaysOfWeek:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A cron expression, read. All numbers are sorted."""
+    """A parsed cron expression. All numbers are sorted."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -92,12 +93,13 @@ class Cron:
 
 
 def cron_slots(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The slots later than `after`, in UTC, oldest first."""
     floor = _wall_clock(after, zone, -DAY)
     for year in cron.years[bisect_left(cron.years, floor.year) :]:
         for month in cron.months:
             if (year, month) < (floor.year, floor.month):
                 continue
-            for day in sorted(cron.days.of(year, month)):
+            for day in sorted(cron.days.in_month(year, month)):
                 if date(year, month, day) < floor.date():
                     continue
                 for hour in cron.hours:
@@ -110,12 +112,13 @@ def cron_slots(cron: Cron, zone: ZoneInfo, after: datetime) -> Iterator[datetime
 
 
 def cron_slots_back(cron: Cron, zone: ZoneInfo, at: datetime) -> Iterator[datetime]:
+    """The slots up to and including `at`, in UTC, newest first."""
     ceiling = _wall_clock(at, zone, DAY)
     for year in reversed(cron.years[: bisect_right(cron.years, ceiling.year)]):
         for month in reversed(cron.months):
             if (year, month) > (ceiling.year, ceiling.month):
                 continue
-            for day in sorted(cron.days.of(year, month), reverse=True):
+            for day in sorted(cron.days.in_month(year, month), reverse=True):
                 if date(year, month, day) > ceiling.date():
                     continue
                 for hour in reversed(cron.hours):
@@ -128,12 +131,12 @@ def cron_slots_back(cron: Cron, zone: ZoneInfo, at: datetime) -> Iterator[dateti
 
 
 def _wall_clock(at: datetime, zone: ZoneInfo, slack: timedelta) -> datetime:
-    """What the zone's clock shows at `at`: no slot on the far side of `at` has a wall clock's time on the near side.
+    """The time on the zone's clock at `at`: a bound for the walk over wall-clock times.
 
-    With a day of slack where the clock is put forward or back within a day of it, because `at` may be of an hour that
-    the clock shows twice.
+    If the clock changes within `slack` of `at`, the bound is moved by `slack`: `at` may be in an hour that the clock
+    shows twice.
     """
-    # Clocks cannot be asked of the first and the last years that Python knows; no slot is beyond these two times.
+    # ZoneInfo fails in Python's first and last year. No slot is outside these two times.
     inside = min(max(at, datetime(FIRST_YEAR - 1, 12, 30, tzinfo=UTC)), datetime(LAST_YEAR + 1, 1, 2, tzinfo=UTC))
     shown = inside.astimezone(zone)
     steady = shown.utcoffset() == (inside - slack).astimezone(zone).utcoffset()
@@ -141,14 +144,14 @@ def _wall_clock(at: datetime, zone: ZoneInfo, slack: timedelta) -> datetime:
 
 
 def _instant(local: datetime) -> datetime | None:
-    """The UTC time of a wall clock's time: of its first pass when the clock shows it twice, None when it never does."""
+    """A wall-clock time in UTC: the first pass if the clock shows it twice, None if it never shows it."""
     instant = local.astimezone(UTC)
     shown = instant.astimezone(local.tzinfo)
     return instant if shown.replace(tzinfo=None) == local.replace(tzinfo=None) else None
 
 
 def _nearest_weekday(year: int, month: int, day: int, last: int) -> int:
-    """The weekday (Monday to Friday) nearest to the day, without leaving the month."""
+    """The day of Monday to Friday nearest to the day, within the month."""
     weekday = date(year, month, day).isoweekday()
     if weekday == 6:
         return day - 1 if day > 1 else day + 2
@@ -158,6 +161,7 @@ def _nearest_weekday(year: int, month: int, day: int, last: int) -> int:
 
 
 def parse_cron(text: str, fields: list[str]) -> Cron:
+    """Parse the six fields of a cron; `text` is the whole expression, for the message. Raises ScheduleError."""
     if len(fields) != 6:
         raise ScheduleError(
             f"schedule is {text!r} with {len(fields)} fields, expected six: "
@@ -204,7 +208,7 @@ class _Field:
         span, slash, step_text = part.partition("/")
         step = 1
         if slash:
-            # One wider than its field, as in 0/90, fires once in it: AWS accepts it, and so it has to be understood.
+            # AWS accepts a step wider than its field, such as 0/90: it fires once.
             if not re.fullmatch(r"[0-9]{1,4}", step_text) or not int(step_text):
                 raise self.refuse(part, "a step from 1 to 9999")
             step = int(step_text)
@@ -255,7 +259,7 @@ def _days_of_week(text: str) -> DaysOfWeek:
     field = _Field("day of week", 1, 7, _WEEKDAYS)
     text = text.upper()
     if "#" in text:
-        # "If you use a '#' character, you can define only one expression in the day-of-week field."
+        # "If you use a '#' character, you can define only one expression in the day-of-week field" (same page)
         weekday, _, nth = text.partition("#")
         if nth not in {"1", "2", "3", "4", "5"}:
             raise field.refuse(text, "one weekday with its count in the month from 1 to 5, such as FRI#2")

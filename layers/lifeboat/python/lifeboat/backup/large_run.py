@@ -1,8 +1,8 @@
-"""A fleet: how a run of many instances is cut into portions that several workers take, and what it came to.
+"""Large runs: divide the instances into batches for several workers, and combine the results.
 
-EC2 begins 100 sets of snapshots at once and 5 a second then, for the account and region as a whole
-(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). So the workers share one bucket, and a
-portion is as large as one worker's part of the rate lets it be within PORTION_SECONDS.
+EC2 allows 100 calls of CreateSnapshots at once and then 5 a second, for the whole account and region
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). The workers share this bucket. A batch has
+as many instances as one worker's share of the rate allows in BATCH_SECONDS.
 """
 
 from __future__ import annotations
@@ -18,54 +18,53 @@ from lifeboat.domain.rate_limit import CREATE_SNAPSHOTS_BURST, CREATE_SNAPSHOTS_
 from lifeboat.domain.text import iso
 
 WORKERS = 4
-"""How many portions are worked on at once: `MaximumConcurrency` of the queue's event source. One call after the other,
-a worker has 0.8 seconds for each, its reads and its notes included, to use up the bucket together with the others."""
+"""Concurrent workers: `MaximumConcurrency` of the queue's event source. Each has 0.8 seconds for a call, with its reads
+and writes, if all of them together are to use the whole rate."""
 
-DIRECT = 25
-"""Up to so many instances are taken by the invocation that was woken for them; more are handed out."""
+DIRECT_INSTANCES = 25
+"""Up to this many instances are taken by the invocation itself; more go to the work queue."""
 
 BATCH_SECONDS = 20.0
-"""How long a portion lasts at a worker's share of the rate. An invocation has twice that. Longer ones cost fewer
-describe calls, and more time in the end, when the last workers cannot use up the bucket alone."""
+"""Seconds of a batch at a worker's share of the rate. An invocation has twice as long. Longer batches need fewer
+describe calls, but the run ends later, because its last workers alone cannot use the whole rate."""
 
 RESERVE = 10
-"""Tokens of a full bucket that a held pace does not count on, as clocks differ."""
+"""Tokens of a full bucket that a held pace leaves unused, because clocks differ."""
 
 ATTEMPTS = 5
-"""How often a portion is worked on before what still fails is told: over some seven minutes, see `retry_delay`."""
+"""Attempts at a batch before its failures are published: over seven minutes or so, see `retry_delay`."""
 
 FIRST_DELAY = 30
-"""Seconds until a portion with failures is worked on again; doubled each time."""
+"""Seconds until a batch with failures is retried; doubled each time."""
 
-PATIENCE = timedelta(minutes=15)
-"""How much longer than planned, twice, a run may take until it counts as cut off: see `is_cut_off`."""
+CUT_OFF_MARGIN = timedelta(minutes=15)
+"""Time added to the planned duration of a run in `is_cut_off`."""
 
-WHOLE = 100
-"""The share, in percent, with which all that EC2 gives is used, and the pace is learnt from its refusals alone."""
+FULL_SHARE = 100
+"""The share, in percent, that uses all of EC2's rate. The pace is then learnt from EC2's refusals alone."""
 
 
 def pace(share: int, *, workers: int, since: float, at_once: float) -> Pace:
-    """The pace of one of several workers, that may use `share` percent of the bucket together.
+    """The pace of one of several workers that together may use `share` percent of the bucket.
 
-    With the whole of it calls go out as they come until EC2 refuses one, and then at the worker's part of the rate.
-    With less the pace is held: `at_once` calls from `since` on, in seconds of the clock that the pace is asked with,
-    and then the worker's part of the rate.
+    With FULL_SHARE calls are not delayed until EC2 refuses one, and then keep to the worker's part of the rate. With
+    less the pace is held: `at_once` calls from `since` on (seconds of the pace's own clock), then the worker's part.
     """
     made = Pace(_rate(share) / workers, shared=workers > 1)
-    if share != WHOLE:
+    if share != FULL_SHARE:
         made.hold(since, at_once)
     return made
 
 
 def burst(share: int) -> int:
-    """How many calls may go out at once when the bucket is full."""
+    """How many calls may be made at once when the bucket is full."""
     return (CREATE_SNAPSHOTS_BURST - RESERVE) * share // 100
 
 
 def batches(
     instance_ids: Sequence[str], *, share: int, run: str, slot: datetime, late: bool = False
 ) -> tuple[Batch, ...]:
-    """The instances in portions of nearly the same size, as many for each worker; the first ones share the burst."""
+    """The instances in batches of nearly equal size, equally many for each worker. The first ones share the burst."""
     most = max(1, int(_rate(share) / WORKERS * BATCH_SECONDS))
     rounds = ceil(len(instance_ids) / (WORKERS * most))
     count = min(len(instance_ids), rounds * WORKERS)
@@ -80,8 +79,8 @@ def batches(
     return tuple(made)
 
 
-def body_of(batch: Batch) -> str:
-    """The message that hands a portion out; `events.snapshot_request` reads it."""
+def message_body(batch: Batch) -> str:
+    """The queue message of a batch; `backup.request.parse_batch` reads it."""
     return json.dumps(
         {
             "run": batch.run,
@@ -96,16 +95,16 @@ def body_of(batch: Batch) -> str:
 
 
 def run_id(slot: datetime, instance_ids: Iterable[str], asked: str = "") -> str:
-    """The same for the same slot and instances, so that a slot that fires twice is handed out once.
+    """The id of a run: the same for the same slot and instances, so that a slot that fires twice is queued once.
 
-    `asked` tells runs apart that are meant to be made again: by hand, or by another look for what was missed.
+    `asked` distinguishes intended repetitions: a request by hand, or another run of the catch-up.
     """
     named = hashlib.sha256("\n".join([*sorted(instance_ids), asked]).encode()).hexdigest()
     return f"{iso(slot)}/{named[:16]}"
 
 
 def message_key(run: Run, outcome: BatchResult) -> str:
-    """Under which a run's outcome is told once: its own, or of a failed one that of the slot's failed instances."""
+    """Deduplication key of a run's outcome: the run's id, or for failures the slot and the failed instances."""
     if not outcome.failed:
         return run.id
     failed = run_id(run.slot, [instance_id for instance_id, _ in outcome.failed])
@@ -113,18 +112,18 @@ def message_key(run: Run, outcome: BatchResult) -> str:
 
 
 def retry_delay(attempt: int) -> int | None:
-    """Seconds until a portion is worked on again after its n-th attempt has left something; None: no more."""
+    """Seconds until a batch is retried after attempt `attempt`; None after the last one."""
     return FIRST_DELAY * 2 ** (attempt - 1) if attempt < ATTEMPTS else None
 
 
 def is_cut_off(run: Run, now: datetime, *, share: int) -> bool:
-    """Whether a run that has portions out must have lost them: every one of them has had its time twice over."""
+    """Whether an open run has lost batches: it has taken more than twice the time that it needs."""
     needed = timedelta(seconds=run.instances / _rate(share))
-    return not run.complete and now - run.planned_at > 2 * (needed + PATIENCE)
+    return not run.complete and now - run.planned_at > 2 * (needed + CUT_OFF_MARGIN)
 
 
-def together(results: Iterable[BatchResult]) -> BatchResult:
-    """What came of a whole run, by instance."""
+def combined(results: Iterable[BatchResult]) -> BatchResult:
+    """The outcome of a whole run, sorted by instance."""
     results = tuple(results)
     return BatchResult(
         begun=tuple(sorted(item for result in results for item in result.begun)),

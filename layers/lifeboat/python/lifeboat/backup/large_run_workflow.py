@@ -1,8 +1,8 @@
-"""A fleet: a run of many instances is handed out in portions by a queue, worked on, and told once as a whole.
+"""Large runs: put the batches of a run on the work queue, take them, and publish the outcome of the run once.
 
-Who plans keeps only ids, so that the memory does not grow with the fleet; who works on a portion looks for itself. A
-portion that could not be finished is held back and comes again, until its attempts are used up; then what still fails
-is part of the run's outcome, which whoever reports last tells.
+The planning invocation keeps only ids, so its memory stays bounded; the worker of a batch observes for itself. A batch
+that is not finished is retried until its attempts are used up. Then its failures become part of the run's outcome,
+which the worker that reports last publishes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from lifeboat.domain.text import iso
 logger = Logger(child=True)
 
 
-def is_one(instance_ids: Sequence[str], invocation: Invocation) -> bool:
-    """Whether these are so many that they are handed out."""
-    return bool(invocation.config.work_queue) and len(instance_ids) > large_run.DIRECT
+def is_large(instance_ids: Sequence[str], invocation: Invocation) -> bool:
+    """Whether to use the work queue."""
+    return bool(invocation.config.work_queue) and len(instance_ids) > large_run.DIRECT_INSTANCES
 
 
-def hand_out(
+def queue_batches(
     instance_ids: Sequence[str],
     slot: datetime,
     invocation: Invocation,
@@ -40,14 +40,14 @@ def hand_out(
     late: bool = False,
     asked: str = "",
 ) -> dict[str, Any]:
-    """Put a run's portions on the queue, once. Raises AwsError; then asking again puts those there that are missing."""
+    """Put a run's batches on the work queue, once. Raises AwsError; a repetition then queues the missing ones."""
     run_id = large_run.run_id(slot, instance_ids, asked)
     batches = large_run.batches(instance_ids, share=invocation.config.api_share, run=run_id, slot=slot, late=late)
     run = Run(run_id, slot, late, planned_at=clock.now(), instances=len(instance_ids), batches=len(batches))
 
     def send() -> dict[str, Any]:
         runs.open_run(invocation.config.table, run)
-        queue.send(invocation.config.work_queue, [large_run.body_of(batch) for batch in batches])
+        queue.send(invocation.config.work_queue, [large_run.message_body(batch) for batch in batches])
         return {"batches": len(batches)}
 
     answer = {"slot": iso(slot), "run": run_id, "instances": len(instance_ids)}
@@ -57,15 +57,15 @@ def hand_out(
         return {**answer, "under_way": True}
 
 
-def work(request: BatchRequest, invocation: Invocation) -> dict[str, Any]:
-    """Work on a portion, and report it unless another attempt may bring more. Answers what SQS is to deliver again."""
+def take_batch(request: BatchRequest, invocation: Invocation) -> dict[str, Any]:
+    """Take a batch, and report it unless a retry may bring more. Answers which message SQS is to deliver again."""
     batch = request.batch
     since = clock.monotonic()
     pace = large_run.pace(invocation.config.api_share, workers=large_run.WORKERS, since=since, at_once=batch.at_once)
     taking = Taking(batch.slot, batch.late, dry_run=False, invocation=invocation, calls=PacedCalls(pace, invocation))
     taken = taking.take(batch.instance_ids)
-    told = {"run": batch.run, "batch": batch.number, "of": batch.of, "attempt": request.attempt}
-    logger.info("worked on a portion", extra={**told, "failed": taken.failed, "left": len(taken.left)})
+    batch_facts = {"run": batch.run, "batch": batch.number, "of": batch.of, "attempt": request.attempt}
+    logger.info("took a batch", extra={**batch_facts, "failed": taken.failed, "left": len(taken.left)})
     delay = large_run.retry_delay(request.attempt)
     if delay is not None and (taken.worth_retrying or taken.under_way):
         queue.hold_back(invocation.config.work_queue, request.receipt, delay)
@@ -76,8 +76,8 @@ def work(request: BatchRequest, invocation: Invocation) -> dict[str, Any]:
     return _failures()
 
 
-def under_way(slot: datetime, invocation: Invocation) -> str:
-    """The run that still works on a slot, if any. One that was cut off is told as far as it came."""
+def open_run_of(slot: datetime, invocation: Invocation) -> str:
+    """The id of the open run of a slot; empty if there is none. Publishes the outcome of a run that was cut off."""
     for run in runs.runs_of(invocation.config.table, slot):
         if run.complete:
             continue
@@ -88,7 +88,7 @@ def under_way(slot: datetime, invocation: Invocation) -> str:
 
 
 def publish_cut_off(invocation: Invocation) -> None:
-    """Tell the outcome of runs of today and yesterday, whoever asked for them, whose portions got lost."""
+    """Publish the outcome of runs of today and yesterday, scheduled or by hand, that have lost batches."""
     now = clock.now()
     for day in (now - timedelta(days=1), now):
         for run in runs.runs_of_day(invocation.config.table, day):
@@ -97,13 +97,13 @@ def publish_cut_off(invocation: Invocation) -> None:
 
 
 def was_caught_up(slot: datetime, invocation: Invocation) -> bool:
-    """Whether a late run of the slot has ended; what is missing since then was tried and refused."""
+    """Whether a late run of the slot has ended. What is still missing was then tried and refused."""
     return any(run.late and run.complete for run in runs.runs_of(invocation.config.table, slot))
 
 
 def publish(run: Run, invocation: Invocation) -> None:
-    """Tell the outcome of a run, once; the same failures of the same slot again are no news."""
-    outcome = large_run.together(runs.results_of(invocation.config.table, run.id))
+    """Publish the outcome of a run, and the same failures of the same slot only once."""
+    outcome = large_run.combined(runs.results_of(invocation.config.table, run.id))
     message = messages.run_ended(stack=invocation.config.stack, at=clock.now(), run=run, outcome=outcome)
     invocation.publish_once("told-run", large_run.message_key(run, outcome), message)
 
@@ -121,6 +121,6 @@ def _result(batch: Batch, taken: Taken) -> BatchResult:
 
 
 def _failures(*message_ids: str) -> dict[str, Any]:
-    """What Lambda reads of a batch's answer
+    """The answer to SQS: the messages to deliver again
     (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html)."""
     return {"batchItemFailures": [{"itemIdentifier": item} for item in message_ids]}

@@ -1,4 +1,4 @@
-"""What backups publish."""
+"""The messages of backups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lifeboat.domain.text import iso
 def backup_started(
     *, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]], late: bool = False
 ) -> Message:
-    """BackupStarted: a run has begun recovery points, one for each instance listed; `late`: after a missed slot."""
+    """BackupStarted: a run has begun a recovery point for each listed instance; `late`: after a missed slot."""
     instances = counted(len(begun), "instance")
     return Message(
         event="BackupStarted",
@@ -40,14 +40,14 @@ def backup_started(
 
 
 def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Message:
-    """The outcome of a run that was handed out in portions, told once, when all of them have reported.
+    """The outcome of a large run, published once, when all its batches have reported or it was cut off.
 
-    It is a BackupStarted with counts when nothing has failed, else:
-    BackupIncomplete: the run of a fleet could not begin a recovery point for every instance; each failure is named.
+    Without failures it is a BackupStarted with counts, else:
+    BackupIncomplete: a large run could not begin a recovery point for every instance; each failure is named.
     """
     instances = max(run.instances, len(outcome.begun) + len(outcome.skipped) + len(outcome.failed))
-    unread_accounts = run.batches - len(run.done)
-    whole = not outcome.failed and not unread_accounts
+    unreported = run.batches - len(run.done)
+    whole = not outcome.failed and not unreported
     subject = {"slot": iso(run.slot)}
     summary = (
         f"The {'missed backup' if run.late else 'backup'} of {iso(run.slot)} has begun{', late,' if run.late else ''} "
@@ -63,7 +63,7 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
         return Message("BackupStarted", at, stack, summary, subject, {**details, **listed(begun, "recovery_points")})
     details |= {
         "failed": len(outcome.failed),
-        "unheard_portions": unread_accounts,
+        "unreported_batches": unreported,
         **listed(
             [{"instance_id": item, "reason": shorten(reason, 0, REASON_LENGTH)} for item, reason in outcome.failed],
             "failures",
@@ -75,18 +75,18 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
         if len(names) > INSTANCES_NAMED:
             details[more_key("failed_instances")] = len(names) - INSTANCES_NAMED
     steps = [
-        "Read the reasons: a missing right or a limit that is used up is yours to mend.",
-        "What the schedule's slot misses is tried again every 15 minutes, late; what a person asked for is asked for "
-        'again with {"instance_ids": [...]} (events/take_snapshots).',
+        "Read the reasons. Grant a missing permission; raise a limit that is used up.",
+        "The catch-up retries a slot of the schedule every 15 minutes. Repeat a request by hand with "
+        '{"instance_ids": [...]} (events/take_snapshots).',
     ]
-    if unread_accounts:
-        steps.append("Portions that nobody has reported wait in the queue of failed events: see docs/operations.md.")
+    if unreported:
+        steps.append("Batches that were not reported are in the queue of failed events: see docs/guide/operate.md.")
     return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps))
 
 
 def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Message:
-    """BackupCompleted: EC2 has finished every snapshot of a recovery point; it can be restored from. `tags_left_out`:
-    if tags of its volumes did not fit on the snapshots.
+    """BackupCompleted: EC2 has completed every snapshot of a recovery point; it can be restored. `tags_left_out`: if
+    tags of its volumes did not fit on the snapshots.
     """
     left_out = {member.metadata.volume_id: member.metadata for member in point.members if member.metadata.tags_left_out}
     count = sum(metadata.tags_left_out for metadata in left_out.values())
@@ -116,7 +116,7 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
             ),
         },
         next_steps=(
-            ("Shorten or remove tags of these volumes, or write down elsewhere what a restored volume needs.",)
+            ("Shorten or remove tags of these volumes, or record elsewhere what a restored volume needs.",)
             if left_out
             else ()
         ),
@@ -125,9 +125,9 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
 
 def unplanned_snapshot_taken(*, stack: str, at: datetime, point: RecoveryPoint, made: Mapping[str, str]) -> Message:
     """UnplannedSnapshotTaken: EC2 took snapshots of volumes that were attached while a recovery point was begun. They
-    are no backups; the recovery point is good without them.
+    are not backups; the recovery point is good without them.
 
-    `made` are the snapshots, each with its volume.
+    `made` maps each snapshot to its volume.
     """
     snapshots, volumes = sorted(made), sorted(set(made.values()))
     return Message(
@@ -137,14 +137,14 @@ def unplanned_snapshot_taken(*, stack: str, at: datetime, point: RecoveryPoint, 
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
         summary=(
             f"{', '.join(volumes)} of {point.instance_name or point.instance_id} "
-            f"{'is' if len(volumes) == 1 else 'are'} not saved by {point.id}: the volumes changed while it was begun."
+            f"{'is' if len(volumes) == 1 else 'are'} not in {point.id}: the volumes changed while it was begun."
         ),
         details={"snapshots": dict(sorted(made.items()))},
         next_steps=(
             f'The next slot saves them. To save them now: invoke TakeSnapshotsFunction with {{"instance_ids": '
             f'["{point.instance_id}"]}}.',
-            f"The tags of {', '.join(snapshots)} are of other volumes, so Lifeboat neither restores nor deletes them. "
-            "Delete them when nobody needs them: aws ec2 delete-snapshot --snapshot-id SNAPSHOT.",
+            f"The tags of {', '.join(snapshots)} describe other volumes: Lifeboat neither restores nor deletes them. "
+            "Delete them when they are not needed: aws ec2 delete-snapshot --snapshot-id SNAPSHOT.",
         ),
     )
 
@@ -167,9 +167,9 @@ def backup_failed(
         summary=sentence(f"There is no good recovery point {recovery_point_id}: {reason}"),
         details={"reason": reason, **listed(snapshot_ids, "snapshots")},
         next_steps=(
-            "Mend the cause, then back up by hand: invoke TakeSnapshotsFunction with "
+            "Remove the cause, then back up by hand: invoke TakeSnapshotsFunction with "
             + (f'{{"instance_ids": ["{instance_id}"]}}.' if instance_id else "the instance's id."),
-            "Earlier recovery points are untouched.",
+            "Earlier recovery points are unchanged.",
         ),
     )
 
@@ -186,16 +186,12 @@ def backup_overdue(
     volume_ids: Sequence[str],
 ) -> Message:
     """BackupOverdue: an instance's newest good recovery point is older than the schedule and the grace allow, and no
-    newer one is being made. It is told once until there is a newer one.
+    newer one is pending. It is published once until there is a newer one.
 
-    `newest` is that recovery point's id and slot, if there is any; `age` counts from when it was taken, or else from
-    `since`, when the instance was first seen selected. `volume_ids` are the volumes that it is true of.
+    `newest` is that recovery point's id and slot, if there is one. `age` counts from when it was taken, or else from
+    `since`, when the instance was first observed as selected. `volume_ids` are the overdue volumes.
     """
-    last = (
-        f"the last one, {newest[0]}, is {_duration(age)} old"
-        if newest
-        else f"it has had none at all for {_duration(age)}"
-    )
+    last = f"the last one, {newest[0]}, is {_duration(age)} old" if newest else f"it has had none for {_duration(age)}"
     return Message(
         event="BackupOverdue",
         at=at,
@@ -212,16 +208,17 @@ def backup_overdue(
             **listed(volume_ids, "volumes"),
         },
         next_steps=(
-            "See why: the last BackupFailed of this instance, or else the log of TakeSnapshotsFunction.",
-            f'When it is mended, do not wait: invoke TakeSnapshotsFunction with {{"instance_ids": ["{instance_id}"]}}.',
-            "If it needs no backups any more, take the selecting tag off the instance.",
-            *(("The last good recovery point stays: retention keeps the newest good ones.",) if newest else ()),
+            "Find the reason in the last BackupFailed of this instance, or in the log of TakeSnapshotsFunction.",
+            "When the cause is removed, back up at once: invoke TakeSnapshotsFunction with "
+            f'{{"instance_ids": ["{instance_id}"]}}.',
+            "If it needs no more backups, remove the selecting tag from the instance.",
+            *(("Retention keeps the last good recovery point.",) if newest else ()),
         ),
     )
 
 
 def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint, reason: str) -> Message:
-    """RecoveryPointNotLocked: a good recovery point should be locked and is not, or not each of its snapshots."""
+    """RecoveryPointNotLocked: a good recovery point should be locked, but some or all of its snapshots are not."""
     return Message(
         event="RecoveryPointNotLocked",
         at=at,
@@ -230,8 +227,8 @@ def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint,
         summary=sentence(f"Recovery point {point.id} is good but not locked: {reason}"),
         details={"reason": reason, **listed([member.snapshot.id for member in point.members], "snapshots")},
         next_steps=(
-            "Mend the cause; a day long the sweep tries again every minute, if the cause may pass.",
-            "See what is locked: aws ec2 describe-locked-snapshots.",
+            "Remove the cause. If it is transient, Lifeboat retries every minute for a day.",
+            "List the locked snapshots: aws ec2 describe-locked-snapshots.",
         ),
     )
 

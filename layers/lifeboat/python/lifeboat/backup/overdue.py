@@ -1,13 +1,12 @@
-"""Overdue: how old the newest good recovery point of each protected volume is, and for whom that is too old.
+"""Overdue backups: the age of each protected volume's newest good recovery point, and which are too old.
 
-What would be lost if a volume were lost now is what was written since its newest good recovery point was *taken*, so
-that is its age, however late EC2 finished it. Without one it counts from when the volume was first seen protected.
+The age counts from when the recovery point was *taken*, not from when EC2 completed it: losing the volume now loses
+what was written since then. A volume without a good recovery point counts from when it was first observed as protected.
 
-Too old is measured by slots, not by a fixed period, so that the weekend of a weekdays-only schedule is no alarm: the
-newest slot that came due longer ago than its own run (`grace`) and one look of the catch-up (`CATCH_UP_EVERY`) take
-must have a recovery point. A volume is overdue when it was protected before that slot and has neither a good recovery
-point of that slot, or of a later time, nor one that EC2 is still making. A first snapshot may take EC2 hours; after
-`STILL_MAKING` that is no excuse any more.
+"Too old" follows the slots and not a fixed period, so the weekend of a weekdays-only schedule raises no alarm. The
+expected slot is the newest one whose own run (`grace`) and one catch-up (`CATCH_UP_EVERY`) have had their time. A
+volume is overdue if it was protected before the expected slot and has no good recovery point of that slot or later. A
+pending recovery point suppresses the alert for `PENDING_ACCEPTED`: EC2 may need hours for a first snapshot.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 
 CATCH_UP_EVERY = timedelta(minutes=15)
-"""The time between two looks of the catch-up (template.yaml): the one after the grace makes good what was missed."""
+"""The interval of the catch-up (template.yaml). The first one after the grace takes what the slot's run missed."""
 
-STILL_MAKING = timedelta(days=1)
-"""How long a recovery point that is being made stands in for a good one."""
+PENDING_ACCEPTED = timedelta(days=1)
+"""How long a pending recovery point suppresses the alert."""
 
-WINDOWS = 16
-"""How many slots a look goes back, for all instances together, when many of them owe one."""
+SLOT_WINDOWS = 16
+"""How many slots one run goes back for all instances together, when many have no recent recovery point."""
 
-LOOKED_UP_AT_ONCE = 2_000
-"""For how many instances one look asks EC2 for all their recovery points, at most; the next look takes others."""
+INSTANCES_QUERIED = 2_000
+"""For how many instances one run queries all recovery points at most. The next run queries others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """A data volume of a selected instance; `volume_id` is empty of an instance that shows none at all.
+    """A data volume of a selected instance. `volume_id` is empty if the instance has no data volume.
 
-    `since` is from when the instance is known to be selected and the volume to be attached.
+    `since` is when the instance was first observed as selected, or the volume was attached, whichever is later.
     """
 
     instance_id: str
@@ -51,12 +50,12 @@ class Protected:
 
 
 type Key = tuple[str, str]
-"""An instance and a volume of it; or no volume: whatever the instance had."""
+"""An instance and one of its volumes; an empty volume id stands for the instance as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastGood:
-    """The newest good recovery point of something."""
+    """The newest good recovery point of an instance or a volume."""
 
     recovery_point_id: str
     slot: datetime
@@ -65,7 +64,7 @@ class LastGood:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old the newest good recovery point of a protected volume is; with no `newest`, for how long it has none."""
+    """The age of a protected volume's newest good recovery point; without one, how long it has had none."""
 
     of: Protected
     newest: LastGood | None
@@ -73,13 +72,13 @@ class Age:
 
     @property
     def until(self) -> datetime:
-        """Up to which slot nothing is owed. Selected anew, nothing is owed for the time between."""
+        """Slots up to this time are covered. An instance that is selected again needs none of the time between."""
         return self.of.since if self.newest is None else max(self.newest.slot, self.of.since)
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """An instance with overdue `volumes`, of which the `oldest` one counts. `expected` is the slot that is missed."""
+    """An instance with overdue `volumes`. `oldest` is the one covered for the shortest; `expected` the missed slot."""
 
     instance_id: str
     expected: datetime
@@ -87,13 +86,13 @@ class Overdue:
     volumes: tuple[Age, ...]
 
     @property
-    def spell(self) -> str:
-        """What stays the same until there is a newer good recovery point, so that it is told once until then."""
+    def episode(self) -> str:
+        """Deduplication key of one overdue episode: it changes with the next good recovery point."""
         return f"{self.instance_id}/{self.oldest.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def protected(instance: Instance, since: datetime) -> tuple[Protected, ...]:
-    """What an instance that is selected `since` then has to protect."""
+    """The volumes to protect of an instance that has been selected since `since`."""
     data = data_attachments(instance)
     if not data:
         return (Protected(instance.id, "", since),)
@@ -104,16 +103,16 @@ def protected(instance: Instance, since: datetime) -> tuple[Protected, ...]:
 
 
 def expected_slot(schedule: Schedule, *, now: datetime, grace: timedelta) -> datetime | None:
-    """The newest slot that has had its time; None before the first, and for a rate that is not known to have fired.
+    """The newest slot whose run and catch-up have had their time; None before the first.
 
-    The `start` of a schedule is a slot that has been seen to fire, not the first one: slots before it count, too.
+    None also for a rate without `start`. That is a slot that has fired, not the first one: slots before it count, too.
     """
     return _newest_slot(schedule, now - grace - CATCH_UP_EVERY - timedelta(seconds=1))
 
 
-def windows(schedule: Schedule, expected: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """The times from slot to slot before `expected`, newest first: in the first one most of a fleet has its last."""
-    for _ in range(WINDOWS):
+def slot_windows(schedule: Schedule, expected: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The periods from slot to slot before `expected`, newest first."""
+    for _ in range(SLOT_WINDOWS):
         last = expected - timedelta(seconds=1)
         before = _newest_slot(schedule, last)
         if before is None:
@@ -142,12 +141,12 @@ def newest_good(points: Iterable[RecoveryPoint]) -> dict[Key, LastGood]:
     return found
 
 
-def being_made(points: Iterable[RecoveryPoint], now: datetime) -> frozenset[Key]:
-    """Of whom EC2 is making a recovery point, and not for too long."""
+def in_progress(points: Iterable[RecoveryPoint], now: datetime) -> frozenset[Key]:
+    """The instances and volumes with a pending recovery point that is younger than PENDING_ACCEPTED."""
     return frozenset(
         key
         for point in points
-        if point.condition is Condition.PENDING and now - point.taken_at < STILL_MAKING
+        if point.condition is Condition.PENDING and now - point.taken_at < PENDING_ACCEPTED
         for key in _keys(point)
     )
 
@@ -158,28 +157,28 @@ def _keys(point: RecoveryPoint) -> Iterator[Key]:
         yield point.instance_id, member.metadata.volume_id
 
 
-def owing(volumes: Iterable[Protected], expected: datetime) -> tuple[Protected, ...]:
-    """Those that were protected before the slot that is expected."""
+def protected_before(volumes: Iterable[Protected], expected: datetime) -> tuple[Protected, ...]:
+    """The volumes that were protected before the expected slot."""
     return tuple(item for item in volumes if item.since < expected)
 
 
 def uncovered(volumes: Iterable[Protected], good: Collection[Key]) -> tuple[str, ...]:
-    """The instances that have a volume without a good recovery point, `good` being those with one."""
+    """The instances with a volume that is not in `good`, the volumes with a good recovery point."""
     return tuple(sorted({item.instance_id for item in volumes if item.key not in good}))
 
 
-def turn(instance_ids: Sequence[str], now: datetime) -> tuple[str, ...]:
-    """Those of very many that this look asks EC2 about, so that some looks in a row ask about each of them.
+def next_queried(instance_ids: Sequence[str], now: datetime) -> tuple[str, ...]:
+    """The instances that this run queries, so that consecutive runs together query all of them.
 
-    The second half of each turn is the first half of the next one: a look may have no time for all.
+    Each run repeats the second half of the previous one, which may have had no time for it.
     """
-    observations = int(now.timestamp() / CATCH_UP_EVERY.total_seconds())
-    start = observations * (LOOKED_UP_AT_ONCE // 2) % max(len(instance_ids), 1)
-    return (*instance_ids[start:], *instance_ids[:start])[:LOOKED_UP_AT_ONCE]
+    number = int(now.timestamp() / CATCH_UP_EVERY.total_seconds())
+    start = number * (INSTANCES_QUERIED // 2) % max(len(instance_ids), 1)
+    return (*instance_ids[start:], *instance_ids[:start])[:INSTANCES_QUERIED]
 
 
 def ages(volumes: Iterable[Protected], good: Mapping[Key, LastGood], now: datetime) -> tuple[Age, ...]:
-    """The age of each, the oldest first."""
+    """The age of each volume, the oldest first."""
     found = [
         Age(item, newest, now - (item.since if newest is None else newest.taken_at))
         for item in volumes
@@ -188,11 +187,11 @@ def ages(volumes: Iterable[Protected], good: Mapping[Key, LastGood], now: dateti
     return tuple(sorted(found, key=lambda item: (-item.age, item.of.key)))
 
 
-def overdue(found: Iterable[Age], *, expected: datetime, making: Collection[Key]) -> tuple[Overdue, ...]:
-    """The instances that are overdue, the oldest first. `making` are those in `being_made` since `expected`."""
+def overdue(found: Iterable[Age], *, expected: datetime, pending: Collection[Key]) -> tuple[Overdue, ...]:
+    """The overdue instances, the oldest first. `pending` are those `in_progress` since `expected`."""
     late: dict[str, list[Age]] = {}
     for item in found:
-        if item.until < expected and item.of.key not in making:
+        if item.until < expected and item.of.key not in pending:
             late.setdefault(item.of.instance_id, []).append(item)
     return tuple(
         Overdue(instance_id, expected, min(volumes, key=lambda item: item.until), tuple(volumes))
@@ -201,8 +200,9 @@ def overdue(found: Iterable[Age], *, expected: datetime, making: Collection[Key]
 
 
 def slot_patterns(first: datetime, last: datetime) -> tuple[str, ...]:
-    """Beginnings of the tag `lifeboat:slot` that cover all slots from `first` to `last`, and as few others as few
-    patterns allow: whole hours, days, months and years. All times are aware.
+    """Wildcard patterns of the tag `lifeboat:slot` that match all slots from `first` to `last` (aware).
+
+    They match whole hours, days, months and years, so there are few patterns and few other matches.
     """
     at = first.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     last = last.astimezone(UTC)

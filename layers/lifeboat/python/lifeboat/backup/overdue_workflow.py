@@ -1,4 +1,4 @@
-"""Overdue: the look every quarter of an hour tells how old the newest good recovery points are, and whose too old."""
+"""Every catch-up publishes the age of the newest good recovery points, and alerts on instances that are overdue."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ METRIC = "RecoveryPointAge"
 """Seconds: the age of the oldest of all protected volumes' newest good recovery points."""
 
 AGES_LOGGED = 100
-"""How many volumes' ages a log line lists, the oldest first: CloudWatch cuts a log event at 256 kB."""
+"""How many volumes' ages a log line lists, the oldest first: CloudWatch truncates a log event at 256 kB."""
 
 
-class OverdueIncomplete(Exception):  # noqa: N818 - it says what is, and the next look tries again
-    """Of some instances EC2 refused to show the recovery points. All others were looked at, and told."""
+class OverdueIncomplete(Exception):  # noqa: N818 - a fact; the next run tries again
+    """EC2 refused to describe the recovery points of some instances. All others were checked and published."""
 
 
 def publish_overdue(
@@ -33,52 +33,51 @@ def publish_overdue(
     schedule: Schedule,
     invocation: Invocation,
     *,
-    mending: Collection[str] = (),
+    retried: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Look for the newest good recovery points of these, give their ages to CloudWatch and tell whose are too old.
+    """Find the newest good recovery points of these volumes, publish their ages as a metric, and BackupOverdue.
 
-    Each spell is told once for its instance; what there is no time for is left to the next look, and so are the
-    instances that are `mending`. Before any slot has been due nothing is expected, and nothing done.
+    An instance is published once for each overdue episode. The next run publishes what this one has no time for, and
+    the instances in `retried`, which get a recovery point now. Before the first expected slot this does nothing.
 
-    Raises OverdueIncomplete at the end, when EC2 refused to show some; AwsError, when it refused to show anything.
+    Raises OverdueIncomplete at the end if EC2 refused some queries, AwsError if it refused the first one.
     """
     now = clock.now()
     expected = overdue.expected_slot(schedule, now=now, grace=invocation.config.catch_up_grace)
     if expected is None or not volumes:
         return {"overdue": []}
     points = [point for point in _points(expected, now, invocation) if point.slot >= expected]
-    good, making = overdue.newest_good(points), overdue.being_made(points, now)
-    owing, windows = overdue.owing(volumes, expected), overdue.windows(schedule, expected)
-    unknown, refused = _complete(good, owing, windows, invocation)
+    good, pending = overdue.newest_good(points), overdue.in_progress(points, now)
+    owing, windows = overdue.protected_before(volumes, expected), overdue.slot_windows(schedule, expected)
+    unknown, refused = _add_older(good, owing, windows, invocation)
     ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
-    late = overdue.overdue(ages, expected=expected, making=making)
+    late = overdue.overdue(ages, expected=expected, pending=pending)
     if ages:
         metrics.seconds(
             METRIC, ages[0].age.total_seconds(), stack=invocation.config.stack, facts=_facts(ages, len(unknown))
         )
-    told = [item for item in late if item.instance_id not in mending and _publish(item, invocation)]
+    published = [item for item in late if item.instance_id not in retried and _publish(item, invocation)]
     if refused:
         raise OverdueIncomplete("; ".join(refused))
-    return {"overdue": [item.instance_id for item in told[:AGES_LOGGED]]}
+    return {"overdue": [item.instance_id for item in published[:AGES_LOGGED]]}
 
 
 def _points(first: datetime, last: datetime, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    """This stack's recovery points of slots between the two, and perhaps of the same hours."""
+    """This stack's recovery points of the slots from `first` to `last`, and maybe others of the same hours."""
     patterns = {f"tag:{Tag.SLOT}": overdue.slot_patterns(first, last)}
     return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, patterns)).points
 
 
-def _complete(
+def _add_older(
     good: dict[Key, LastGood],
     owing: Sequence[Protected],
     windows: Iterable[tuple[datetime, datetime]],
     invocation: Invocation,
 ) -> tuple[set[str], list[str]]:
-    """Add what those who owe a slot have of earlier ones, if they have not this one; of whom it was not found out, and
-    what EC2 refused of it.
+    """Add older recovery points to `good` for the volumes without a recent one.
 
-    Most of a fleet that has no backups has stopped having them at the same slot, so many are looked for slot by slot,
-    the few that remain one by one.
+    Returns the instances that remain unknown, and EC2's refusals. Backups of many instances mostly stop at the same
+    slot, so while many are missing the queries go slot by slot, then by instance.
     """
     missing = overdue.uncovered(owing, good)
     for first, last in windows:
@@ -86,19 +85,19 @@ def _complete(
             break
         try:
             _add(good, _points(first, last, invocation))
-        except AwsError:  # whoever is missing is looked for below, and that says why not
+        except AwsError:  # the queries by instance below report the refusal
             break
         missing = overdue.uncovered(owing, good)
     unknown = set(missing)
     refused: list[str] = []
-    for some in batched(overdue.turn(missing, clock.now()), ec2_describe.IDS_PER_CALL, strict=False):
+    for some in batched(overdue.next_queried(missing, clock.now()), ec2_describe.IDS_PER_CALL, strict=False):
         if not invocation.has_time():
             break
         try:
             found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {f"tag:{Tag.INSTANCE}": some})
         except AwsError as problem:
             refused.append(
-                f"the recovery points of {len(some)} instances, of {some[0]} first, were not seen: {problem}"
+                f"EC2 did not describe the recovery points of {len(some)} instances, {some[0]} and others: {problem}"
             )
             continue
         _add(good, read_catalogue(found).points)
@@ -121,11 +120,11 @@ def _facts(ages: Sequence[Age], unknown: int) -> Mapping[str, Any]:
         }
         for item in ages[:AGES_LOGGED]
     ]
-    return {"ages": first, "ages_not_listed": len(ages) - len(first), "not_looked_at": unknown}
+    return {"ages": first, "ages_not_listed": len(ages) - len(first), "not_queried": unknown}
 
 
 def _publish(late: Overdue, invocation: Invocation) -> bool:
-    """Whether it has been told, now or before."""
+    """Whether it is published, now or before."""
     if not invocation.has_time():
         return False
     oldest = late.oldest
@@ -139,4 +138,4 @@ def _publish(late: Overdue, invocation: Invocation) -> bool:
         newest=None if oldest.newest is None else (oldest.newest.recovery_point_id, oldest.newest.slot),
         volume_ids=[item.of.volume_id for item in late.volumes if item.of.volume_id],
     )
-    return invocation.publish_once("told-overdue", late.spell, message)
+    return invocation.publish_once("told-overdue", late.episode, message)

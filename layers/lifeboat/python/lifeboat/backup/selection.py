@@ -1,4 +1,4 @@
-"""Which instances a backup run saves, and what one recovery point of an instance is made of."""
+"""Select the instances of a backup run, and plan the recovery point of one instance."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from lifeboat.restore.record import Restore
 
 
 class SelectionError(ValueError):
-    """Somebody asked for an instance that is not selected."""
+    """A request names an instance that is not selected."""
 
 
 @dataclass(frozen=True, slots=True)
 class CreateRecoveryPoint:
-    """Make one crash-consistent set of snapshots of the instance's data volumes, the boot volume excluded.
+    """Create one crash-consistent set of snapshots of the instance's data volumes, without the boot volume.
 
-    `left_out` are, by volume, the keys of its own tags that do not fit on the snapshots.
+    `left_out` has, by volume, the keys of its own tags that do not fit on the snapshots.
     """
 
     recovery_point_id: str
@@ -38,10 +38,10 @@ class CreateRecoveryPoint:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How what EC2 made differs from what was planned.
+    """The difference between the snapshots that EC2 made and the plan.
 
-    `missing` are planned volumes without a snapshot; `unplanned` are snapshots, by their volumes, of what the plan did
-    not know: the tags do not tell of these volumes, so such a snapshot is no backup.
+    `missing` are planned volumes without a snapshot. `unplanned` are the snapshots, by volume, of volumes that are not
+    in the plan: the tags do not record these volumes, so such a snapshot is not a backup.
     """
 
     missing: tuple[str, ...]
@@ -49,7 +49,7 @@ class Deviation:
 
     @property
     def reason(self) -> str:
-        """Why the recovery point is not good, if it is not."""
+        """Why the recovery point is not good; empty if it is."""
         if not self.missing:
             return ""
         others = "".join(f", but {snapshot} of {volume}" for volume, snapshot in sorted(self.unplanned.items()))
@@ -61,7 +61,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Leave this instance alone. `failure` is true when its owner expects a backup and gets none."""
+    """Make no recovery point of this instance. `failure` is true if its owner expects one."""
 
     instance_id: str
     reason: str
@@ -71,8 +71,7 @@ class Skip:
 def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, ...] = ()) -> tuple[Instance, ...]:
     """The instances to save: all that the selector selects, or of these only the `named` ones.
 
-    Raises SelectionError when a named instance does not exist or is not selected: asking for what Lifeboat has no
-    right to touch gets an answer, not silence.
+    Raises SelectionError if a named instance does not exist or is not selected.
     """
     chosen = {instance.id: instance for instance in instances if selector.selects(instance)}
     missing = [instance_id for instance_id in named if instance_id not in chosen]
@@ -85,10 +84,10 @@ def select(instances: Iterable[Instance], selector: Selector, named: tuple[str, 
 
 
 def exchange_problem(instance: Instance, restore: Restore | None) -> str:
-    """Why the instance is not whole, because the restore that is open on it exchanges its volumes; empty if it is.
+    """Why no recovery point can be made while the open restore exchanges the instance's volumes; empty if one can.
 
-    It is whole with all volumes that give way, or with all that take their place. With some of each, or without one,
-    what is attached is no state that the machine ever had: a recovery point of it would miss data, or mix old and new.
+    One can be made while all displaced volumes are attached, or all restored ones. With some of each, or with one
+    missing, the attached volumes are a state that the machine never had: data would be missing, or old and new mixed.
     """
     if restore is None or not restore.touched:
         return ""
@@ -99,8 +98,8 @@ def exchange_problem(instance: Instance, restore: Restore | None) -> str:
         return ""
     here = ", ".join(sorted(item for item in displaced | restored if item in attached)) or "none"
     return (
-        f"restore {restore.id} exchanges the volumes of {instance.id}: of those that it displaces and restores, "
-        f"{here} attached, expected all of the ones or all of the others"
+        f"restore {restore.id} exchanges the volumes of {instance.id}: of its displaced and restored volumes, "
+        f"{here} attached, expected all displaced ones or all restored ones"
     )
 
 
@@ -115,7 +114,7 @@ def plan_recovery_point(
     ami_owner: str,
     late: bool = False,
 ) -> CreateRecoveryPoint | Skip:
-    """Decide what one run does for one instance. `volumes` are the attached ones by id, as EC2 shows them now."""
+    """Decide what one run does for one instance. `volumes` are the attached ones by id, as described just now."""
     if instance.state in {"shutting-down", "terminated"}:
         return Skip(instance.id, f"{instance.id} is {instance.state}")
     unclear = root_problem(instance)
@@ -158,10 +157,10 @@ def plan_recovery_point(
 
 
 def compare_answer(plan: CreateRecoveryPoint, made: Mapping[str, str]) -> Deviation:
-    """Hold what EC2 answered, the snapshot of each volume, against the plan.
+    """Compare EC2's answer, the snapshot of each volume, with the plan.
 
-    CreateSnapshots names the instance and takes what is attached to it at that moment, which may be seconds after the
-    look, and tens of seconds in a large run.
+    CreateSnapshots takes what is attached to the instance at that moment. This may be seconds after the observation,
+    and tens of seconds in a large run.
     """
     return Deviation(
         missing=tuple(volume_id for volume_id in plan.volume_ids if volume_id not in made),
@@ -170,7 +169,7 @@ def compare_answer(plan: CreateRecoveryPoint, made: Mapping[str, str]) -> Deviat
 
 
 def volume_metadata(volume: Volume, attachment: Attachment) -> VolumeMetadata:
-    """What the snapshot shall tell of this volume. The chain follows the data: a restored volume carries it on."""
+    """The metadata to record for this volume. A restored volume continues the lineage of its data."""
     return VolumeMetadata(
         volume_id=volume.id,
         lineage=volume.tags.get(Tag.LINEAGE) or volume.id,

@@ -1,6 +1,7 @@
-"""Backup: a slot comes due, recovery points are begun. EC2 finishes them; backup/confirm_workflow.py tells it.
+"""Backup: begin recovery points for a slot, a request or the catch-up.
 
-A few instances are taken by the invocation that was woken for them; a fleet is handed out in portions, see `fleet`.
+EC2 completes them and `confirm_workflow` publishes that. The invocation takes a few instances itself; a large run goes
+to the work queue in batches, see `large_run_workflow`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lifeboat.backup import selected_store as selected
 from lifeboat.backup.batch_workflow import Taken, Taking
 from lifeboat.backup.large_run import burst
 from lifeboat.backup.large_run import pace as pace_of
-from lifeboat.backup.missed_slots import late_slot, owing
+from lifeboat.backup.missed_slots import instances_missing, late_slot
 from lifeboat.backup.overdue import Protected, protected
 from lifeboat.backup.overdue_workflow import publish_overdue
 from lifeboat.backup.request import BackupRequest, BatchRequest, CatchUpRequest
@@ -36,27 +37,27 @@ from lifeboat.domain.trigger import Trigger
 from lifeboat.restore import store as restores
 
 
-class BackupIncomplete(Exception):  # noqa: N818 - it says what is, and the retry may mend it
-    """Some instances got no recovery point in this attempt. All others did; asking again makes the missing ones."""
+class BackupIncomplete(Exception):  # noqa: N818 - a fact; the retry may complete it
+    """Some instances got no recovery point in this attempt. All others did; a retry makes the missing ones."""
 
 
 ATTEMPTS = 3
-"""How often Lambda invokes a function for one event that it was given: the template's MaximumRetryAttempts and one."""
+"""How often Lambda invokes a function for one event: the template's MaximumRetryAttempts and one."""
 
-KEPT_AS_OBSERVED = 1_000
-"""Of so many instances what was seen when they were selected is kept for the taking: one page of DescribeInstances."""
+INSTANCES_HELD = 1_000
+"""Up to this many instances are held as they were selected: one page of DescribeInstances."""
 
-GONE = frozenset({"shutting-down", "terminated"})
-"""States of an instance that owes nothing any more."""
+ENDED_STATES = frozenset({"shutting-down", "terminated"})
+"""States of an instance that needs no more recovery points."""
 
 
 def run(
     request: BackupRequest | CatchUpRequest | BatchRequest | RunStatus | HandedOver[BackupRequest],
     invocation: Invocation,
 ) -> dict[str, Any]:
-    """What take_snapshots is woken for: a slot, a person, the look for what was missed, or a portion of a fleet.
+    """Handle what invokes take_snapshots: a slot, a request by hand, the catch-up, or a batch of a large run.
 
-    What a person asks for again is the same run, of the slot of its first attempt.
+    A repeated request by hand is the same run, with the slot of its first attempt.
     """
     if isinstance(request, RunStatus):
         return outcome_of(request.run_id, invocation)
@@ -64,7 +65,7 @@ def run(
         ask = request.request
         return go_on(request, lambda run: _by_hand(ask, run, invocation), invocation)
     if isinstance(request, BatchRequest):
-        return large_run.work(request, invocation)
+        return large_run.take_batch(request, invocation)
     if isinstance(request, CatchUpRequest):
         return catch_up(invocation)
     if request.trigger is Trigger.SCHEDULE and request.slot is not None and not request.dry_run:
@@ -87,10 +88,9 @@ def _by_hand(request: BackupRequest, run: Run, invocation: Invocation) -> dict[s
 
 
 def catch_up(invocation: Invocation) -> dict[str, Any]:
-    """Take the newest slot of the schedule for every instance that should have it and has not, marked late; then tell
-    whose newest good recovery point is too old all the same.
+    """Take the newest slot for every instance that misses it, marked late; then publish which backups are overdue.
 
-    Instances seen for the first time are written down and owe nothing yet. Raises as `take`.
+    Instances that are selected for the first time are remembered and need nothing yet. Raises as `take`.
     """
     now = clock.now()
     since, volumes = _selected_since(invocation, now)
@@ -99,10 +99,10 @@ def catch_up(invocation: Invocation) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     try:
         answer = _take_late(slot, since, invocation)
-    finally:  # whoever is refused again and again is who is overdue
-        mending = _mending(answer, slot, since, invocation)
+    finally:  # an instance that is refused again and again must still be reported as overdue
+        retried = _retried(answer, slot, since, invocation)
         try:
-            late = publish_overdue(volumes, schedule, invocation, mending=mending)
+            late = publish_overdue(volumes, schedule, invocation, retried=retried)
         finally:
             if invocation.config.work_queue:
                 large_run.publish_cut_off(invocation)
@@ -110,18 +110,18 @@ def catch_up(invocation: Invocation) -> dict[str, Any]:
 
 
 def _schedule(invocation: Invocation) -> Schedule:
-    """The schedule; a rate's slots are counted from one that has fired, a cron's are known without."""
+    """The schedule. A rate's slots are counted from one that has fired."""
     schedule = parse_schedule(invocation.config.schedule, invocation.config.time_zone)
     fired = selected.fired_slot(invocation.config.table, invocation.config.schedule) if schedule.every else None
     return schedule.counted_from(fired) if fired else schedule
 
 
 def _take_late(slot: datetime | None, since: Mapping[str, datetime], invocation: Invocation) -> dict[str, Any]:
-    if slot is None or not owing(slot, since=since, taken=()):
+    if slot is None or not instances_missing(slot, since=since, taken=()):
         return {"caught_up": []}
-    if run := large_run.under_way(slot, invocation):
+    if run := large_run.open_run_of(slot, invocation):
         return {"caught_up": [], "under_way": run}
-    missing = owing(
+    missing = instances_missing(
         slot, since=since, taken=ec2_snapshots.instances_saved_by(invocation.config.stack, slot_tag=iso(slot))
     )
     if not missing:
@@ -131,10 +131,10 @@ def _take_late(slot: datetime | None, since: Mapping[str, datetime], invocation:
     return {"caught_up": [item["instance_id"] for item in answer.get("begun", ())], **answer}
 
 
-def _mending(
+def _retried(
     answer: Mapping[str, Any], slot: datetime | None, since: Mapping[str, datetime], invocation: Invocation
 ) -> Collection[str]:
-    """Who gets a recovery point by this very look. Of a fleet it is not known yet: all do, if it is the first try."""
+    """The instances that this run takes again. For a large run that is all of them, but only at its first attempt."""
     if slot is not None and ("run" in answer or "under_way" in answer):
         return () if large_run.was_caught_up(slot, invocation) else since.keys()
     begun: Collection[str] = answer.get("caught_up", ())
@@ -142,14 +142,14 @@ def _mending(
 
 
 def _selected_since(invocation: Invocation, now: datetime) -> tuple[dict[str, datetime], list[Protected]]:
-    """The instances selected now, with when each was first seen so, and what of each is protected.
+    """The instances selected now, with when each was first observed as selected, and their protected volumes.
 
-    Who is new, and who is not any more, is noted.
+    Updates the table with new instances and with those that are not selected any more.
     """
     known = selected.selected_since(invocation.config.table)
     since: dict[str, datetime] = {}
     volumes: list[Protected] = []
-    for instance in _selected(invocation, but_not=GONE):
+    for instance in _selected(invocation, but_not=ENDED_STATES):
         since[instance.id] = known.get(instance.id, now)
         volumes += protected(instance, since[instance.id])
     selected.remember_selected(invocation.config.table, sorted(since.keys() - known.keys()), now)
@@ -158,21 +158,21 @@ def _selected_since(invocation: Invocation, now: datetime) -> tuple[dict[str, da
 
 
 def take(request: BackupRequest, invocation: Invocation) -> dict[str, Any]:
-    """Begin a recovery point for every instance that is due. Answers what was begun, what was there already, what was
-    left out and why; of a fleet, how it was handed out.
+    """Begin a recovery point for every instance that needs one. Answers what was begun, what existed already, what was
+    skipped and why; for a large run, how many batches were queued.
 
-    Raises BackupIncomplete after all have been tried, when EC2 refused some: the caller's retry tries those again. What
-    EC2 refused for a reason that passes is told only when the last attempt at it has failed.
+    Raises BackupIncomplete after all have been tried, if EC2 refused some: the caller's retry tries those again. A
+    transient refusal is published only after the last attempt.
     """
     slot = request.slot or clock.now()
     observed_at = clock.monotonic()
     observed: dict[str, Instance] = {}
     open_restores = restores.open_by_instance(invocation.config.table)
     instance_ids = _due(request, invocation, observed)
-    if large_run.is_one(instance_ids, invocation) and not request.dry_run:
+    if large_run.is_large(instance_ids, invocation) and not request.dry_run:
         by_hand = request.trigger is Trigger.MANUAL
         asked = request.request_id if by_hand else invocation.request_id if request.late else ""
-        return large_run.hand_out(instance_ids, slot, invocation, late=request.late, asked=asked)
+        return large_run.queue_batches(instance_ids, slot, invocation, late=request.late, asked=asked)
     last = request.dry_run or _is_last_attempt(request, invocation)
     since = clock.monotonic()
     pace = pace_of(invocation.config.api_share, workers=1, since=since, at_once=burst(invocation.config.api_share))
@@ -186,7 +186,7 @@ def take(request: BackupRequest, invocation: Invocation) -> dict[str, Any]:
         observed=observed,
         observed_at=observed_at,
         restores=open_restores,
-        patient=True,
+        waits=True,
     )
     return _take_here(taking.take(instance_ids), slot, request, invocation, last_attempt=last)
 
@@ -199,9 +199,9 @@ def _is_last_attempt(request: BackupRequest, invocation: Invocation) -> bool:
 
 
 def _due(request: BackupRequest, invocation: Invocation, observed: dict[str, Instance]) -> tuple[str, ...]:
-    """The ids of the instances to take, which is all that is kept of a large fleet. The sweep has looked itself.
+    """The ids of the instances to take. Up to INSTANCES_HELD instances are put into `observed`.
 
-    Of no more than KEPT_AS_SEEN instances all are noted in `seen` as they are.
+    The catch-up names its instances. Raises BadRequest if a named instance is not selected.
     """
     if request.trigger is Trigger.RECONCILE:
         return request.instance_ids
@@ -209,9 +209,9 @@ def _due(request: BackupRequest, invocation: Invocation, observed: dict[str, Ins
         ids = []
         for instance in _selected(invocation):
             ids.append(instance.id)
-            if len(ids) <= KEPT_AS_OBSERVED:
+            if len(ids) <= INSTANCES_HELD:
                 observed[instance.id] = instance
-        if len(ids) > KEPT_AS_OBSERVED:
+        if len(ids) > INSTANCES_HELD:
             observed.clear()
         return tuple(sorted(ids))
     try:
@@ -238,7 +238,7 @@ def _take_here(
     *,
     last_attempt: bool,
 ) -> dict[str, Any]:
-    """Tell what was taken in this invocation, as far as its time went."""
+    """Publish and answer what this invocation has taken."""
     answer: dict[str, Any] = {
         "slot": iso(slot),
         "begun": taken.begun,
@@ -269,7 +269,7 @@ def _missing(taken: Taken, invocation: Invocation) -> Iterator[str]:
         yield "no recovery point for " + "; ".join(f"{item['instance_id']}: {item['reason']}" for item in taken.failed)
     if taken.left:
         remedy = "" if invocation.config.work_queue else "; deploy with LargeRuns=true for so many"
-        yield f"{len(taken.left)} more were not reached in the time of one invocation{remedy}"
+        yield f"{len(taken.left)} more were not tried in the time of one invocation{remedy}"
 
 
 def _publish_failures(failures: Sequence[Mapping[str, Any]], slot: datetime, invocation: Invocation) -> None:

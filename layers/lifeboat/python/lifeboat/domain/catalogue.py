@@ -14,13 +14,13 @@ from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.recovery_point_tags import (
     KMS_KEY_TAG,
     LINEAGE_TAG,
-    MOST_OWN,
+    MAX_OWN_TAGS,
     VOLUME_TAG,
     MetadataError,
-    each_by_its_id,
     is_copy,
     read_time,
     taken_at,
+    with_unique_ids,
 )
 from lifeboat.domain.tags import Tag, Tags
 
@@ -46,9 +46,11 @@ class Catalogue:
     def good(self) -> tuple[RecoveryPoint, ...]:
         return tuple(point for point in self.points if point.condition == "good")
 
-    def strangers(self) -> tuple[Snapshot, ...]:
+    def of_unrecorded_volumes(self) -> tuple[Snapshot, ...]:
         """Of the unreadable ones those that are of another volume than their tags tell of."""
-        return tuple(snapshot for snapshot, _ in self.unreadable if is_stranger(snapshot.volume_id, snapshot.tags))
+        return tuple(
+            snapshot for snapshot, _ in self.unreadable if is_of_unrecorded_volume(snapshot.volume_id, snapshot.tags)
+        )
 
 
 def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
@@ -85,7 +87,7 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
                 unreadable.extend((member.snapshot, str(problem)) for member in some)
                 continue
             points.append(point)
-    found = sorted(each_by_its_id(points), key=lambda point: (point.taken_at, point.id))
+    found = sorted(with_unique_ids(points), key=lambda point: (point.taken_at, point.id))
     return Catalogue(tuple(found), tuple(unreadable), tuple(foreign))
 
 
@@ -182,7 +184,7 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
     )
 
 
-def is_stranger(volume_id: str, tags: Tags) -> bool:
+def is_of_unrecorded_volume(volume_id: str, tags: Tags) -> bool:
     """Whether a snapshot is of another volume than its tags tell of.
 
     CreateSnapshots takes whatever is attached when it is called and writes our tags on all of it, so a volume that was
@@ -200,7 +202,7 @@ def read_metadata(snapshot: Snapshot) -> VolumeMetadata:
     tags = snapshot.tags
     volume_ids = sorted(key.removeprefix(VOLUME_TAG) for key in tags if key.startswith(VOLUME_TAG))
     volume_id = snapshot.volume_id
-    if is_stranger(volume_id, tags):
+    if is_of_unrecorded_volume(volume_id, tags):
         raise MetadataError(
             f"snapshot {snapshot.id} is of {volume_id or 'no known volume'}, but its tags tell of "
             f"{', '.join(volume_ids) or 'no volume'}"
@@ -238,8 +240,8 @@ def _parse_metadata(
     facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
     own = unpack(dict(own_tags), volume_id)
     had = _number(facts.get("tags"))
-    if had is not None and not 0 <= had <= MOST_OWN:
-        raise ValueError(f"tags={had}, expected 0 to {MOST_OWN}")
+    if had is not None and not 0 <= had <= MAX_OWN_TAGS:
+        raise ValueError(f"tags={had}, expected 0 to {MAX_OWN_TAGS}")
     left_out = max(0, had - len(own.tags)) if had is not None else 0
     return VolumeMetadata(
         volume_id=volume_id,

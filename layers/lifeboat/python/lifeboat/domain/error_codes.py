@@ -55,7 +55,7 @@ NOT_NOW = frozenset(
 )
 """Already done, or not yet possible: look again."""
 
-TIME_MENDS = THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW
+TRANSIENT = THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW
 """The same call may be granted in a while, without anybody's doing."""
 
 NOT_SUBSCRIBED = "OptInRequired"

@@ -28,7 +28,7 @@ from lifeboat.domain.tags import Tags
 MAX_VALUE = 256
 """Characters of a tag's value (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html)."""
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 """What is packed, and unpacked, at most: tags may come from an account in the hands of an enemy."""
 
 LEVEL = 9
@@ -37,7 +37,7 @@ LEVEL = 9
 READABLE = "lifeboat:tags/"
 PACKED = "lifeboat:packed-tags/"
 
-_MEANS_SOMETHING = "%&="
+_RESERVED = "%&="
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class OwnTags:
     left_out: tuple[str, ...] = ()
 
 
-NONE = OwnTags()
+NO_TAGS = OwnTags()
 
 
 def length(text: str) -> int:
@@ -70,14 +70,12 @@ def unpack(tags: Tags, volume_id: str) -> OwnTags:
     packed = "".join(value for _, value in _numbered(tags, PACKED))
     if readable:
         return OwnTags(_read(readable))
-    return _unpacked(packed).get(volume_id, NONE) if packed else NONE
+    return _unpacked(packed).get(volume_id, NO_TAGS) if packed else NO_TAGS
 
 
 def encoded(text: str) -> str:
     """The text with whatever has a meaning, cannot be seen or might be trimmed in percent-encoding."""
-    inner = "".join(
-        sign if sign.isprintable() and sign not in _MEANS_SOMETHING else quote(sign, safe="") for sign in text
-    )
+    inner = "".join(sign if sign.isprintable() and sign not in _RESERVED else quote(sign, safe="") for sign in text)
     bare = inner.strip(" ")
     if not bare:
         return "%20" * len(inner)
@@ -197,10 +195,10 @@ def _text(ids: Sequence[str], pairs: Sequence[_Pair], left_out: Iterable[tuple[s
         "left_out": [[key, *of(sorted(set(places)))] for key, places in sorted(names.items())],
     }
     # A lower bound of the bytes, so that what can never fit is not compressed first.
-    if sum(len(pair.key) + len(pair.value) for pair in pairs) + sum(map(len, names)) > MOST_BYTES:
+    if sum(len(pair.key) + len(pair.value) for pair in pairs) + sum(map(len, names)) > MAX_BYTES:
         return None
     raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    if len(raw) > MOST_BYTES:
+    if len(raw) > MAX_BYTES:
         return None
     text = base64.b64encode(zlib.compress(raw, LEVEL)).decode()
     return text if len(text) <= room * MAX_VALUE else None
@@ -211,7 +209,7 @@ def _unpacked(text: str) -> Mapping[str, OwnTags]:
     """By volume id. zlib's checksum tells a piece that is lost or changed; then nothing of it is believed."""
     try:
         machine = zlib.decompressobj()
-        raw = machine.decompress(base64.b64decode(text, validate=True), MOST_BYTES)
+        raw = machine.decompress(base64.b64decode(text, validate=True), MAX_BYTES)
         if not machine.eof:
             return {}
         return _documented(json.loads(raw))
@@ -220,19 +218,19 @@ def _unpacked(text: str) -> Mapping[str, OwnTags]:
 
 
 def _documented(document: Any) -> Mapping[str, OwnTags]:
-    ids = [_word(name) for name in document["volumes"]]
+    ids = [_string(name) for name in document["volumes"]]
     tags: list[dict[str, str]] = [{} for _ in ids]
     left_out: list[list[str]] = [[] for _ in ids]
     for key, value, *places in document["tags"]:
         for place in places[0] if places else range(len(ids)):
-            tags[place][_word(key)] = _word(value)
+            tags[place][_string(key)] = _string(value)
     for key, *places in document["left_out"]:
         for place in places[0] if places else range(len(ids)):
-            left_out[place].append(_word(key))
+            left_out[place].append(_string(key))
     return {name: OwnTags(own, tuple(names)) for name, own, names in zip(ids, tags, left_out, strict=True)}
 
 
-def _word(value: object) -> str:
+def _string(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value

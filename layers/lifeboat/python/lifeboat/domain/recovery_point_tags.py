@@ -28,7 +28,7 @@ from lifeboat.domain.text import iso, name_first
 MAX_TAGS = 50
 
 
-MOST_OWN = 1_000
+MAX_OWN_TAGS = 1_000
 """No volume has so many tags; what says so is not believed."""
 
 
@@ -45,7 +45,7 @@ LINEAGE_TAG = "lifeboat:chain/"
 KMS_KEY_TAG = "lifeboat:kms-key/"
 
 
-_ABOUT_A_VOLUME = (VOLUME_TAG, LINEAGE_TAG, KMS_KEY_TAG, READABLE, PACKED)
+_PER_VOLUME = (VOLUME_TAG, LINEAGE_TAG, KMS_KEY_TAG, READABLE, PACKED)
 
 
 class MetadataError(ValueError):
@@ -153,7 +153,7 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
     source, metadata = member.snapshot, replace(member.metadata, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
     for key in list(tags):
-        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_ABOUT_A_VOLUME):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_PER_VOLUME):
             del tags[key]
     tags.update(_metadata_tags(metadata))
     tags[Tag.SET.value] = set_id
@@ -205,7 +205,7 @@ def _fact(text: str) -> str:
     return encoded(text).replace(" ", "%20")
 
 
-def each_by_its_id(points: Iterable[RecoveryPoint]) -> Iterator[RecoveryPoint]:
+def with_unique_ids(points: Iterable[RecoveryPoint]) -> Iterator[RecoveryPoint]:
     """Recovery points, oldest first, each with an id of its own: a doubled CreateSnapshots makes two of one id.
 
     The first whole one has the id that is in the tags. A slot is tried again after a set that misses a volume, and what

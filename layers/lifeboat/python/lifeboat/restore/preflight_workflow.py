@@ -103,7 +103,7 @@ def _observe_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, invoc
         except AwsError as problem:
             unread_accounts[source.account] = str(problem)
         except ec2_describe.TooMany:
-            unread_accounts[source.account] = f"it is more than {shared_snapshots.AT_ONCE:,} snapshots"
+            unread_accounts[source.account] = f"it is more than {shared_snapshots.SHARED_LISTED:,} snapshots"
         else:
             found += (replace(point, region=invocation.config.region, account=source.account) for point in points)
     if choice.snapshot_ids and found:
