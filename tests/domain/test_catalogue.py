@@ -141,7 +141,7 @@ def test_a_copy_whose_volume_id_is_arbitrary_is_read_by_its_only_story():
 def test_a_snapshot_of_another_volume_than_its_tags_tell_of_is_not_ours():
     # Attached between the look and CreateSnapshots, which writes the same tags on all that it takes.
     stranger = snapshot(id="snap-2", volume_id=SECOND)
-    with pytest.raises(MetadataError, match=f"snap-2 is of {SECOND}, but its tags tell of {DATA}"):
+    with pytest.raises(MetadataError, match=f"snap-2 is of {SECOND}, but its tags record {DATA}"):
         read_metadata(stranger)
     found = read_catalogue([stranger])
     assert found.points == ()
@@ -221,7 +221,7 @@ def test_tags_that_do_not_fit_even_so_are_counted_and_named():
 
 def test_more_volumes_than_their_story_fits_for_are_refused():
     volumes = [volume(id=f"vol-{number:017}", kms_key_id=KEY) for number in range(39)]
-    with pytest.raises(MetadataError, match="has 39 data volumes: their story needs 51 tags"):
+    with pytest.raises(MetadataError, match="has 39 data volumes: their metadata needs 51 tags"):
         point_tags(*volumes, late=True)
 
 

@@ -60,7 +60,7 @@ def test_everything_set():
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_a_missing_variable_is_named(name):
-    with pytest.raises(ConfigError, match=f"{name} is empty, expected .*; deploy the stack anew"):
+    with pytest.raises(ConfigError, match=f"{name} is empty, expected .*; deploy the stack again"):
         load({**REQUIRED, name: ""})
 
 
@@ -92,7 +92,7 @@ def test_each_is_refused_by_its_name_with_its_value_and_what_to_do(name, value):
         load({**REQUIRED, **(VAULT if name == "LIFEBOAT_VAULT_KMS_KEY" else {}), name: value})
     said = str(refused.value)
     assert said.startswith(f"{PARAMETERS[name]} is {value!r}, expected ")
-    assert said.endswith("; deploy the stack anew with it set right")
+    assert said.endswith("; correct it and deploy the stack again")
     assert "LIFEBOAT_" not in said
 
 

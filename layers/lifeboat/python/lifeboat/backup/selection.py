@@ -117,17 +117,15 @@ def plan_recovery_point(
     """Decide what one run does for one instance. `volumes` are the attached ones by id, as described just now."""
     if instance.state in {"shutting-down", "terminated"}:
         return Skip(instance.id, f"{instance.id} is {instance.state}")
-    unclear = root_problem(instance)
-    if unclear:
-        return Skip(instance.id, unclear, failure=True)
     attachments = data_attachments(instance)
-    if not attachments:
-        return Skip(instance.id, f"{instance.id} has no data volume", failure=True)
-    unread = [item.volume_id for item in attachments if item.volume_id not in volumes]
-    if unread:
-        return Skip(
-            instance.id, f"{instance.id} has {', '.join(unread)} attached, which EC2 does not show", failure=True
-        )
+    unread = ", ".join(item.volume_id for item in attachments if item.volume_id not in volumes)
+    problem = root_problem(instance)
+    if not (problem or attachments):
+        problem = f"{instance.id} has no data volume"
+    elif unread:
+        problem = f"{instance.id} has {unread} attached, which EC2 does not show"
+    if problem:
+        return Skip(instance.id, problem, failure=True)
     all_metadata = [volume_metadata(volumes[item.volume_id], item) for item in attachments]
     try:
         tags = write_tags(
@@ -143,8 +141,8 @@ def plan_recovery_point(
             all_metadata=all_metadata,
             late=late,
         )
-    except MetadataError as problem:
-        return Skip(instance.id, str(problem), failure=True)
+    except MetadataError as refusal:
+        return Skip(instance.id, str(refusal), failure=True)
     return CreateRecoveryPoint(
         recovery_point_id=recovery_point_id,
         instance_id=instance.id,

@@ -1,4 +1,4 @@
-"""Recovery points, read from the tags of snapshots."""
+"""Read recovery points from the tags of snapshots."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from lifeboat.domain.recovery_point_tags import (
 from lifeboat.domain.tags import Tag, Tags
 
 CACHED_METADATA = 20_000
-"""How many volumes' stories are kept for the next snapshot that tells the same."""
+"""How many volumes' parsed metadata are cached for other snapshots with the same tags."""
 
 
 COPY_BEGINS_WITHIN = timedelta(minutes=20)
-"""EC2 begins a copy when it is asked. An invocation plans, and asks, within 15 minutes; the rest is for clocks."""
+"""EC2 begins a copy when asked. An invocation plans and asks within 15 minutes; the rest allows for clocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
     """All recovery points found, oldest first, and the snapshots whose tags could not be read, each with the reason.
 
-    `foreign` are copies that others made with our tags on them, each with the reason: they are nobody's business here.
+    `foreign` are copies with our tags that others made, each with the reason. Lifeboat does not use them.
     """
 
     points: tuple[RecoveryPoint, ...]
@@ -47,7 +47,7 @@ class Catalogue:
         return tuple(point for point in self.points if point.condition == "good")
 
     def of_unrecorded_volumes(self) -> tuple[Snapshot, ...]:
-        """Of the unreadable ones those that are of another volume than their tags tell of."""
+        """The unreadable snapshots whose volume their tags do not record."""
         return tuple(
             snapshot for snapshot, _ in self.unreadable if is_of_unrecorded_volume(snapshot.volume_id, snapshot.tags)
         )
@@ -56,8 +56,8 @@ class Catalogue:
 def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
     """Group snapshots into recovery points by their tags alone.
 
-    Nothing is guessed: a snapshot whose tags do not tell its story is listed as unreadable, and the recovery point it
-    would belong to counts as incomplete. A copy that others made is in no recovery point.
+    A snapshot without readable metadata is listed as unreadable, and its recovery point counts as incomplete. A copy
+    that others made is in no recovery point.
     """
     sets: dict[tuple[str, str], list[Member]] = {}
     unreadable: list[tuple[Snapshot, str]] = []
@@ -92,12 +92,12 @@ def read_catalogue(snapshots: Iterable[Snapshot]) -> Catalogue:
 
 
 def made_by_others(snapshot: Snapshot) -> str:
-    """Why a snapshot with our tags is a copy that others made, if it is one: EC2 copies no tags, people and
-    tools do (Cloud Custodian copies all of them), and whoever encrypts a snapshot anew copies it.
+    """Why a snapshot with our tags is a copy that others made; empty if it is not one.
 
-    Its start is the copying's, so it would be the newest of its chain; and whoever made it decides about it. A copy of
-    a recovery point's own snapshot lacks the tags of a copy. A copy of our copy has them, but began later than they
-    say.
+    EC2 copies no tags, but people and tools do (Cloud Custodian copies all of them), and encrypting a snapshot copies
+    it. Such a copy belongs to its maker, and its start time is the copy's, so it would be the newest of its lineage. A
+    copy of a recovery point's own snapshot lacks the tags of a copy. A copy of our copy has them, but began later than
+    they say.
     """
     if not is_copy(snapshot.volume_id, snapshot.tags):
         return ""
@@ -110,8 +110,9 @@ def made_by_others(snapshot: Snapshot) -> str:
 
 
 def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tuple[Snapshot, str]]]:
-    """A set's members without copies that began when one of the same volume was whole: Lifeboat asks for none then,
-    so these are copies that others made of it.
+    """A set's members, and the copies that began after another copy of the same volume was complete.
+
+    Lifeboat makes no such copy, so others made it of Lifeboat's copy.
     """
     first: dict[str, datetime] = {}
     for member in members:
@@ -131,9 +132,9 @@ def _without_later_copies(members: list[Member]) -> tuple[list[Member], list[tup
 
 
 def _each_volume_once(members: list[Member]) -> list[list[Member]]:
-    """A set as it is; but if two have copied the same snapshot for it, what is good of each first, and what is left.
+    """The set, divided so that no part has a volume twice; the best snapshot of each volume is in the first part.
 
-    CopySnapshot has no token, and two regions' functions can ask for one copy at the same moment.
+    CopySnapshot has no token, so two regions' functions can make the same copy at the same moment.
     """
     if len(members) <= 1 or len({member.metadata.volume_id for member in members}) == len(members):
         return [members] if members else []
@@ -185,26 +186,26 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
 
 
 def is_of_unrecorded_volume(volume_id: str, tags: Tags) -> bool:
-    """Whether a snapshot is of another volume than its tags tell of.
+    """Whether the snapshot is of a volume that its tags do not record.
 
-    CreateSnapshots takes whatever is attached when it is called and writes our tags on all of it, so a volume that was
-    attached after the look gets them, too. A copy's volume id says nothing.
+    CreateSnapshots takes what is attached when it is called and writes our tags on all of it, also on a volume that was
+    attached after the plan. A copy's volume id is arbitrary.
     """
     return f"{VOLUME_TAG}{volume_id}" not in tags and not is_copy(volume_id, tags)
 
 
 def read_metadata(snapshot: Snapshot) -> VolumeMetadata:
-    """The story of the one volume that this snapshot is of.
+    """The metadata of the volume that this snapshot is of.
 
-    Raises StoryError when the tags tell of other volumes only, or, for a copy, of none or several: a copy's volume id
-    is arbitrary (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html).
+    Raises MetadataError if the tags record only other volumes, or, for a copy, none or several: a copy's volume id is
+    arbitrary (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html).
     """
     tags = snapshot.tags
     volume_ids = sorted(key.removeprefix(VOLUME_TAG) for key in tags if key.startswith(VOLUME_TAG))
     volume_id = snapshot.volume_id
     if is_of_unrecorded_volume(volume_id, tags):
         raise MetadataError(
-            f"snapshot {snapshot.id} is of {volume_id or 'no known volume'}, but its tags tell of "
+            f"snapshot {snapshot.id} is of {volume_id or 'no known volume'}, but its tags record "
             f"{', '.join(volume_ids) or 'no volume'}"
         )
     if volume_id not in volume_ids:
@@ -236,7 +237,7 @@ def _parse_metadata(
     kms_key_id: str | None,
     own_tags: tuple[tuple[str, str], ...],
 ) -> VolumeMetadata:
-    """Raises KeyError and ValueError. Cached: a volume's story is the same from slot to slot, so one does for all."""
+    """Raises KeyError and ValueError. Cached, because a volume's metadata is mostly the same from slot to slot."""
     facts = dict(part.split("=", 1) for part in facts_text.split(" ") if "=" in part)
     own = unpack(dict(own_tags), volume_id)
     had = _number(facts.get("tags"))

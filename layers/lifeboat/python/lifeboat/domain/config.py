@@ -14,11 +14,11 @@ from lifeboat.domain.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCK
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
 DEFAULT_TIME_ZONE = "UTC"
 COPY_REGIONS = 3
-"""To how many regions recovery points are copied at most, and from how many a restore fetches them."""
+"""Most regions to copy recovery points to, and most regions that a restore fetches them from."""
 
 
 class ConfigError(ValueError):
-    """What the stack was deployed with makes no sense; the message is one sentence for who deploys it."""
+    """A parameter of the stack has an invalid value. The message is one sentence for the person who deploys it."""
 
 
 PARAMETERS = {
@@ -47,22 +47,22 @@ PARAMETERS = {
     "LIFEBOAT_VERIFY_DEADLINE_MINUTES": "VerifyDeadlineMinutes",
     "LIFEBOAT_RUNNING_WINDOW_SECONDS": "RunningWindowSeconds",
 }
-"""The template's parameters that can make no sense, by the variables that it passes them in."""
+"""The template's parameters that can be invalid, by the environment variable of each."""
 
 
 def _refused(name: str, value: str, expected: str) -> ConfigError:
-    """What a person can set right: the parameter, what it is, and what it should be."""
-    return ConfigError(f"{PARAMETERS[name]} is {value!r}, expected {expected}; deploy the stack anew with it set right")
+    """The error for a parameter: its name, its value and what was expected."""
+    return ConfigError(f"{PARAMETERS[name]} is {value!r}, expected {expected}; correct it and deploy the stack again")
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the stack was deployed with. Lists are comma-separated in the environment; durations as their names say.
+    """The stack's parameters. Lists are comma-separated in the environment; the names of durations have their units.
 
-    `work_queue` is the URL of the queue of a fleet's portions, empty if there is none; `api_share` is the percentage of
-    EC2's bucket of CreateSnapshots that may be used. `orphan_keep` is the floor of a chain whose volume is gone; 0
-    means that it is `min_keep`, as for every other chain. `retention_hold` is how long what the former terms of
-    retention kept stays after a change.
+    `work_queue` is the URL of the queue for the batches of large runs, empty if there is none. `api_share` is the
+    percentage of EC2's bucket of CreateSnapshots to use. `orphan_keep` is the least number of recovery points to keep
+    of a lineage whose volume does not exist any more; 0 means `min_keep`, as for other lineages. `retention_hold` is
+    how long recovery points stay after a change of the policy that would delete them.
     """
 
     stack: str
@@ -102,12 +102,12 @@ class Config:
 
     @property
     def account(self) -> str:
-        """The account the stack is in, as its topic's ARN tells."""
+        """The account of the stack, from its topic's ARN."""
         return self.topic_arn.split(":")[4]
 
 
 def load(environment: Mapping[str, str] | None = None) -> Config:
-    """Read the configuration. Raises ConfigError naming the template's parameter, its value and what was expected."""
+    """Read the configuration. Raises ConfigError with the template's parameter, its value and what was expected."""
     variables = os.environ if environment is None else environment
     return Config(
         stack=_required(variables, "LIFEBOAT_STACK"),
@@ -166,7 +166,7 @@ def _locks(variables: Mapping[str, str]) -> LockSettings:
 
 
 def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, ...]:
-    """The regions in their order, each with the key at the same place of the other list, or with none at all."""
+    """The regions in their order, each with the key at the same position of the other list, or without a key."""
     regions = _list(variables, "LIFEBOAT_COPY_TO_REGIONS")
     keys = _list(variables, "LIFEBOAT_COPY_KMS_KEYS")
     home = variables.get("AWS_REGION")
@@ -180,7 +180,7 @@ def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, .
 
 
 def _other_regions(variables: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """The regions in their order, the function's own left out: the same list may be given everywhere."""
+    """The regions in their order without the function's own, so that all stacks may have the same list."""
     regions = tuple(dict.fromkeys(item for item in _list(variables, name) if item != variables.get("AWS_REGION")))
     if len(regions) > COPY_REGIONS:
         raise _refused(name, ",".join(regions), f"at most {COPY_REGIONS} regions beside this one")
@@ -196,9 +196,9 @@ def _completion_minutes(variables: Mapping[str, str]) -> int:
 
 
 def _vault_sources(variables: Mapping[str, str]) -> tuple[VaultSource, ...]:
-    """The source accounts in their order, each with the role at the same place of the other list; never without a key.
+    """The source accounts in their order, each with the role at the same position of the other list.
 
-    Without a key of its own a vault would have its copies under aws/ebs, which no other account can be given.
+    A vault needs a KMS key of its own: a copy under `aws/ebs` cannot be shared with another account.
     """
     accounts = _list(variables, "LIFEBOAT_VAULT_SOURCE_ACCOUNTS")
     roles = _list(variables, "LIFEBOAT_VAULT_READER_ROLES")
@@ -213,13 +213,13 @@ def _vault_sources(variables: Mapping[str, str]) -> tuple[VaultSource, ...]:
 
 
 def _of_arn(text: str, part: int) -> str:
-    """The region (3) or the account (4) of an ARN; nothing of what is none."""
+    """The region (3) or the account (4) of an ARN; empty if the text is not an ARN."""
     parts = text.split(":")
     return parts[part] if len(parts) > part + 1 else ""
 
 
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
-    """Only what the function's environment sets; the rule has a default for each."""
+    """The deadlines that the environment sets; the restore has a default for each."""
     found = {
         step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
         for step in ("copies", "volumes", "stop", "swap", "start", "verify")
@@ -235,8 +235,8 @@ def _required(variables: Mapping[str, str], name: str) -> str:
     value = variables.get(name, "")
     if not value:
         raise ConfigError(
-            f"the function's environment variable {name} is empty, expected what the template sets there; deploy the "
-            "stack anew to have it set"
+            f"the function's environment variable {name} is empty, expected a value from the template; deploy the "
+            "stack again"
         )
     return value
 
@@ -258,7 +258,7 @@ def _number(variables: Mapping[str, str], name: str, default: float, *, least: f
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """Which instances are ours to back up: a tag with an exact value, or an exact `Name`. Never a prefix (trap 3)."""
+    """The instances to back up: those with this tag and exactly this value. Never a prefix."""
 
     tag_key: str
     tag_value: str
@@ -269,7 +269,7 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class CopyDestination:
-    """Where recovery points are copied to. `kms_key_id` is None for the destination's own default."""
+    """A region to copy recovery points to. `kms_key_id` is None for the region's default key."""
 
     region: str
     kms_key_id: str | None = None
@@ -277,7 +277,7 @@ class CopyDestination:
 
 @dataclass(frozen=True, slots=True)
 class VaultSource:
-    """An account whose recovery points are kept here, and the role in it that reads their stories for us."""
+    """An account whose recovery points the vault copies. `reader` is the role in it that reads their metadata."""
 
     account: str
     reader: str

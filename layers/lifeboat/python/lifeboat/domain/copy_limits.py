@@ -1,30 +1,30 @@
-"""Limits of EC2's on copies of snapshots."""
+"""EC2's limits on copies of snapshots."""
 
 from __future__ import annotations
 
 from math import ceil
 
 TOO_MANY = "ResourceLimitExceeded"
-"""EC2's word when it makes as many already: somebody has begun some since we looked."""
+"""EC2's error code when the limit of concurrent copies is reached."""
 
 
 COMPLETION_STEP = 15
-"""Minutes; a time-based copy is asked for in steps of it, the least one included (API reference of CopySnapshot)."""
+"""Minutes: a time-based copy takes a multiple of this, and at least this (API reference of CopySnapshot)."""
 
 
 MOST_COMPLETION = 2880
-"""Minutes that a time-based copy may take at most."""
+"""Most minutes of a time-based copy."""
 
 
 MIB_A_MINUTE = 500 * 60
-"""How much of one time-based copy EC2 transfers at most
+"""Most MiB of one time-based copy that EC2 transfers in a minute
 (https://docs.aws.amazon.com/ebs/latest/userguide/time-based-copies.html)."""
 
 
 def completion_minutes(asked: int, gib: int) -> int:
-    """The minutes to ask for a snapshot of a volume of so many GiB: what is wanted, or the least that EC2 does it in.
+    """The minutes to request for a copy of a volume of `gib` GiB: `asked`, or the least that EC2 accepts.
 
-    The snapshot may hold less than the volume, and could then be there sooner; EC2 refuses what it cannot do.
+    A snapshot may hold less than the volume and could be copied sooner, but EC2 refuses a duration that is too short.
     """
     if not asked:
         return 0

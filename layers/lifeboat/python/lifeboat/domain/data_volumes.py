@@ -1,4 +1,4 @@
-"""Which of an instance's volumes is the root, and which hold data."""
+"""Distinguish an instance's root volume from its data volumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lifeboat.domain.ec2 import Attachment, Instance
 
 
 def root_attachments(instance: Instance) -> tuple[Attachment, ...]:
-    """What is at the root device, under any name of it. Never by size."""
+    """The attachments at the root device, under any of its names. Size is never a criterion."""
     root = instance.root_device
     return tuple(item for item in instance.attachments if root and same_device(item.device, root))
 
@@ -17,10 +17,9 @@ def root_attachments(instance: Instance) -> tuple[Attachment, ...]:
 def root_problem(instance: Instance) -> str:
     """Why root and data cannot be told apart on this instance, as one sentence; empty if they can.
 
-    They can if one volume, and no other, is at the root device by its very name, and nowhere else. Images exist that
-    name their root `/dev/sda1` and map it at `/dev/sda`; a root is taken off for a rescue, and comes back at another
-    name; two volumes are shown at one device while one takes the other's place. In all of these cases any volume may
-    be the root.
+    They can if exactly one volume is at the root device, under exactly that name, and nowhere else. In all other cases
+    any volume may be the root: some images name their root `/dev/sda1` and map it at `/dev/sda`; a root that was
+    detached for a rescue may come back under another name; EC2 may show two volumes at one device during an exchange.
     """
     if not instance.root_device:
         return f"{instance.id} shows no root device: root and data cannot be told apart"
@@ -48,7 +47,7 @@ def _places(attachments: Iterable[Attachment]) -> str:
 
 
 def data_attachments(instance: Instance) -> tuple[Attachment, ...]:
-    """The attachments of the data volumes, one of each: all but the root. None, if these cannot be told apart."""
+    """The attachments of the data volumes, one for each volume; empty if `root_problem` finds a problem."""
     if root_problem(instance):
         return ()
     roots = {item.volume_id for item in root_attachments(instance)}

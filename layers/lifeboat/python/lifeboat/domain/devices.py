@@ -1,4 +1,4 @@
-"""Device names: which of them mean one device, which EC2 takes, which belong to the root.
+"""Device names: which of them mean one device, which EC2 accepts, which are reserved for the root.
 
 EC2's name of a device is not the guest's: `/dev/sdh` may be `/dev/xvdh` or `/dev/nvme1n1` inside the machine.
 """
@@ -8,28 +8,28 @@ from __future__ import annotations
 import re
 
 FREE_EXAMPLES = "/dev/sdf to /dev/sdp, or xvdf to xvdp on Windows"
-"""What AWS recommends for data volumes
+"""AWS's recommendation for data volumes
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html)."""
 
 EXPECTED = "the name that EC2 has for the device, such as /dev/sdh, /dev/xvdh or xvdh"
-"""What a request that names no device of EC2's is told."""
+"""The expectation in a refusal of a device name."""
 
 _ASK = "`aws ec2 describe-volumes --volume-ids vol-... --query 'Volumes[].Attachments[].Device'`"
 
 _PARTS = re.compile(r"(?:/dev/)?(sd|xvd|hd)([a-z]{1,2})([0-9]{0,2})")
 _IN_THE_GUEST = re.compile(r"(?:/dev/)?(nvme[0-9]+n[0-9]+)(?:p[0-9]+)?", re.IGNORECASE)
 _TAKEN = re.compile(r"/dev/sd[a-z]|(?:/dev/)?xvd(?:[a-z]|[a-d][a-z])|/dev/sda1")
-"""AWS's list for Linux and Windows on HVM. `/dev/xvdb` to `/dev/xvdd` are not on it, but EC2 takes them, too."""
+"""AWS's list for Linux and Windows on HVM. EC2 also accepts `/dev/xvdb` to `/dev/xvdd`, which are not in it."""
 
 _ROOT_LETTER = "a"
-"""`/dev/sda1` and `/dev/xvda` are reserved for the root, whichever of them an image uses (see FREE_EXAMPLES)."""
+"""`/dev/sda1` and `/dev/xvda` are both reserved for the root, whichever an image uses (source: see FREE_EXAMPLES)."""
 
 
 def same_device(one: str, other: str) -> bool:
     """Whether two names mean one device to EC2: `/dev/sdf`, `/dev/xvdf` and `xvdf` do, `/dev/sda` and `/dev/sda1` do
     not.
 
-    EC2 refuses the second of them as in use (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/pull/1674). An
+    EC2 refuses a second name of a used device (https://github.com/kubernetes-sigs/aws-ebs-csi-driver/pull/1674). An
     instance can have volumes at `/dev/sda1` and at `/dev/xvda`
     (https://github.com/hashicorp/packer-plugin-amazon/issues/443).
     """
@@ -37,19 +37,19 @@ def same_device(one: str, other: str) -> bool:
 
 
 def is_reserved_for_root(device: str, root_device: str) -> bool:
-    """Whether a free device must stay free, because it is another name of the root, or would be on another image."""
+    """Whether a device must stay free: it is another name of this root device, or of another image's."""
     return _letters(device) in {_letters(root_device), _ROOT_LETTER}
 
 
 def is_taken_by_ec2(device: str) -> bool:
-    """Whether EC2 attaches a volume at a device of this name: AWS's list of available names has it."""
+    """Whether EC2 attaches a volume at a device of this name, by AWS's list of available names."""
     return _TAKEN.fullmatch(device) is not None
 
 
 def naming_problem(device: str) -> str:
-    """What is expected instead, if no volume can be at a device of this name; empty if one can.
+    """What was expected, if no volume can be at a device of this name; empty if one can.
 
-    Names that EC2 would not take today pass: an old instance may have a volume at `/dev/sdf1`.
+    Names that EC2 does not accept today are valid: an old instance may have a volume at `/dev/sdf1`.
     """
     guest = _IN_THE_GUEST.fullmatch(device)
     if guest:

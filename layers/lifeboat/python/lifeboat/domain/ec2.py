@@ -1,4 +1,4 @@
-"""EC2's instances, volumes and snapshots, frozen as EC2 described them.
+"""EC2's instances, volumes and snapshots, as EC2 described them.
 
 Sizes are GiB, throughput is MiB/s, times are aware datetimes in UTC, unless a name says otherwise.
 """
@@ -11,7 +11,7 @@ from datetime import datetime
 from lifeboat.domain.tags import Tags
 
 HIBERNATED = "Client.UserInitiatedHibernate"
-"""The state reason of an instance whose memory was written to its root volume instead of being let go
+"""The state reason of a hibernated instance: its memory is on its root volume
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-instances.html)."""
 
 
@@ -52,9 +52,9 @@ class Instance:
 
     `state`: pending, running, stopping, stopped, shutting-down, terminated. `lifecycle` is "spot" or None (on demand).
     `root_type`: ebs or instance-store. `attachments` are those of EBS volumes only: EC2 shows no others.
-    `state_reason` is the code of what brought it into its state, `state_message` the same in EC2's words.
-    `given_addresses` are the public IPv4 addresses that Amazon gave it for as long as it runs; an Elastic IP address is
-    none of them. `outpost` is the ARN of the Outpost that it runs on.
+    `state_reason` is EC2's code for the reason of the state, `state_message` the reason in EC2's words.
+    `given_addresses` are the public IPv4 addresses that Amazon assigned for as long as it runs, without Elastic IP
+    addresses. `outpost` is the ARN of its Outpost.
     """
 
     id: str
@@ -80,12 +80,12 @@ class Instance:
 
     @property
     def hibernated(self) -> bool:
-        """Whether it sleeps: its memory goes on, with the file systems of the volumes that are attached now."""
+        """Whether it is hibernated: its memory still has the file systems of the volumes attached now mounted."""
         return self.state in {"stopping", "stopped"} and self.state_reason == HIBERNATED
 
     @property
     def has_instance_store_root(self) -> bool:
-        """Whether it boots from a disk of its host: it cannot be stopped, and all its EBS volumes are data."""
+        """Whether its root is a disk of the host: it cannot be stopped, and all its EBS volumes are data volumes."""
         return self.root_type == "instance-store"
 
     @property
@@ -98,7 +98,7 @@ class Instance:
 class Snapshot:
     """An EBS snapshot. `state`: pending, completed, error, recoverable, recovering. `tier`: standard or archive.
 
-    `blocked_by` says what forbids to delete it, as far as it was looked up: a lock, an AMI, a share.
+    `blocked_by` are known reasons why it cannot be deleted: a lock, an AMI, a share. Empty if not checked.
     """
 
     id: str

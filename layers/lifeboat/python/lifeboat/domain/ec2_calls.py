@@ -1,4 +1,4 @@
-"""Calls of EC2 that change something, as data, and what EC2 can answer."""
+"""EC2 calls that change something, as data, and the refusals that EC2 can answer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lifeboat.domain.tags import Tags
 
 @dataclass(frozen=True, slots=True)
 class CopySnapshot:
-    """Copy a snapshot of another region, or another account, here. Nothing makes asking twice one copy.
+    """Copy a snapshot of another region or account to this one. Not idempotent: two calls make two copies.
 
-    `region` and `snapshot_id` name what is copied, `account` whose it is if not ours; the tags and the description are
-    the copy's. `kms_key_id` None: the default key here, or none if the source has none. `completion_minutes` 0: it
-    takes as long as it takes.
+    `region` and `snapshot_id` name the source, `account` its owner if it is not this account. Tags and description are
+    the copy's. `kms_key_id` None: the default key here, or no encryption if the source has none. `completion_minutes`
+    0: a copy without a guaranteed duration.
     """
 
     region: str
@@ -26,19 +26,19 @@ class CopySnapshot:
 
     @property
     def origin(self) -> str:
-        """Where it is copied from, in words."""
+        """The source, for a message."""
         return origin(self.region, self.account)
 
 
 def origin(region: str, account: str) -> str:
-    """Where something is that is not here, in words."""
+    """The other account or region, for a message."""
     return f"account {account}" if account else region
 
 
 @dataclass(frozen=True, slots=True)
 class CreateVolume:
-    """Make a volume from a snapshot. `client_token` makes asking twice one volume; `iops` and `throughput` are set only
-    for types that take them."""
+    """Create a volume from a snapshot, idempotent by `client_token`. `iops` and `throughput` only for types that take
+    them."""
 
     client_token: str
     snapshot_id: str
@@ -74,7 +74,7 @@ class AttachVolume:
 
 @dataclass(frozen=True, slots=True)
 class SetDeleteOnTermination:
-    """Set the flag of what sits at a device. The value is always named: EC2 takes *true* when it is omitted."""
+    """Set the flag of the volume at a device. The value is always sent, because EC2's default is *true*."""
 
     instance_id: str
     device: str
@@ -88,7 +88,7 @@ class StartInstance:
 
 @dataclass(frozen=True, slots=True)
 class TagDisplaced:
-    """Write on a displaced volume what took it off and from where."""
+    """Tag a displaced volume with the restore that detached it, and with its instance and device."""
 
     volume_id: str
     tags: Tags
@@ -96,7 +96,7 @@ class TagDisplaced:
 
 @dataclass(frozen=True, slots=True)
 class UntagDisplaced:
-    """Take these tags off a displaced volume that is back at its place."""
+    """Remove these tags from a displaced volume that is attached again."""
 
     volume_id: str
     keys: tuple[str, ...]
@@ -104,7 +104,7 @@ class UntagDisplaced:
 
 @dataclass(frozen=True, slots=True)
 class DeleteVolume:
-    """Delete a volume that this restore made and that no instance ever ran on. Never a displaced one."""
+    """Delete a volume that this restore made and that no instance has used. Never a displaced volume."""
 
     volume_id: str
 
@@ -125,7 +125,7 @@ type Change = (
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """AWS said no: nothing was done. `code` and `message` are its own words."""
+    """AWS refused the call and did nothing. `code` and `message` are AWS's own."""
 
     code: str
     message: str = ""
@@ -133,7 +133,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """AWS said: later. Nothing was done. `code` and `message` are its own words."""
+    """AWS throttled the call and did nothing. `code` and `message` are AWS's own."""
 
     code: str = "RequestLimitExceeded"
     message: str = ""
@@ -141,7 +141,7 @@ class Throttled:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The call got no answer, or a server error: it may have been carried out. Look."""
+    """The call got no answer, or a server error. It may have been carried out, so observe before a retry."""
 
     message: str = ""
 

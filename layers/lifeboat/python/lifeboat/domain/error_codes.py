@@ -1,4 +1,4 @@
-"""EC2's error codes that are known here, by what they mean for whoever asked.
+"""EC2's error codes that Lifeboat distinguishes, by what the caller should do.
 
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 """
@@ -9,12 +9,12 @@ THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingExceptio
 """Too many calls. The call was not carried out."""
 
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
-"""A right is missing."""
+"""A permission is missing."""
 
 BAD_VALUES = frozenset(
     {"InvalidParameterValue", "InvalidParameterCombination", "InvalidParameterDependency", "InvalidParameter"}
 )
-"""A value of the call is refused. CreateVolume and CopySnapshot say so before any right and before DryRun (recorded
+"""EC2 refuses a value of the call. CreateVolume and CopySnapshot check values before permissions and DryRun (recorded
 from a live account)."""
 
 CAPACITY = frozenset(
@@ -28,7 +28,7 @@ CAPACITY = frozenset(
         "Server.InsufficientInstanceCapacity",
     }
 )
-"""EC2 has no room now, and may have in a minute."""
+"""EC2 has no capacity now, and may have in a minute."""
 
 SNAPSHOT_LIMITS = frozenset(
     {
@@ -37,8 +37,8 @@ SNAPSHOT_LIMITS = frozenset(
         "PendingSnapshotLimitExceeded",
     }
 )
-"""Too many snapshots at once, of one volume or in all. The first passes after 15 seconds, the others as soon as
-snapshots that are pending are completed."""
+"""Too many snapshots of one volume or in all. The first ends after 15 seconds, the others when pending snapshots
+complete."""
 
 NOT_NOW = frozenset(
     {
@@ -53,14 +53,14 @@ NOT_NOW = frozenset(
         "Unavailable",
     }
 )
-"""Already done, or not yet possible: look again."""
+"""Already done, or not possible yet: observe again."""
 
 TRANSIENT = THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW
-"""The same call may be granted in a while, without anybody's doing."""
+"""The same call may succeed later without a change."""
 
 NOT_SUBSCRIBED = "OptInRequired"
-"""What carries a Marketplace product's code is attached only while the account is subscribed to the product
+"""A volume with a Marketplace product code cannot be attached, because the account has no subscription to the product
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_AttachVolume.html)."""
 
 MISMATCH = "IdempotentParameterMismatch"
-"""The ClientToken was used before. For a call that says the same again: what it made then is gone."""
+"""The ClientToken was used before with other parameters. For an identical call: the resource made then is gone."""

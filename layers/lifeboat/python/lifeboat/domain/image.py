@@ -1,4 +1,4 @@
-"""What can be learnt of the image that an instance was launched from."""
+"""Evidence about the image that an instance was launched from."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ImageEvidence:
-    """What could be learnt of the AMI that an instance was launched from. None and empty mean: not known.
+    """The known facts about an instance's AMI. None and empty mean: not known.
 
-    `ancestors` are image ids from the image itself to its root (GetImageAncestry); `source_instance_id` is set when
-    the image was made of an instance (CreateImage). `problems` says what could not be looked up, and why.
+    `ancestors` are the images from this one to its root (GetImageAncestry). `source_instance_id` is set if the image
+    was made from an instance (CreateImage). `problems` are the failed queries, with their reasons.
     """
 
     image_id: str
@@ -30,7 +30,7 @@ class ImageEvidence:
 
 @dataclass(frozen=True, slots=True)
 class ImageAncestor:
-    """One step of an image's descent. `owner_id` is None unless the ancestor itself could still be described."""
+    """One ancestor of an image. `owner_id` is None if the ancestor could not be described."""
 
     image_id: str
     owner_id: str | None = None

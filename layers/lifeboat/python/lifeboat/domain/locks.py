@@ -1,4 +1,4 @@
-"""How long a good recovery point is locked. A lock outlives what retention keeps anyway only if somebody asked."""
+"""How long to lock a good recovery point. Without LockDays a lock never outlasts the retention grace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 DAY = timedelta(days=1)
-"""What EC2 counts a lock's duration in, and the least of it
+"""EC2's unit of a lock's duration, and the shortest lock
 (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LockSnapshot.html)."""
 
 MOST_DAYS = 36_500
@@ -19,7 +19,7 @@ MODES = (NO_LOCKS, GOVERNANCE, COMPLIANCE)
 
 @dataclass(frozen=True, slots=True)
 class LockSettings:
-    """What the stack was deployed with. `days` 0 means: no longer than retention keeps every recovery point anyway."""
+    """The stack's parameters for locks. `days` 0: only as long as `grace` keeps every recovery point."""
 
     mode: str = NO_LOCKS
     days: int = 0
@@ -28,7 +28,7 @@ class LockSettings:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Put this on every snapshot of the recovery point. `cool_off_hours` is None for a lock that has no cool-off."""
+    """The lock for every snapshot of the recovery point. `cool_off_hours` is None for a lock without cool-off."""
 
     mode: str
     days: int
@@ -38,18 +38,17 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class NoLock:
-    """The recovery point stays unlocked; `wanted` says whether locks were asked for, so that somebody must be told."""
+    """The recovery point stays unlocked. `wanted`: the stack asks for locks, so this must be published."""
 
     reason: str
     wanted: bool
 
 
 def lock_for(settings: LockSettings, *, taken_at: datetime, grace: timedelta, now: datetime) -> Lock | NoLock:
-    """The lock of a recovery point that has just been found good.
+    """The lock of a recovery point that has just become good.
 
-    Below `grace` retention deletes nothing, whatever the policy and an instance's tag say: only that is certain
-    beforehand, since what a policy keeps depends on what comes after. EC2 counts whole days from the call on, so the
-    rest of a day is left unlocked rather than a day begun.
+    Without `days` the lock ends within `grace`, while retention deletes nothing: what a policy keeps after that depends
+    on later recovery points. EC2 counts whole days from the call, so the duration is rounded down.
     """
     if settings.mode == NO_LOCKS:
         return NoLock("LockMode is none", wanted=False)

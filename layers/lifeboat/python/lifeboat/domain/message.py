@@ -1,4 +1,4 @@
-"""The message that Lifeboat publishes: its JSON, its text for e-mail, and its limits."""
+"""The message that Lifeboat publishes: JSON, text for e-mail, and size limits."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ VERSION = "1"
 
 
 SUBJECT_LENGTH = 99
-"""An SNS subject has less than 100 characters, none of them a line break or a control character
+"""An SNS subject has fewer than 100 characters, without line breaks and control characters
 (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
 
 
 SUBJECT_STACK = 32
-"""How many characters of the stack's name a subject shows: the name may have 128, and the event must be seen."""
+"""Characters of the stack's name in a subject: the name may have 128, and the subject must also show the event."""
 
 
 LIST_ENTRIES = 50
-"""How many entries of a list a message carries; more are counted."""
+"""Entries of a list in a message; the rest is counted."""
 
 
 INSTANCES_NAMED = 4_000
-"""How many failed instances of a fleet are named by their ids alone: both forms of the message have room for them."""
+"""Failed instances of a large run that are named by id alone: as many as fit into both forms of the message."""
 
 
 REASON_LENGTH = 300
-"""Characters of the reason beside each of a fleet's failures: EC2's refusals can have a thousand."""
+"""Characters of the reason of each failure of a large run: EC2's refusals can have a thousand."""
 
 
 MESSAGE_BYTES = 250 * 1024
-"""What a message may take. SNS takes 262,144 bytes (same page); the rest is for the subject and the attributes."""
+"""Most bytes of a message. SNS takes 262,144 (same page); the rest is for the subject and the attributes."""
 
 
 _CUTS = ((LIST_ENTRIES, 2_000), (25, 1_000), (10, 500), (5, 200), (2, 100))
-"""Entries of a list, characters of a text: what is tried in turn until a message fits."""
+"""Entries of a list and characters of a text, tried in turn until a message fits."""
 
 
 SEVERITIES = {
@@ -66,12 +66,12 @@ SEVERITIES = {
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",
 }
-"""Every message there is, and how urgent it is."""
+"""Every event, and its severity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `event` is a past fact of SEVERITIES; `subject` names what it is about; `details` are facts."""
+    """One message. `event` is one of SEVERITIES; `subject` names the resources; `details` are facts."""
 
     event: str
     at: datetime
@@ -109,7 +109,7 @@ class Message:
         for name, value in self.subject.items():
             lines += _facts(name.replace("_", " "), value)
         for name, value in self.details.items():
-            if self.subject.get(name) != value:  # said above
+            if self.subject.get(name) != value:  # not in the lines above
                 lines += _facts(name.replace("_", " "), value)
         if self.next_steps:
             lines += ["", "What to do next:"]
@@ -119,20 +119,20 @@ class Message:
 
     def subject_line(self) -> str:
         """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
-        told = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
-        return clip(told.encode("ascii", "replace").decode(), SUBJECT_LENGTH)
+        line = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
+        return clip(line.encode("ascii", "replace").decode(), SUBJECT_LENGTH)
 
     def attributes(self) -> dict[str, str]:
-        """What a filter policy can choose by."""
+        """The message attributes, for filter policies."""
         return {"event": self.event, "severity": self.severity}
 
     def sns_message(self) -> str:
         """The body of Publish with MessageStructure=json: text for e-mail, JSON for everything else.
 
-        It always fits into MESSAGE_BYTES: lists and texts are cut as far as needed, and say how much more there was.
+        It always fits into MESSAGE_BYTES: lists and texts are shortened as far as needed, and count what is missing.
         """
         message = self._bodies()
-        for cut_steps in (False, True):  # the next steps are what a person needs most: they are cut last
+        for cut_steps in (False, True):  # a person needs the next steps most: they are cut last
             for entries, length in _CUTS:
                 if len(message) <= MESSAGE_BYTES:
                     return message
@@ -145,7 +145,7 @@ class Message:
     def _cut(self, entries: int, length: int, cut_steps: bool) -> Message:
         steps = tuple(shorten(step, entries, length) for step in self.next_steps[:entries])
         if len(self.next_steps) > entries:
-            steps = (*steps, f"{len(self.next_steps) - entries} more steps are not listed: ask for the status.")
+            steps = (*steps, f"{len(self.next_steps) - entries} more steps are not listed: request the status.")
         return replace(
             self,
             subject=shorten(self.subject, entries, length),
@@ -156,12 +156,13 @@ class Message:
 
 
 def shorten(value: Any, entries: int, length: int) -> Any:
+    """The value with at most `entries` entries in each list and `length` characters in each text; counts the rest."""
     if isinstance(value, str) and len(value) > length:
         return f"{value[:length]}... ({len(value) - length} more characters)"
     if isinstance(value, Mapping):
-        told = list(value.items())[:LIST_ENTRIES]
-        kept = {shorten(str(key), entries, length): shorten(item, entries, length) for key, item in told}
-        for key, item in told:
+        first = list(value.items())[:LIST_ENTRIES]
+        kept = {shorten(str(key), entries, length): shorten(item, entries, length) for key, item in first}
+        for key, item in first:
             if _is_list(item) and len(item) > entries:
                 kept[shorten(more_key(key), entries, length)] = value.get(more_key(key), 0) + len(item) - entries
         if len(value) > LIST_ENTRIES:
@@ -177,7 +178,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _facts(name: str, value: Any, indent: str = "") -> list[str]:
-    """The lines of one fact; none if there is nothing to say."""
+    """The lines of one fact; none for an empty value."""
     if value in _NOTHING:
         return []
     if isinstance(value, Mapping):
@@ -211,9 +212,9 @@ def _flat(item: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Without line breaks, control characters and signs that turn the reading direction.
+    """The text without line breaks, control characters and marks that change the reading direction.
 
-    Names, tags and AWS's own words come from outside: none may begin a line of its own in an e-mail.
+    Names, tags and AWS's own words are untrusted: none may begin a line of its own in an e-mail.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else " " for sign in text)
@@ -233,14 +234,15 @@ def listed(items: Sequence[Any], key: str, count: int | None = None, *, most: in
 
 
 def more_key(key: str) -> str:
-    """The field that says how many entries of the list `key` are not in the message."""
+    """The field with the number of entries of the list `key` that are not in the message."""
     return f"{key}_not_listed"
 
 
 def sentence(text: str) -> str:
-    """The text with one full stop at its end, whether its last part came with one or not."""
+    """The text with exactly one full stop at its end."""
     return text.rstrip(". ") + "."
 
 
 def counted(number: int, noun: str) -> str:
+    """`1 snapshot`, `2 snapshots`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,13 +1,13 @@
-"""Packing: the volumes' own tags, written into as few tags of a snapshot as there is room for, and read back.
+"""Pack the volumes' own tags into the tags of a snapshot that are left, and unpack them.
 
-Readable where that fits: `lifeboat:tags/<volume id>/<n>` holds whole pairs, `key=value&key=value`. Letters of any
-script stand for themselves: EC2 counts characters, not bytes
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html), so encoding each byte would cost nine times the
-room. Else compressed, for all volumes together, in `lifeboat:packed-tags/<n>`: base64 of zlib of JSON, in which a pair
-that several volumes have stands once. What does not fit even so is left out, the rarest and longest first and `Name`
-last; as far as there is room the left-out keys are named.
+If they fit, they are readable: `lifeboat:tags/<volume id>/<n>` holds whole pairs, `key=value&key=value`. Letters of any
+script are not encoded, which would take nine times the room: EC2 counts characters, not bytes
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html). Otherwise the tags of all volumes are compressed
+together in `lifeboat:packed-tags/<n>`: base64 of zlib of JSON, in which a pair that several volumes have is stored
+once. Tags that do not fit even then are left out, the rarest and longest first and `Name` last. Their keys are recorded
+as far as there is room.
 
-The volume's main tag says how many tags it had (`rules.catalogue`), so whatever is lost later is noticed, too.
+The volume's main tag records how many tags it had (`recovery_point_tags`), so a tag lost later is noticed, too.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MAX_VALUE = 256
 """Characters of a tag's value (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html)."""
 
 MAX_BYTES = 64 * 1024
-"""What is packed, and unpacked, at most: tags may come from an account in the hands of an enemy."""
+"""Most bytes to pack or unpack: the tags may come from a compromised account."""
 
 LEVEL = 9
-"""Of zlib: a tag more is worth the milliseconds."""
+"""zlib's level: room for one more tag is worth the milliseconds."""
 
 READABLE = "lifeboat:tags/"
 PACKED = "lifeboat:packed-tags/"
@@ -42,7 +42,7 @@ _RESERVED = "%&="
 
 @dataclass(frozen=True, slots=True)
 class OwnTags:
-    """The own tags of one volume: what there is of them, and the keys of those that are known to be left out."""
+    """The own tags of one volume, and the known keys of those that are left out."""
 
     tags: Tags = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -52,12 +52,12 @@ NO_TAGS = OwnTags()
 
 
 def length(text: str) -> int:
-    """Characters as the strictest count of them goes: one outside of Unicode's first plane counts twice."""
+    """The length in UTF-16 code units, the strictest count: a character outside the basic plane counts twice."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def pack(wanted: Mapping[str, OwnTags], room: int) -> dict[str, str]:
-    """The tags to write for the own tags of these volumes, by volume id: `room` of them at most."""
+    """The snapshot's tags, at most `room`, that record these volumes' own tags, by volume id."""
     readable = _readable(wanted)
     if readable is not None and len(readable) <= room:
         return readable
@@ -65,7 +65,7 @@ def pack(wanted: Mapping[str, OwnTags], room: int) -> dict[str, str]:
 
 
 def unpack(tags: Tags, volume_id: str) -> OwnTags:
-    """What a snapshot's tags tell of the own tags of one volume. What cannot be read is not there."""
+    """The own tags of one volume that a snapshot's tags record. Unreadable ones are missing."""
     readable = tuple(value for _, value in _numbered(tags, f"{READABLE}{volume_id}/"))
     packed = "".join(value for _, value in _numbered(tags, PACKED))
     if readable:
@@ -74,7 +74,7 @@ def unpack(tags: Tags, volume_id: str) -> OwnTags:
 
 
 def encoded(text: str) -> str:
-    """The text with whatever has a meaning, cannot be seen or might be trimmed in percent-encoding."""
+    """The text with reserved and invisible characters, and spaces at both ends, in percent-encoding."""
     inner = "".join(sign if sign.isprintable() and sign not in _RESERVED else quote(sign, safe="") for sign in text)
     bare = inner.strip(" ")
     if not bare:
@@ -87,7 +87,7 @@ def encoded(text: str) -> str:
 
 
 def _readable(wanted: Mapping[str, OwnTags]) -> dict[str, str] | None:
-    """All of them in whole pairs; None if one is too long for that, or there are left-out keys to name."""
+    """All tags as whole pairs; None if a pair is too long for a tag, or there are left-out keys to record."""
     found: dict[str, str] = {}
     for volume_id, own in wanted.items():
         if own.left_out:
@@ -107,7 +107,7 @@ def _readable(wanted: Mapping[str, OwnTags]) -> dict[str, str] | None:
 
 @lru_cache(maxsize=20_000)
 def _read(pieces: tuple[str, ...]) -> Tags:
-    # A plus is a plus: parse_qsl would make it a space.
+    # parse_qsl would turn a plus into a space.
     pairs = (parse_qsl(piece.replace("+", "%2B"), keep_blank_values=True) for piece in pieces)
     return {key: value for piece in pairs for key, value in piece}
 
@@ -122,7 +122,7 @@ def _numbered(tags: Tags, prefix: str) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A tag, and the places of the volumes that have it."""
+    """A tag, and the indexes of the volumes that have it."""
 
     key: str
     value: str
@@ -130,7 +130,7 @@ class _Pair:
 
     @property
     def worth(self) -> tuple[bool, int, int, str, str]:
-        """The order in which pairs are kept."""
+        """Sort key: the pairs to keep come first."""
         return self.key != "Name", -len(self.places), len(self.key) + len(self.value), self.key, self.value
 
 
@@ -139,11 +139,11 @@ def _packed(wanted: Mapping[str, OwnTags], room: int) -> dict[str, str]:
         return {}
     ids = sorted(wanted)
     pairs = _pairs([wanted[name] for name in ids])
-    told = [(key, place) for place, name in enumerate(ids) for key in wanted[name].left_out]
+    known = [(key, place) for place, name in enumerate(ids) for key in wanted[name].left_out]
 
     def with_names(count: int) -> str | None:
         rest = [(pair.key, place) for pair in pairs[count:] for place in pair.places]
-        return _text(ids, pairs[:count], [*told, *rest], room)
+        return _text(ids, pairs[:count], [*known, *rest], room)
 
     def without_names(count: int) -> str | None:
         return _text(ids, pairs[:count], [], room)
@@ -162,7 +162,7 @@ def _pairs(all_own: Sequence[OwnTags]) -> list[_Pair]:
 
 
 def _most(make: Callable[[int], str | None], most: int) -> str | None:
-    """What can be made of the first so many, as many as possible; None if it cannot be made of none at all."""
+    """The result of `make` for the highest possible number up to `most`; None if it fails for 0."""
     if (whole := make(most)) is not None:
         return whole
     best = make(0)
@@ -180,7 +180,7 @@ def _most(make: Callable[[int], str | None], most: int) -> str | None:
 
 
 def _text(ids: Sequence[str], pairs: Sequence[_Pair], left_out: Iterable[tuple[str, int]], room: int) -> str | None:
-    """All of this in base64, if it fits into so many tags."""
+    """All of this compressed, in base64; None if it needs more than `room` tags."""
     everywhere = len(ids)
 
     def of(places: Sequence[int]) -> list[list[int]]:
@@ -194,7 +194,7 @@ def _text(ids: Sequence[str], pairs: Sequence[_Pair], left_out: Iterable[tuple[s
         "tags": [[pair.key, pair.value, *of(pair.places)] for pair in pairs],
         "left_out": [[key, *of(sorted(set(places)))] for key, places in sorted(names.items())],
     }
-    # A lower bound of the bytes, so that what can never fit is not compressed first.
+    # A lower bound of the size, so that nothing is compressed that cannot fit.
     if sum(len(pair.key) + len(pair.value) for pair in pairs) + sum(map(len, names)) > MAX_BYTES:
         return None
     raw = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
@@ -206,7 +206,7 @@ def _text(ids: Sequence[str], pairs: Sequence[_Pair], left_out: Iterable[tuple[s
 
 @lru_cache(maxsize=2_000)
 def _unpacked(text: str) -> Mapping[str, OwnTags]:
-    """By volume id. zlib's checksum tells a piece that is lost or changed; then nothing of it is believed."""
+    """The own tags by volume id; empty if zlib's checksum shows that a piece is lost or changed."""
     try:
         machine = zlib.decompressobj()
         raw = machine.decompress(base64.b64decode(text, validate=True), MAX_BYTES)

@@ -1,9 +1,9 @@
-"""How fast to call an API that refuses what comes too fast, learnt from its refusals.
+"""The pace of calls to a throttled API, learnt from its refusals.
 
-EC2 counts requests with token buckets: one holds so many tokens, a request takes one, and so many come back each second
-(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). How full the bucket is, whether the account's
-limits were raised and who else draws from it is not to be seen. So the first calls go out as they come; a refusal says
-that the bucket is empty; what was granted between two refusals, over the time between them, is how fast it fills.
+EC2 counts requests with token buckets: a request takes one token, and the bucket is refilled at a fixed rate
+(https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). EC2 does not show how full the bucket is,
+whether the account's limits were raised, and who else uses it. So the first calls are not delayed. A refusal means that
+the bucket is empty. The calls granted between two refusals, divided by the time between them, are its refill rate.
 """
 
 from __future__ import annotations
@@ -11,47 +11,47 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 DELETE_SNAPSHOT_REFILL = 5.0
-"""Tokens a second that DeleteSnapshot's bucket of 100 gets, unless the account's limits were raised (same page)."""
+"""Refill of DeleteSnapshot's bucket of 100 in tokens a second, unless the account's limits were raised (same page)."""
 
 CREATE_SNAPSHOTS_REFILL = 5.0
-"""The same of the bucket of CreateSnapshots, which holds CREATE_SNAPSHOTS_BURST when it is full."""
+"""The same for CreateSnapshots, whose full bucket holds CREATE_SNAPSHOTS_BURST."""
 
 CREATE_SNAPSHOTS_BURST = 100
 
 CREATE_TAGS_REFILL = 10.0
-"""The same of the bucket of CreateTags and DeleteTags."""
+"""The same for CreateTags and DeleteTags."""
 
 PAUSE = 0.5
-"""Seconds to wait after a refusal: a token is back long before, but so the next refusal tells more of the rate."""
+"""Seconds to wait after a refusal. A token is back sooner, but the next refusal then shows the rate more exactly."""
 
 LONGEST_PAUSE = 16.0
-"""Seconds; a pause doubles up to this while nothing is granted, as somebody else then takes every token."""
+"""Seconds; a pause doubles up to this while no call is granted, because others then take every token."""
 
 MARGIN = 0.97
-"""Which part of the rate is used, so that small errors of it do not end in refusals."""
+"""The part of the learnt rate to use, so that its small errors do not cause refusals."""
 
 SHARED_MARGIN = 0.98
-"""The same for one of several workers: with more one of them may starve, with less the run's end takes longer."""
+"""The same for one of several workers: with more, one of them may starve; with less, the run ends later."""
 
 CATCH_UP = 3.0
-"""Seconds that calls may be late and still be made up for; their tokens have come back meanwhile."""
+"""Seconds of delay that later calls may make up for: the tokens have come back meanwhile."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """When the next call may go out. `refill` is the known rate in calls a second, the least that is assumed.
+    """When to make the next call. `refill` is the known rate in calls a second, the least that is assumed.
 
-    With `shared`, several workers of ours draw from one bucket and `refill` is the part of each. What is granted to one
-    then says nothing of what is there for all, so after a refusal it keeps to its part and learns no other rate; and it
-    is most likely ours who take the tokens, so its pause stays short, or it would fall behind them.
+    With `shared`, several workers share one bucket and `refill` is the part of each. The calls granted to one worker do
+    not show the rate of the bucket, so after a refusal it keeps to its part. Its pause stays short, because most likely
+    the other workers took the tokens, and it would fall behind them.
 
-    All times are seconds on one clock that never jumps. A pace that is held (`hold`) goes beyond its refill at no time:
-    then the rest of the bucket is left to others.
+    All times are seconds of one monotonic clock. A held pace (`hold`) never exceeds its refill, and so leaves the rest
+    of the bucket to others.
     """
 
     refill: float
     shared: bool = False
-    _rate: float = field(default=0.0, init=False)  # 0: not known yet, so calls go out as they come
+    _rate: float = field(default=0.0, init=False)  # 0: not known yet, calls are not delayed
     _next: float = field(default=float("-inf"), init=False)
     _empty_at: float | None = field(default=None, init=False)
     _granted: int = field(default=0, init=False)  # since the bucket was last known to be empty
@@ -59,7 +59,7 @@ class Pace:
     _held: bool = field(default=False, init=False)
 
     def hold(self, since: float, at_once: float) -> None:
-        """Keep to the refill from `since` on; `at_once` is how many calls may go out before that, as they come."""
+        """Keep to the refill from `since` on, after the first `at_once` calls, which are not delayed."""
         self._held = True
         self._rate = self.refill
         self._next = since + (1 - at_once) / self.refill
@@ -74,17 +74,17 @@ class Pace:
         return max(0.0, self._next - at)
 
     def granted(self, at: float) -> None:
-        """A call that went out at `at` was not throttled, whatever else came of it."""
+        """A call made at `at` was not throttled, whatever its outcome."""
         self._granted += 1
         self._pause = PAUSE
         if self._rate:
             self._next = (self._next if self._held else max(self._next, at - CATCH_UP)) + 1 / self._rate
 
     def throttled(self, at: float, asked_at: float | None = None) -> None:
-        """A call was refused at `at`, because the bucket was empty.
+        """A call was throttled at `at`, because the bucket was empty.
 
-        Of several calls under way at once all are refused then: those that had gone out before the bucket was known to
-        be empty (`asked_at`) tell nothing new.
+        Concurrent calls are all throttled then. One made (`asked_at`) before the bucket was known to be empty shows
+        nothing new.
         """
         if asked_at is not None and self._empty_at is not None and asked_at < self._empty_at:
             return

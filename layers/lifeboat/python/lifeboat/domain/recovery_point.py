@@ -1,4 +1,4 @@
-"""A recovery point: the snapshots of one instance's data volumes, with what their tags say."""
+"""A recovery point: the snapshots of one instance's data volumes, and the metadata in their tags."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from lifeboat.domain.tags import Tag, Tags
 
 @dataclass(frozen=True, slots=True)
 class VolumeMetadata:
-    """All that a restore needs to know of one volume, as the snapshot's own tags tell it (principle 5).
+    """All that a restore needs to know of one volume, as recorded in the snapshot's tags.
 
     `kms_key_id` is None for an unencrypted volume; `tags` are the volume's own, without `aws:*` and `lifeboat:*`.
-    `tags_left_out` is how many more the volume had, which the snapshot does not tell, and `left_out` the keys of those
-    of them that are known.
+    `tags_left_out` is how many more tags the volume had that are not recorded; `left_out` are their known keys.
     """
 
     volume_id: str
@@ -36,7 +35,7 @@ class VolumeMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One snapshot of a recovery point, with the story of the volume that it is of."""
+    """One snapshot of a recovery point, with the metadata of its volume."""
 
     snapshot: Snapshot
     metadata: VolumeMetadata
@@ -45,21 +44,21 @@ class Member:
 class Condition(StrEnum):
     """How a recovery point stands. Only GOOD ones count as backups."""
 
-    PENDING = "pending"  # some snapshot is still being made, none failed
-    GOOD = "good"  # all snapshots are there, completed, in the standard tier
+    PENDING = "pending"  # a snapshot is still being made, none failed
+    GOOD = "good"  # all snapshots exist, completed, in the standard tier
     INCOMPLETE = "incomplete"  # fewer snapshots than the set had
     FAILED = "failed"  # a snapshot ended in error
-    ARCHIVED = "archived"  # a snapshot is in the archive tier, of no use to a restore until brought back
+    ARCHIVED = "archived"  # a snapshot is in the archive tier, where a restore cannot use it
     RECYCLED = "recycled"  # a snapshot is in the Recycle Bin
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryPoint:
-    """What a backup run made of one instance: one snapshot for each data volume, crash-consistent as a set.
+    """The backup of one instance: one snapshot for each data volume, crash-consistent as a set.
 
-    `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time (or the time asked
-    for, by hand); `taken_at` is when EC2 began the snapshots. `region` is set where it would have to
-    be copied here from, and `account` where it is another account's, which shares it.
+    `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time, or the time of a
+    request by hand. `taken_at` is when EC2 began the snapshots. `region` is the other region that holds it, empty for
+    this one; `account` the other account that shares it, empty for this one.
     """
 
     id: str
@@ -79,7 +78,7 @@ class RecoveryPoint:
 
     @property
     def lineages(self) -> tuple[str, ...]:
-        """The chains this recovery point carries on, one for each volume, sorted."""
+        """The lineages of its volumes, sorted."""
         return tuple(sorted({member.metadata.lineage for member in self.members}))
 
     @property
@@ -97,7 +96,7 @@ class RecoveryPoint:
 
     @property
     def size(self) -> int:
-        """GiB of the volumes, the upper bound of what the snapshots take."""
+        """GiB of the volumes: an upper bound of the snapshots' size."""
         return sum(member.snapshot.size for member in self.members)
 
     @property

@@ -1,15 +1,15 @@
-"""The catalogue: what the tags of snapshots tell of recovery points, written and read in one place.
+"""The tags that describe a recovery point on its snapshots.
 
 CreateSnapshots takes one set of tags for all the snapshots it makes (`TagSpecifications` "apply to every snapshot
-specified by the instance", EC2 API reference), so each snapshot of a set carries the story of the whole set: a tag
-`lifeboat:volume/<volume id>` for each volume with all that a restore needs, readable, and beside it the volumes' own
-tags (`rules.packing`). A set of one volume also carries the plain `lifeboat:chain`. `CopyTagsFromSource` is not used:
-it would give the snapshot the volume's `Name`, and the protected platform's own role may delete snapshots whose `Name`
-begins with the platform's.
+specified by the instance", EC2 API reference). So each snapshot carries the metadata of the whole set: a readable tag
+`lifeboat:volume/<volume id>` for each volume with all that a restore needs, and the volumes' own tags (`packed_tags`).
+A set of one volume also carries the plain `lifeboat:chain`. `CopyTagsFromSource` is not used: it would give the
+snapshot the volume's `Name`, and the protected platform's own role may delete snapshots whose `Name` begins with the
+platform's.
 
 A snapshot has at most 50 tags (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html). What a restore
-needs comes first: one tag a volume, and a second or third one where a chain or a key is too long for that. A volume's
-own tags that no longer fit are left out; its main tag says how many it had, so that none is missed without notice.
+needs comes first: one tag a volume, and one or two more if a lineage or a key is too long for it. A volume's own tags
+that do not fit are left out. Its main tag records how many it had, so a missing one is always noticed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ MAX_TAGS = 50
 
 
 MAX_OWN_TAGS = 1_000
-"""No volume has so many tags; what says so is not believed."""
+"""A recorded count above this is an error: a volume has at most 50 tags."""
 
 
 COPIED_VOLUME = "vol-ffffffff"
-"""What a copy says it is of (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
+"""The volume id of every copy (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-copy-snapshot.html)."""
 
 
 VOLUME_TAG = "lifeboat:volume/"
@@ -49,11 +49,11 @@ _PER_VOLUME = (VOLUME_TAG, LINEAGE_TAG, KMS_KEY_TAG, READABLE, PACKED)
 
 
 class MetadataError(ValueError):
-    """A story does not fit on a snapshot, or a snapshot's tags tell none."""
+    """Metadata does not fit on a snapshot, or a snapshot's tags have none."""
 
 
 class TooManyTagsError(MetadataError):
-    """What a restore needs takes more tags than there is room for; `needed` says how many."""
+    """A restore needs more tags than there is room for; `needed` is how many."""
 
     def __init__(self, reason: str, needed: int) -> None:
         super().__init__(reason)
@@ -61,7 +61,7 @@ class TooManyTagsError(MetadataError):
 
 
 def without_reserved(tags: Tags) -> dict[str, str]:
-    """The tags that may be written on another resource: `aws:` ones cannot be (trap 8), ours would lie there."""
+    """The tags without `aws:*` (reserved) and `lifeboat:*` (would describe another resource)."""
     return {key: value for key, value in tags.items() if not key.startswith(("aws:", TAG_PREFIX))}
 
 
@@ -80,10 +80,10 @@ def write_tags(
     late: bool = False,
     most: int = MAX_TAGS,
 ) -> dict[str, str]:
-    """The tags of every snapshot of one recovery point, `most` of them at most.
+    """The tags of every snapshot of one recovery point, at most `most` of them.
 
-    What of the volumes' own tags does not fit `left_out_of` tells. Raises StoryError when what a restore needs does not
-    fit into 50 tags (more than 38 data volumes), or a value is longer than EC2 takes.
+    Volumes' own tags that do not fit are left out: see `left_out_of`. Raises TooManyTagsError if a restore needs more
+    than `most` tags (50 are enough for 38 data volumes), MetadataError if a value is longer than EC2 takes.
     """
     all_metadata = tuple(all_metadata)
     tags = {
@@ -106,49 +106,49 @@ def write_tags(
         tags[Tag.LINEAGE.value] = all_metadata[0].lineage
     for metadata in all_metadata:
         tags.update(_metadata_tags(metadata))
-    too_long = [key for key, value in tags.items() if len(value) > MAX_VALUE]
-    if too_long:
-        raise MetadataError(
-            f"tag {too_long[0]} would be {len(tags[too_long[0]])} characters long, EC2 takes {MAX_VALUE}"
-        )
-    if len(tags) > most:
-        raise TooManyTagsError(
-            f"instance {instance_id} has {len(all_metadata)} data volumes: their story needs {len(tags)} tags on each "
-            f"snapshot, EC2 takes {MAX_TAGS}",
-            len(tags),
-        )
+    _check_limits(tags, most)
     return {**tags, **pack({metadata.volume_id: _own(metadata) for metadata in all_metadata}, most - len(tags))}
 
 
+def _check_limits(tags: Tags, most: int) -> None:
+    for key, value in tags.items():
+        if len(value) > MAX_VALUE:
+            raise MetadataError(f"tag {key} would be {len(value)} characters long, EC2 takes {MAX_VALUE}")
+    if len(tags) > most:
+        raise TooManyTagsError(
+            f"instance {tags[Tag.INSTANCE]} has {tags[Tag.VOLUMES]} data volumes: their metadata needs {len(tags)} "
+            f"tags on each snapshot, EC2 takes {MAX_TAGS}",
+            len(tags),
+        )
+
+
 def left_out_of(tags: Tags, all_metadata: Iterable[VolumeMetadata]) -> dict[str, tuple[str, ...]]:
-    """By volume, the keys of its own tags that these tags of a snapshot do not tell, as it will be read: none is
-    missed without notice, whatever the reason.
-    """
+    """By volume, the keys of its own tags that cannot be read back from these tags of a snapshot."""
     found = {}
     for metadata in all_metadata:
-        told = unpack(tags, metadata.volume_id).tags
+        recorded = unpack(tags, metadata.volume_id).tags
         own = without_reserved(metadata.tags)
-        missing = tuple(sorted(key for key, value in own.items() if told.get(key) != value))
+        missing = tuple(sorted(key for key, value in own.items() if recorded.get(key) != value))
         if missing:
             found[metadata.volume_id] = missing
     return found
 
 
 def name_left_out(count: int, keys: Iterable[str], *, listed: int = 20) -> str:
-    """`3 (team, cost-center and 1 more)`: how many tags are left out, and which, as far as that is known."""
+    """`3 (team, cost-center and 1 more)`: how many tags are left out, and their keys as far as these are known."""
     named = list(keys)
     return f"{count} ({name_first(named, listed, count=count) if named else 'their keys did not fit either'})"
 
 
 def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, restore_id: str = "") -> dict[str, str]:
-    """The tags of a copy of one snapshot that is in `region`: CopySnapshot takes none along.
+    """The tags of a copy of one snapshot of `region`; CopySnapshot copies no tags.
 
-    Only the story of its own volume, so that `read_story` knows it although a copy's volume id is arbitrary. No key,
-    because the source's is of the source's region: the copy's own is on the copy. Nothing that people wrote on the
-    source: a hold there is no hold here. `set_id` binds the copies of one recovery point together; `now` is when
-    EC2 is asked for the copy; `restore_id` is the restore that it is copied for, if one asked.
+    They record only the snapshot's own volume, because a copy's volume id is arbitrary and `read_metadata` must find
+    it. The KMS key is left out: it belongs to the source's region. Tags that people wrote are left out: a hold on the
+    source does not hold the copy. `set_id` is common to the copies of one recovery point, `now` is when EC2 is asked,
+    and `restore_id` is the restore that needs the copy, if any.
 
-    Raises StoryError when they are too many.
+    Raises MetadataError if there are too many tags.
     """
     source, metadata = member.snapshot, replace(member.metadata, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
@@ -173,7 +173,7 @@ def _own(metadata: VolumeMetadata) -> OwnTags:
 
 
 def _metadata_tags(metadata: VolumeMetadata) -> dict[str, str]:
-    """One readable tag with all that a restore needs, or beside it the key, and then the chain, if that is too long."""
+    """A readable tag with all that a restore needs; if it is too long, the key and then the lineage get their own."""
     facts = {
         "device": metadata.device,
         "type": metadata.type,
@@ -206,42 +206,43 @@ def _fact(text: str) -> str:
 
 
 def with_unique_ids(points: Iterable[RecoveryPoint]) -> Iterator[RecoveryPoint]:
-    """Recovery points, oldest first, each with an id of its own: a doubled CreateSnapshots makes two of one id.
+    """The recovery points, oldest first, each with a unique id: a doubled CreateSnapshots makes two of one id.
 
-    The first whole one has the id that is in the tags. A slot is tried again after a set that misses a volume, and what
-    was announced by that id is what the second attempt has made; it keeps the id when the other set is deleted.
+    The first complete one has the id that is in the tags. A slot is retried after a set that misses a volume, and the
+    second set is then published under that id; it keeps the id when the other set is deleted.
     """
-    observed: dict[str, int] = {}
+    count: dict[str, int] = {}
     for point in sorted(points, key=lambda point: len(point.members) < point.expected):
-        observed[point.id] = number = observed.get(point.id, 0) + 1
+        count[point.id] = number = count.get(point.id, 0) + 1
         yield point if number == 1 else replace(point, id=f"{point.id}+{number}")
 
 
 def is_copy(volume_id: str, tags: Tags) -> bool:
-    """Whether a snapshot is a copy, whoever made it: then its volume id and its start tell nothing of the data."""
+    """Whether a snapshot is a copy, by Lifeboat or others: its volume id and start time do not describe its data."""
     return volume_id == COPIED_VOLUME or Tag.COPIED_AT in tags
 
 
 def taken_at(snapshot: Snapshot) -> datetime:
-    """When the data of a snapshot is of: when EC2 began it, or, for a copy, the snapshot that was copied.
+    """The time of a snapshot's data: when EC2 began it, or, for a copy, when EC2 began the original.
 
-    Raises StoryError for a copy that does not tell: its own start is the copying's.
+    Raises MetadataError for a copy without that time: its own start time is the copy's.
     """
     if not is_copy(snapshot.volume_id, snapshot.tags):
         return snapshot.started_at
-    said = snapshot.tags.get(Tag.TAKEN_AT, "")
-    at = read_time(said)
+    text = snapshot.tags.get(Tag.TAKEN_AT, "")
+    at = read_time(text)
     if at is None or at > snapshot.started_at:
         raise MetadataError(
-            f"snapshot {snapshot.id} is a copy with {Tag.TAKEN_AT}={said or '(none)'}, expected a time before "
-            f"{iso(snapshot.started_at)}, when the copy began: how old its data is is not known"
+            f"snapshot {snapshot.id} is a copy with {Tag.TAKEN_AT}={text or '(none)'}, expected a time before "
+            f"{iso(snapshot.started_at)}, when the copy began: the age of its data is not known"
         )
     return at
 
 
-def read_time(said: str) -> datetime | None:
+def read_time(text: str) -> datetime | None:
+    """An ISO 8601 time with its zone; None for any other text."""
     try:
-        at = datetime.fromisoformat(said)
+        at = datetime.fromisoformat(text)
     except ValueError:
         return None
     return at if at.tzinfo else None
@@ -254,9 +255,9 @@ _OF_A_SLOT = re.compile(r"rp-\d{8}T\d{6}Z-", re.ASCII)
 
 
 def recovery_point_id(slot: datetime, instance_id: str) -> str:
-    """`rp-20261123T020000Z-i-0123456789abcdef0`: the same for the same slot and instance, whoever asks, how often ever.
+    """`rp-20261123T020000Z-i-0123456789abcdef0`: always the same for the same slot and instance.
 
-    Raises ValueError for a time without a zone, or what is no instance id.
+    Raises ValueError for a time without a zone and for an invalid instance id.
     """
     if not _INSTANCE.fullmatch(instance_id):
         raise ValueError(f"instance_id is {instance_id!r}, expected an id such as i-0123456789abcdef0.")
@@ -266,6 +267,6 @@ def recovery_point_id(slot: datetime, instance_id: str) -> str:
 
 
 def slot_prefix(recovery_point: str) -> str | None:
-    """How the ids of all recovery points of its slot begin; None for an id that `recovery_point_id` has not made."""
+    """The common prefix of the ids of a slot; None for an id that `recovery_point_id` has not made."""
     found = _OF_A_SLOT.match(recovery_point)
     return found[0] if found else None

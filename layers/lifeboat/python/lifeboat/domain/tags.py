@@ -21,14 +21,14 @@ class Tag(StrEnum):
     RESTORE_TARGET = "lifeboat:restore-target"  # value "true": this instance, this volume, may be part of a restore
 
     # on volumes
-    LINEAGE = "lifeboat:chain"  # the line of data a volume carries on; also on snapshots of one-volume recovery points
+    LINEAGE = "lifeboat:chain"  # the volume's lineage; also on snapshots of one-volume recovery points
     RESTORE = "lifeboat:restore"  # the id of the restore that made the volume; also on copies that a restore made
-    DISPLACED_BY = "lifeboat:displaced-by"  # the id of the restore that took the volume off
-    DISPLACED_FROM = "lifeboat:displaced-from"  # "<instance> <device>" it was taken off
+    DISPLACED_BY = "lifeboat:displaced-by"  # the id of the restore that detached the volume
+    DISPLACED_FROM = "lifeboat:displaced-from"  # "<instance> <device>" it was detached from
 
     # on snapshots, all written with their creation
     RECOVERY_POINT = "lifeboat:recovery-point"
-    SET = "lifeboat:set"  # which CreateSnapshots call made it: a doubled call makes two sets, never a mixed one
+    SET = "lifeboat:set"  # the CreateSnapshots call: a doubled call makes two sets, never a mixed one
     STACK = "lifeboat:stack"
     SLOT = "lifeboat:slot"  # the due time, ISO 8601 UTC
     INSTANCE = "lifeboat:instance"
@@ -42,12 +42,12 @@ class Tag(StrEnum):
     # on copies in another region, all written with the copy
     COPY_OF = "lifeboat:copy-of"  # the id of the snapshot that was copied
     COPIED_FROM = "lifeboat:copied-from"  # its region
-    TAKEN_AT = "lifeboat:taken-at"  # when EC2 began that snapshot; the copy's own start time is the copying's
-    COPIED_AT = "lifeboat:copied-at"  # when Lifeboat asked for the copy; a copy of it that others make begins later
+    TAKEN_AT = "lifeboat:taken-at"  # when EC2 began that snapshot; the start time of the copy is later
+    COPIED_AT = "lifeboat:copied-at"  # when Lifeboat requested the copy; a copy that others make of it begins later
 
     # on copies in a vault
     SOURCE_ACCOUNT = "lifeboat:source-account"  # the account whose snapshot was copied
 
     # on snapshots, written by people
-    HOLD = "lifeboat:hold"  # any value: never deleted while the tag is there
+    HOLD = "lifeboat:hold"  # any value: never deleted while it has this tag
     SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup

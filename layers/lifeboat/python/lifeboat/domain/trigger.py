@@ -1,4 +1,4 @@
-"""Who woke a function."""
+"""The origin of an invocation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Trigger(StrEnum):
-    """Who woke the function."""
+    """What invoked the function."""
 
     SCHEDULE = "schedule"
     EVENT = "event"
