@@ -1,4 +1,4 @@
-"""What is copied next: in order, whole, under the cap, each once, and what fails waits its turn."""
+"""The plan of copies: in order, complete, within EC2's limit, each once; a failed one waits for its pause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.builders import DATA, KEY, PLATFORM, SLOT, attachment, point_tags, sn
 HOME, AWAY = "eu-west-1", "eu-central-1"
 AWAY_KEY = KEY.replace(HOME, AWAY)
 FEW = 10
-"""So many volumes, each with a key, leave room for more tags."""
+"""With fewer volumes than this, each with a key, there is room for more tags."""
 NOW = SLOT + timedelta(days=30)
 
 
@@ -50,7 +50,7 @@ def taken(day: int, volumes: int = 1, **facts: Any) -> list[Snapshot]:
 
 
 def copied(call: StartCopy, state: str = "completed", **facts: Any) -> Snapshot:
-    """What EC2 shows of a copy that the plan asked for."""
+    """A copy that the plan requested, as EC2 shows it."""
     known: dict[str, Any] = {
         "id": "snap-c" + call.snapshot_id[6:],
         "volume_id": "vol-ffffffff",
@@ -95,20 +95,20 @@ def started(decided: CopyPlan) -> list[str]:
 
 
 class TestWhich:
-    def test_at_first_the_newest_good_one_only(self):
+    def test_starts_with_the_newest_good_one_only(self):
         home = [*taken(0), *taken(1), *taken(2, state="error")]
         assert started(plan(facts(home, copy_existing=False))) == days(1)
 
-    def test_all_that_are_there_when_asked_for(self):
+    def test_copies_all_existing_ones_when_configured(self):
         assert started(plan(facts([*taken(1), *taken(0)]))) == days(0, 1)
 
-    def test_then_everything_newer_than_what_was_copied_and_nothing_older(self):
+    def test_copies_everything_newer_than_the_last_copied_and_nothing_older(self):
         home = [*taken(0), *taken(1), *taken(2), *taken(3)]
         [call] = plan(facts(taken(1))).start
         for known in ({"away": [copied(call)]}, {"records": {point_id(1): record(1, state=CopyState.COPIED)}}):
             assert started(plan(facts(home, copy_existing=False, **known))) == days(2, 3)
 
-    def test_one_that_ends_later_than_a_younger_one_is_not_passed_over(self):
+    def test_one_that_completes_after_a_newer_one_is_still_copied(self):
         first = plan(
             facts([*taken(1, state="pending"), *taken(2)], copy_existing=False, records={point_id(0): record(0)})
         )
@@ -116,15 +116,15 @@ class TestWhich:
         known = {**records_of(first), point_id(2): record(2, state=CopyState.COPIED)}
         assert started(plan(facts([*taken(1), *taken(2)], copy_existing=False, records=known))) == days(1)
 
-    def test_what_the_destinations_retention_has_let_go_is_not_copied_again(self):
+    def test_one_that_the_destinations_retention_deleted_is_not_copied_again(self):
         known = {point_id(0): record(0, state=CopyState.COPIED)}
         assert plan(facts(taken(0), records=known)) == CopyPlan((), (), (), (), (), ())
 
-    def test_what_was_itself_copied_here_or_is_another_stacks_is_left(self):
+    def test_copies_and_other_stacks_recovery_points_are_skipped(self):
         here = [replace(item, tags={**item.tags, Tag.COPIED_FROM: AWAY}) for item in taken(0)]
         assert plan(facts([*here, *taken(1, tags={"stack": "other"})])).start == ()
 
-    def test_with_the_table_lost_nothing_is_copied_twice_nor_left_in_the_middle(self):
+    def test_after_the_table_is_lost_a_copy_is_completed_and_none_repeated(self):
         home = [*taken(0), *taken(1, volumes=2)]
         calls = plan(facts(home)).start
         whole, half = copied(calls[0]), copied(calls[1])
@@ -132,24 +132,24 @@ class TestWhich:
             calls[2].snapshot_id
         ]
 
-    def test_a_record_of_what_is_no_longer_at_home_is_forgotten(self):
+    def test_a_record_whose_original_is_gone_is_deleted(self):
         lost = record(0)
         assert plan(facts(taken(1), records={lost.point_id: lost})).gone == (lost,)
 
 
 class TestHowMany:
-    def test_never_more_than_there_is_room_for(self):
+    def test_starts_no_more_than_ec2_copies_at_a_time(self):
         home = [item for day in range(IN_FLIGHT + 5) for item in taken(day)]
         decided = plan(facts(home, in_flight=3))
         assert started(decided) == days(*range(IN_FLIGHT - 3))
         assert [item.point_id for item in decided.waiting] == days(*range(IN_FLIGHT - 3, IN_FLIGHT + 5))
         assert plan(facts(home, in_flight=IN_FLIGHT + 1)).start == ()
 
-    def test_whole_recovery_points_and_none_overtakes(self):
+    def test_starts_whole_recovery_points_in_order(self):
         home = [*taken(0, volumes=3), *taken(1, volumes=3), *taken(2)]
         assert started(plan(facts(home, in_flight=IN_FLIGHT - 5))) == days(0)
 
-    def test_one_larger_than_the_cap_goes_in_parts(self):
+    def test_one_larger_than_the_limit_starts_in_parts(self):
         home = taken(0, volumes=IN_FLIGHT + 2)
         first = plan(facts(home)).start
         assert len(first) == IN_FLIGHT
@@ -158,7 +158,7 @@ class TestHowMany:
 
 
 class TestOutcome:
-    def test_a_whole_copy_is_told_as_it_is_there(self):
+    def test_a_complete_copy_is_reported_as_it_is_in_the_destination(self):
         home = taken(0, volumes=2)
         away = [copied(call) for call in plan(facts(home)).start]
         [done] = plan(facts(home, away, records={point_id(0): record(0)})).copied
@@ -166,7 +166,7 @@ class TestOutcome:
         assert done.point.condition == "good"
         assert done.point.taken_at == SLOT
 
-    def test_one_in_error_fails_it_and_the_next_attempt_is_whole_and_its_own(self):
+    def test_a_copy_in_error_fails_the_attempt_and_the_next_copies_everything(self):
         home = taken(0, volumes=2)
         first = plan(facts(home)).start
         away = [copied(first[0]), copied(first[1], "error", state_message="Given key ID is not accessible")]
@@ -182,11 +182,11 @@ class TestOutcome:
         [done] = plan(facts(home, whole, records={point_id(0): paused})).copied
         assert done.point.condition == "good"
 
-    def test_the_others_go_on_while_one_waits(self):
+    def test_others_proceed_while_one_waits(self):
         paused = record(0, attempts=1, not_before=NOW + PAUSES[0])
         assert started(plan(facts([*taken(0), *taken(1)], records={point_id(0): paused}))) == days(1)
 
-    def test_pauses_grow_and_then_it_is_given_up(self):
+    def test_pauses_grow_until_it_is_given_up(self):
         known, moments = record(0), []
         while known.state is CopyState.OPEN:
             known = after_failure(known, NOW)
@@ -197,7 +197,7 @@ class TestOutcome:
 
 
 class TestTags:
-    def test_the_copy_tells_its_own_volumes_story_whatever_ec2_says_it_is_of(self):
+    def test_a_copy_carries_the_metadata_of_its_own_volume(self):
         calls = plan(facts(taken(0, volumes=2))).start
         for call, source in zip(calls, taken(0, volumes=2), strict=True):
             metadata, was = read_metadata(copied(call)), read_metadata(source)
@@ -205,14 +205,14 @@ class TestTags:
             assert call.tags[Tag.COPY_OF] == source.id
             assert call.tags[Tag.COPIED_FROM] == HOME
 
-    def test_a_hold_at_home_is_no_hold_there(self):
+    def test_a_hold_is_not_copied(self):
         [source] = taken(0)
         held = replace(source, tags={**source.tags, Tag.HOLD: "case 7", Tag.SHARED: "x", "aws:own": "y", "team": "z"})
         tags = plan(facts([held])).start[0].tags
         assert not {Tag.HOLD, Tag.SHARED, "aws:own", "team"} & set(tags)
 
-    def test_a_copy_has_room_for_its_own_volume_alone(self):
-        # What two volumes had no room for together is not known any more; what is known comes along, keys too.
+    def test_a_copys_tags_fit_with_its_own_volume_alone(self):
+        # Tags that did not fit for two volumes together are lost. The copy carries the others, with their keys.
         letters = Random(14)
         own = [{f"key-{n}": "".join(letters.choices(ascii_letters, k=250)) for n in range(30)} for _ in range(2)]
         disks = [volume(id=name, tags=tags) for name, tags in zip((DATA, "vol-0two"), own, strict=True)]
@@ -222,10 +222,10 @@ class TestTags:
             made = tags_of_copy(member, region=HOME, set_id="set-1", now=NOW)
             assert len(made) <= MAX_TAGS
             assert member.metadata.tags_left_out > 0
-            copied_story = read_metadata(snapshot(volume_id="vol-ffffffff", tags=made))
-            assert copied_story == replace(member.metadata, kms_key_id=None)
+            copied_metadata = read_metadata(snapshot(volume_id="vol-ffffffff", tags=made))
+            assert copied_metadata == replace(member.metadata, kms_key_id=None)
 
-    def test_a_story_that_cannot_fit_fails_the_recovery_point(self):
+    def test_metadata_that_does_not_fit_fails_the_attempt(self):
         [point] = read_catalogue(taken(0)).points
         more = {f"lifeboat:more-{n}": "x" for n in range(MAX_TAGS)}
         member = replace(
@@ -236,8 +236,8 @@ class TestTags:
         assert "EC2 takes 50" in plan(facts([member.snapshot])).failed[0].reason
 
     @pytest.mark.parametrize("said", ["", "yesterday", "2026-11-23T02:00:00", "2099-01-01T00:00:00Z"])
-    def test_a_copy_that_does_not_tell_when_its_data_was_taken_does_not_count(self, said):
-        # Its start is the copying's: by that it would be the newest, whatever its data is.
+    def test_a_copy_without_a_readable_taken_at_tag_does_not_count(self, said):
+        # Its start time is that of the copy, so it would wrongly count as the newest.
         [call] = plan(facts(taken(0))).start
         found = read_catalogue([copied(call, tags={**call.tags, Tag.TAKEN_AT: said})])
         assert found.points == ()
@@ -258,10 +258,10 @@ class TestTimeBased:
             (2880, 65_536, 2880),
         ],
     )
-    def test_what_is_asked_or_the_least_that_ec2_does_it_in(self, asked, gib, minutes):
+    def test_completion_minutes_are_what_was_configured_or_ec2s_minimum(self, asked, gib, minutes):
         assert completion_minutes(asked, gib) == minutes
 
-    def test_each_copy_is_asked_for_in_its_time(self):
+    def test_each_copy_requests_its_completion_minutes(self):
         home = [*taken(0), *taken(1, size=1000)]
         assert [call.completion_minutes for call in plan(facts(home)).start] == [0, 0]
         assert [call.completion_minutes for call in plan(facts(home, completion_minutes=30)).start] == [30, 45]

@@ -117,7 +117,7 @@ def test_others_copies_wake_nobody_for_long(regions):
     home.aws.client("ec2", AWAY).copy_snapshot(SourceRegion=REGION, SourceSnapshotId=foreign)
     home.control.settle()
     [invocation] = home.control.invocations(mark, function=home.outputs[COPY])
-    assert invocation["result"] == {"waits_for": "the sweep: none of our copies has ended"}
+    assert invocation["result"] == {"waits_for": "the reconcile run: none of this stack's copies has ended"}
     assert home.control.counts(mark, caller=home.outputs[COPY]) == {"ec2:DescribeSnapshots": 1}
 
 

@@ -133,7 +133,7 @@ def test_what_is_shared_without_a_story_is_kept_and_told(accounts):
     assert "lifeboat:recovery-point" not in tags_of(copy)
     assert (copy["KmsKeyId"], copy["VolumeSize"]) == (accounts.vault_key, 7)
     assert accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
-    [told] = [item for item in accounts.vault.message() if item["event"] == "StoryMissing"]
+    [told] = [item for item in accounts.vault.message() if item["event"] == "MetadataMissing"]
     assert told["subject"] == {"account": HOME_ACCOUNT}
     assert told["details"]["snapshots"] == [shared]
     accounts.vault.invoke("PruneSnapshotsFunction", {})

@@ -115,7 +115,7 @@ def test_the_end_of_somebody_elses_copy_is_not(world, point):
     source = world.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     foreign = boto3.client("ec2", AWAY).copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)["SnapshotId"]
     answer = world.invoke("copy_snapshots", ended(foreign))
-    assert answer == {"waits_for": "the sweep: none of our copies has ended"}
+    assert answer == {"waits_for": "the reconcile run: none of this stack's copies has ended"}
     assert copies() == []
 
 
@@ -124,7 +124,7 @@ def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world,
         raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "DescribeSnapshots")
 
     monkeypatch.setattr(clients.ec2_reads(AWAY), "get_paginator", refuse)
-    assert "sweep" in world.invoke("copy_snapshots", ended("snap-0c3d4e5f607182930"))["waits_for"]
+    assert "reconcile run" in world.invoke("copy_snapshots", ended("snap-0c3d4e5f607182930"))["waits_for"]
 
 
 @pytest.fixture

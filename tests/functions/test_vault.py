@@ -186,7 +186,7 @@ def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, shared_s
     look(world)
     [copy] = copies()
     assert "lifeboat:recovery-point" not in {tag["Key"] for tag in copy["Tags"]}
-    silent = [item for item in world.message() if item["event"] == "StoryMissing"]
+    silent = [item for item in world.message() if item["event"] == "MetadataMissing"]
     assert [item["details"]["reason"] for item in silent] == [
         f"{role(SOURCE)} cannot be used: AccessDenied: not yours",
     ]

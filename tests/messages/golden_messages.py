@@ -221,7 +221,7 @@ def messages() -> dict[str, Message]:
             stack=STACK,
             at=AT,
             source=ACCOUNT,
-            reason="a chain is 'x', expected what EC2 or Lifeboat makes",
+            reason="a lineage is 'x', expected the form that EC2 or Lifeboat uses",
             recovery_point_ids=(point().id,),
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),

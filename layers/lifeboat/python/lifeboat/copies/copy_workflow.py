@@ -1,7 +1,8 @@
-"""Copying: what the copies to other regions and those into the vault have in common, on their way from plan to told.
+"""Copying: what copies to other regions and copies into the vault share, from the plan to the message.
 
-CopySnapshot has no idempotency token. A copy is asked for under a key of its label, source and attempt (`once`), and is
-looked for among the tags in the destination just before, so that neither a doubled wake-up nor a lost answer makes two.
+CopySnapshot has no idempotency token. Lifeboat requests each copy under a key of its label, source and attempt
+(`once`), and first searches the tags in the destination for it. So neither a repeated event nor a lost answer makes a
+second copy.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 
-def wants_no_more(problem: AwsError) -> bool:
-    """Whether EC2 will take no copy now, whichever it is."""
+def refuses_every_copy(problem: AwsError) -> bool:
+    """Whether EC2 refuses every further copy for now, not only this one."""
     return problem.throttled or problem.code in {TOO_MANY, *SNAPSHOT_LIMITS}
 
 
 class Copying(ABC):
-    """One look at one destination or source, and what is done about it.
+    """One run for one destination or source: observe, decide, act, publish.
 
-    `label` is what its records are kept under, and what all its keys begin with. `to` is where its copies are made,
-    `home` what a message says they come from. `completion_minutes` is how long one may take; 0: as long as it takes.
+    `label` names its records in the table and begins all its keys. `to` is where the copies are made, `home` where they
+    come from, as a message says it. `completion_minutes` is the most that a copy may take; 0 sets no limit.
     """
 
     def __init__(
@@ -61,18 +62,18 @@ class Copying(ABC):
 
     @abstractmethod
     def _complete_action(self, done: Copied) -> bool:
-        """Do what there is to do with a recovery point that is whole there; whether that may be noted as done."""
+        """Act on a recovery point that is complete in the destination. Returns whether to record it as copied."""
 
     @abstractmethod
     def _start(self, call: StartCopy) -> str:
-        """Begin one copy, once; why it counts as failed, if it does. Raises AwsError and UnderWay."""
+        """Begin one copy, once. Returns why it counts as failed, or an empty text. Raises AwsError and UnderWay."""
 
     def _records(self, *, retry: bool) -> dict[str, CopyRecord]:
         found = copies.records(self._invocation.config.table, self._label)
         return {name: self._reopened(record) for name, record in found.items()} if retry else found
 
     def _reopened(self, record: CopyRecord) -> CopyRecord:
-        """A person has mended the cause: no pause, and what was given up is tried again."""
+        """The record after a person has asked for a retry: no pause, and open again if it was given up."""
         if record.state is CopyState.COPIED or (record.state is CopyState.OPEN and not record.not_before):
             return record
         fresh = replace(record, state=CopyState.OPEN, not_before=None)
@@ -88,7 +89,7 @@ class Copying(ABC):
         in_flight: int | None = None,
         forget: bool = False,
     ) -> None:
-        """Decide on these, and do it. `forget`: the points of all the records were looked for, here."""
+        """Decide on these recovery points and act. `forget`: delete records whose recovery point was not found."""
         decided = plan(
             CopyFacts(
                 points=points,
@@ -124,10 +125,10 @@ class Copying(ABC):
             region=self._to.region,
             home=self._home,
         )
-        return self._publish_once("told-copied", done.record.point_id, message)
+        return self._publish_once("published-copied", done.record.point_id, message)
 
     def _fail(self, failure: CopyEndedBadly) -> None:
-        """Told first, then counted: what is not counted is seen, and told, again."""
+        """Publish the failure, then count it. A failure that is not counted is observed and published again."""
         after = after_failure(failure.record, clock.now())
         message = copies_messages.copy_failed(
             stack=self._invocation.config.stack,
@@ -138,7 +139,7 @@ class Copying(ABC):
             snapshot_ids=failure.copies,
             next_attempt=after.not_before,
         )
-        if self._publish_once("told-not-copied", failure.record.point_id, message):
+        if self._publish_once("published-not-copied", failure.record.point_id, message):
             copies.save(self._invocation.config.table, after, failure.record)
         self._answer["failed"].append({"recovery_point": failure.record.point_id, "reason": failure.reason})
 
@@ -146,7 +147,7 @@ class Copying(ABC):
         return self._invocation.publish_once(kind, f"{self._label}/{key}", message)
 
     def _start_all(self, calls: Sequence[StartCopy], records: Mapping[str, CopyRecord]) -> None:
-        """Begin the copies in their order. One that is refused fails its recovery point and stops no other."""
+        """Begin the copies in order. A refused copy fails its own recovery point and stops no other."""
         failed: set[str] = set()
         for call in calls:
             if call.point_id in failed:
@@ -156,36 +157,38 @@ class Copying(ABC):
             except UnderWay:
                 continue
             except AwsError as problem:
-                if wants_no_more(problem):
-                    return  # the next sweep goes on
+                if refuses_every_copy(problem):
+                    return  # the next reconcile run continues
                 if not problem.answered:
-                    continue  # it may have begun all the same: the next sweep looks
+                    continue  # the copy may have begun: the next reconcile run finds out
                 cause = f"CopySnapshot of {call.snapshot_id} was refused: {problem}"
             if cause:
                 failed.add(call.point_id)
                 self._fail(CopyEndedBadly(records[call.point_id], cause))
 
-    def _begun_once(
-        self, snapshot_id: str, attempt: int | str, marks: Mapping[str, str], ask: Callable[[], str]
+    def _begin_once(
+        self, snapshot_id: str, attempt: int | str, tags: Mapping[str, str], request_copy: Callable[[], str]
     ) -> dict[str, Any]:
-        """The copy of this attempt, and when it was begun: by `ask`, unless one with these marks is there already.
+        """The copy of this attempt, and when it was begun.
+
+        Calls `request_copy` unless the destination already has a copy with these tags.
 
         Raises AwsError and UnderWay.
         """
 
         def begin() -> dict[str, Any]:
             try:
-                observed = ec2_snapshots.copies_in(self._to.region, marks)
-            except AwsError as problem:  # nothing was asked for yet, so no attempt has failed: the next sweep looks
-                words = f"{problem.message} (a look for the copy in {self._to.region})"
+                observed = ec2_snapshots.copies_in(self._to.region, tags)
+            except AwsError as problem:  # no copy was requested yet, so no attempt has failed
+                words = f"{problem.message} (searching for the copy in {self._to.region})"
                 raise AwsError(problem.code, words, answered=False) from problem
-            return {"copy": observed[0].id if observed else ask(), "at": iso(clock.now())}
+            return {"copy": observed[0].id if observed else request_copy(), "at": iso(clock.now())}
 
         key = f"{self._label}/{snapshot_id}/{attempt}"
         return self._invocation.once("copy-begun", key, begin)
 
     def _copy(self, snapshot_id: str, description: str, tags: Mapping[str, str], within: int = 0) -> str:
-        """Ask EC2 for a copy; its id. Raises AwsError."""
+        """Request a copy from EC2. Returns its id. Raises AwsError."""
         return ec2_snapshots.copy_snapshot(
             snapshot_id,
             from_region=self._invocation.config.region,
@@ -197,7 +200,7 @@ class Copying(ABC):
 
 
 def vanished(made: Mapping[str, str], snapshot_id: str) -> str:
-    """Why a copy that was begun before counts as failed: EC2 said that it has begun, and it is not there."""
+    """Why a copy counts as failed that EC2 had begun: the destination does not have it. Empty while it is too early."""
     if clock.now() - datetime.fromisoformat(made["at"]) > VANISHED_AFTER:
-        return f"the copy {made['copy']} of {snapshot_id} has vanished, as it does when a key may not be used"
+        return f"the copy {made['copy']} of {snapshot_id} has vanished, as copies do when EC2 may not use a key"
     return ""

@@ -11,13 +11,13 @@ from lifeboat.domain.text import iso
 
 
 def snapshots_copied(*, stack: str, at: datetime, point: RecoveryPoint, region: str, home: str) -> Message:
-    """SnapshotsCopied: a recovery point is whole in another region, too; `point` is the one there."""
+    """SnapshotsCopied: a recovery point is complete in another region or in the vault; `point` is the one there."""
     return Message(
         event="SnapshotsCopied",
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id, "region": region},
-        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is in {region}, too.",
+        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is also in {region}.",
         details={
             "copied_from": home,
             "taken_at": iso(point.taken_at),
@@ -38,8 +38,8 @@ def copy_failed(
     snapshot_ids: Sequence[str],
     next_attempt: datetime | None,
 ) -> Message:
-    """CopyFailed: a recovery point could not be copied to another region. It is told once; more attempts follow by
-    themselves, with growing pauses, and SnapshotsCopied if one succeeds.
+    """CopyFailed: a recovery point could not be copied. It is published once. Lifeboat retries with growing pauses, and
+    publishes SnapshotsCopied when an attempt succeeds.
     """
     return Message(
         event="CopyFailed",
@@ -53,8 +53,9 @@ def copy_failed(
             "next_attempt": iso(next_attempt) if next_attempt else "none",
         },
         next_steps=(
-            f"Mend the cause: the function's rights on the keys here and in {region}, the keys' policies and states.",
-            'Then, to wait for no pause: invoke CopySnapshotsFunction with {"retry": true}.',
+            f"Repair the cause: the function's permissions on the keys here and in {region}, the keys' policies and "
+            "states.",
+            'Then invoke CopySnapshotsFunction with {"retry": true}, to retry without the pause.',
             "The recovery point here is untouched.",
         ),
     )
@@ -63,8 +64,8 @@ def copy_failed(
 def sharing_failed(
     *, stack: str, at: datetime, point: RecoveryPoint, account: str, reason: str, snapshot_ids: Sequence[str]
 ) -> Message:
-    """SharingFailed: a good recovery point cannot be shared with the vault account, so that no copy of it is begun
-    there. It is told once, and tried again every minute.
+    """SharingFailed: a good recovery point cannot be shared with the vault account, so the vault begins no copy of it.
+    It is published once. Lifeboat retries every minute.
     """
     return Message(
         event="SharingFailed",
@@ -74,7 +75,8 @@ def sharing_failed(
         summary=sentence(f"Recovery point {point.id} cannot be shared with the vault, account {account}: {reason}"),
         details={"reason": reason, **listed(snapshot_ids, "snapshots")},
         next_steps=(
-            "What is encrypted with aws/ebs can never be shared: have the data volumes under a customer key.",
+            "A snapshot encrypted with aws/ebs can never be shared: encrypt the data volumes with a customer managed "
+            "key.",
             "The recovery point here is untouched.",
         ),
     )
@@ -89,22 +91,23 @@ def metadata_missing(
     recovery_point_ids: Sequence[str],
     snapshot_ids: Sequence[str],
 ) -> Message:
-    """StoryMissing: a source account shares snapshots with this vault and does not tell, or not understandably, what
-    they are. Those of an hour's age are copied all the same, and never deleted here. It is told once a day.
+    """MetadataMissing: a source account shares snapshots with this vault, but the vault cannot read the volume metadata
+    in their tags. It copies such snapshots when they are an hour old, and never deletes them. It is published once a
+    day.
     """
     return Message(
-        event="StoryMissing",
+        event="MetadataMissing",
         at=at,
         stack=stack,
         subject={"account": source},
-        summary=sentence(f"Account {source} does not tell what it shares with this vault: {reason}"),
+        summary=sentence(f"The metadata of snapshots that account {source} shares cannot be read: {reason}"),
         details={
             "reason": reason,
             **listed(recovery_point_ids, "recovery_points"),
             **listed(snapshot_ids, "snapshots"),
         },
         next_steps=(
-            f"See whether account {source} is well: its stack's role of VaultReaderRoleArn, the tags of its snapshots.",
-            "What is copied without a story is restored by its snapshot's id, and deleted by you alone.",
+            f"Check account {source}: the role of its stack's output VaultReaderRoleArn, its snapshots' tags.",
+            "A copy without metadata is restored by its snapshot id. Only you can delete it.",
         ),
     )

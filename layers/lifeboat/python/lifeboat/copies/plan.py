@@ -1,12 +1,12 @@
-"""Copies to another region: from what is there and what is under way, what is to be done next.
+"""Decide what to copy next, from the recovery points, their copies and the records of both.
 
-Which recovery points are copied: of each chain the newest good one when copying begins, and everything that is taken
-after it; with `copy_existing` all good ones that are there. What was copied once and is gone from the destination was
-let go there, by its own retention: it is not copied again.
+Which recovery points: of each lineage the newest good one when copying begins, and every later one. With
+`copy_existing` all good ones. A recovery point that was copied once and is gone from the destination was deleted there
+by the destination's retention. It is not copied again.
 
-The order is oldest first, and all the snapshots of a recovery point together, so that what is in the destination at any
-moment is as whole as it can be. A recovery point that failed waits for its pause while the others go on. An attempt is
-always of the whole recovery point, with a set id of its own: what is left of a failed one is never mixed into it.
+Oldest first, and all snapshots of a recovery point together: so the destination has complete recovery points, as far as
+possible. After a failure a recovery point waits for its pause while the others proceed. An attempt copies the whole
+recovery point under a set id of its own, and never reuses copies of a failed attempt.
 """
 
 from __future__ import annotations
@@ -37,24 +37,26 @@ PAUSES = (
     timedelta(hours=2),
     timedelta(hours=8),
 )
-"""How long to wait after each failed attempt. After the last pause there is one more, and then it is given up."""
+"""How long to wait after each failed attempt. One attempt follows the last pause; if it fails, copying is given up."""
 
 
 VANISHED_AFTER = timedelta(minutes=1)
-"""A copy that EC2 said it has begun is seen by then, or is no more. EC2 shows new things within seconds."""
+"""A copy that EC2 has begun and does not show after this time is gone. EC2 shows new resources within seconds."""
 
 
 _MAY_BE_GOOD = {"pending", "completed"}
 
 
 _MARK = "~"
-"""What separates the attempt's number from the set id of the recovery point at home."""
+"""Separates the attempt's number from the set id of the original recovery point."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyFacts:
-    """All that a plan rests on. `points` are at home, `copies` are our snapshots in the destination that were copied
-    from there, `in_flight` are all of the account's copies that the destination is making.
+    """The observed facts of a plan.
+
+    `points` are the originals. `copies` are this stack's copies of them in the destination. `in_flight` counts all
+    copies that the destination is making for the account. `home` is the region of the originals.
     """
 
     points: Sequence[RecoveryPoint]
@@ -71,9 +73,9 @@ class CopyFacts:
 
 @dataclass(frozen=True, slots=True)
 class StartCopy:
-    """Copy one snapshot. `attempt` counts from 1; `set_id` is what the copies of this attempt carry.
+    """Copy one snapshot. `attempt` counts from 1; all copies of an attempt carry its `set_id`.
 
-    `completion_minutes` is how long EC2 is to take at most; 0: as long as it takes.
+    `completion_minutes` is the most that EC2 may take; 0 sets no limit.
     """
 
     point_id: str
@@ -88,7 +90,7 @@ class StartCopy:
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """The recovery point is whole in the destination: `point` is as it is there."""
+    """The recovery point is complete in the destination; `point` is the one there."""
 
     record: CopyRecord
     point: RecoveryPoint
@@ -96,7 +98,7 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class CopyEndedBadly:
-    """An attempt is over without success. `copies` are the snapshots in the destination that are left of it."""
+    """An attempt has failed. `copies` are the ids of its snapshots that remain in the destination."""
 
     record: CopyRecord
     reason: str
@@ -113,7 +115,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class CopyPlan:
-    """`opened` are new records, to be written before anything starts; `gone` are records of nothing that is left."""
+    """`opened` are new records, written before any copy starts; `gone` are records whose recovery point is gone."""
 
     opened: tuple[CopyRecord, ...]
     start: tuple[StartCopy, ...]
@@ -125,7 +127,7 @@ class CopyPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A recovery point of which, in the attempt of this number, these members are not in the destination yet."""
+    """One attempt to copy a recovery point; `missing` are its members that the destination does not have yet."""
 
     point: RecoveryPoint
     record: CopyRecord
@@ -144,7 +146,7 @@ class _Draft:
 
 
 def plan(facts: CopyFacts) -> CopyPlan:
-    """What is to be done now."""
+    """Decide what to copy, what is complete, what has failed, and what waits."""
     points = {point.id: point for point in facts.points if _is_ours(point, facts.stack)}
     there = _by_source(facts.copies)
     opened = _newly_wanted(points.values(), there, facts)
@@ -164,7 +166,7 @@ def plan(facts: CopyFacts) -> CopyPlan:
 
 
 def after_failure(record: CopyRecord, now: datetime) -> CopyRecord:
-    """The record when one more attempt has failed: paused, or given up."""
+    """The record after one more failed attempt: paused, or given up."""
     attempts = record.attempts + 1
     more = attempts <= len(PAUSES)
     return CopyRecord(
@@ -179,7 +181,7 @@ def after_failure(record: CopyRecord, now: datetime) -> CopyRecord:
 
 
 def _is_ours(point: RecoveryPoint, stack: str) -> bool:
-    """What was copied here from elsewhere is not copied on, else two regions would copy to each other for ever."""
+    """Whether this stack took it here. Copies are not copied on: two regions would copy to each other for ever."""
     return point.stack == stack and not any(Tag.COPIED_FROM in member.snapshot.tags for member in point.members)
 
 
@@ -193,35 +195,37 @@ def _by_source(copies: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
 def _newly_wanted(
     points: Iterable[RecoveryPoint], there: Mapping[str, list[Snapshot]], facts: CopyFacts
 ) -> tuple[CopyRecord, ...]:
-    """Recovery points without a record that are to be copied; those that are still being made have a place, too."""
+    """New records for recovery points to copy. Pending ones get a record too, and keep their place in the order."""
     candidates = [point for point in points if point.condition in {Condition.GOOD, Condition.PENDING}]
-    marks = _marks(facts)
+    copied_until = _newest_copied(facts)
     firsts = _newest_good(candidates)
     wanted = []
     for point in sorted(candidates, key=lambda item: (item.taken_at, item.id)):
         if point.id in facts.records or _is_whole(point, there):
             continue
         begun = any(member.snapshot.id in there for member in point.members)
-        if facts.copy_existing or begun or any(_is_next(lineage, point, marks, firsts) for lineage in point.lineages):
+        if facts.copy_existing or begun or any(_is_next(name, point, copied_until, firsts) for name in point.lineages):
             wanted.append(CopyRecord(facts.destination.region, point.id, point.lineages, point.taken_at))
     return tuple(wanted)
 
 
-def _is_next(lineage: str, point: RecoveryPoint, marks: Mapping[str, datetime], firsts: Mapping[str, datetime]) -> bool:
-    if lineage in marks:
-        return point.taken_at > marks[lineage]
+def _is_next(
+    lineage: str, point: RecoveryPoint, copied_until: Mapping[str, datetime], firsts: Mapping[str, datetime]
+) -> bool:
+    if lineage in copied_until:
+        return point.taken_at > copied_until[lineage]
     return lineage not in firsts or point.taken_at >= firsts[lineage]
 
 
-def _marks(facts: CopyFacts) -> dict[str, datetime]:
-    """By chain, when the newest recovery point was taken that has been, or is being, copied."""
-    marks: dict[str, datetime] = {}
+def _newest_copied(facts: CopyFacts) -> dict[str, datetime]:
+    """For each lineage, when its newest recovery point was taken that is copied or has a record."""
+    newest: dict[str, datetime] = {}
     known = [(record.lineages, record.taken_at) for record in facts.records.values()]
     known += [(point.lineages, point.taken_at) for point in read_catalogue(facts.copies).points]
     for lineages, taken_at in known:
         for lineage in lineages:
-            marks[lineage] = max(taken_at, marks.get(lineage, taken_at))
-    return marks
+            newest[lineage] = max(taken_at, newest.get(lineage, taken_at))
+    return newest
 
 
 def _newest_good(points: Iterable[RecoveryPoint]) -> dict[str, datetime]:
@@ -239,9 +243,9 @@ def _is_whole(point: RecoveryPoint, there: Mapping[str, list[Snapshot]]) -> bool
 
 
 def set_id_for(point: RecoveryPoint, here: Iterable[Snapshot]) -> str:
-    """The set id that further copies of a recovery point's snapshots carry, beside those that are in the destination.
+    """The set id for further copies of a recovery point's snapshots; `here` are the snapshots in the destination.
 
-    They complete the newest attempt there, whoever began it, unless something of it has failed.
+    They complete the newest attempt there, whoever began it, unless one of its copies has failed.
     """
     there = _by_source(here)
     attempts = [_attempt_of(copy) for member in point.members for copy in there.get(member.snapshot.id, ())]
@@ -251,7 +255,7 @@ def set_id_for(point: RecoveryPoint, here: Iterable[Snapshot]) -> str:
 
 
 def original_set(snapshot: Snapshot) -> tuple[str, str]:
-    """What a snapshot and all copies of it, of whatever attempt, have in common with the others of their set."""
+    """The recovery point and set id that a snapshot shares with all copies of its set, whatever the attempt."""
     return snapshot.tags.get(Tag.RECOVERY_POINT, ""), snapshot.tags.get(Tag.SET, "").partition(_MARK)[0]
 
 
@@ -266,7 +270,7 @@ def _set_id(member: Member, attempt: int) -> str:
 
 
 def _copies_of(point: RecoveryPoint, attempt: int, there: Mapping[str, list[Snapshot]]) -> dict[str, Snapshot]:
-    """The copies of one attempt, by the id of what was copied."""
+    """The copies of one attempt, by the id of the snapshot that was copied."""
     return {
         member.snapshot.id: copy
         for member in point.members
@@ -290,48 +294,53 @@ def _decide(
     if _is_complete(copies, point):
         draft.copied.append(Copied(record, read_catalogue(copies.values()).points[0]))
     elif in_error:
-        said = in_error[0].state_message or "EC2 did not say why"
+        said = in_error[0].state_message or "EC2 gave no reason"
         reason = f"the copy {in_error[0].id} of {in_error[0].tags[Tag.COPY_OF]} ended in error: {said}"
         draft.failed.append(CopyEndedBadly(record, reason, tuple(sorted(copy.id for copy in copies.values()))))
     elif not missing:
         draft.waiting.append(Waiting(point.id, "EC2 is copying it"))
     elif point.condition is not Condition.GOOD:
-        draft.waiting.append(Waiting(point.id, f"it is {point.condition} at home"))
+        draft.waiting.append(Waiting(point.id, f"the original is {point.condition}"))
     elif record.not_before and facts.now < record.not_before:
         draft.waiting.append(Waiting(point.id, f"the next attempt is at {iso(record.not_before)}"))
     else:
         _start(_Attempt(point, record, attempt, missing), facts, draft)
 
 
-def _start(try_it: _Attempt, facts: CopyFacts, draft: _Draft) -> None:
-    """All of it if there is room, else nothing, and nothing newer either; what was begun, or is larger, as it fits."""
-    missing = try_it.missing
+def _start(attempt: _Attempt, facts: CopyFacts, draft: _Draft) -> None:
+    """Start all copies of the attempt if there is room. Else start none, and nothing newer.
+
+    An attempt that has begun, or that needs more than IN_FLIGHT copies, starts in parts.
+    """
+    missing = attempt.missing
     fits = len(missing) <= draft.free
-    in_parts = len(missing) < len(try_it.point.members) or len(missing) > IN_FLIGHT
+    in_parts = len(missing) < len(attempt.point.members) or len(missing) > IN_FLIGHT
     if draft.full or not (fits or in_parts):
         draft.full = True
-        draft.waiting.append(Waiting(try_it.point.id, f"{facts.destination.region} makes {IN_FLIGHT} copies at a time"))
+        draft.waiting.append(
+            Waiting(attempt.point.id, f"{facts.destination.region} makes {IN_FLIGHT} copies at a time")
+        )
         return
     draft.full = not fits
     try:
-        calls = [_call(try_it, member, facts) for member in missing[: draft.free]]
+        calls = [_call(attempt, member, facts) for member in missing[: draft.free]]
     except MetadataError as problem:
-        draft.failed.append(CopyEndedBadly(try_it.record, str(problem)))
+        draft.failed.append(CopyEndedBadly(attempt.record, str(problem)))
         return
     draft.start += calls
     draft.free -= len(calls)
 
 
-def _call(try_it: _Attempt, member: Member, facts: CopyFacts) -> StartCopy:
-    point, set_id = try_it.point, _set_id(member, try_it.number)
+def _call(attempt: _Attempt, member: Member, facts: CopyFacts) -> StartCopy:
+    point, set_id = attempt.point, _set_id(member, attempt.number)
     return StartCopy(
         point_id=point.id,
         snapshot_id=member.snapshot.id,
-        attempt=try_it.number,
+        attempt=attempt.number,
         set_id=set_id,
         description=f"Lifeboat: {point.id}, copied from {facts.home}",
         tags=tags_of_copy(member, region=facts.home, set_id=set_id, now=facts.now),
         reason=f"{point.id}, taken at {iso(point.taken_at)}, is not in {facts.destination.region} yet"
-        + (f": attempt {try_it.number}" if try_it.number > 1 else ""),
+        + (f": attempt {attempt.number}" if attempt.number > 1 else ""),
         completion_minutes=completion_minutes(facts.completion_minutes, member.snapshot.size),
     )

@@ -1,4 +1,4 @@
-"""The record of one recovery point on its way to one region."""
+"""The record of copying one recovery point to one region."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class CopyState(StrEnum):
-    """How the copying of one recovery point to one region stands."""
+    """The state of copying one recovery point to one region."""
 
     OPEN = "open"
     COPIED = "copied"
@@ -17,9 +17,9 @@ class CopyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CopyRecord:
-    """What the table keeps of one recovery point that is, or was, to be copied to one region.
+    """The table's record of one recovery point that is to be copied to one region, or was.
 
-    `attempts` are those that failed; before `not_before` there is no other one.
+    `attempts` counts the failed attempts. No further attempt starts before `not_before`.
     """
 
     region: str

@@ -1,4 +1,4 @@
-"""Copies: recovery points go to other regions, a bounded number at a time, each once, and what fails is told."""
+"""Copy recovery points to other regions: each once, a bounded number at a time. Publish every success and failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.backup.slot_store import others_are_open
 from lifeboat.copies import store as copies
-from lifeboat.copies.copy_workflow import Copying, vanished, wants_no_more
+from lifeboat.copies.copy_workflow import Copying, refuses_every_copy, vanished
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
 from lifeboat.copies.request import CopyRequest
 from lifeboat.domain.catalogue import read_catalogue
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 
 
 SNAPSHOTS_LISTED = 10_000
-"""How many snapshots here, and as many there, are held at once: some 50 MB of the function's memory."""
+"""How many snapshots are held in memory at once, here and in the destination: some 50 MB each."""
 
 ALL_EVERY = timedelta(hours=1)
-"""How often the sweep looks at all recovery points where they are more than SNAPSHOTS_LISTED."""
+"""How often a reconcile run observes all recovery points where there are more than SNAPSHOTS_LISTED."""
 
 OLDEST = 100
-"""Of how many that wait it looks at the oldest meanwhile; EC2 makes 20 copies at a time."""
+"""How many of the oldest waiting recovery points the other runs observe; EC2 makes 20 copies at a time."""
 
 
-class CopyIncomplete(Exception):  # noqa: N818 - it says what is, and the next sweep goes on
-    """A destination, or what is to be copied, could not even be looked at. The others were served."""
+class CopyIncomplete(Exception):  # noqa: N818 - no error: the next reconcile run continues
+    """EC2 did not show a destination, or the recovery points here. The other destinations were served."""
 
 
 def copy(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
-    """Look at every destination, and begin, tell and close what there is to. Answers what was done in each.
+    """Observe every destination; begin, publish and close copies. Returns what was done in each.
 
-    Of a slot's completed backups the last one wakes a look, and of copies that end this stack's; the sweep waits for
-    neither.
+    BackupCompleted is acted on when it is the slot's last one, the end of a copy when the copy is this stack's. A
+    reconcile run waits for neither.
 
-    Raises CopyIncomplete after all have been tried, when one of them could not be looked at.
+    Raises CopyIncomplete, after all destinations were tried, when EC2 did not show one of them.
     """
     if others_are_open(request.completed, invocation):
-        return {"waits_for": "the other recovery points of the slot, or the sweep"}
-    if request.ended and not _any_is_ours(request.ended, invocation):
-        return {"waits_for": "the sweep: none of our copies has ended"}
+        return {"waits_for": "the other recovery points of the slot, or the reconcile run"}
+    if request.ended and not _any_is_of_this_stack(request.ended, invocation):
+        return {"waits_for": "the reconcile run: none of this stack's copies has ended"}
     try:
         home = _home(request, invocation)
     except AwsError as problem:
@@ -68,29 +68,29 @@ def copy(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     return answer
 
 
-def _any_is_ours(ended: Sequence[str], invocation: Invocation) -> bool:
-    """Whether one of these copies is this stack's; the account may have thousands of others, and events say no tags.
+def _any_is_of_this_stack(ended: Sequence[str], invocation: Invocation) -> bool:
+    """Whether one of these copies is this stack's. An event has no tags, and the account may make many other copies.
 
-    A destination that cannot be looked at says nothing: the sweep finds out, and tells.
+    A destination that EC2 does not show counts as no: the reconcile run finds out, and reports it.
     """
     for destination in invocation.config.copy_to:
         try:
-            if ec2_snapshots.copies_in(destination.region, _marks(invocation), ids=ended):
+            if ec2_snapshots.copies_in(destination.region, _tags_of_our_copies(invocation), ids=ended):
                 return True
         except AwsError:
             continue
     return False
 
 
-def _marks(invocation: Invocation) -> dict[str, str]:
-    """The tags that all of this stack's copies have."""
+def _tags_of_our_copies(invocation: Invocation) -> dict[str, str]:
+    """The tags that all of this stack's copies carry."""
     return {Tag.COPIED_FROM: invocation.config.region, Tag.STACK: invocation.config.stack}
 
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """The recovery points here. `points` is None where they are very many: then `all` says whether they are to be
-    looked at in parts, or only those that are still to be copied.
+    """The recovery points here. `points` is None where there are more than AT_ONCE. `all` then says whether to observe
+    all of them in parts, or only the oldest ones that wait.
     """
 
     at: datetime
@@ -114,7 +114,7 @@ def _home(request: CopyRequest, invocation: Invocation) -> _Home:
 
 
 class _Run(Copying):
-    """One look at one destination, and what is done about it."""
+    """One run for one destination: observe, decide, act, publish."""
 
     def __init__(self, destination: CopyDestination, invocation: Invocation) -> None:
         super().__init__(
@@ -124,7 +124,7 @@ class _Run(Copying):
             home=invocation.config.region,
             completion_minutes=invocation.config.copy_completion_minutes,
         )
-        self._ours = _marks(invocation)
+        self._ours = _tags_of_our_copies(invocation)
 
     def carry_out(self, home: _Home, *, retry: bool) -> dict[str, Any]:
         if home.points is not None:
@@ -134,15 +134,16 @@ class _Run(Copying):
             try:
                 if home.all:
                     self._observe_in_parts(retry=retry)
-            finally:  # what is known to wait need not wait for the rest
+            finally:  # recovery points that wait proceed even if EC2 refused to show the rest
                 self._observe_oldest()
         return self._answer
 
     def _observe_in_parts(self, *, retry: bool) -> None:
-        """Look at everything, one part of the instances after the other: what is new, what is there, what is gone.
-        Nothing is begun: the oldest of all parts come first.
+        """Observe everything, one part of the instances after the other, and update the records.
 
-        Raises AwsError after all parts have been tried, when EC2 refused to show one.
+        It begins no copy, because the oldest recovery points of all parts come first.
+
+        Raises AwsError, after all parts were tried, when EC2 refused to show one.
         """
         records = self._records(retry=retry)
         refused: list[AwsError] = []
@@ -158,14 +159,14 @@ class _Run(Copying):
                 continue
             known = {point.id: records.pop(point.id) for point in points if point.id in records}
             self._decide(points, there, known, in_flight=IN_FLIGHT)
-        if refused:  # whose records are of nothing any more is not known, so none is forgotten
+        if refused:  # a record left over may belong to the part that was not shown, so none is deleted
             raise refused[0]
         for record in records.values():
             copies.forget(self._invocation.config.table, record)
-        self._answer["waiting"] = []  # of all parts; those that come next say why they wait
+        self._answer["waiting"] = []  # `_observe_oldest` lists what waits, and why
 
     def _observe_oldest(self) -> None:
-        """Go on with what has waited longest, without a look at anything else."""
+        """Continue with the recovery points that have waited longest, and observe only these."""
         waiting = copies.open_records(self._invocation.config.table, self._label)
         now = clock.now()
         due = [record for record in waiting.values() if not record.not_before or record.not_before <= now]
@@ -184,22 +185,22 @@ class _Run(Copying):
         return self._publish_copied(done)
 
     def _start(self, call: StartCopy) -> str:
-        marks: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}
-        made = self._begun_once(call.snapshot_id, call.attempt, marks, lambda: self._ask(call))
+        tags: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}
+        made = self._begin_once(call.snapshot_id, call.attempt, tags, lambda: self._request_copy(call))
         if cause := vanished(made, call.snapshot_id):
             return cause
         self._answer["begun"].append({"snapshot": call.snapshot_id, "copy": made["copy"], "reason": call.reason})
         return ""
 
-    def _ask(self, call: StartCopy) -> str:
-        """Ask EC2 for the copy; its id. One that it does not make in time it makes without a time: late is not never.
+    def _request_copy(self, call: StartCopy) -> str:
+        """Request the copy from EC2. Returns its id. If EC2 refuses the time limit, request it without one.
 
-        How it refuses a time is not documented; a refusal that has another reason comes again. Raises AwsError.
+        AWS does not document how EC2 refuses a time limit. A refusal for another reason occurs again. Raises AwsError.
         """
         if call.completion_minutes:
             try:
                 return self._copy(call.snapshot_id, call.description, call.tags, within=call.completion_minutes)
             except AwsError as problem:
-                if wants_no_more(problem) or not problem.answered:
+                if refuses_every_copy(problem) or not problem.answered:
                     raise
         return self._copy(call.snapshot_id, call.description, call.tags)

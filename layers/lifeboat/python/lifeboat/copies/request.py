@@ -13,9 +13,9 @@ from lifeboat.domain.fields import Flag, ReconcileFields
 
 @dataclass(frozen=True, slots=True)
 class CopyRequest:
-    """Go on with the copies to other regions; with `retry` at once, those that were given up included.
+    """Continue copying and sharing. `retry`: without pauses, and with the copies that were given up.
 
-    `completed` is the recovery point whose completion woke it, `ended` are the copies whose end did.
+    `completed` is the recovery point whose completion started the run, `ended` are the copies whose end did.
     """
 
     retry: bool = False
@@ -28,7 +28,7 @@ class _Copy(ReconcileFields):
 
 
 def parse_copy(event: Mapping[str, Any]) -> CopyRequest:
-    """copy_snapshots: BackupCompleted, the end of a copy, the sweep, or a person, who may ask for another try."""
+    """copy_snapshots: BackupCompleted, the end of a copy, the reconcile run, or a person, who may ask for a retry."""
     if isinstance(event, Mapping) and "Records" in event:
         return CopyRequest(completed=completed_recovery_point(event))
     if is_event(event):

@@ -1,6 +1,6 @@
-"""What other accounts offer: the snapshots that they share with this one, and what they tell of them.
+"""Shared snapshots: what other accounts share with this one, and what their tags say.
 
-One look for the vault, which copies all of it, and for a restore, which cannot wait until it has.
+The vault copies all of them. A restore also reads them here, because it cannot wait for the vault's copies.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ if TYPE_CHECKING:
     from lifeboat.domain.ec2 import Snapshot
 
 SHARED_LISTED = 10_000
-"""How many snapshots a source may share or tell of: some 50 MB of the function's memory."""
+"""The most snapshots that a source may share or describe: some 50 MB of the function's memory."""
 
 
 def shared_by(source: VaultSource) -> dict[str, Snapshot]:
-    """What a source shares, by id, as EC2 shows it. Raises AwsError, and TooMany."""
+    """The snapshots that a source shares, by id, as EC2 shows them, without tags. Raises AwsError and TooMany."""
     return sharing.shared_by(source.account, most=SHARED_LISTED)
 
 
 def described_by(source: VaultSource, shared: Mapping[str, Snapshot], invocation: Invocation) -> SharedSnapshots:
-    """What a source tells of that. Raises AwsError when its role cannot be used, and TooMany."""
+    """The shared snapshots with the metadata in the source's tags.
+
+    Raises AwsError when the source's role cannot be used, and TooMany.
+    """
     points = read_catalogue(sharing.described_by(source.reader, most=SHARED_LISTED)).points
     return read_shared(points, shared, source=source.account, stack=invocation.config.stack)

@@ -1,4 +1,4 @@
-"""Sharing: the vault account is let see, and copy, every good recovery point. Nothing here can take that back."""
+"""Share every good recovery point with the vault account. Lifeboat never withdraws a permission that it gave."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 SNAPSHOTS_TO_SHARE = 10_000
-"""How many snapshots are looked at: some 50 MB of the function's memory. With more nothing is shared."""
+"""The most snapshots that one run observes: some 50 MB of the function's memory. With more it shares nothing."""
 
 
 def share_all(invocation: Invocation) -> dict[str, Any]:
-    """Share what the vault does not see yet, MOST_SHARED snapshots at most; the next sweep goes on.
+    """Share the snapshots that the vault does not see yet, at most MOST_SHARED; the next reconcile run continues.
 
-    A recovery point of which a snapshot is refused is told once. The vault begins no copy of it, because it begins with
-    whole ones only. Raises AwsError when nothing can be looked at, and TooMany.
+    SharingFailed is published once for a recovery point when EC2 refuses one of its snapshots. The vault begins no copy
+    of it, because it copies complete recovery points only. Raises AwsError when EC2 shows nothing, and TooMany.
     """
     account = invocation.config.vault_account
     points = read_catalogue(
@@ -60,4 +60,4 @@ def _publish(point: RecoveryPoint, ids: Sequence[str], reason: str, invocation: 
         reason=reason,
         snapshot_ids=ids,
     )
-    invocation.publish_once("told-not-shared", f"{invocation.config.vault_account}/{point.id}", message)
+    invocation.publish_once("published-not-shared", f"{invocation.config.vault_account}/{point.id}", message)

@@ -1,10 +1,11 @@
-"""The vault: what a source account says of its recovery points is data, and becomes a story that nobody can misuse.
+"""The vault's rules: how it treats the metadata that a source account writes, and what it copies and shares.
 
-A source account may be in the hands of an enemy. What counts here is what EC2 says of the snapshots that are shared
-with us: their ids, sizes, start times. What the source's tags say is read, checked, and written anew under names that
-begin or end with the source's account, so that it can never be mistaken for, mixed into or counted against what another
-account, or the vault itself, has. Which snapshots make up a recovery point is in the name of its set: a recovery point
-that the source changes afterwards is another one, and the one that is here stays as it is.
+An attacker may control a source account. The vault believes what EC2 says of a shared snapshot: its id, size and start
+time. It reads and checks the source's tags, and writes them again under names that contain the source's account. So
+they never collide with names of another account or of the vault itself.
+
+The name of a set contains the ids of its snapshots. If the source changes a recovery point afterwards, it becomes
+another recovery point, and the vault's copy stays as it is.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
 from lifeboat.domain.text import clip, iso
 
 MOST_SHARED = 50
-"""How many snapshots one look shares: half of what EC2 takes at once of such calls
+"""How many snapshots one run shares: half of EC2's burst of such calls
 (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
 
 METADATA_AWAITED = timedelta(hours=1)
-"""How long after its start a shared snapshot waits for its story before it is copied without one."""
+"""The age at which the vault copies a shared snapshot without metadata."""
 
 MAX_KEY = 128
 """Characters of a tag's key (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html)."""
@@ -45,46 +46,46 @@ _IMAGE = re.compile(f"ami-{_HEX}|")
 
 @dataclass(frozen=True, slots=True)
 class SharedSnapshots:
-    """What a source offers. `points` are as they would be kept here; one that is not shared in full is pending.
+    """What a source shares. `points` are as the vault would keep them; a point that is not fully shared is pending.
 
-    `refused` are recovery points, by the source's own ids, whose story is none; `untold` are shared snapshots that no
-    readable recovery point has.
+    `refused` are recovery points with invalid metadata: the source's id, and why. `undescribed` are shared snapshots
+    that belong to no readable recovery point.
     """
 
     points: tuple[RecoveryPoint, ...]
     refused: tuple[tuple[str, str], ...]
-    untold: tuple[Snapshot, ...]
+    undescribed: tuple[Snapshot, ...]
 
 
 def read_shared(
     points: Iterable[RecoveryPoint], shared: Mapping[str, Snapshot], *, source: str, stack: str
 ) -> SharedSnapshots:
-    """Read what the source tells of `points`, by what EC2 says is `shared` with us. `stack` is the vault's own."""
+    """Combine the source's `points` with what EC2 says is `shared` with us. `stack` is the vault's own."""
     kept: dict[str, RecoveryPoint] = {}
     refused: list[tuple[str, str]] = []
-    told: set[str] = set()
+    readable: set[str] = set()
     for point in points:
         if any(_is_copy(member.snapshot) for member in point.members):
-            continue  # a copy from elsewhere: it is kept where it was taken
+            continue  # a copy from another region or account: the original is copied where it was taken
         try:
             made = as_kept(point, shared, source=source, stack=stack)
         except MetadataError as problem:
             refused.append((point.id, str(problem)))
             continue
         kept.setdefault(made.id, made)
-        told.update(member.snapshot.id for member in point.members)
-    untold = tuple(snapshot for name, snapshot in shared.items() if name not in told)
+        readable.update(member.snapshot.id for member in point.members)
+    undescribed = tuple(snapshot for name, snapshot in shared.items() if name not in readable)
     return SharedSnapshots(
-        _of_shared_lineages(kept.values()),
+        _with_a_shared_point(kept.values()),
         tuple(refused),
-        tuple(sorted(untold, key=lambda item: item.started_at)),
+        tuple(sorted(undescribed, key=lambda item: item.started_at)),
     )
 
 
-def _of_shared_lineages(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
-    """Of a chain of which nothing can be copied yet, nothing is planned: its newest good one has to be seen first.
+def _with_a_shared_point(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
+    """Skip lineages without a completed shared recovery point: the plan needs the newest good one of a lineage.
 
-    Else all that a source has would count as new, as long as it has shared nothing.
+    Otherwise all recovery points of a source would count as new while it shares nothing.
     """
     found = tuple(points)
     shared = {lineage for point in found if point.condition is Condition.GOOD for lineage in point.lineages}
@@ -92,15 +93,15 @@ def _of_shared_lineages(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint,
 
 
 def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str, stack: str) -> RecoveryPoint:
-    """A source's recovery point under the names that it has in the vault.
+    """A source's recovery point under its names in the vault.
 
-    Raises StoryError when a name in it is none, or the whole does not fit on a snapshot.
+    Raises MetadataError when a name in it is not well-formed, or its tags do not fit on a snapshot.
     """
-    _expect("the recovery point's id", point.id, _POINT)
-    _expect("the instance", point.instance_id, _INSTANCE)
-    _expect("the zone", point.zone, _PLACE)
-    _expect("the image", point.ami_id, _IMAGE)
-    _expect("the image's owner", point.ami_owner, _PLACE)
+    _check_format("the recovery point's id", point.id, _POINT)
+    _check_format("the instance", point.instance_id, _INSTANCE)
+    _check_format("the zone", point.zone, _PLACE)
+    _check_format("the image", point.ami_id, _IMAGE)
+    _check_format("the image's owner", point.ami_owner, _PLACE)
     all_metadata = [_checked_metadata(member.metadata, source) for member in point.members]
     point_id, instance_id = f"{point.id}-{source}", f"{source}/{point.instance_id}"
     tags = write_tags(
@@ -109,7 +110,7 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
         stack=stack,
         slot=point.slot,
         instance_id=instance_id,
-        instance_name=_words(point.instance_name),
+        instance_name=_printable(point.instance_name),
         zone=point.zone,
         ami_id=point.ami_id,
         ami_owner=point.ami_owner,
@@ -125,17 +126,17 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
         point,
         id=point_id,
         instance_id=instance_id,
-        instance_name=_words(point.instance_name),
+        instance_name=_printable(point.instance_name),
         stack=stack,
         members=members,
         taken_at=min(member.snapshot.started_at for member in members),
     )
 
 
-def _as_observed(told: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
-    """EC2's word on it; what is not shared with us yet is as good as not there yet. All that is kept is encrypted."""
-    observed = replace(shared.get(told.id, told), tags=tags, volume_id=told.volume_id, encrypted=True, kms_key_id=None)
-    return observed if told.id in shared else replace(observed, state="pending")
+def _as_observed(described: Snapshot, shared: Mapping[str, Snapshot], tags: Tags) -> Snapshot:
+    """The snapshot as EC2 shows it; pending if it is not shared with us yet. The vault encrypts every copy."""
+    observed = shared.get(described.id) or replace(described, state="pending")
+    return replace(observed, tags=tags, volume_id=described.volume_id, encrypted=True, kms_key_id=None)
 
 
 def _is_copy(snapshot: Snapshot) -> bool:
@@ -143,16 +144,16 @@ def _is_copy(snapshot: Snapshot) -> bool:
 
 
 def _set_of(point: RecoveryPoint, source: str) -> str:
-    """A name for exactly these snapshots, so that no other can be slipped in among them."""
+    """A name for exactly these snapshots, so that the source cannot add another one to the set."""
     ids = sorted(member.snapshot.id for member in point.members)
     return f"{source}/{hashlib.sha256(' '.join(ids).encode()).hexdigest()[:32]}"
 
 
 def _checked_metadata(metadata: VolumeMetadata, source: str) -> VolumeMetadata:
-    _expect("a volume", metadata.volume_id, _VOLUME)
-    _expect("a chain", metadata.lineage, _LINEAGE)
-    _expect("a device", metadata.device, _DEVICE)
-    _expect("a volume's type", metadata.type, _TYPE)
+    _check_format("a volume", metadata.volume_id, _VOLUME)
+    _check_format("a lineage", metadata.lineage, _LINEAGE)
+    _check_format("a device", metadata.device, _DEVICE)
+    _check_format("a volume's type", metadata.type, _TYPE)
     tags = dict(filter(_is_harmless, metadata.tags.items()))
     return replace(
         metadata,
@@ -165,27 +166,27 @@ def _checked_metadata(metadata: VolumeMetadata, source: str) -> VolumeMetadata:
 
 
 def _is_harmless(tag: tuple[str, str]) -> bool:
-    """Whether a volume's own tag can be written on a restored volume, and means nothing to AWS or to Lifeboat."""
+    """Whether a volume's own tag can be written on a restored volume, and has no meaning to AWS or Lifeboat."""
     key, value = tag
     fits = 0 < len(key) <= MAX_KEY and len(value) <= MAX_VALUE
     return fits and not key.lower().startswith(("aws:", TAG_PREFIX)) and (key + value).isprintable()
 
 
-def _words(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:MAX_VALUE]
 
 
-def _expect(what: str, value: str, form: re.Pattern[str]) -> None:
+def _check_format(what: str, value: str, form: re.Pattern[str]) -> None:
     if not form.fullmatch(value):
         raise MetadataError(
-            f"{what} is {clip(value, 80)!r}, expected what EC2 or Lifeboat makes: {form.pattern.rstrip('|')}"
+            f"{what} is {clip(value, 80)!r}, expected the form that EC2 or Lifeboat uses: {form.pattern.rstrip('|')}"
         )
 
 
 def tags_without_metadata(snapshot: Snapshot, *, source: str, region: str, stack: str, now: datetime) -> dict[str, str]:
-    """The tags of a copy of which nobody tells the story: no recovery point, so that nothing here ever deletes it.
+    """The tags of a copy without metadata. They make it no recovery point, so Lifeboat never deletes it.
 
-    `now` is when EC2 is asked for it.
+    `now` is when the copy is requested.
     """
     return {
         "Name": f"lifeboat {source} {snapshot.id}",
@@ -198,26 +199,30 @@ def tags_without_metadata(snapshot: Snapshot, *, source: str, region: str, stack
     }
 
 
-def in_turn[Source](sources: Sequence[Source], now: datetime) -> tuple[Source, ...]:
-    """The sources in the order of this minute: each comes first in its turn, since EC2's places for copies go to who
-    comes first. Else one that shares very much would leave the others none.
+def rotate_sources[Source](sources: Sequence[Source], now: datetime) -> tuple[Source, ...]:
+    """The sources, beginning with another one each minute.
+
+    EC2 makes a limited number of copies at a time. Without the rotation a source that shares many snapshots would leave
+    no room for the others.
     """
     first = int(now.timestamp() // 60) % len(sources) if sources else 0
     return (*sources[first:], *sources[:first])
 
 
-def without_metadata(untold: Sequence[Snapshot], copied: Iterable[Snapshot], now: datetime) -> tuple[Snapshot, ...]:
-    """Of the snapshots that nobody tells of, those that are to be copied all the same, oldest first."""
+def without_metadata(
+    undescribed: Sequence[Snapshot], copied: Iterable[Snapshot], now: datetime
+) -> tuple[Snapshot, ...]:
+    """The snapshots without metadata that are to be copied: completed, old enough, and not copied yet."""
     there = {copy.tags.get(Tag.COPY_OF) for copy in copied}
     return tuple(
         snapshot
-        for snapshot in untold
+        for snapshot in undescribed
         if snapshot.id not in there and snapshot.state == "completed" and now - snapshot.started_at >= METADATA_AWAITED
     )
 
 
 def without_record(copies: Iterable[Snapshot], now: datetime, lately: timedelta) -> tuple[Snapshot, ...]:
-    """Of the vault's whole copies, those that no record leads to: without a story, or lately begun by a restore."""
+    """The vault's completed copies that have no record: without metadata, or begun recently by a restore."""
     return tuple(
         copy
         for copy in copies
@@ -229,9 +234,9 @@ def without_record(copies: Iterable[Snapshot], now: datetime, lately: timedelta)
 def to_share(
     points: Iterable[RecoveryPoint], shared: frozenset[str], stack: str
 ) -> tuple[tuple[RecoveryPoint, tuple[str, ...]], ...]:
-    """The good recovery points of this stack that the vault does not see in full, newest first, and what it misses.
+    """This stack's good recovery points that the vault does not see in full, newest first, with the missing snapshots.
 
-    What was copied here from elsewhere is shared where it was taken.
+    A copy from another region is not shared: the original is shared where it was taken.
     """
     missing = [
         (point, tuple(member.snapshot.id for member in point.members if member.snapshot.id not in shared))

@@ -1,6 +1,7 @@
-"""The vault: what other accounts share is copied here under a key of ours, with its story, and locked.
+"""Bring recovery points to other regions and the vault account; copy what other accounts share with this vault.
 
-What a source says is data (`rules.vault`). It decides which copies are made, and of nothing that is here already.
+The vault encrypts its copies with its own key and locks them. It treats what a source says as data (see
+`lifeboat.copies.vault`): a source decides which copies are made, and cannot change a copy that exists.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from lifeboat.copies.request import CopyRequest
 from lifeboat.copies.sharing_workflow import SNAPSHOTS_TO_SHARE, share_all
 from lifeboat.copies.vault import (
     SharedSnapshots,
-    in_turn,
     read_shared,
+    rotate_sources,
     tags_without_metadata,
     without_metadata,
     without_record,
@@ -40,16 +41,16 @@ if TYPE_CHECKING:
 
 
 class VaultIncomplete(regions.CopyIncomplete):
-    """Something could not even be looked at. All else was done."""
+    """EC2 did not show a region, a source, or the snapshots here. All other work was done."""
 
 
 def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
-    """Bring recovery points out of reach: to other regions, to the vault account; and take in what others share.
+    """Copy recovery points to other regions, share them with the vault account, and copy what sources share.
 
-    Raises VaultIncomplete after all has been tried, when some of it could not be looked at.
+    Raises VaultIncomplete, after everything was tried, when EC2 did not show some of it.
     """
     if others_are_open(request.completed, invocation):
-        return {"waits_for": "the other recovery points of the slot, or the sweep"}
+        return {"waits_for": "the other recovery points of the slot, or the reconcile run"}
     answer: dict[str, Any] = {}
     problems: list[str] = []
     if invocation.config.copy_to:
@@ -65,15 +66,15 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
         except ec2_describe.TooMany:
             problems.append(f"the snapshots here: more than {SNAPSHOTS_TO_SHARE}, expected fewer: nothing is shared")
     if not (request.ended or request.completed):
-        problems += _take_in(request, invocation, answer)
+        problems += _copy_shared(request, invocation, answer)
     if problems:
         raise VaultIncomplete("; ".join(problems))
     return answer
 
 
-def _take_in(request: CopyRequest, invocation: Invocation, answer: dict[str, Any]) -> Iterator[str]:
-    """Look at each source, and say of which it was not possible, and why."""
-    for source in in_turn(invocation.config.vault_sources, clock.now()):
+def _copy_shared(request: CopyRequest, invocation: Invocation, answer: dict[str, Any]) -> Iterator[str]:
+    """Copy what each source shares. Yields a sentence for each source that EC2 did not show."""
+    for source in rotate_sources(invocation.config.vault_sources, clock.now()):
         try:
             answer[f"account {source.account}"] = _Run(source, invocation).carry_out(retry=request.retry)
         except AwsError as problem:
@@ -83,7 +84,7 @@ def _take_in(request: CopyRequest, invocation: Invocation, answer: dict[str, Any
 
 
 class _Run(Copying):
-    """One look at what one source shares, and what is done about it."""
+    """One run for one source: observe what it shares, decide, copy, lock, publish."""
 
     def __init__(self, source: VaultSource, invocation: Invocation) -> None:
         super().__init__(
@@ -96,60 +97,65 @@ class _Run(Copying):
 
     def carry_out(self, *, retry: bool) -> dict[str, Any]:
         shared = shared_snapshots.shared_by(self._source)
-        marks: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._invocation.config.stack}
-        there = ec2_snapshots.copies_in(self._invocation.config.region, marks)
-        offer, silence = self._heard(shared)
+        tags: dict[str, str] = {Tag.SOURCE_ACCOUNT: self._source.account, Tag.STACK: self._invocation.config.stack}
+        there = ec2_snapshots.copies_in(self._invocation.config.region, tags)
+        described, unreadable = self._read_descriptions(shared)
         with_metadata = [copy for copy in there if Tag.RECOVERY_POINT in copy.tags]
-        if not silence:
-            self._decide(offer.points, with_metadata, self._records(retry=retry), forget=True)
+        if not unreadable:
+            self._decide(described.points, with_metadata, self._records(retry=retry), forget=True)
         self._lock_unrecorded(there)
-        self._keep_untold(offer.untold, there)
-        self._publish_missing(offer, silence)
+        self._copy_undescribed(described.undescribed, there)
+        self._publish_missing(described, unreadable)
         return self._answer
 
-    def _heard(self, shared: Mapping[str, Snapshot]) -> tuple[SharedSnapshots, str]:
-        """What the source tells; or, with the reason, that it tells nothing."""
+    def _read_descriptions(self, shared: Mapping[str, Snapshot]) -> tuple[SharedSnapshots, str]:
+        """The shared snapshots with the source's metadata; without it, and the reason, if its role cannot be used."""
         try:
             return shared_snapshots.described_by(self._source, shared, self._invocation), ""
         except AwsError as problem:
-            silence = f"{self._source.reader} cannot be used: {problem}"
-        return read_shared((), shared, source=self._source.account, stack=self._invocation.config.stack), silence
+            unreadable = f"{self._source.reader} cannot be used: {problem}"
+        return read_shared((), shared, source=self._source.account, stack=self._invocation.config.stack), unreadable
 
     def _complete_action(self, done: Copied) -> bool:
-        """Locked first, then told, then noted: what is not noted is seen again."""
+        """Lock, then publish, then record. A copy that is not recorded is observed again."""
         locking = lock(done.point, self._invocation)
-        told = self._publish_copied(done)
+        published = self._publish_copied(done)
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
                 stack=self._invocation.config.stack, at=clock.now(), point=done.point, reason=locking.problem
             )
-            self._publish_once("told-not-locked", done.record.point_id, problem)
-        return told and not locking.again
+            self._publish_once("published-not-locked", done.record.point_id, problem)
+        return published and not locking.again
 
     def _start(self, call: StartCopy) -> str:
-        marks: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}
-        made = self._copy_once(call.snapshot_id, call.attempt, marks, call.description, call.tags)
+        found_by: dict[str, str] = {Tag.COPY_OF: call.snapshot_id, Tag.SET: call.set_id}
+        made = self._copy_once(call.snapshot_id, call.attempt, found_by, call.description, call.tags)
         return vanished(made, call.snapshot_id)
 
     def _copy_once(
-        self, snapshot_id: str, attempt: int | str, marks: Mapping[str, str], description: str, tags: Mapping[str, str]
+        self,
+        snapshot_id: str,
+        attempt: int | str,
+        found_by: Mapping[str, str],
+        description: str,
+        tags: Mapping[str, str],
     ) -> dict[str, Any]:
-        ours = {**marks, Tag.STACK: self._invocation.config.stack, Tag.SOURCE_ACCOUNT: self._source.account}
-        made = self._begun_once(snapshot_id, attempt, ours, lambda: self._copy(snapshot_id, description, tags))
+        ours = {**found_by, Tag.STACK: self._invocation.config.stack, Tag.SOURCE_ACCOUNT: self._source.account}
+        made = self._begin_once(snapshot_id, attempt, ours, lambda: self._copy(snapshot_id, description, tags))
         self._answer["begun"].append({"snapshot": snapshot_id, "copy": made["copy"]})
         return made
 
     def _lock_unrecorded(self, there: Sequence[Snapshot]) -> None:
-        """Lock what no record leads to: copies without a story, and those that a restore has made.
+        """Lock the copies that have no record: copies without metadata, and copies that a restore made.
 
-        A restore's copy may be whole before it is seen here, and then no record of it is opened.
+        A restore's copy may be complete before this function observes it, and then no record is opened for it.
         """
         for copy in without_record(there, clock.now(), TRIED_FOR):
-            lock_all([copy.id], _data_of(copy), self._invocation, begun_at=copy.started_at)
+            lock_all([copy.id], _taken_at(copy), self._invocation, begun_at=copy.started_at)
 
-    def _keep_untold(self, untold: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
-        """Silence keeps: what nobody tells of is copied as it is, once."""
-        waiting = without_metadata(untold, there, clock.now())
+    def _copy_undescribed(self, undescribed: Sequence[Snapshot], there: Sequence[Snapshot]) -> None:
+        """Copy shared snapshots without metadata, once."""
+        waiting = without_metadata(undescribed, there, clock.now())
         free = (
             max(0, IN_FLIGHT - len(ec2_snapshots.pending_copies_in(self._invocation.config.region))) if waiting else 0
         )
@@ -164,9 +170,9 @@ class _Run(Copying):
             try:
                 self._copy_once(
                     snapshot.id,
-                    "untold",
+                    "undescribed",
                     {Tag.COPY_OF: snapshot.id},
-                    f"Lifeboat: {snapshot.id} of account {self._source.account}, of which no story is told",
+                    f"Lifeboat: {snapshot.id} of account {self._source.account}, without metadata",
                     tags,
                 )
             except UnderWay:
@@ -174,26 +180,26 @@ class _Run(Copying):
             except AwsError as problem:
                 self._answer["failed"].append({"snapshot": snapshot.id, "reason": str(problem)})
 
-    def _publish_missing(self, offer: SharedSnapshots, silence: str) -> None:
-        unread_accounts = without_metadata(offer.untold, (), clock.now())
-        refused = [point_id for point_id, _ in offer.refused]
-        if not (silence or refused or unread_accounts):
+    def _publish_missing(self, described: SharedSnapshots, unreadable: str) -> None:
+        undescribed = without_metadata(described.undescribed, (), clock.now())
+        refused = [point_id for point_id, _ in described.refused]
+        if not (unreadable or refused or undescribed):
             return
-        reason = silence or (offer.refused[0][1] if refused else "its snapshots carry no readable story")
+        reason = unreadable or (described.refused[0][1] if refused else "its snapshots carry no readable metadata")
         message = copies_messages.metadata_missing(
             stack=self._invocation.config.stack,
             at=clock.now(),
             source=self._source.account,
             reason=reason,
             recovery_point_ids=refused,
-            snapshot_ids=[snapshot.id for snapshot in unread_accounts],
+            snapshot_ids=[snapshot.id for snapshot in undescribed],
         )
-        self._publish_once("told-no-story", f"{clock.now():%Y-%m-%d}", message)
-        self._answer["story_missing"] = reason
+        self._publish_once("published-metadata-missing", f"{clock.now():%Y-%m-%d}", message)
+        self._answer["metadata_missing"] = reason
 
 
-def _data_of(copy: Snapshot) -> datetime:
-    """When its data is of; if it does not tell, when it was begun: then a lock lasts longer, not shorter."""
+def _taken_at(copy: Snapshot) -> datetime:
+    """When its data was taken, or else when the copy was begun: a lock then lasts longer, not shorter."""
     try:
         return taken_at(copy)
     except MetadataError:

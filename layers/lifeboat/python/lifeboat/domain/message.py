@@ -53,7 +53,7 @@ SEVERITIES = {
     "SnapshotsCopied": "info",
     "CopyFailed": "critical",
     "SharingFailed": "critical",
-    "StoryMissing": "warning",
+    "MetadataMissing": "warning",
     "SnapshotsPruned": "info",
     "RetentionChanged": "warning",
     "RecoveryPointsAdopted": "info",
