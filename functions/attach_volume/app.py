@@ -1,4 +1,7 @@
-"""DOOR: volume, instance and sweep events: swap, start, verify; or roll back."""
+"""attach_volume: woken by volume and instance events and every minute.
+
+Exchanges the volumes of a restore, starts the instance and verifies it, or rolls the restore back.
+"""
 
 from lifeboat.handler import make_handler
 from lifeboat.restore import request

@@ -1,4 +1,4 @@
-"""DOOR: an instance runs, daily, or a person: is its image from an owner we trust?"""
+"""check_ami_owner: woken when an instance runs, daily, and by a person. Checks that a trusted owner made its image."""
 
 from lifeboat.ami import request
 from lifeboat.ami import workflow as trust

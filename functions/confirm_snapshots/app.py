@@ -1,4 +1,4 @@
-"""DOOR: EBS snapshot events and the sweep: is the recovery point good? Tell it."""
+"""confirm_snapshots: woken by EBS snapshot events and every minute. Publishes whether each recovery point is good."""
 
 from lifeboat.backup import confirm_workflow as confirmation
 from lifeboat.backup import request

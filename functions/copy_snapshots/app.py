@@ -1,4 +1,7 @@
-"""DOOR: backup completed and the sweep: copy recovery points to other regions, share them with a vault, or be one."""
+"""copy_snapshots: woken by BackupCompleted, the end of a copy, every minute, and by a person.
+
+Copies recovery points to other regions, shares them with a vault account, and copies what is shared with a vault.
+"""
 
 from lifeboat.copies import request
 from lifeboat.copies import workflow as vault

@@ -1,4 +1,7 @@
-"""DOOR: backup completed, daily, or dry-run by hand: let go what no rule keeps; or adopt, by hand."""
+"""prune_snapshots: woken by BackupCompleted, daily, and by a person. Deletes the recovery points that no rule keeps.
+
+For a person it also shows what it would delete, and adopts existing snapshots.
+"""
 
 from lifeboat.handler import make_handler
 from lifeboat.retention import request

@@ -1,4 +1,4 @@
-"""DOOR: a person: pre-flight, record the restore, create the volumes."""
+"""restore_volume: woken by a person. Checks the request, records the restore and creates the volumes."""
 
 from lifeboat.handler import make_handler
 from lifeboat.restore import request

@@ -1,4 +1,7 @@
-"""DOOR: a schedule's slot, the catch-up, or a person: a recovery point for every selected instance, once per slot."""
+"""take_snapshots: woken by the schedule, the catch-up schedule, the work queue, and a person.
+
+Takes a recovery point of every selected instance, once per slot.
+"""
 
 from lifeboat.backup import request
 from lifeboat.backup import workflow as backup

@@ -263,7 +263,7 @@ def test_of_two_who_take_a_run_at_once_one_has_it(world):
 def test_a_run_that_is_not_known_is_refused_in_one_sentence(world):
     answer = world.invoke("take_snapshots", {"request": "backup-0123456789abcdef-20261123T020000Z"})
     assert answer["refused"] == (
-        "request is 'backup-0123456789abcdef-20261123T020000Z', expected the id that a request got within the last day"
+        "request is 'backup-0123456789abcdef-20261123T020000Z', expected the id of a request within the last day"
     )
 
 

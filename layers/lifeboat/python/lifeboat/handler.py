@@ -1,4 +1,4 @@
-"""What every door does: log, hear, act, answer. The doors themselves say only which ear and which chain."""
+"""What every Lambda handler does: log, parse the event, run the workflow, answer."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def make_handler[Request](
     parse: Callable[[Mapping[str, Any]], Request],
     act: Callable[[Request, Invocation], dict[str, Any]],
 ) -> Handler:
-    """A Lambda handler that parses its event with `hear` and has `act` do the work.
+    """A Lambda handler that parses its event with `parse` and does the work with `act`.
 
-    A person who asks for something impossible reads one sentence in the answer, `{"refused": ...}`, and nothing was
-    changed. An event of AWS that nobody understands raises instead, so that it ends in the queue of failed events
-    rather than nowhere.
+    An impossible request of a person changes nothing and is answered with one sentence, `{"refused": ...}`. For an
+    event of AWS that cannot be parsed the handler raises BadRequest, so that Lambda puts the event into the failure
+    queue.
     """
 
     clients.make_ready()
@@ -51,7 +51,7 @@ def make_handler[Request](
             if _is_from_aws(event):
                 raise
             return {"refused": str(refusal)}
-        # Of ninety thousand sweeps a month nearly all find nothing to do: their lines would be most of the bill.
+        # Nearly all of some ninety thousand reconcile runs a month find nothing: their lines would be most of the bill.
         (logger.info if any(answer.values()) else logger.debug)("answered", extra={"answer": answer})
         return answer
 
@@ -63,5 +63,5 @@ def _is_from_aws(event: Any) -> bool:
 
 
 def forget() -> None:
-    """Read the configuration anew at the next event: tests change it under us."""
+    """Read the configuration again at the next event. Tests change it."""
     _config.cache_clear()

@@ -28,7 +28,7 @@ from lifeboat.backup.request import BackupRequest, BatchRequest, CatchUpRequest
 from lifeboat.backup.schedule import Schedule, parse_schedule
 from lifeboat.by_hand.plan import Run
 from lifeboat.by_hand.request import HandedOver, RunStatus
-from lifeboat.by_hand.workflow import carry_out, go_on, outcome_of
+from lifeboat.by_hand.workflow import carry_out, continue_run, read_outcome
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.recovery_point_tags import recovery_point_id
@@ -60,10 +60,10 @@ def run(
     A repeated request by hand is the same run, with the slot of its first attempt.
     """
     if isinstance(request, RunStatus):
-        return outcome_of(request.run_id, invocation)
+        return read_outcome(request.run_id, invocation)
     if isinstance(request, HandedOver):
         ask = request.request
-        return go_on(request, lambda run: _by_hand(ask, run, invocation), invocation)
+        return continue_run(request, lambda run: _by_hand(ask, run, invocation), invocation)
     if isinstance(request, BatchRequest):
         return large_run.take_batch(request, invocation)
     if isinstance(request, CatchUpRequest):
@@ -84,7 +84,7 @@ def run(
 
 
 def _by_hand(request: BackupRequest, run: Run, invocation: Invocation) -> dict[str, Any]:
-    return take(replace(request, slot=run.asked_at, request_id=run.id), invocation)
+    return take(replace(request, slot=run.requested_at, request_id=run.id), invocation)
 
 
 def catch_up(invocation: Invocation) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Requests by hand that are asked again: whether it is the same run, who carries it out, and what is answered.
+"""Repeated requests by hand: which run a request belongs to, and which invocation carries that run out.
 
-A client that has waited for 60 seconds asks again, up to five times (`sam remote invoke` does, by botocore's defaults:
-https://docs.aws.amazon.com/boto3/latest/guide/retries.html), while the first invocation goes on. So the same request
-within WINDOW is the same run. Another `request_id` makes it another request.
+A client repeats its request after 60 seconds, up to five times, while the first invocation still runs. `sam remote
+invoke` does so by botocore's defaults (https://docs.aws.amazon.com/boto3/latest/guide/retries.html). So an equal
+request within WINDOW belongs to the same run. Another `request_id` makes it a new request.
 
-The invocation that a person waits for hands the run over to another one, and waits for it for a few seconds.
+The invocation that the client waits for hands the run over to another invocation, and waits some seconds for its
+result.
 """
 
 from __future__ import annotations
@@ -17,38 +18,39 @@ from datetime import datetime, timedelta
 from typing import Any
 
 WINDOW = timedelta(minutes=10)
-"""Longer than five attempts of 60 seconds each, with the pauses between."""
+"""Longer than five attempts of 60 seconds each, with the pauses between them."""
 
-DELIVERED = timedelta(seconds=50)
-"""What the invocation that a person waits for did itself within this has reached the client, which waits 60 seconds."""
+DELIVERED_WITHIN = timedelta(seconds=50)
+"""An answer given within this time reached the client, which waits for 60 seconds."""
 
 PAUSES = (0.25, 0.5, *(1.0,) * 7)
-"""Seconds between the looks at a run that was handed over; after eight seconds in all its id is the answer."""
+"""Seconds between reads of a run that was handed over. After eight seconds in all, the answer is the run's id."""
 
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run by hand: its id, since when, who carries it out until when at the latest, and what came of it.
+    """One run by hand. `requested_at` is when it was first requested.
 
-    `lease` is the invocation that carries it out, or has handed it over. `answer` is None until it is done, and `heard`
-    says that a client has had it. `failed` says why it is not done, `refused` why it cannot be.
+    `lease` names the invocation that carries it out or handed it over; the lease ends at `until`. `answer` is None
+    until the run is done; `delivered` says that a client has received it. `failed` says why the run failed, `refused`
+    why the request is impossible.
     """
 
     id: str
-    asked_at: datetime
+    requested_at: datetime
     lease: str
     until: datetime
     done_at: datetime | None = None
     answer: Mapping[str, Any] | None = None
     failed: str = ""
     refused: str = ""
-    heard: bool = False
+    delivered: bool = False
 
 
 def key_of(kind: str, request: Mapping[str, Any]) -> str:
-    """What is the same for the same request: `backup-0123456789abcdef`."""
+    """The key of all equal requests, such as `backup-0123456789abcdef`."""
     text = json.dumps(request, sort_keys=True, default=str)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -63,29 +65,29 @@ def is_under_way(run: Run, now: datetime) -> bool:
 
 
 def decide(known: Run | None, key: str, *, lease: str, until: datetime, now: datetime, once: bool) -> Run:
-    """The run that a request belongs to: the one that is known, if it is under way or done, else one to carry out.
+    """The run that a request belongs to: the known one if it is under way or done, else one to carry out.
 
-    With `once` what was done is not done again within WINDOW; without, only if no client has heard what came of it.
-    What failed, was refused or was cut off is carried out again as the same run. To carry it out, or to hand it over,
-    is up to who has the `lease`.
+    A run that is done answers equal requests within WINDOW: with `once` all of them, without only until a client has
+    received the answer. A run that failed, was refused or was cut off is carried out again as the same run. The holder
+    of the `lease` carries the run out or hands it over.
     """
-    if known is None or now - known.asked_at >= WINDOW:
+    if known is None or now - known.requested_at >= WINDOW:
         if known is not None and is_under_way(known, now):
             return known
         return Run(f"{key}-{now:{_STAMP}}", now, lease, until)
     if is_under_way(known, now):
         return known
     if known.done_at is None:
-        return Run(known.id, known.asked_at, lease, until)
-    if once or not known.heard:
+        return Run(known.id, known.requested_at, lease, until)
+    if once or not known.delivered:
         return known
     return Run(f"{key}-{now:{_STAMP}}", now, lease, until)
 
 
 def take_over(known: Run, *, handed_by: str, lease: str, until: datetime, now: datetime) -> Run | None:
-    """The run as whoever it was handed to carries it out; None if there is nothing to do, or another one does it.
+    """The run under the lease of the invocation that it was handed to. None if it is done, refused or taken by another.
 
-    Lambda delivers what was handed over more than once: after a failure, and sometimes without one.
+    Lambda may deliver a handed-over run more than once: after a failure, and sometimes without one.
     """
     if known.done_at is not None or known.refused:
         return None

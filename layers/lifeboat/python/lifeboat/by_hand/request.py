@@ -1,4 +1,4 @@
-"""The request for what came of a run by hand."""
+"""Requests about runs by hand: to read a run's outcome, and to carry out a run that was handed over."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lifeboat.domain.fields import Fields, RunId
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """Tell what came of a run by hand."""
+    """Return the outcome of a run by hand."""
 
     run_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandedOver[Request]:
-    """Carry out a run by hand that another invocation, which a person waits for, has handed over by its `lease`."""
+    """Carry out a run by hand. The invocation that the client waits for, named by `lease`, handed it over."""
 
     run_id: str
     lease: str
@@ -41,12 +41,12 @@ class HandedOverFields(Fields):
     lease: Annotated[
         str, StringConstraints(min_length=1, max_length=128), Expected("the id of the invocation that handed it over")
     ]
-    ask: Annotated[dict[str, Any], Expected("the request that is to be carried out, as a person sent it")]
+    original_request: Annotated[dict[str, Any], Expected("the request that is to be carried out, as a person sent it")]
 
 
 def parse_handed_over[Request](
-    event: Mapping[str, Any], read_ask: Callable[[Mapping[str, Any]], Request]
+    event: Mapping[str, Any], parse_request: Callable[[Mapping[str, Any]], Request]
 ) -> HandedOver[Request]:
-    """What the function itself sends: a run by hand for this invocation to carry out."""
-    told = read(HandedOverFields, event)
-    return HandedOver(told.carry_out, told.lease, read_ask(told.ask))
+    """The function's own event: a run by hand that this invocation is to carry out."""
+    fields = read(HandedOverFields, event)
+    return HandedOver(fields.carry_out, fields.lease, parse_request(fields.original_request))

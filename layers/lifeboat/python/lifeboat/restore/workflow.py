@@ -15,7 +15,7 @@ from typing import Any
 from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
-from lifeboat.by_hand.workflow import begin_anew, run_of
+from lifeboat.by_hand.workflow import find_or_create_run, replace_run
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
@@ -67,10 +67,10 @@ def _derive_request_id(request: RestoreRequest, invocation: Invocation) -> str:
 
     After a roll-back the same request gets a new id, so that it starts a new restore.
     """
-    run = run_of("restore", asdict(request), invocation)
+    run = find_or_create_run("restore", asdict(request), invocation)
     before = restores.load_restore(invocation.config.table, id_of_restore(run.id))
     if before is not None and before.status is RestoreState.ROLLED_BACK:
-        run = begin_anew(run, invocation)
+        run = replace_run(run, invocation)
     return run.id
 
 

@@ -13,7 +13,7 @@ from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.backup.slot_store import others_are_open
 from lifeboat.by_hand.request import HandedOver, RunStatus
-from lifeboat.by_hand.workflow import carry_out, go_on, outcome_of
+from lifeboat.by_hand.workflow import carry_out, continue_run, read_outcome
 from lifeboat.domain import message
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.message import Message
@@ -53,10 +53,10 @@ def answer(
     it lasts, and afterwards, if the client has not heard what came of it.
     """
     if isinstance(request, RunStatus):
-        return outcome_of(request.run_id, invocation)
+        return read_outcome(request.run_id, invocation)
     if isinstance(request, HandedOver):
         ask = request.request
-        return go_on(request, lambda _: _work(ask, invocation), invocation)
+        return continue_run(request, lambda _: _work(ask, invocation), invocation)
     if isinstance(request, PruneRequest) and request.trigger is not Trigger.MANUAL:
         return prune(request, invocation)
     kind, asked = _as_asked(request)
