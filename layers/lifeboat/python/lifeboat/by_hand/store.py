@@ -56,8 +56,8 @@ def write_run(table: str, key: str, run: Run, instead_of: Run | None) -> bool:
 def note_heard(table: str, key: str, run: Run) -> None:
     """Note that a client has had the answer of a run that is done, unless another run has taken its place."""
     first, *rest = _parts(run.answer)
-    heard = _document(key, replace(run, heard=True), first, len(rest))
-    documents.write(table, documents.put(heard, unchanged(_version(run))))
+    delivered = _document(key, replace(run, delivered=True), first, len(rest))
+    documents.write(table, documents.put(delivered, unchanged(_version(run))))
 
 
 def _document(key: str, run: Run, first: str, parts: int) -> Document:
