@@ -91,7 +91,7 @@ def measure(count: int, lineages: int, policy: str) -> Figure:
             overrides={},
             limits=Limits(),
             stack="lifeboat",
-            living_volumes=living,
+            existing_volumes=living,
         )
         return len(decided.deletions)
 

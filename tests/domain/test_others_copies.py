@@ -67,7 +67,7 @@ def kept_by(found: Catalogue, limits: Limits | None = None):
         overrides={},
         limits=limits or Limits(min_keep=3, max_delete_share=1),
         stack="lifeboat",
-        living_volumes={DATA},
+        existing_volumes={DATA},
     )
 
 

@@ -185,7 +185,7 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     gone = len(answer["deleted"])
     assert 0 < gone < 150
     assert answer["refused"] == []
-    assert answer["notices"] == [f"{150 - gone} more may go and wait for the next run: this one was cut off."]
+    assert answer["notices"] == [f"{150 - gone} more recovery points wait for the next run: this one was cut off."]
     assert left(stage) == all_of(points[: KEPT + 150 - gone]), "the oldest go first"
     stage.control.reset()
     prune(stage)
@@ -219,7 +219,7 @@ def test_what_ec2_does_not_let_go_is_told_and_hinders_nothing(stage: Stage) -> N
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) == 7, "six are deleted, one refuses, the others are not even asked for"
     kept = {entry["recovery_point"]: str(entry["reasons"]) for entry in prune(stage, dry_run=True)["kept"]}
-    assert "shared with everybody" in kept[public]
+    assert "public" in kept[public]
     assert "locked" in kept[locked]
     assert "lifeboat:shared" in kept[shared]
     assert stage.denied(mark) == []
@@ -319,7 +319,7 @@ def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     mark = stage.control.mark()
 
     preview = stage.invoke(PRUNE, ask)
-    assert [entry["then"] for entry in preview["adopt"]] == ["may go"] * 3 + ["stays"] * KEPT
+    assert [entry["then"] for entry in preview["adopt"]] == ["deleted"] * 3 + ["kept"] * KEPT
     assert stage.changes(mark) == []
 
     answer = stage.invoke(PRUNE, {**ask, "confirm": True})

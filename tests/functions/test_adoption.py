@@ -62,7 +62,7 @@ def test_a_preview_changes_nothing_and_says_what_retention_will_make_of_it(world
     assert [entry["snapshot"] for entry in answer["adopt"]] == made[::-1], "oldest first"
     # last=3 daily=14; that no more than two go at once saves none in the end.
     fates = {entry["snapshot"]: entry["then"] for entry in answer["adopt"]}
-    assert {snapshot for snapshot, fate in fates.items() if fate == "stays"} == set(made[:14])
+    assert {snapshot for snapshot, fate in fates.items() if fate == "kept"} == set(made[:14])
     assert all(entry["reasons"] and entry["lineage"] == volume_id for entry in answer["adopt"])
     assert left(world) == set()
     assert world.message() == []
@@ -92,7 +92,7 @@ def test_asking_again_adopts_nothing_twice(world, legacy):
     world.message()
     answer = world.invoke("prune_snapshots", ask)
     assert answer["adopted"] == []
-    assert all("a recovery point already" in entry["cause"] for entry in answer["refused"])
+    assert all("already a recovery point" in entry["cause"] for entry in answer["refused"])
     assert world.snapshots() == before
     assert world.message() == [], "nothing was done, so nothing is told"
 

@@ -52,7 +52,7 @@ def test_the_preview_names_them_and_counts_none(world, copies):
     assert answer["delete"] == []
     [notice] = answer["notices"]
     assert all(copy in notice for copy in copies)
-    assert "copies that others made" in notice
+    assert "copies that Lifeboat did not make" in notice
 
 
 def test_a_copy_does_not_save_an_instance_for_a_slot(world, copies):

@@ -109,7 +109,7 @@ def test_retention_of_a_part(world, large_run, in_parts, refuse):
     [told] = world.message()
     [notice] = [item for item in answer["notices"] if WORDS in item]
     assert notice in told["details"]["notices"]
-    assert "ids end with a stay" in notice
+    assert "ids end with a are kept" in notice
 
 
 def test_retention_where_an_instance_may_carry_a_policy_of_its_own(world, large_run, in_twos, refuse):
@@ -119,14 +119,14 @@ def test_retention_where_an_instance_may_carry_a_policy_of_its_own(world, large_
     assert left(world) == {
         snapshot for instance, made in large_run.items() for snapshot in (made if instance in unread else made[:14])
     }
-    assert any(f"{INSTANCES[1]} and its chains are kept" in item and WORDS in item for item in answer["notices"])
+    assert any(f"{INSTANCES[1]} and its lineages are kept" in item and WORDS in item for item in answer["notices"])
 
 
 def test_retention_just_before_it_deletes(world, large_run, in_twos, refuse):
     monday = large_run[INSTANCES[0]][-1]
     refuse("DescribeSnapshots", "snapshot-id", monday)
     answer = world.invoke("prune_snapshots", {})
-    assert {f"it could not be looked at again: InvalidParameterValue: {WORDS}"} == {
+    assert {f"EC2 did not show it again: InvalidParameterValue: {WORDS}"} == {
         item["cause"] for item in answer["refused"]
     }
     assert 1 <= len(answer["refused"]) <= 2
@@ -140,7 +140,9 @@ def test_retention_where_what_came_of_a_deletion_is_not_seen(world, large_run, r
     refuse("DescribeSnapshots", f"['{last}']")
     answer = world.invoke("prune_snapshots", {})
     [refused] = answer["refused"]
-    assert refused["cause"].startswith(f"InvalidParameterValue: {WORDS} ({last}), and whether it is gone")
+    assert refused["cause"].startswith(
+        f"InvalidParameterValue: {WORDS} ({last}), and EC2 did not show whether it is deleted"
+    )
     assert len(answer["deleted"]) == 23, "nothing goes in its stead: it may be gone"
 
 

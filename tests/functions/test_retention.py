@@ -202,7 +202,7 @@ def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypat
     gone = len(answer["deleted"])
     assert 0 < gone < 15
     assert left(world) == set(history[: DAYS - gone]), "the oldest go first"
-    waiting = f"{15 - gone} more may go and wait for the next run"
+    waiting = f"{15 - gone} more recovery points wait for the next run"
     assert any(waiting in notice for notice in answer["notices"])
     [told] = world.message()
     assert any(waiting in notice for notice in told["details"]["notices"])
@@ -249,7 +249,7 @@ def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, hist
 def test_a_snapshot_shared_with_everybody_stays(world, history, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", lambda: frozenset({history[-1]}))
     answer = world.invoke("prune_snapshots", {"dry_run": True})
-    assert "shared with everybody" in str(reasons_of(answer, "rp-29"))
+    assert "public" in str(reasons_of(answer, "rp-29"))
     world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
 
@@ -354,7 +354,7 @@ def test_throttling_without_end_ends_with_the_invocation(world, history, monkeyp
     refusing(monkeypatch, *history, code="RequestLimitExceeded")
     answer = world.invoke("prune_snapshots", {})
     assert (answer["deleted"], answer["refused"]) == ([], [])
-    assert any("15 more may go and wait" in notice for notice in answer["notices"])
+    assert any("15 more recovery points wait" in notice for notice in answer["notices"])
     assert left(world) == set(history)
 
 
@@ -377,14 +377,14 @@ def test_what_it_saves_is_an_upper_bound_in_gib_and_dollars(world, history):
 
 def test_a_dry_run_draws_the_calendar(world, history):
     calendar = world.invoke("prune_snapshots", {"dry_run": True})["calendar"]
-    assert f"Chain {world.volume_of(instance_of(world))}" in calendar
-    assert "30 recovery points: 15 stay, 15 go." in calendar
+    assert f"Lineage {world.volume_of(instance_of(world))}" in calendar
+    assert "30 recovery points: 15 kept, 15 deleted." in calendar
 
 
 def test_a_dry_run_with_a_wrong_time_zone_still_answers(world, history, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_TIME_ZONE", "Mars/Olympus")
     answer = world.invoke("prune_snapshots", {"dry_run": True})
-    assert "30 recovery points: 30 stay, 0 go." in answer["calendar"]
+    assert "30 recovery points: 30 kept, 0 deleted." in answer["calendar"]
     assert any("Mars/Olympus" in notice for notice in answer["notices"])
 
 
@@ -417,7 +417,7 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world,
     assert left(world) == before
     [told] = world.message()
     assert (told["event"], told["severity"]) == ("RetentionChanged", "warning")
-    assert told["details"]["would_go_count"] == 11, "MinimumKept keeps 3"
+    assert told["details"]["would_delete_count"] == 11, "MinimumKept keeps 3"
     assert told["details"]["gib"] == 220
     assert told["details"]["old"] == {"Retention": "last=3 daily=14"}
     assert told["details"]["new"] == {"Retention": "last=1"}
@@ -447,7 +447,7 @@ def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history,
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
     [told] = world.message()
-    assert told["details"]["would_go_count"] == 11
+    assert told["details"]["would_delete_count"] == 11
     assert told["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
     assert not any("sam deploy" in step or "lifeboat:retention" in step for step in told["next_steps"])
     assert "lifeboat:hold" in told["next_steps"][0]

@@ -23,12 +23,12 @@ SHARES = (0.01, 0.1, 0.34, 0.5, 1.0)
 SNAPSHOT = "snap-{}-0"
 
 
-def run(points, config, unwilling=(), lost=()):
-    """One run; the points that are gone afterwards, and the run. `unwilling` refuse, the calls of `lost` time out."""
+def run(points, config, undeletable=(), lost=()):
+    """One run; the points that are gone afterwards, and the run. `undeletable` refuse, the calls of `lost` time out."""
     there = {member.snapshot.id: member.snapshot for item in points for member in item.members}
 
     def delete(snapshot_id):
-        if snapshot_id in {SNAPSHOT.format(name) for name in unwilling}:
+        if snapshot_id in {SNAPSHOT.format(name) for name in undeletable}:
             raise AwsError("InvalidSnapshot.InUse", "no", answered=True)
         if snapshot_id in {SNAPSHOT.format(name) for name in lost}:
             raise AwsError("ReadTimeoutError", "no answer", answered=False)
@@ -80,7 +80,7 @@ def test_a_run_with_refusals(*, ages, refused, lost, share, min_keep, policy):
     # Those that were never answered may be gone as well, so they count for the cap.
     unknown = [entry for entry in done.refused if "ReadTimeoutError" in entry["cause"]]
     assert gone + len(unknown) <= cap
-    assert not any("more may go" in notice for notice in done.notices)
+    assert not any("was cut off" in notice for notice in done.notices)
 
     newest = points[:min_keep]
     assert all(item in left for item in newest)
@@ -92,5 +92,5 @@ def test_a_run_with_refusals(*, ages, refused, lost, share, min_keep, policy):
     deletable = [item for item in points if item not in unlimited]
     free = [item for item in deletable if item.id not in map(str, refused | lost)]
     if free:
-        smaller = max(1, floor(share * (len(points) - len(done.unwilling)) + 1e-9))
+        smaller = max(1, floor(share * (len(points) - len(done.undeletable)) + 1e-9))
         assert gone >= min(len(free), smaller) - len(unknown)

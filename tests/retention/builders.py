@@ -44,10 +44,10 @@ def point(
     volumes: Mapping[str, str] | None = None,
     size: int = 100,
 ) -> RecoveryPoint:
-    """A recovery point with one volume for each chain (`vol-1` if none is named).
+    """A recovery point with one volume for each lineage (`vol-1` if none is named).
 
     The first snapshot has the given state, tier, hold and blocks; `missing` snapshots are not there any more;
-    `volumes` are the ids of volumes that are not called like their chain.
+    `volumes` are the ids of volumes whose id differs from their lineage.
     """
     when = at(taken) if isinstance(taken, str) else taken
     name = name or f"rp-{next(_numbers)}"
@@ -80,12 +80,12 @@ def decide(
         "overrides": {},
         "limits": BARE,
         "stack": STACK,
-        "living_volumes": living(points),
+        "existing_volumes": existing(points),
     }
     return plan(points, **{**known, **facts})
 
 
-def living(points: Sequence[RecoveryPoint]) -> Collection[str]:
+def existing(points: Sequence[RecoveryPoint]) -> Collection[str]:
     return {member.metadata.volume_id for point in points for member in point.members}
 
 

@@ -1,7 +1,7 @@
-"""The golden files of retention: what each of many policies makes of one chain's recovery points.
+"""The golden files of retention: which recovery points of one lineage each of many policies keeps.
 
-A golden file is a question (the lines `key: value`) and its answer (what stays with the reasons, what goes). After a
-deliberate change of the rule `python -m tests.retention.golden_calendar` writes the answers anew; read the difference.
+A golden file is a question (the lines `key: value`) and its answer (the kept ones with the reasons, the deleted ones).
+After a deliberate change of a rule, `python -m tests.retention.golden_calendar` rewrites the answers. Read the diff.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if str(LAYER) not in sys.path:  # run as a program, not by pytest
     sys.path.insert(0, str(LAYER))
 
 from lifeboat.domain.recovery_point import RecoveryPoint  # noqa: E402
-from lifeboat.retention.calendar import render_markdown  # noqa: E402
+from lifeboat.retention.calendar import render_text  # noqa: E402
 from lifeboat.retention.limits import Limits  # noqa: E402
 from lifeboat.retention.plan import RetentionPlan, Verdict, parse_policy, plan  # noqa: E402
 from tests.retention.builders import STACK, point  # noqa: E402
@@ -31,7 +31,7 @@ def golden_files() -> list[Path]:
 
 
 def taken() -> list[RecoveryPoint]:
-    """The dated recovery points that every golden file is about."""
+    """The recovery points of all golden files."""
     lines = [line.split(" ", 2) for line in TAKEN.read_text().splitlines() if not line.startswith("#")]
     return [point(datetime.fromisoformat(time), name=name) for name, time, _ in lines]
 
@@ -42,7 +42,7 @@ def question(path: Path) -> dict[str, str]:
 
 
 def answer(asked: dict[str, str]) -> RetentionPlan:
-    """Plan as a golden file asks. A limit that it does not name is as low as can be, so that the policy shows."""
+    """The plan for a golden file's question. A limit that it does not name is the lowest, so only the policy counts."""
     return plan(
         taken(),
         now=datetime.fromisoformat(asked.get("now", "2026-04-21T02:00Z")),
@@ -54,19 +54,19 @@ def answer(asked: dict[str, str]) -> RetentionPlan:
             grace=timedelta(days=float(asked.get("grace days", 0))),
         ),
         stack=STACK,
-        living_volumes={"vol-1"},
+        existing_volumes={"vol-1"},
     )
 
 
 def render(asked: dict[str, str]) -> str:
     decided = answer(asked)
-    staying = [verdict for verdict in decided.verdicts if verdict.keep]
-    going = [verdict for verdict in decided.verdicts if not verdict.keep]
+    kept = [verdict for verdict in decided.verdicts if verdict.keep]
+    deleted = [verdict for verdict in decided.verdicts if not verdict.keep]
     lines = [f"{key}: {value}" for key, value in asked.items()]
     lines += ["", *(f"notice: {notice}" for notice in decided.notices)]
-    lines += [f"stay: {len(staying)}, newest first"]
-    lines += [f"{_line(verdict)}  {'; '.join(verdict.reasons)}" for verdict in reversed(staying)]
-    lines += [f"go: {len(going)}, oldest first", *map(_line, going)]
+    lines += [f"kept: {len(kept)}, newest first"]
+    lines += [f"{_line(verdict)}  {'; '.join(verdict.reasons)}" for verdict in reversed(kept)]
+    lines += [f"deleted: {len(deleted)}, oldest first", *map(_line, deleted)]
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +75,7 @@ def _line(verdict: Verdict) -> str:
 
 
 def default_calendar() -> str:
-    """What docs/guide/retention.md shows: the default policy after almost three years of a backup every night."""
+    """The calendar in docs/guide/retention.md: the default policy after almost three years of nightly backups."""
     policy, volume = "last=3 daily=14 weekly=8 monthly=12 yearly=7", "vol-0aaaaaaaaaaaaaa11"
     last = datetime(2026, 11, 23, 2, tzinfo=UTC)
     days = (last - datetime(2024, 1, 1, 2, tzinfo=UTC)).days
@@ -86,9 +86,9 @@ def default_calendar() -> str:
         overrides={},
         limits=Limits(max_delete_share=1),
         stack=STACK,
-        living_volumes={volume},
+        existing_volumes={volume},
     )
-    return f"Policy `{policy}`, one recovery point every night at 02:00.\n\n{render_markdown(decided)}"
+    return f"Policy `{policy}`, one recovery point every night at 02:00.\n\n```text\n{render_text(decided)}```\n"
 
 
 def main() -> None:

@@ -55,8 +55,8 @@ def reason(*snapshots, **facts) -> str:
 LIVING = {"volumes": [volume()], "instances": [instance()]}
 
 
-class TestOfALivingVolume:
-    def test_it_becomes_a_recovery_point_that_tells_all_a_restore_needs(self):
+class TestExistingVolume:
+    def test_the_recovery_point_has_all_settings_of_a_restore(self):
         item = adopted(legacy(), **LIVING)
         catalogue = read_catalogue([item.adopted])
         assert catalogue.unreadable == ()
@@ -74,77 +74,77 @@ class TestOfALivingVolume:
         assert (metadata.delete_on_termination, metadata.encrypted, metadata.kms_key_id) == (False, True, KEY)
         assert metadata.tags == {"Name": "CadoResponseDataVolume"}
 
-    def test_only_our_own_tags_are_written(self):
+    def test_only_lifeboats_tags_are_written(self):
         item = adopted(legacy(), **LIVING)
         assert all(key.startswith("lifeboat:") for key in item.tags)
         assert item.adopted.tags["Name"] == "nightly"
 
-    def test_a_restored_volume_goes_on_with_its_chain(self):
-        living = [volume(tags={"lifeboat:chain": "vol-0eeeeeeeeeeeeeee1"})]
-        assert adopted(legacy(), volumes=living, instances=[instance()]).metadata.lineage == "vol-0eeeeeeeeeeeeeee1"
+    def test_a_restored_volume_continues_its_lineage(self):
+        existing = [volume(tags={"lifeboat:chain": "vol-0eeeeeeeeeeeeeee1"})]
+        assert adopted(legacy(), volumes=existing, instances=[instance()]).metadata.lineage == "vol-0eeeeeeeeeeeeeee1"
 
-    def test_size_and_encryption_are_the_snapshots_not_the_volumes_of_today(self):
+    def test_size_and_encryption_are_those_of_the_snapshot(self):
         metadata = adopted(legacy(size=50, encrypted=False, kms_key_id=None), **LIVING).metadata
         assert (metadata.size, metadata.encrypted, metadata.kms_key_id) == (50, False, None)
 
     def test_the_root_volume_is_refused(self):
         root = volume(id=ROOT, attachments=(attachment(ROOT, "/dev/xvda"),))
-        told = reason(legacy(volume_id=ROOT), volumes=[root], instances=[instance()])
-        assert told == f"{ROOT} is the root volume of {PLATFORM}, expected a data volume"
+        refusal = reason(legacy(volume_id=ROOT), volumes=[root], instances=[instance()])
+        assert refusal == f"{ROOT} is the root volume of {PLATFORM}, expected a data volume"
 
     def test_a_volume_that_may_be_the_root_is_refused(self):
         rescued = instance(root_device="/dev/sda1")
-        told = reason(legacy(), volumes=[volume()], instances=[rescued])
-        assert told.startswith(f"{PLATFORM} has no volume at its root device /dev/sda1 and {DATA} (/dev/sdh)")
+        refusal = reason(legacy(), volumes=[volume()], instances=[rescued])
+        assert refusal.startswith(f"{PLATFORM} has no volume at its root device /dev/sda1 and {DATA} (/dev/sdh)")
 
-    def test_a_device_may_be_told_by_any_name_of_it(self):
+    def test_a_device_may_be_given_by_any_of_its_names(self):
         item = adopted(legacy(), **LIVING, facts=VolumeFacts(device="/dev/xvdh"))
         assert item.metadata.device == "/dev/sdh"
 
-    def test_what_a_person_tells_must_not_contradict_it(self):
-        told = reason(legacy(), facts=VolumeFacts(type="gp2"), **LIVING)
-        assert told == f"volume.type is 'gp2', but {DATA} exists and has 'gp3'"
+    def test_a_persons_settings_must_not_contradict_ec2(self):
+        refusal = reason(legacy(), facts=VolumeFacts(type="gp2"), **LIVING)
+        assert refusal == f"volume.type is 'gp2', but {DATA} exists and has 'gp3'"
         assert adopted(legacy(), facts=VolumeFacts(type="gp3"), **LIVING)
 
-    def test_unattached_its_place_must_be_told(self):
+    def test_for_an_unattached_volume_a_person_gives_the_attachment(self):
         loose = [volume(attachments=(), state="available")]
-        told = reason(legacy(), volumes=loose)
-        assert told == (
+        refusal = reason(legacy(), volumes=loose)
+        assert refusal == (
             f"{DATA} is attached to no instance, or to several: "
-            "ask by adopt.volume_id and tell volume.instance_id, volume.device, volume.delete_on_termination"
+            "name it in adopt.volume_id and give volume.instance_id, volume.device, volume.delete_on_termination"
         )
         facts = VolumeFacts(device="/dev/sdh", delete_on_termination=True, instance_id=PLATFORM)
         item = adopted(legacy(), volumes=loose, facts=facts)
         assert (item.metadata.type, item.metadata.device, item.instance_id) == ("gp3", "/dev/sdh", PLATFORM)
 
-    def test_attached_to_several_it_has_no_one_device(self):
+    def test_a_volume_attached_to_several_instances_is_refused(self):
         several = volume(multi_attach=True, attachments=(attachment(), attachment(instance_id="i-0bbbbbbbbbbbbbbb2")))
         assert "volume.device" in reason(legacy(), volumes=[several], instances=[instance()])
 
 
-class TestOfAVolumeThatIsGone:
-    def test_a_persons_facts_stand_in(self):
+class TestDeletedVolume:
+    def test_a_persons_settings_are_used(self):
         item = adopted(legacy(), facts=replace(GONE, instance_name="Cado", zone="eu-west-1b"))
         [point] = read_catalogue([item.adopted]).points
         assert (point.instance_id, point.instance_name, point.zone) == (PLATFORM, "Cado", "eu-west-1b")
         assert (item.metadata.lineage, item.metadata.size, item.metadata.iops) == (DATA, 100, 3000)
 
-    def test_the_chain_is_what_its_copied_tag_says(self):
+    def test_the_lineage_is_that_of_the_copied_tag(self):
         copied = legacy(tags={"lifeboat:chain": "vol-0eeeeeeeeeeeeeee1", "lifeboat:restore-target": "true"})
         assert adopted(copied, facts=GONE).metadata.lineage == "vol-0eeeeeeeeeeeeeee1"
 
     @pytest.mark.parametrize("name", ["device", "type", "iops", "throughput", "delete_on_termination", "instance_id"])
-    def test_what_is_missing_is_named_and_not_guessed(self, name):
-        told = reason(legacy(), facts=replace(GONE, **{name: None}))
-        assert f"{DATA} does not exist any more" in told
-        assert f"volume.{name}" in told
+    def test_a_missing_setting_is_named(self, name):
+        refusal = reason(legacy(), facts=replace(GONE, **{name: None}))
+        assert f"{DATA} does not exist any more" in refusal
+        assert f"volume.{name}" in refusal
 
     def test_a_type_without_iops_needs_none(self):
         assert adopted(legacy(), facts=replace(GONE, type="st1", iops=None, throughput=None))
         assert "volume.iops" in reason(legacy(), facts=replace(GONE, type="io2", iops=None, throughput=None))
 
 
-class TestLeftAlone:
+class TestRefused:
     @pytest.mark.parametrize(
         ("facts", "said"),
         [
@@ -158,14 +158,14 @@ class TestLeftAlone:
             ({"state": "recoverable"}, "it is recoverable, expected completed"),
             ({"tier": "archive"}, "it is in the archive tier, expected standard"),
             ({"owner_id": "444455556666"}, "it belongs to account 444455556666, expected 111122223333"),
-            ({"volume_id": "vol-ffffffff"}, "it is a copy, and EC2 does not tell of which volume"),
-            ({"tags": {"lifeboat:stack": "other"}}, "it is a recovery point already, of other"),
-            ({"tags": {"lifeboat:recovery-point": "rp"}}, "it is a recovery point already, of no stack"),
+            ({"volume_id": "vol-ffffffff"}, "it is a copy, and EC2 does not show which volume it is from"),
+            ({"tags": {"lifeboat:stack": "other"}}, "it is already a recovery point of other"),
+            ({"tags": {"lifeboat:recovery-point": "rp"}}, "it is already a recovery point of no stack"),
             ({"tags": {"lifeboat:kms-key/vol-1": "key"}}, "it carries the tag lifeboat:kms-key/vol-1, which only a"),
-            ({"tags": {"lifeboat:chain": ""}}, f"it carries lifeboat:chain=, but its volume goes on with {DATA}"),
+            ({"tags": {"lifeboat:chain": ""}}, f"it carries lifeboat:chain=, but its volume carries {DATA}"),
         ],
     )
-    def test_it_says_why(self, facts, said):
+    def test_the_reason_is_given(self, facts, said):
         assert said in reason(legacy(**facts), facts=GONE)
 
     def test_one_with_too_many_tags(self):
@@ -174,12 +174,12 @@ class TestLeftAlone:
         reserved = legacy(tags={f"aws:key-{number}": "" for number in range(40)})
         assert adopted(reserved, **LIVING), "AWS's own tags do not count"
 
-    def test_a_word_that_is_too_long_for_a_tag(self):
-        living = [volume(tags={"lifeboat:chain": "x" * 257})]
-        assert "EC2 takes 256" in reason(legacy(), volumes=living, instances=[instance()])
+    def test_a_value_too_long_for_a_tag(self):
+        existing = [volume(tags={"lifeboat:chain": "x" * 257})]
+        assert "EC2 takes 256" in reason(legacy(), volumes=existing, instances=[instance()])
 
 
-def test_oldest_first_and_each_by_itself():
+def test_snapshots_are_decided_one_by_one_oldest_first():
     new, old = legacy(id="snap-b"), legacy(id="snap-a", started_at=SLOT - timedelta(days=1))
     bad = legacy(id="snap-c", state="error")
     assert [(item.snapshot.id, type(item)) for item in decide(new, bad, old, **LIVING)] == [
@@ -189,7 +189,7 @@ def test_oldest_first_and_each_by_itself():
     ]
 
 
-def test_adopted_once_it_is_not_adopted_again():
+def test_an_adopted_snapshot_is_not_adopted_again():
     assert "already" in reason(adopted(legacy(), **LIVING).adopted, **LIVING)
 
 
@@ -203,7 +203,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), m
     name=texts,
     state=st.sampled_from(["completed", "pending", "error"]),
 )
-def test_what_is_adopted_can_always_be_read_again(own, volume_tags, name, state):
+def test_an_adopted_snapshot_can_be_read(own, volume_tags, name, state):
     found = decide(
         legacy(tags=own, state=state),
         volumes=[volume(tags=volume_tags)],

@@ -34,34 +34,34 @@ def days(count, *lineages, prefix="day", **facts):
     return [point(f"-{age}d", *lineages, name=f"{prefix}-{age}", **facts) for age in range(count, 0, -1)]
 
 
-class TestWhatNothingKeeps:
-    def test_goes_oldest_first_and_says_why(self):
+class TestDeletedOnes:
+    def test_are_deleted_oldest_first_with_the_reason(self):
         decided = decide(days(3), "last=1")
         assert gone(decided) == ["day-3", "day-2"]
         assert names(decided.kept) == ["day-1"]
         assert reasons(decided, "day-3") == ('no rule of the policy "last=1" keeps it, nor is it the newest good one',)
         assert decided.notices == ()
 
-    def test_is_summed_up_as_what_is_saved(self):
+    def test_are_summed_up_in_gib(self):
         decided = decide([point("-3d", size=500), point("-2d", "a", "b", size=30), point("-1d", "vol-1", "a", "b")])
         assert decided.saved_gib == 560
 
-    def test_nothing_is_a_plan_too(self):
+    def test_without_recovery_points_the_plan_is_empty(self):
         decided = decide([])
         assert (decided.verdicts, decided.notices, decided.saved_gib) == ((), (), 0)
 
-    def test_verdicts_are_sorted_whatever_the_order_was(self):
+    def test_verdicts_are_sorted_whatever_the_order_of_input(self):
         points = days(3)
         assert names([verdict.point for verdict in decide(points[::-1]).verdicts]) == ["day-3", "day-2", "day-1"]
 
-    def test_a_plan_does_not_change(self):
+    def test_a_plan_is_immutable(self):
         decided = decide(days(1))
         with pytest.raises(FrozenInstanceError):
             decided.verdicts[0].keep = False
 
 
 class TestFloor:
-    def test_newest_good_ones_stay(self):
+    def test_newest_good_ones_are_kept(self):
         decided = decide(days(5), "last=1", limits=limits(min_keep=3))
         assert gone(decided) == ["day-5", "day-4"]
         assert reasons(decided, "day-3") == ("it is one of the 3 newest good ones",)
@@ -69,132 +69,132 @@ class TestFloor:
     @pytest.mark.parametrize(
         ("facts", "because"),
         [
-            ({"state": "pending"}, "its snapshots are not completed yet, so it is no backup, and it may become one"),
-            ({"state": "error"}, "it is failed, and such ones can be looked at for 7 days"),
-            ({"missing": 1}, "it is incomplete, and such ones can be looked at for 7 days"),
+            ({"state": "pending"}, "its snapshots are not completed yet, so it may become a backup"),
+            ({"state": "error"}, "it is failed, and is kept for inspection for 7 days"),
+            ({"missing": 1}, "it is incomplete, and is kept for inspection for 7 days"),
             (
                 {"state": "recoverable"},
-                "a snapshot of it is in the Recycle Bin; whoever put it there decides about it",
+                "a snapshot of it is in the Recycle Bin, and Lifeboat deletes none there",
             ),
-            ({"state": "recovering"}, "a snapshot of it is in the Recycle Bin; whoever put it there decides about it"),
+            ({"state": "recovering"}, "a snapshot of it is in the Recycle Bin, and Lifeboat deletes none there"),
             (
                 {"tier": "archive"},
-                "a snapshot of it is in the archive tier; whoever put it there decides about it",
+                "a snapshot of it is in the archive tier, and Lifeboat deletes none there",
             ),
-            ({"blocked": ["locked"]}, "it cannot be deleted, nor counted on: locked"),
+            ({"blocked": ["locked"]}, "it cannot be deleted and does not count as a backup: locked"),
             (
                 {"blocked": ["used by an image", "locked"]},
-                "it cannot be deleted, nor counted on: locked, used by an image",
+                "it cannot be deleted and does not count as a backup: locked, used by an image",
             ),
             ({"stack": "other"}, "it belongs to the stack other, not to lifeboat"),
-            ({"stack": ""}, "it carries no tag lifeboat:stack, so it is not known to be ours"),
+            ({"stack": ""}, "it carries no tag lifeboat:stack, so it belongs to no known stack"),
         ],
     )
-    def test_what_is_not_good_or_not_ours_stays_and_does_not_count(self, facts, because):
+    def test_one_that_is_not_good_or_not_ours_is_kept_and_not_counted(self, facts, because):
         odd = point("-0.5d", name="odd", **facts)
         decided = decide([*days(4), odd], "daily=2", limits=limits(min_keep=2))
         assert gone(decided) == ["day-4", "day-3"]
         assert because in reasons(decided, "odd")
 
-    def test_held_one_stays_and_counts(self):
+    def test_a_held_one_is_kept_and_counted(self):
         held = point("-0.5d", name="held", held=True)
         decided = decide([*days(4), held], "daily=1", limits=limits(min_keep=2))
         assert gone(decided) == ["day-4", "day-3", "day-2"]
         assert reasons(decided, "held")[0] == "it is held by the tag lifeboat:hold"
 
-    def test_held_one_that_no_rule_keeps_stays(self):
+    def test_a_held_one_that_no_rule_keeps_is_kept(self):
         decided = decide([point("-9d", name="held", held=True), *days(3)], "last=1")
         assert gone(decided) == ["day-3", "day-2"]
         assert reasons(decided, "held") == ("it is held by the tag lifeboat:hold",)
 
-    def test_every_chain_has_its_own(self):
+    def test_every_lineage_has_its_own_floor(self):
         decided = decide([*days(2, "a", prefix="a"), *days(2, "b", prefix="b")], "last=1")
         assert sorted(gone(decided)) == ["a-2", "b-2"]
 
-    def test_two_volumes_that_share_a_chain_keep_one_each(self):
+    def test_two_volumes_that_share_a_lineage_keep_one_each(self):
         """A restored volume and the one that it was copied from, both still backed up."""
         lost = point("-9d", "vol-1", name="old", volumes={"vol-1": "vol-1"})
         newer = [point(f"-{age}d", "vol-1", name=f"new-{age}", volumes={"vol-1": "vol-2"}) for age in (3, 2, 1)]
-        decided = decide([lost, *newer], "last=1", living_volumes={"vol-1", "vol-2"})
+        decided = decide([lost, *newer], "last=1", existing_volumes={"vol-1", "vol-2"})
         assert gone(decided) == ["new-3", "new-2"]
         assert reasons(decided, "old") == ("it is the newest good one of volume vol-1",)
-        assert gone(decide([lost, *newer], "last=1", living_volumes={"vol-2"})) == ["old", "new-3", "new-2"]
-        assert gone(decide([lost, *newer], "last=1", living_volumes=None)) == ["new-3", "new-2"]
+        assert gone(decide([lost, *newer], "last=1", existing_volumes={"vol-2"})) == ["old", "new-3", "new-2"]
+        assert gone(decide([lost, *newer], "last=1", existing_volumes=None)) == ["new-3", "new-2"]
 
-    def test_volume_of_another_chain_of_the_same_recovery_point_is_not_mistaken(self):
-        """Volume vol-b lives and was once part of recovery points beside chain a: that keeps nothing in chain a."""
+    def test_another_lineage_of_the_same_recovery_point_does_not_count_for_a_volume(self):
+        """Volume vol-b exists and was once in the same recovery points as lineage a. It keeps nothing of lineage a."""
         both = [point(f"-{age}d", "a", "b", name=f"both-{age}", volumes={"b": "vol-b"}) for age in (9, 8)]
-        decided = decide([*both, *days(2, "a", prefix="a"), *days(2, "b", prefix="b")], living_volumes={"vol-b"})
+        decided = decide([*both, *days(2, "a", prefix="a"), *days(2, "b", prefix="b")], existing_volumes={"vol-b"})
         assert gone(decided) == ["both-9", "a-2", "b-2"]
-        assert reasons(decided, "both-8") == ("chain b: it is the newest good one of volume vol-b",)
+        assert reasons(decided, "both-8") == ("lineage b: it is the newest good one of volume vol-b",)
 
 
 class TestGrace:
-    def test_younger_ones_stay(self):
+    def test_younger_ones_are_kept(self):
         points = [point(NOW - timedelta(hours=hours), name=f"h-{hours}") for hours in (49, 48, 47, 1)]
         decided = decide(points, "last=1", limits=limits(grace=timedelta(hours=48)))
         assert gone(decided) == ["h-49", "h-48"]
         assert reasons(decided, "h-47") == ("it is younger than the grace period of 2 days",)
 
-    def test_span_of_hours_is_told_in_hours(self):
+    def test_a_grace_of_hours_is_named_in_hours(self):
         decided = decide([point("-0.1d", name="young"), point("-0.05d")], limits=limits(grace=timedelta(hours=36)))
         assert reasons(decided, "young") == ("it is younger than the grace period of 36 hours",)
 
-    def test_one_day_is_told_as_one(self):
+    def test_a_grace_of_one_day_is_named_as_one_day(self):
         decided = decide([point("-0.1d", name="young"), point("-0.05d")], limits=limits(grace=timedelta(hours=24)))
         assert reasons(decided, "young") == ("it is younger than the grace period of 1 day",)
 
-    def test_grace_longer_than_the_calendar_keeps_all(self):
+    def test_a_grace_longer_than_the_calendar_keeps_all(self):
         assert gone(decide(days(5), limits=limits(grace=timedelta.max))) == []
 
 
 class TestFuture:
-    def test_stays_is_told_and_does_not_count(self):
+    def test_is_kept_with_a_notice_and_not_counted(self):
         future = [point(NOW + timedelta(days=age), name=f"future-{age}") for age in range(1, 8)]
         decided = decide([*days(3), *future], "last=2 daily=1")
         assert gone(decided) == ["day-3"]
         assert reasons(decided, "future-1") == (
-            "it is dated 2026-11-24T03:00:00+00:00, in the future, so its date means nothing",
+            "its date 2026-11-24T03:00:00+00:00 is in the future and cannot be used",
         )
         assert decided.notices == (
-            "Dated in the future, and kept without being counted on: future-1, future-2, future-3, future-4, future-5 "
+            "Dated in the future, so kept and not counted: future-1, future-2, future-3, future-4, future-5 "
             "and 2 more.",
         )
 
-    def test_this_moment_is_not_the_future(self):
+    def test_now_is_not_the_future(self):
         decided = decide([*days(1), point(NOW, name="now")], "last=1")
         assert (gone(decided), decided.notices) == (["day-1"], ())
 
     @pytest.mark.parametrize(("ahead", "future"), [(CLOCK_SKEW, False), (CLOCK_SKEW + timedelta(milliseconds=1), True)])
-    def test_a_clock_that_is_a_little_ahead_is_not_the_future(self, ahead, future):
+    def test_a_small_clock_skew_is_not_the_future(self, ahead, future):
         decided = decide([*days(1), point(NOW + ahead, name="ahead")], "last=1")
         assert (gone(decided) == ["day-1"]) is not future
         assert bool(decided.notices) is future
 
-    def test_another_stack_s_is_not_told(self):
+    def test_another_stacks_has_no_notice(self):
         decided = decide([point(NOW + timedelta(days=1), stack="other"), *days(1)])
         assert decided.notices == ()
 
-    def test_failed_one_stays(self):
+    def test_a_failed_one_is_kept(self):
         decided = decide([point(NOW + timedelta(days=1), state="error", name="odd"), *days(1)])
         assert gone(decided) == []
 
 
 class TestFailed:
     @pytest.mark.parametrize("facts", [{"state": "error"}, {"missing": 2}], ids=["failed", "incomplete"])
-    def test_goes_when_old_enough_and_a_later_one_is_good(self, facts):
+    def test_is_deleted_when_old_enough_and_a_later_one_is_good(self, facts):
         odd = point("-7d", name="odd", **facts)
         decided = decide([odd, *days(1)], "last=unlimited")
         assert gone(decided) == ["odd"]
         assert reasons(decided, "odd") == (f"it is {odd.condition}, older than 7 days, and a later one is good",)
 
-    def test_a_copy_that_found_no_source_goes_too_although_it_has_no_size(self):
+    def test_a_failed_copy_without_a_size_is_deleted(self):
         """EC2 begins the copy of a snapshot that is not there, and leaves it in error with size 0 for ever."""
         odd = point("-8d", name="odd", state="error", size=0)
         decided = decide([odd, *days(1)], "last=unlimited")
         assert (gone(decided), decided.saved_gib) == (["odd"], 0)
 
-    def test_stays_while_it_is_to_be_looked_at(self):
+    def test_is_kept_for_inspection(self):
         odd = point("-6.9d", name="odd", state="error")
         assert gone(decide([odd, *days(1)])) == []
 
@@ -204,52 +204,50 @@ class TestFailed:
             ("none at all", []),
             ("an earlier one", [point("-20d")]),
             ("one at the same instant", [point("-9d", name="other")]),
-            ("one of another chain", [point("-1d", "b")]),
+            ("one of another lineage", [point("-1d", "b")]),
             ("a pending one", [point("-1d", state="pending")]),
             ("a locked one", [point("-1d", blocked=["locked"])]),
             ("one of another stack", [point("-1d", stack="other")]),
             ("one dated in the future", [point(NOW + timedelta(days=1))]),
         ],
     )
-    def test_stays_without_a_later_good_one(self, case, others):
+    def test_is_kept_without_a_later_good_one(self, case, others):
         odd = point("-9d", name="odd", state="error")
         decided = decide([odd, *others])
         assert "odd" not in gone(decided), case
-        assert reasons(decided, "odd") == ("no later good one has come after it yet",)
+        assert reasons(decided, "odd") == ("no later one is good yet",)
 
-    def test_needs_a_later_good_one_in_each_of_its_chains(self):
+    def test_needs_a_later_good_one_in_each_lineage(self):
         odd = point("-9d", "a", "b", name="odd", state="error")
         decided = decide([odd, *days(1, "a", prefix="a")])
-        assert reasons(decided, "odd") == ("chain b: no later good one has come after it yet",)
+        assert reasons(decided, "odd") == ("lineage b: no later one is good yet",)
         assert gone(decide([odd, *days(1, "a", prefix="a"), *days(1, "b", prefix="b")])) == ["odd"]
 
     @pytest.mark.parametrize("facts", [{"held": True}, {"blocked": ["locked"]}], ids=["held", "locked"])
-    def test_stays_when_held_or_blocked(self, facts):
+    def test_is_kept_when_held_or_blocked(self, facts):
         assert gone(decide([point("-9d", state="error", **facts), *days(1)])) == []
 
-    def test_grace_is_for_it_too(self):
+    def test_grace_applies(self):
         odd = point("-2d", state="error")
         assert gone(decide([odd, *days(1)], limits=limits(failed_after=timedelta(0)))) == [odd.id]
         assert gone(decide([odd, *days(1)], limits=limits(failed_after=timedelta(0), grace=timedelta(days=3)))) == []
 
-    def test_what_a_deletion_that_was_cut_off_left_goes_with_the_next_run(self):
+    def test_a_deletion_that_was_cut_off_is_completed_by_the_next_run(self):
         whole = point("-9d", "a", "b", name="half")
         others = [*days(1, "a", prefix="a"), *days(1, "b", prefix="b")]
         assert gone(decide([whole, *others])) == ["half"]
         half = replace(whole, members=whole.members[1:])
         assert gone(decide([half, *others])) == ["half"]
 
-    def test_without_any_snapshot_stays(self):
+    def test_one_without_snapshots_is_kept(self):
         empty = replace(point("-9d", name="empty"), members=())
         assert empty.condition is Condition.INCOMPLETE
         decided = decide([empty, *days(1)])
-        assert reasons(decided, "empty") == (
-            "its snapshots tell of no chain, so nothing is known of what it is a copy of",
-        )
+        assert reasons(decided, "empty") == ("its snapshots name no lineage, so its volume is not known",)
 
 
 class TestSeveralVolumes:
-    def test_goes_only_when_every_chain_lets_it_go(self):
+    def test_is_deleted_only_when_no_lineage_keeps_it(self):
         points = [
             point("-4d", "a", "b", name="both-4"),
             point("-3d", "a", "b", name="both-3"),
@@ -259,26 +257,26 @@ class TestSeveralVolumes:
         decided = decide(points, "last=1")
         assert gone(decided) == ["both-4", "a-2"]
         assert reasons(decided, "both-3") == (
-            "chain b: it is the newest good one",
-            "chain b: it is the newest good one of volume b",
-            "chain b: last=1 keeps it, number 1 of 1 from the newest",
+            "lineage b: it is the newest good one",
+            "lineage b: it is the newest good one of volume b",
+            "lineage b: last=1 keeps it, number 1 of 1 from the newest",
         )
         assert reasons(decided, "both-4") == (
-            'chain a: no rule of the policy "last=1" keeps it, nor is it the newest good one',
-            'chain b: no rule of the policy "last=1" keeps it, nor is it the newest good one',
+            'lineage a: no rule of the policy "last=1" keeps it, nor is it the newest good one',
+            'lineage b: no rule of the policy "last=1" keeps it, nor is it the newest good one',
         )
 
-    def test_one_bad_snapshot_spoils_it_whole(self):
+    def test_one_bad_snapshot_makes_the_recovery_point_bad(self):
         spoilt = point("-1d", "a", "b", name="spoilt", state="error")
         decided = decide([*days(2, "a", prefix="a"), *days(2, "b", prefix="b"), spoilt], "last=1")
         assert sorted(gone(decided)) == ["a-2", "b-2"]
 
-    def test_cap_of_any_chain_holds_it_back(self):
+    def test_the_cap_of_any_lineage_postpones_it(self):
         both = [point(f"-{age}d", "a", "b", name=f"both-{age}") for age in (9, 8)]
         points = [*both, *days(6, "a", prefix="a"), *days(1, "b", prefix="b")]
         decided = decide(points, "last=1", limits=limits(max_delete_share=0.5))
         assert gone(decided) == ["both-9", "a-6", "a-5", "a-4"]
-        assert reasons(decided, "both-8") == ("it may go, but chain b loses no more in one run",)
+        assert reasons(decided, "both-8") == ("no rule keeps it, but one run deletes no more of lineage b",)
 
 
 class TestCap:
@@ -286,19 +284,19 @@ class TestCap:
         ("count", "share", "going"),
         [(10, 0.5, 5), (11, 0.5, 5), (10, 0.01, 1), (2, 0.5, 1), (3, 0.1, 1), (100, 0.29, 29), (10, 1, 9), (1, 1, 0)],
     )
-    def test_part_of_a_chain_that_may_go(self, count, share, going):
+    def test_a_run_deletes_no_more_than_its_share(self, count, share, going):
         assert len(gone(decide(days(count), limits=limits(max_delete_share=share)))) == going
 
-    def test_oldest_go_first_and_the_rest_is_told(self):
+    def test_the_oldest_are_deleted_first_and_a_notice_counts_the_rest(self):
         decided = decide(days(10), limits=limits(max_delete_share=0.5))
         assert gone(decided) == [f"day-{age}" for age in (10, 9, 8, 7, 6)]
-        assert reasons(decided, "day-5") == ("it may go, but chain vol-1 loses no more in one run",)
+        assert reasons(decided, "day-5") == ("no rule keeps it, but one run deletes no more of lineage vol-1",)
         assert decided.notices == (
-            "Chain vol-1: 4 more recovery points may go and wait for the next run, because no more than 5 of its 10 go "
-            "in one (50% at most).",
+            "Lineage vol-1: 4 more recovery points wait for the next run, because one run deletes at most 5 of its 10 "
+            "(50%).",
         )
 
-    def test_next_run_goes_on(self):
+    def test_the_next_run_continues(self):
         left, runs = days(20), 0
         while deletions := decide(left, limits=limits(max_delete_share=0.5)).deletions:
             left = [item for item in left if item not in deletions]
@@ -306,17 +304,17 @@ class TestCap:
         assert names(left) == ["day-1"]
         assert runs == 5
 
-    def test_failed_ones_are_part_of_the_chain(self):
+    def test_failed_ones_count_in_the_size_of_a_lineage(self):
         failed = [point(f"-{age}d", state="error", name=f"failed-{age}") for age in (13, 12, 11)]
         decided = decide([*failed, *days(1)], limits=limits(max_delete_share=0.5))
         assert gone(decided) == ["failed-13", "failed-12"]
 
-    def test_never_against_the_floor(self):
+    def test_the_cap_never_overrides_the_floor(self):
         assert gone(decide(days(3), limits=limits(min_keep=3))) == []
 
 
 class TestPolicies:
-    def test_unreadable_policy_of_the_stack_keeps_everything(self):
+    def test_an_unreadable_policy_of_the_stack_keeps_everything(self):
         points = [*days(9), point("-90d", state="error", name="failed")]
         decided = decide(points, BROKEN, overrides={"i-1": parse_policy("last=1")})
         assert gone(decided) == []
@@ -326,24 +324,24 @@ class TestPolicies:
             f"Everything is kept, because the stack's retention policy cannot be read: {BROKEN}.",
         )
 
-    def test_instance_s_own_policy_comes_before_the_stack_s(self):
+    def test_an_instances_policy_overrides_the_stacks(self):
         points = [*days(5, "a", prefix="a", instance="i-a"), *days(5, "b", prefix="b", instance="i-b")]
         decided = decide(points, "last=1", overrides={"i-a": parse_policy("last=4")})
         assert gone(decided) == ["a-5", "b-5", "b-4", "b-3", "b-2"]
 
-    def test_instance_s_own_may_keep_less(self):
+    def test_an_instances_policy_may_keep_less(self):
         assert len(gone(decide(days(5), "last=5", overrides={"i-1": parse_policy("last=2")}))) == 3
 
-    def test_unreadable_one_of_an_instance_keeps_its_chains_and_no_others(self):
+    def test_an_unreadable_policy_of_an_instance_keeps_its_lineages_only(self):
         points = [*days(3, "a", prefix="a", instance="i-a"), *days(3, "b", prefix="b", instance="i-b")]
         decided = decide(points, "last=1", overrides={"i-a": BROKEN})
         assert gone(decided) == ["b-3", "b-2"]
         assert decided.notices == (
-            "All recovery points of instance i-a and its chains are kept, because its tag lifeboat:retention cannot be "
-            f"read: {BROKEN}.",
+            "All recovery points of instance i-a and its lineages are kept, because its tag lifeboat:retention cannot "
+            f"be read: {BROKEN}.",
         )
 
-    def test_policy_is_that_of_the_instance_the_chain_has_come_to(self):
+    def test_the_policy_is_that_of_the_lineages_newest_instance(self):
         points = [
             *(point(f"-{age}d", name=f"old-{age}", instance="i-old") for age in (9, 8, 7)),
             *(point(f"-{age}d", name=f"new-{age}", instance="i-new") for age in (2, 1)),
@@ -355,13 +353,13 @@ class TestPolicies:
             "new-2",
         ]
 
-    def test_instance_counts_as_soon_as_it_has_any_recovery_point(self):
+    def test_an_instance_counts_from_its_first_recovery_point(self):
         points = [*days(5, instance="i-old"), point("-0.1d", state="pending", instance="i-new")]
         assert gone(decide(points, "last=5", overrides={"i-new": parse_policy("last=1")})) == [
             f"day-{age}" for age in (5, 4, 3, 2)
         ]
 
-    def test_unreadable_one_of_an_earlier_instance_keeps_the_chain(self):
+    def test_an_unreadable_policy_of_an_earlier_instance_keeps_the_lineage(self):
         points = [*days(3, instance="i-old"), point("-0.1d", instance="i-new")]
         assert gone(decide(points, "last=1", overrides={"i-old": BROKEN})) == []
 
@@ -370,17 +368,17 @@ class TestPolicies:
         assert [notice.split()[5] for notice in decided.notices] == ["i-1", "i-2"]
 
 
-class TestVolumeThatIsGone:
-    def test_chain_is_still_governed(self):
-        decided = decide(days(5), "last=2", living_volumes=())
+class TestDeletedVolume:
+    def test_retention_still_applies_to_its_lineage(self):
+        decided = decide(days(5), "last=2", existing_volumes=())
         assert gone(decided) == ["day-5", "day-4", "day-3"]
         assert reasons(decided, "day-1") == (
-            "it is the newest good one of a chain whose volume is gone",
+            "it is the newest good one of a lineage whose volume is gone",
             "last=2 keeps it, number 1 of 2 from the newest",
         )
 
     @pytest.mark.parametrize(
-        ("living_volumes", "orphan_keep", "going"),
+        ("existing_volumes", "orphan_keep", "going"),
         [
             (set(), None, 8),
             (set(), 4, 6),
@@ -394,29 +392,31 @@ class TestVolumeThatIsGone:
             "gone, the floor",
             "gone, a longer floor",
             "gone, the floor is longer",
-            "the chain lives by its name",
-            "the chain lives in a restored volume",
+            "the lineage has the name of an existing volume",
+            "a restored volume carries the lineage",
             "another volume lives",
             "not known: as if gone",
         ],
     )
-    def test_floor(self, living_volumes, orphan_keep, going):
+    def test_floor(self, existing_volumes, orphan_keep, going):
         points = days(10, volumes={"vol-1": "vol-2"})
-        decided = decide(points, living_volumes=living_volumes, limits=limits(min_keep=2, orphan_keep=orphan_keep))
+        decided = decide(points, existing_volumes=existing_volumes, limits=limits(min_keep=2, orphan_keep=orphan_keep))
         assert len(gone(decided)) == going
 
-    def test_not_known_is_told_as_such(self):
-        decided = decide(days(3), living_volumes=None, limits=limits(min_keep=2))
-        assert reasons(decided, "day-2") == ("it is one of the 2 newest good ones of a chain whose volume may be gone",)
+    def test_the_reason_says_that_it_is_not_known(self):
+        decided = decide(days(3), existing_volumes=None, limits=limits(min_keep=2))
+        assert reasons(decided, "day-2") == (
+            "it is one of the 2 newest good ones of a lineage whose volume may be gone",
+        )
 
-    def test_years_take_nothing_away(self):
+    def test_time_alone_deletes_nothing(self):
         points = days(5)
-        decided = decide(points, "daily=3", living_volumes=(), now=NOW + timedelta(days=36500))
+        decided = decide(points, "daily=3", existing_volumes=(), now=NOW + timedelta(days=36500))
         assert gone(decided) == ["day-5", "day-4"]
 
 
 class TestOddInput:
-    def test_several_of_one_slot_and_instant(self):
+    def test_several_of_one_slot_and_time(self):
         points = [point("-1d", name=f"rp-{number}") for number in (3, 1, 2)]
         assert gone(decide(points, "daily=1")) == ["rp-1", "rp-2"]
 
@@ -429,11 +429,11 @@ class TestOddInput:
         points = [point(datetime(2026, 11, 1, 8, tzinfo=tokyo), name="tokyo"), point("2026-10-31T23:30Z", name="utc")]
         assert gone(decide(points, now=NOW.astimezone(tokyo))) == ["tokyo"]
 
-    def test_now_without_a_zone_is_refused(self):
+    def test_now_without_a_time_zone_is_refused(self):
         with pytest.raises(RetentionError, match="now is 2026-11-23T03:00:00, expected a time with a zone"):
             decide([], now=NOW.replace(tzinfo=None))
 
-    def test_recovery_point_without_a_zone_is_refused(self):
+    def test_a_recovery_point_without_a_time_zone_is_refused(self):
         naive = point(datetime(2026, 11, 1, 2), name="rp-naive")  # noqa: DTZ001 - that is the case
         with pytest.raises(RetentionError) as refused:
             decide([naive])

@@ -30,7 +30,7 @@ BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lo
         ("within-yearly=9999y", [KeepRule(Period.YEARLY, within=Duration(years=9999))]),
     ],
 )
-def test_policy_is_read(text, rules):
+def test_a_policy_is_read(text, rules):
     policy = parse_policy(text, BERLIN)
     assert policy.time_zone == BERLIN
     if rules is not None:
@@ -38,7 +38,7 @@ def test_policy_is_read(text, rules):
     assert parse_policy(str(policy), BERLIN) == policy
 
 
-def test_policy_is_told_as_it_was_written():
+def test_a_policy_is_written_as_it_was_read():
     text = (
         "last=3 hourly=24 daily=14 weekly=8 monthly=12 yearly=unlimited within=1h within-hourly=1d within-daily=1d1h "
         "within-weekly=1m within-monthly=1y within-yearly=9y2m"
@@ -94,21 +94,21 @@ EXPECTED_SPAN = "expected a duration of years, months, days and hours in this or
         ),
     ],
 )
-def test_policy_that_cannot_be_read_is_refused_in_one_sentence(text, sentence):
+def test_an_unreadable_policy_is_refused_in_one_sentence(text, sentence):
     with pytest.raises(PolicyError) as refused:
         parse_policy(text)
     assert str(refused.value) == sentence
 
 
 @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "Europe", "../../etc/passwd", "/etc/localtime", "UTC\0"])
-def test_unknown_time_zone_is_refused(zone):
+def test_an_unknown_time_zone_is_refused(zone):
     with pytest.raises(PolicyError, match="expected an IANA name such as UTC or Europe/Berlin"):
         parse_policy("last=3", zone)
 
 
 @given(st.text(max_size=30))
 @settings(max_examples=300, deadline=None)
-def test_any_text_is_a_policy_or_is_refused(text):
+def test_any_text_is_read_or_refused(text):
     try:
         policy = parse_policy(text)
     except PolicyError as refused:
@@ -132,7 +132,7 @@ def test_any_text_is_a_policy_or_is_refused(text):
         ("1d", "2025-10-26T12:00Z", BERLIN, "2025-10-25T11:00Z"),
         ("24h", "2025-10-26T12:00Z", BERLIN, "2025-10-25T12:00Z"),
         ("1d", "2026-03-29T10:00Z", BERLIN, "2026-03-28T11:00Z"),
-        # No days are asked for, so no wall clock is looked at: 02:00 for the second time, two hours earlier.
+        # A span of hours alone ignores the wall clock: two hours before the second 02:00.
         ("2h", "2025-10-26T01:00Z", BERLIN, "2025-10-25T23:00Z"),
         # 02:30 was twice the day before: the first of them, which keeps more.
         ("1d", "2025-10-27T01:30Z", BERLIN, "2025-10-26T00:30Z"),
@@ -146,7 +146,7 @@ def test_any_text_is_a_policy_or_is_refused(text):
         ("2025y10m22d23h", "2026-11-23T02:00Z", "Asia/Tokyo", "0001-01-01T00:00Z"),
     ],
 )
-def test_span_goes_back_on_the_wall_clock(span, moment, zone, expected):
+def test_a_span_is_subtracted_on_the_wall_clock(span, moment, zone, expected):
     duration = parse_policy(f"within={span}").rules[0].within
     assert duration.before(datetime.fromisoformat(moment), ZoneInfo(zone)) == datetime.fromisoformat(expected)
 
@@ -284,7 +284,7 @@ def kept(policy, *times, zone="UTC"):
         ),
     ],
 )
-def test_what_a_policy_keeps(case, policy, zone, times, expected):
+def test_a_policy_keeps_the_expected_ones(case, policy, zone, times, expected):
     assert kept(policy, *times.split(), zone=zone) == expected.split(), case
 
 
@@ -296,7 +296,7 @@ def test_every_reason_is_given():
     assert policy.reasons(times) == {
         0: (
             "last=2 keeps it, number 1 of 2 from the newest",
-            "hourly=2 keeps it, the newest of 2026-10-25 02h, the second of this name (1 of 2)",
+            "hourly=2 keeps it, the newest of 2026-10-25 02h, the repeated hour (1 of 2)",
             "daily=3 keeps it, the newest of 2026-10-25 (1 of 3)",
             "weekly=unlimited keeps it, the newest of week 2026-W43 (1)",
             "monthly=1 keeps it, the newest of 2026-10 (1 of 1)",
@@ -314,9 +314,9 @@ def test_every_reason_is_given():
             "within-daily=9d keeps it, the newest of 2026-10-24, taken after 2026-10-16 00:00 UTC",
         ),
         3: (
-            "daily=3 keeps it, the oldest there is, while 2 of 3 places are taken",
-            "weekly=unlimited keeps it, the oldest there is",
-            "within-daily=9d keeps it, the oldest there is, taken after 2026-10-16 00:00 UTC",
+            "daily=3 keeps it, the oldest one, as only 2 of 3 places are taken",
+            "weekly=unlimited keeps it, the oldest one",
+            "within-daily=9d keeps it, the oldest one, taken after 2026-10-16 00:00 UTC",
         ),
     }
 
@@ -379,7 +379,7 @@ def test_policy_keeps_what_the_oracle_keeps(text, zone, times):
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("daily=14 monthly=6 yearly=1", 19), ("daily=14 monthly=7 yearly=2", 21)])
-def test_borgs_documented_example_keeps_what_the_page_says(policy, kept):
+def test_borgs_documented_example_keeps_the_documented_ones(policy, kept):
     # https://borgbackup.readthedocs.io/en/stable/usage/prune.html: a backup on each day of 2015 but 19 December
     days = [datetime(2015, 12, 31, 2, tzinfo=UTC) - timedelta(days=day) for day in range(365)]
     times = [day for day in days if (day.month, day.day) != (12, 19)]
@@ -389,7 +389,7 @@ def test_borgs_documented_example_keeps_what_the_page_says(policy, kept):
     assert oldest_stays is (kept == 21), "as in borg, the oldest fills a place of the years that is left"
 
 
-def test_the_repeated_hour_takes_a_place_of_those_that_are_numbered():
+def test_the_repeated_hour_takes_one_of_the_numbered_places():
     # Berlin, 25 October 2026: 02h comes at 00:30 and at 01:30 UTC.
     times = [datetime(2026, 10, 25, 3, 30, tzinfo=UTC) - timedelta(hours=hour) for hour in range(6)]
     assert sorted(parse_policy("hourly=4", "Europe/Berlin").reasons(times)) == [0, 1, 2, 3]

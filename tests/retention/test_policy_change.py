@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lifeboat.retention.plan import RetentionPlan, parse_policy, plan
 from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError
 from lifeboat.retention.policy_change import STACK as OF_STACK
-from lifeboat.retention.policy_change import Change, Memory, Remembered, Terms, differences, keep_the_old
+from lifeboat.retention.policy_change import Change, Memory, Remembered, Terms, differences, undo_command
 from tests.retention.builders import BARE, NOW, STACK, point
 
 DAY = timedelta(days=1)
@@ -40,7 +40,7 @@ class Runs:
             },
             limits=limits,
             stack=STACK,
-            living_volumes={"vol-1", "vol-2"},
+            existing_volumes={"vol-1", "vol-2"},
             memory=Memory(self.known, self.hold, self.part),
         )
         self.known = {key: item for key, item in self.known.items() if key not in decided.forget} | decided.remember
@@ -55,17 +55,17 @@ def names(*days):
     return {f"rp-{day}" for day in days}
 
 
-def test_the_first_look_at_a_history_knows_of_no_change():
+def test_the_first_run_has_no_former_terms():
     decided = Runs().run(daily(5), "last=2")
     assert gone(decided) == names(2, 3, 4)
     assert decided.changes == ()
 
 
-def test_of_a_policy_that_a_shell_cut_short_nothing_goes_for_a_day():
+def test_a_policy_that_a_shell_cut_short_deletes_nothing_for_a_day():
     runs, points = Runs(), daily(20)
     assert gone(runs.run(points, "last=3 daily=14")) == names(*range(14, 20))
     cut = runs.run(points, "last=3", after=HOUR)
-    assert gone(cut) == names(*range(14, 20)), "only what both let go"
+    assert gone(cut) == names(*range(14, 20)), "only what both policies delete"
     [change] = cut.changes
     assert {item.id for item in change.points} == names(*range(3, 14))
     assert sum(item.size for item in change.points) == 1100
@@ -73,14 +73,14 @@ def test_of_a_policy_that_a_shell_cut_short_nothing_goes_for_a_day():
     assert change.change.of_stack
     again = runs.run(points, "last=3", after=20 * HOUR)
     assert gone(again) == gone(cut)
-    assert again.changes == (), "it is told once"
-    assert 'the policy that was in force before, "last=3 daily=14", keeps it' in str(
+    assert again.changes == (), "a change is reported once"
+    assert 'the former policy, "last=3 daily=14", keeps it' in str(
         [verdict.reasons for verdict in again.verdicts if verdict.point.id == "rp-13"]
     )
     assert gone(runs.run(points, "last=3", after=HOUR + DAY)) == names(*range(3, 20))
 
 
-def test_going_back_within_the_day_loses_nothing():
+def test_restoring_the_old_policy_within_a_day_loses_nothing():
     runs, points = Runs(), daily(14)
     runs.run(points, "daily=14")
     runs.run(points, "last=1", after=HOUR)
@@ -88,7 +88,7 @@ def test_going_back_within_the_day_loses_nothing():
     assert gone(runs.run(points, "daily=14", after=3 * DAY)) == set()
 
 
-def test_of_two_changes_within_a_day_each_is_held_for_its_day():
+def test_each_of_two_changes_within_a_day_is_held_for_a_day():
     runs, points = Runs(), daily(14)
     runs.run(points, "last=14")
     runs.run(points, "last=8", after=HOUR)
@@ -97,7 +97,7 @@ def test_of_two_changes_within_a_day_each_is_held_for_its_day():
     assert gone(runs.run(points, "last=2", after=37 * HOUR)) == names(*range(2, 14))
 
 
-def test_a_longer_policy_is_a_change_by_which_nothing_would_go():
+def test_a_longer_policy_is_a_change_that_deletes_nothing():
     runs, points = Runs(), daily(5)
     runs.run(points, "last=5")
     [change] = runs.run(points, "last=9").changes
@@ -111,7 +111,7 @@ def test_a_longer_policy_is_a_change_by_which_nothing_would_go():
         ({"min_keep": 1, "grace": 5 * DAY}, 5),
     ],
 )
-def test_a_floor_that_is_lowered_is_a_change(limits, stay):
+def test_a_lowered_floor_is_a_change(limits, stay):
     runs, points = Runs(), daily(10)
     assert gone(runs.run(points, "last=2", limits=replace(BARE, **limits))) == names(*range(stay, 10))
     decided = runs.run(points, "last=2")
@@ -125,11 +125,11 @@ def test_a_policy_that_becomes_readable_deletes_nothing_at_first():
     decided = runs.run(points, "last=2")
     assert gone(decided) == set()
     assert len(decided.changes[0].points) == 7
-    assert keep_the_old(decided.changes[0].change, ()) is None
+    assert undo_command(decided.changes[0].change, ()) is None
     assert len(gone(runs.run(points, "last=2", after=2 * DAY))) == 7
 
 
-def test_a_tag_that_is_lost_with_its_instance_holds_what_it_kept():
+def test_a_tag_lost_with_its_instance_still_applies_for_a_day():
     runs, points = Runs(), daily(9)
     assert gone(runs.run(points, "last=2", overrides={"i-1": "last=7"})) == names(7, 8)
     decided = runs.run(points, "last=2", after=HOUR)
@@ -141,7 +141,7 @@ def test_a_tag_that_is_lost_with_its_instance_holds_what_it_kept():
     assert set(runs.known) == {OF_STACK}, "what goes by the stack's terms needs no record"
 
 
-def test_an_instance_that_is_not_shown_has_not_changed_its_policy():
+def test_an_instance_that_ec2_does_not_show_has_no_change():
     runs, points = Runs(), daily(9)
     unread = UnreadPolicyError("EC2 did not show the instance: InternalError: no")
     assert gone(runs.run(points, "last=2", overrides={"i-1": "last=7"})) == names(7, 8)
@@ -156,17 +156,17 @@ def test_an_instance_that_is_not_shown_has_not_changed_its_policy():
     assert {item.id for item in decided.changes[0].points} == names(*range(2, 7))
 
 
-def test_a_tag_that_is_new_holds_what_the_stack_kept():
+def test_after_a_new_tag_the_stacks_policy_still_applies_for_a_day():
     runs, points = Runs(), daily(9)
     runs.run(points, "last=7")
     decided = runs.run(points, "last=7", after=HOUR, overrides={"i-1": "last=2"})
     assert gone(decided) == names(7, 8)
-    assert keep_the_old(decided.changes[0].change, ["i-1"]) == (
+    assert undo_command(decided.changes[0].change, ["i-1"]) == (
         'aws ec2 create-tags --resources i-1 --tags \'[{"Key": "lifeboat:retention", "Value": "last=7"}]\''
     )
 
 
-def test_a_lineage_that_moves_to_an_instance_without_the_tag_holds_what_it_kept():
+def test_after_a_move_to_an_instance_without_the_tag_the_old_policy_still_applies():
     runs, points = Runs(), daily(9)
     tagged = {"i-1": "last=9"}
     assert gone(runs.run(points, "last=2", overrides=tagged)) == set()
@@ -187,7 +187,7 @@ def test_only_the_lineages_of_the_change_are_held():
     assert [(item.lineages, item.change.of_stack) for item in decided.changes] == [(("vol-2",), True)]
 
 
-def test_what_nothing_is_left_of_is_forgotten():
+def test_the_record_of_an_empty_lineage_is_deleted():
     runs = Runs()
     runs.run(daily(3), "last=3", overrides={"i-1": "last=9"})
     assert set(runs.known) == {OF_STACK, "vol-1"}
@@ -207,7 +207,7 @@ def test_parts_of_an_inventory_have_records_of_their_own():
     assert set(one.known) == {OF_STACK}
 
 
-def test_without_a_hold_a_change_counts_at_once():
+def test_without_a_hold_a_change_applies_at_once():
     runs, points = Runs(hold=timedelta(0)), daily(5)
     runs.run(points, "last=5")
     decided = runs.run(points, "last=1")
@@ -230,7 +230,7 @@ policies = st.lists(
     former=st.lists(policies, min_size=1, max_size=3),
     new=policies,
 )
-def test_whatever_any_policy_of_the_last_day_kept_stays_and_then_the_new_one_alone_decides(ages, former, new):
+def test_every_policy_of_the_last_day_applies_and_then_the_new_one_alone(ages, former, new):
     points = [point(NOW - age * HOUR, name=f"rp-{age}") for age in ages]
     runs = Runs()
     kept = set()
@@ -247,17 +247,17 @@ def plan_of(points, policy: str | Policy) -> RetentionPlan:
     return Runs(hold=timedelta(0)).run(points, policy)
 
 
-def test_what_differs_is_named_as_the_template_names_it():
+def test_differences_are_named_by_template_parameters():
     old = Terms("last=3 daily=14", "UTC", 3, 0, DAY)
     new = replace(old, policy="last=3", min_keep=1)
     assert differences(old, new) == (
         {"Retention": "last=3 daily=14", "MinimumKept": "3"},
         {"Retention": "last=3", "MinimumKept": "1"},
     )
-    command = keep_the_old(Change(old, new, of_stack=True), ())
+    command = undo_command(Change(old, new, of_stack=True), ())
     assert command == "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\" MinimumKept=3'"
 
 
-def test_remembering_terms_again_changes_nothing():
+def test_recording_equal_terms_again_changes_nothing():
     terms = Terms("last=3", "UTC", 3, 0, DAY)
     assert Remembered(terms).then(terms, NOW, DAY) == Remembered(terms)

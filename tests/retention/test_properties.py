@@ -27,7 +27,7 @@ EXAMPLES = settings(max_examples=examples(200), deadline=None)
 
 BROKEN = PolicyError("retention policy '' is empty")
 
-# What a recovery point can be, by number: most are good, so that chains have something to lose.
+# The states of a recovery point, by number: most are good, so that there is something to delete.
 _KINDS = [
     *[{}] * 12,
     {"held": True},
@@ -78,11 +78,11 @@ _LIMITS = st.builds(
     orphan_keep=st.sampled_from([None, 1, 5]),
     failed_after=st.sampled_from([timedelta(0), timedelta(days=7)]),
 )
-_LIVING = st.sampled_from([None, (), ("a",), ("vol-new",), ("a", "b", "c", "vol-new")])
+_EXISTING = st.sampled_from([None, (), ("a",), ("vol-new",), ("a", "b", "c", "vol-new")])
 _OVERRIDES = st.sampled_from(
     [{}, {}, {INSTANCE: parse_policy("last=2")}, {"i-2": parse_policy("yearly=2")}, {"i-2": BROKEN}]
 )
-KNOWN = st.fixed_dictionaries({"overrides": _OVERRIDES, "limits": _LIMITS, "living_volumes": _LIVING})
+KNOWN = st.fixed_dictionaries({"overrides": _OVERRIDES, "limits": _LIMITS, "existing_volumes": _EXISTING})
 """What is given to the planner beside the recovery points and the stack's policy."""
 
 
@@ -90,7 +90,7 @@ def is_good(item: RecoveryPoint) -> bool:
     return item.stack == STACK and item.condition is Condition.GOOD and not item.blocked_by and item.taken_at <= NOW
 
 
-def good_by_chain(points: Sequence[RecoveryPoint]) -> Counter[str]:
+def good_by_lineage(points: Sequence[RecoveryPoint]) -> Counter[str]:
     return Counter(lineage for item in points if is_good(item) for lineage in item.lineages)
 
 
@@ -100,7 +100,7 @@ def facts(plan: RetentionPlan) -> list[tuple[str, bool, tuple[str, ...]]]:
 
 @given(POINTS, POLICIES, KNOWN)
 @EXAMPLES
-def test_every_one_is_kept_or_deleted_for_a_reason(points, policy, known):
+def test_every_verdict_has_a_reason(points, policy, known):
     decided = decide(points, policy, **known)
     assert sorted(names([*decided.kept, *decided.deletions])) == names(points)
     assert all(verdict.reasons and all(verdict.reasons) for verdict in decided.verdicts)
@@ -110,16 +110,16 @@ def test_every_one_is_kept_or_deleted_for_a_reason(points, policy, known):
 
 @given(POINTS, POLICIES, KNOWN)
 @EXAMPLES
-def test_never_fewer_good_ones_than_the_floor(points, policy, known):
+def test_never_keeps_fewer_good_ones_than_the_floor(points, policy, known):
     decided = decide(points, policy, **known)
-    kept = good_by_chain(decided.kept)
-    for lineage, count in good_by_chain(points).items():
+    kept = good_by_lineage(decided.kept)
+    for lineage, count in good_by_lineage(points).items():
         assert kept[lineage] >= min(known["limits"].min_keep, count)
 
 
 @given(POINTS, POLICIES, KNOWN)
 @EXAMPLES
-def test_what_must_not_be_touched_is_not(points, policy, known):
+def test_protected_ones_are_never_deleted(points, policy, known):
     limits = known["limits"]
     for item in decide(points, policy, **known).deletions:
         assert item.stack == STACK
@@ -137,7 +137,7 @@ def test_what_must_not_be_touched_is_not(points, policy, known):
 
 @given(POINTS, POLICIES, KNOWN)
 @EXAMPLES
-def test_no_more_than_the_share_of_a_chain_goes(points, policy, known):
+def test_never_deletes_more_than_the_share_of_a_lineage(points, policy, known):
     decided = decide(points, policy, **known)
     going = Counter(lineage for item in decided.deletions for lineage in item.lineages)
     for lineage, count in going.items():
@@ -182,14 +182,14 @@ def test_second_run_deletes_nothing_more(points, policy, known, cut):
 
 @given(POINTS, POLICIES, KNOWN, st.lists(st.integers(1, 9000), min_size=1, max_size=4))
 @EXAMPLES
-def test_time_alone_never_empties_a_chain(points, policy, known, waits):
+def test_time_alone_never_empties_a_lineage(points, policy, known, waits):
     present = [item for item in points if item.taken_at <= NOW]
-    floor_of = {lineage: min(known["limits"].min_keep, count) for lineage, count in good_by_chain(present).items()}
+    floor_of = {lineage: min(known["limits"].min_keep, count) for lineage, count in good_by_lineage(present).items()}
     left, now = present, NOW
     for wait in waits:
         now += timedelta(days=wait)
         left = list(decide(left, policy, **known, now=now).kept)
-    kept = good_by_chain(left)
+    kept = good_by_lineage(left)
     assert all(kept[lineage] >= count for lineage, count in floor_of.items())
 
 
@@ -210,12 +210,12 @@ def test_unreadable_policy_keeps_everything(points, policy, is_stack_s, known):
     st.lists(st.sampled_from([rule for rule in RULES if "within" not in rule]), min_size=1, max_size=2, unique=True),
 )
 @EXAMPLES
-def test_deleting_after_each_backup_keeps_what_deleting_once_keeps(ages, rules):
-    """A chain that has been pruned all along is worth as much as one that is pruned for the first time."""
+def test_deleting_after_each_backup_keeps_the_same_as_deleting_once(ages, rules):
+    """A lineage that was always pruned keeps the same as one that is pruned for the first time."""
     assume(len({rule.split("=")[0] for rule in rules}) == len(rules))
     policy = parse_policy(" ".join(rules), "Europe/Berlin")
     points = _named([point(NOW - timedelta(hours=age)) for age in sorted(ages, reverse=True)])
     left: list[RecoveryPoint] = []
     for item in points:
-        left = list(decide([*left, item], policy, limits=BARE, living_volumes={"vol-1"}).kept)
-    assert names(left) == names(decide(points, policy, limits=BARE, living_volumes={"vol-1"}).kept)
+        left = list(decide([*left, item], policy, limits=BARE, existing_volumes={"vol-1"}).kept)
+    assert names(left) == names(decide(points, policy, limits=BARE, existing_volumes={"vol-1"}).kept)

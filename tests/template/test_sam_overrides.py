@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lifeboat.retention.policy import parse_policy
-from lifeboat.retention.policy_change import Change, Terms, keep_the_old
+from lifeboat.retention.policy_change import Change, Terms, undo_command
 from tools.docs_template import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def test_what_samconfig_has_and_says_is_read_whole():
 def test_the_command_of_retention_changed_puts_the_old_terms_into_force():
     old = Terms(str(parse_policy(POLICY)), "Europe/Berlin", 5, 0, timedelta(hours=48))
     new = Terms("last=3", "UTC", 3, 2, timedelta(days=1))
-    command = keep_the_old(Change(old, new, of_stack=True), ())
+    command = undo_command(Change(old, new, of_stack=True), ())
     assert command is not None
     assert understood(command) == [
         {

@@ -1,9 +1,9 @@
-"""Which existing snapshots can become recovery points, with which tags, and why the others cannot.
+"""Decide which existing snapshots can become recovery points, with which tags, and why the others cannot.
 
-A snapshot of a bare schedule, of a script or of a person tells of its volume's id, its size and its encryption. What
-else a restore needs is told by the volume itself, if it still exists, or by a person. Nothing is guessed: what is
-missing is named. What AWS Backup or Data Lifecycle Manager manages is left to them: two that delete the same snapshots
-by two policies keep what neither promises.
+A snapshot that a script or a person made has its volume's id, its size and its encryption. The other settings that a
+restore needs come from the volume, if it still exists, or from a person. Lifeboat guesses none: it names what is
+missing. It adopts no snapshot that AWS Backup or Data Lifecycle Manager manages: where two policies delete the same
+snapshots, neither is kept.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _MANAGERS = (
     ("aws:dlm:", "Data Lifecycle Manager"),
     ("dlm:managed", "Data Lifecycle Manager"),
 )
-"""The tags that only these services write, by their beginning."""
+"""Prefixes of the tags that only these services write."""
 
-_OF_OTHERS = frozenset(
+_ALLOWED_TAGS = frozenset(
     {
         *(Tag.BACKUP, Tag.RETENTION, Tag.RESTORE_TARGET),
         *(Tag.LINEAGE, Tag.RESTORE, Tag.DISPLACED_BY, Tag.DISPLACED_FROM),
         *(Tag.HOLD, Tag.SHARED),
     }
 )
-"""Our tags that a snapshot may have before: a person's, and those of a volume whose tags were copied to it."""
+"""Lifeboat's tags that a snapshot may already carry: a person's, and those copied from its volume."""
 
 _NEEDED = ("instance_id", "device", "type", "delete_on_termination")
 _NEEDED_BY_TYPE = {"gp3": ("iops", "throughput"), "io1": ("iops",), "io2": ("iops",)}
-"""What a person must tell of a volume that is gone: a default in its place would restore another volume."""
+"""The settings that a person must give for a deleted volume: with a default the restored volume would differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """Write these tags on the snapshot, which make it a recovery point of one volume.
+    """Write these tags on the snapshot: they make it a recovery point of one volume.
 
-    `left_out` are the keys of the volume's own tags that do not fit beside those that the snapshot has.
+    `left_out` are the keys of the volume's own tags for which the snapshot has no room.
     """
 
     snapshot: Snapshot
@@ -69,13 +69,13 @@ class Adopt:
 
     @property
     def adopted(self) -> Snapshot:
-        """The snapshot as it will be."""
+        """The snapshot with its new tags."""
         return replace(self.snapshot, tags={**self.snapshot.tags, **self.tags})
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Leave this snapshot alone, and why."""
+    """Do not adopt this snapshot, and why."""
 
     snapshot: Snapshot
     reason: str
@@ -92,8 +92,8 @@ def decide_adoption(
 ) -> tuple[Adopt | Leave, ...]:
     """Decide about each snapshot, oldest first.
 
-    `volumes` are those of the snapshots that still exist, `instances` those that these are attached to. `facts` are a
-    person's, and of the one volume that all snapshots are of.
+    `volumes` are the snapshots' volumes that still exist, `instances` the instances that these are attached to. `facts`
+    are a person's settings of the one volume that all snapshots belong to.
     """
     return tuple(
         _decide(snapshot, volumes.get(snapshot.volume_id), instances, facts, account=account, stack=stack)
@@ -115,13 +115,13 @@ def _decide(
         return Leave(snapshot, reason)
     attachment = _attachment(volume)
     instance = instances.get(attachment.instance_id) if attachment else None
-    reason = _of_the_root(attachment, instance) if attachment and instance else ""
+    reason = _root_reason(attachment, instance) if attachment and instance else ""
     if reason:
         return Leave(snapshot, reason)
-    told = _told(volume, attachment, instance)
+    observed = _known_to_ec2(volume, attachment, instance)
     given = {name: value for name, value in asdict(facts).items() if value is not None}
-    known = {**given, **told}
-    reason = _contradiction(snapshot, given, told) or _missing(snapshot, volume, known)
+    known = {**given, **observed}
+    reason = _contradiction(snapshot, given, observed) or _missing(snapshot, volume, known)
     if reason:
         return Leave(snapshot, reason)
     return _adopt(snapshot, volume, known, stack)
@@ -131,7 +131,7 @@ def _managed(snapshot: Snapshot) -> str:
     for key in sorted(snapshot.tags):
         for beginning, manager in _MANAGERS:
             if key.startswith(beginning):
-                return f"{manager} manages it, as its tag {key} says: it deletes it by its own rules, or forbids to"
+                return f"{manager} manages it, as its tag {key} says, and deletes it by its own rules or protects it"
     if snapshot.description.startswith(BACKUP_DESCRIPTION):
         return f'AWS Backup manages it, as its description says: "{BACKUP_DESCRIPTION}"'
     if snapshot.owner_alias == BACKUP_OWNER:
@@ -144,8 +144,8 @@ def _unfit(snapshot: Snapshot, account: str) -> str:
         return f"it belongs to account {snapshot.owner_id}, expected {account}"
     if Tag.STACK in snapshot.tags or Tag.RECOVERY_POINT in snapshot.tags:
         owner = snapshot.tags.get(Tag.STACK) or "no stack"
-        return f"it is a recovery point already, of {owner}"
-    strange = sorted(key for key in snapshot.tags if key.startswith(TAG_PREFIX) and key not in _OF_OTHERS)
+        return f"it is already a recovery point of {owner}"
+    strange = sorted(key for key in snapshot.tags if key.startswith(TAG_PREFIX) and key not in _ALLOWED_TAGS)
     if strange:
         return f"it carries the tag {strange[0]}, which only a recovery point has"
     if snapshot.state != "completed":
@@ -153,17 +153,17 @@ def _unfit(snapshot: Snapshot, account: str) -> str:
     if snapshot.tier != "standard":
         return f"it is in the {snapshot.tier} tier, expected standard"
     if snapshot.volume_id in {"", COPIED_VOLUME}:
-        return "it is a copy, and EC2 does not tell of which volume"
+        return "it is a copy, and EC2 does not show which volume it is from"
     return ""
 
 
 def _attachment(volume: Volume | None) -> Attachment | None:
-    """The volume's only attachment: with several it has no one device."""
+    """The volume's only attachment; None for several, because they may have different devices."""
     return volume.attachments[0] if volume and len(volume.attachments) == 1 else None
 
 
-def _of_the_root(attachment: Attachment, instance: Instance) -> str:
-    """Why the volume is, or may be, the root: the instance's view may be older than the volume's."""
+def _root_reason(attachment: Attachment, instance: Instance) -> str:
+    """Why the volume is or may be the root volume. DescribeInstances may be older than DescribeVolumes here."""
     problem = root_problem(instance)
     roots = {item.volume_id for item in root_attachments(instance)}
     if not problem and (attachment.volume_id in roots or attachment.device == instance.root_device):
@@ -171,32 +171,32 @@ def _of_the_root(attachment: Attachment, instance: Instance) -> str:
     return problem
 
 
-def _told(volume: Volume | None, attachment: Attachment | None, instance: Instance | None) -> dict[str, Any]:
-    """What EC2 tells of the volume today."""
-    told: dict[str, Any] = {}
+def _known_to_ec2(volume: Volume | None, attachment: Attachment | None, instance: Instance | None) -> dict[str, Any]:
+    """The settings of the volume that EC2 shows today."""
+    observed: dict[str, Any] = {}
     if volume:
-        told |= {
+        observed |= {
             "type": volume.type,
             "iops": volume.iops,
             "throughput": volume.throughput,
             "zone": volume.zone,
         }
     if attachment:
-        told |= {
+        observed |= {
             "device": attachment.device,
             "delete_on_termination": attachment.delete_on_termination,
             "instance_id": attachment.instance_id,
         }
     if instance:
-        told["instance_name"] = instance.name
-    return told
+        observed["instance_name"] = instance.name
+    return observed
 
 
-def _contradiction(snapshot: Snapshot, given: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+def _contradiction(snapshot: Snapshot, given: Mapping[str, Any], observed: Mapping[str, Any]) -> str:
     for name, value in given.items():
-        alike = name == "device" and name in told and same_device(told[name], value)
-        if name in told and told[name] != value and not alike:
-            return f"volume.{name} is {value!r}, but {snapshot.volume_id} exists and has {told[name]!r}"
+        alike = name == "device" and name in observed and same_device(observed[name], value)
+        if name in observed and observed[name] != value and not alike:
+            return f"volume.{name} is {value!r}, but {snapshot.volume_id} exists and has {observed[name]!r}"
     return ""
 
 
@@ -206,7 +206,7 @@ def _missing(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any]
     if not missing:
         return ""
     why = "is attached to no instance, or to several" if volume else "does not exist any more"
-    return f"{snapshot.volume_id} {why}: ask by adopt.volume_id and tell volume.{', volume.'.join(missing)}"
+    return f"{snapshot.volume_id} {why}: name it in adopt.volume_id and give volume.{', volume.'.join(missing)}"
 
 
 def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], stack: str) -> Adopt | Leave:
@@ -215,7 +215,7 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
         lineage=(volume or snapshot).tags.get(Tag.LINEAGE) or snapshot.volume_id,
         device=known["device"],
         type=known["type"],
-        size=snapshot.size,  # as it was then: the volume may have grown
+        size=snapshot.size,  # of the snapshot: the volume may have grown since
         encrypted=snapshot.encrypted,
         delete_on_termination=known["delete_on_termination"],
         iops=known.get("iops"),
@@ -223,9 +223,9 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
         kms_key_id=snapshot.kms_key_id if snapshot.encrypted else None,
         tags=volume.tags if volume else {},
     )
-    # The snapshot's own id makes it one of its kind, and the same however often it is asked for.
+    # The snapshot's own id makes the recovery point's id unique, and equal at every request.
     recovery_point_id = f"rp-{snapshot.started_at:%Y%m%dT%H%M%SZ}-{snapshot.id}"
-    # Our Name is not written, and what the snapshot has of ours is written again.
+    # The Name tag is not written. A lineage tag that the snapshot carries is written again.
     others = [key for key in snapshot.tags if not key.startswith("aws:") and key != Tag.LINEAGE]
     try:
         written = write_tags(
@@ -236,7 +236,7 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
             instance_id=known["instance_id"],
             instance_name=known.get("instance_name") or "",
             zone=known.get("zone") or "",
-            ami_id="",  # of which image the instance was then is not known
+            ami_id="",  # the instance's image at that time is not known
             ami_owner="",
             all_metadata=[metadata],
             most=MAX_TAGS + 1 - len(others),
@@ -246,10 +246,10 @@ def _adopt(snapshot: Snapshot, volume: Volume | None, known: Mapping[str, Any], 
         return Leave(snapshot, f"it would have {number} tags, EC2 takes {MAX_TAGS}")
     except MetadataError as problem:
         return Leave(snapshot, str(problem))
-    # Its Name stays as it is: it is its owner's, and the right to write is for our own tags only.
+    # The Name tag belongs to the snapshot's owner, and the function may write Lifeboat's own tags only.
     tags = {key: value for key, value in written.items() if key.startswith(TAG_PREFIX)}
     lineage = snapshot.tags.get(Tag.LINEAGE, metadata.lineage)
     if lineage != metadata.lineage:
-        return Leave(snapshot, f"it carries {Tag.LINEAGE}={lineage}, but its volume goes on with {metadata.lineage}")
+        return Leave(snapshot, f"it carries {Tag.LINEAGE}={lineage}, but its volume carries {metadata.lineage}")
     left_out = left_out_of(tags, [metadata]).get(metadata.volume_id, ())
     return Adopt(snapshot, recovery_point_id, metadata, known["instance_id"], tags, left_out)

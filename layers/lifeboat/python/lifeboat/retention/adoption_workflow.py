@@ -1,10 +1,10 @@
-"""Adoption: existing snapshots become recovery points, when a person says so and has seen what that means."""
+"""Adoption: make recovery points of existing snapshots, when a person has seen the preview and confirms it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError
@@ -20,20 +20,17 @@ from lifeboat.retention.adoption import Adopt, Leave, decide_adoption
 from lifeboat.retention.inventory_workflow import take_inventory
 from lifeboat.retention.request import AdoptRequest
 
-if TYPE_CHECKING:
-    pass
-
-_CONFIRM = "Ask again with confirm true to adopt what is listed."
+_CONFIRM = "Send the request again with confirm true to adopt the listed snapshots."
 _ALLOW = "deploy with AllowAdoption=true, adopt with confirm true, and deploy with AllowAdoption=false again"
 
 ADOPTIONS_LISTED = 4_000
-"""How many snapshots of a kind an answer lists, the rest counted: see the preview of retention."""
+"""How many snapshots of a kind an answer lists; it counts the others. See VERDICTS_LISTED in `retention.workflow`."""
 
 
 def adopt(request: AdoptRequest, invocation: Invocation) -> dict[str, Any]:
-    """Show which snapshots can be adopted, and what retention will make of them; with `confirm` write their tags.
+    """Show which snapshots can be adopted, and retention's verdict on each; with `confirm` write their tags.
 
-    A snapshot that is a recovery point already is left alone, so a run that was cut off is resumed by asking again.
+    A snapshot that is already a recovery point is skipped. So after a run that was cut off, repeat the request.
     """
     decided = _decide(request, invocation)
     chosen = [item for item in decided if isinstance(item, Adopt)]
@@ -73,14 +70,14 @@ def _decide(request: AdoptRequest, invocation: Invocation) -> tuple[Adopt | Leav
 
 
 def _forecast(chosen: list[Adopt], invocation: Invocation) -> list[dict[str, Any]]:
-    """What would be adopted, each with retention's verdict then: in the end, not only what one run may delete."""
+    """The snapshots that would be adopted, each with retention's final verdict, without the limit of one run."""
     in_the_end = replace(invocation.config, max_delete_share=1.0)
     decided = take_inventory(invocation, [item.adopted for item in chosen]).plan(in_the_end)
     verdicts = {verdict.point.id: verdict for verdict in decided.verdicts}
     return [
         {
             **_entry(item),
-            "then": "stays" if verdicts[item.recovery_point_id].keep else "may go",
+            "then": "kept" if verdicts[item.recovery_point_id].keep else "deleted",
             "reasons": list(verdicts[item.recovery_point_id].reasons),
         }
         for item in chosen
@@ -107,7 +104,7 @@ def _confirmed(
     except OutOfTime:
         pass
     left = len(chosen) - tried
-    notices = [f"{left} more can be adopted: this run was cut off; ask again with the same words."] if left else []
+    notices = [f"{left} more can be adopted: this run was cut off. Repeat the request."] if left else []
     if chosen:
         topic.publish(
             invocation.config.topic_arn,

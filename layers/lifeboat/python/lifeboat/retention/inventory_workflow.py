@@ -1,4 +1,4 @@
-"""What there is, and the retention plan for it: one look for the run, the preview and the adoption."""
+"""Observe all recovery points and plan retention for them: for the run, the preview and the adoption."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, pa
 from lifeboat.retention.policy_change import Memory, Remembered
 
 SNAPSHOTS_HELD = 20_000
-"""How many snapshots are held at once: with their plan some 55 MB of the function's memory."""
+"""How many snapshots are held in memory at once: with their plan some 55 MB."""
 
 
 COPIES_NAMED = 5
-"""How many of very many snapshots a remark names."""
+"""How many snapshots a remark names; it counts the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Every recovery point, and what the plan needs beside them. `living_volumes` is None where nothing is planned.
+    """The recovery points, and the other facts of a plan. `existing_volumes` is None where there is nothing to plan.
 
-    `in_use` are the snapshots that a restore needs, each with its id; `instance_ids` those of instances that exist.
-    `part` is the last character of all instances' ids, of an inventory that is too large for one.
+    `in_use` are the snapshots that a restore needs, each with the restore's id. `instance_ids` are the instances that
+    exist. `unread` says why EC2 did not show this part. `part` is the last character of the instances' ids where the
+    inventory is taken in parts.
     """
 
     found: Catalogue
     overrides: Mapping[str, Policy | PolicyError]
-    living_volumes: Collection[str] | None
+    existing_volumes: Collection[str] | None
     in_use: Mapping[str, str] = field(default_factory=dict)
     unread: str = ""
     instance_ids: frozenset[str] = frozenset()
@@ -49,18 +50,21 @@ class Inventory:
     def plan(
         self,
         config: Config,
-        unwilling: Mapping[str, str] | None = None,
+        undeletable: Mapping[str, str] | None = None,
         known: Mapping[str, Remembered] | None = None,
     ) -> RetentionPlan:
-        """The plan; `known` are the terms that were in force at the last look, None where they do not matter.
+        """The plan. `known` are the terms in force at the last run, None where they do not matter.
 
-        `unwilling` are recovery points that could not be deleted just now, by id, each with the cause. Those are
-        planned around as if they were locked: they neither count as backups nor use up what may go in one run, so that
-        one that never goes does not keep the others from going.
+        `undeletable` are recovery points that this run could not delete, by id, each with the cause. The plan treats
+        them as locked: they neither count as backups nor use up the limit of one run. So one that can never be deleted
+        does not prevent the deletion of others.
         """
-        unwilling = unwilling or {}
+        undeletable = undeletable or {}
         return plan(
-            [_blocked(point, unwilling[point.id]) if point.id in unwilling else point for point in self.found.points],
+            [
+                _blocked(point, undeletable[point.id]) if point.id in undeletable else point
+                for point in self.found.points
+            ],
             now=clock.now(),
             policy=_policy(config.retention, config.time_zone),
             overrides=self.overrides,
@@ -72,9 +76,9 @@ class Inventory:
                 failed_after=config.failed_after,
             ),
             stack=config.stack,
-            living_volumes=self.living_volumes,
+            existing_volumes=self.existing_volumes,
             in_use=self.in_use,
-            # What was not shown has not gone: its terms stay remembered.
+            # Recovery points that EC2 did not show still exist: their terms stay in the table.
             memory=None if known is None or self.unread else Memory(known, config.retention_hold, self.part),
         )
 
@@ -83,44 +87,44 @@ class Inventory:
         return [*decided.notices, *unreadable, *([self.unread] if self.unread else [])]
 
     def remarks(self) -> list[str]:
-        """What is worth a line where something is told anyway, and no message by itself: it may be so for ever."""
+        """Facts for a message or an answer that is given anyway. They publish no message, as they may never change."""
         foreign = [snapshot.id for snapshot, _ in self.found.foreign]
         if not foreign:
             return []
         return [
-            f"{name_first(foreign, COPIES_NAMED)}: copies that others made, tags and all. They are neither "
-            "counted nor deleted, because their dates are the copying's; whoever made them decides about them."
+            f"{name_first(foreign, COPIES_NAMED)}: copies that Lifeboat did not make, with its tags. They are neither "
+            "counted nor deleted, because their dates are those of the copying."
         ]
 
 
 def inventories(invocation: Invocation) -> Iterator[Inventory]:
-    """Everything there is, looked at once: in one part, or if that were too much to hold, in parts one after the other.
+    """All recovery points, observed once: in one part, or in several if they are more than AT_ONCE snapshots.
 
-    A part is the recovery points of the instances whose ids end with the same character. Chains are planned one by one,
-    and a chain is of one instance, or, after its volume was moved, of a few: then each part of it has its own floor and
-    its own cap, and more stays. What has no instance in its tags is in no part, and stays. A part that EC2 refuses to
-    show stays, too: it is an inventory of nothing, with the reason in `unseen`.
+    A part has the recovery points of the instances whose ids end with the same character. The plan decides each lineage
+    by itself. A lineage belongs to one instance, or to a few if its volume was moved: then each part of it has its own
+    floor and cap, and more is kept. A snapshot without an instance tag is in no part, and is kept. So is a part that
+    EC2 refuses to show: it is an empty inventory with the reason in `unread`.
     """
     blocks, in_use = _blocks(), restores.in_use(invocation.config.table)
     try:
         everything = ec2_snapshots.recovery_point_snapshots(most=SNAPSHOTS_HELD)
     except ec2_describe.TooMany:
-        living = ec2_volumes.all_volume_ids()
+        existing = ec2_volumes.all_volume_ids()
         for character in LAST_CHARACTERS:
             try:
                 part = ec2_snapshots.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
             except AwsError as problem:
-                why = f"All recovery points of instances whose ids end with {character} stay: EC2 did not show them"
+                why = f"All recovery points of instances whose ids end with {character} are kept: EC2 did not show them"
                 yield Inventory(read_catalogue(()), {}, None, unread=f"{why}: {problem}.")
                 continue
             if part:
-                yield replace(_inventory(part, blocks, in_use, invocation, living), part=character)
+                yield replace(_inventory(part, blocks, in_use, invocation, existing), part=character)
     else:
         yield _inventory(everything, blocks, in_use, invocation, None)
 
 
 def take_inventory(invocation: Invocation, adopted: Iterable[Snapshot] = ()) -> Inventory:
-    """Look at everything once, in one part; `adopted` are taken for recovery points beside."""
+    """Observe all recovery points in one part. `adopted` are further snapshots that count as recovery points."""
     everything = (*ec2_snapshots.recovery_point_snapshots(), *adopted)
     return _inventory(everything, _blocks(), restores.in_use(invocation.config.table), invocation, None)
 
@@ -129,11 +133,11 @@ type _Blocks = tuple[tuple[Collection[str], str], ...]
 
 
 def _blocks() -> _Blocks:
-    """What forbids to delete a snapshot: the ids, and the reason."""
+    """The snapshots that must not be deleted: their ids, and the reason."""
     return (
         (ec2_snapshots.locked_snapshot_ids(), "locked"),
         (ec2_images.image_snapshot_ids(), "used by an image"),
-        (ec2_snapshots.public_snapshot_ids(), "shared with everybody"),
+        (ec2_snapshots.public_snapshot_ids(), "public"),
     )
 
 
@@ -142,7 +146,7 @@ def _inventory(
     blocks: _Blocks,
     in_use: Mapping[str, str],
     invocation: Invocation,
-    living_volumes: Collection[str] | None,
+    existing_volumes: Collection[str] | None,
 ) -> Inventory:
     def marked(snapshot: Snapshot) -> Snapshot:
         reasons = [reason for ids, reason in blocks if snapshot.id in ids]
@@ -153,17 +157,17 @@ def _inventory(
     found = read_catalogue(marked(item) for item in snapshots)
     instance_ids = sorted({point.instance_id for point in found.points if point.instance_id})
     overrides, there = _observe_instances(instance_ids, invocation)
-    if found.points and living_volumes is None:
-        living_volumes = ec2_volumes.all_volume_ids()
-    return Inventory(found, overrides, living_volumes, in_use, instance_ids=there)
+    if found.points and existing_volumes is None:
+        existing_volumes = ec2_volumes.all_volume_ids()
+    return Inventory(found, overrides, existing_volumes, in_use, instance_ids=there)
 
 
 def _observe_instances(
     instance_ids: Sequence[str], invocation: Invocation
 ) -> tuple[dict[str, Policy | PolicyError], frozenset[str]]:
-    """The policies that these instances carry, and those of them that exist.
+    """The retention policies in the tags of these instances, and which of the instances exist.
 
-    One that cannot be looked at keeps all that it has: it may carry a policy.
+    All recovery points of an instance that EC2 does not show are kept, because it may carry a policy.
     """
     overrides: dict[str, Policy | PolicyError] = {}
     there: set[str] = set()

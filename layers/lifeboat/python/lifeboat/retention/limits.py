@@ -1,4 +1,4 @@
-"""What no policy may undercut."""
+"""The limits of retention that no policy overrides."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from datetime import timedelta
 
 
 class RetentionError(ValueError):
-    """What the planner was given makes no sense: the sentence names the field, the value and what was expected."""
+    """An argument of the planner is invalid. The sentence names the field, the value and what was expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What retention never does, whatever the policy says.
+    """The limits of retention, whatever the policy says.
 
-    `min_keep`: the newest good recovery points of each chain that stay, from 1. `max_delete_share`: the part of a chain
-    (above 0, up to 1) that may go in one run; one always may. `grace`: what is younger stays. `orphan_keep`: like
-    `min_keep`, for a chain whose volume is gone (or not known to exist), if that is more; with None it is `min_keep`.
-    Either way its last ones stay for ever. `failed_after`: how long failed and incomplete ones stay to be looked at.
+    `min_keep`: how many of the newest good recovery points of each lineage are kept, from 1.
+    `max_delete_share`: the share of a lineage (above 0, up to 1) that one run may delete; it may always delete one.
+    `grace`: younger recovery points are kept.
+    `orphan_keep`: like `min_keep`, if it is more, for a lineage whose volume is gone or not known to exist.
+    `failed_after`: how long failed and incomplete recovery points are kept for inspection.
 
     Raises RetentionError for a value out of range.
     """

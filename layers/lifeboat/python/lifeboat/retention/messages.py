@@ -25,10 +25,11 @@ def snapshots_pruned(
     kept_count: int | None = None,
     remarks: Sequence[str] = (),
 ) -> Message:
-    """SnapshotsPruned: a retention run deleted, or was refused to delete, or has something to be noticed; in the last
-    two cases its severity is `warning`. Every verdict has its reasons. `kept_count`: if `kept` are only the first.
+    """SnapshotsPruned: a retention run deleted recovery points, was refused a deletion, or has notices. In the last two
+    cases its severity is `warning`. Every verdict has its reasons.
 
-    `remarks` stand among the notices and need nobody.
+    `kept_count` is the number of kept ones if `kept` lists only the first. `remarks` are listed among the notices and
+    raise no warning.
     """
     return Message(
         event="SnapshotsPruned",
@@ -61,8 +62,9 @@ def retention_changed(
     points: Sequence[RecoveryPoint],
     command: str | None,
 ) -> Message:
-    """RetentionChanged: what retention goes by is other than it was, and recovery points would go that the old terms
-    keep. They stay for `RetentionChangeHours` all the same; the next steps have the command that keeps the old ones.
+    """RetentionChanged: the retention settings have changed, and the new ones would delete recovery points that the old
+    ones keep. These are kept for `RetentionChangeHours`. The next steps have the command that restores the old
+    settings.
     """
     old, new = differences(change.old, change.new)
     gib = sum(point.size for point in points)
@@ -76,22 +78,22 @@ def retention_changed(
         at=at,
         stack=stack,
         summary=(
-            f"The retention policy of {whose} has changed: {counted(len(points), 'recovery point')} of {gib} GiB would "
-            f"go, and stay until {iso(until)}."
+            f"The retention policy of {whose} has changed. It would delete {counted(len(points), 'recovery point')} of "
+            f"{gib} GiB. They are kept until {iso(until)}."
         ),
         details={
             "old": old,
             "new": new,
             "until": iso(until),
-            "would_go_count": len(points),
+            "would_delete_count": len(points),
             "gib": gib,
-            **listed([point.id for point in points], "would_go"),
+            **listed([point.id for point in points], "would_delete"),
             **listed(lineages, "lineages"),
         },
         next_steps=(
-            *((f"To keep the old policy: {command}",) if command else ()),
-            f"To keep these whatever the policy: {hold}" + (f" and {more} more" if more > 0 else ""),
-            f"If the change is right, nothing is to be done: they go after {iso(until)}.",
+            *((f"To restore the old policy: {command}",) if command else ()),
+            f"To keep these recovery points whatever the policy: {hold}" + (f" and {more} more" if more > 0 else ""),
+            f"If the change is right, do nothing: they are deleted after {iso(until)}.",
         ),
     )
 
@@ -105,8 +107,8 @@ def recovery_points_adopted(
     refused: Sequence[Mapping[str, Any]],
     notices: Sequence[str] = (),
 ) -> Message:
-    """RecoveryPointsAdopted: a person has made recovery points of existing snapshots; its severity is `warning` when
-    some could not be. The retention policy is about them from now on.
+    """RecoveryPointsAdopted: a person has made recovery points of existing snapshots. Its severity is `warning` when
+    some could not be adopted. The retention policy applies to them from now on.
     """
     return Message(
         event="RecoveryPointsAdopted",
@@ -116,13 +118,13 @@ def recovery_points_adopted(
         subject=subject,
         summary=(
             f"{counted(len(adopted), 'snapshot')} adopted as recovery points"
-            + (f", {len(refused)} not" if refused else "")
+            + (f", {len(refused)} refused" if refused else "")
             + "."
         ),
         details={**listed(adopted, "adopted"), **listed(refused, "refused"), **listed(notices, "notices")},
         next_steps=(
-            'See which of them the policy keeps: invoke PruneSnapshotsFunction with {"dry_run": true}.',
+            'Check which of them the policy keeps: invoke PruneSnapshotsFunction with {"dry_run": true}.',
             "To keep one whatever the policy says, tag its snapshot lifeboat:hold.",
-            "Switch off whatever else deletes these snapshots.",
+            "Switch off every other program that deletes these snapshots.",
         ),
     )

@@ -1,25 +1,24 @@
-"""Retention: which recovery points stay and which go, each with the reason. Silence keeps.
+"""Decide which recovery points retention keeps and which it deletes, each with the reasons. When in doubt, it keeps.
 
-All is seen before anything is decided, and what is not sure stays. For each chain (the line of data of one volume):
+It decides when all recovery points have been observed. For each lineage (a volume's data across its restored volumes):
 
-* **Counted** are the good recovery points of this stack: whole, completed, in the standard tier, not dated in the
-  future, not locked, shared or used by an image. Only they fill the policy's places and the floor. A held one counts:
-  it is good, and it is there.
-* **The floor**: the newest `min_keep` counted ones stay whatever the policy says, and so does the newest one of each
-  volume that still exists. The second matters where a restored volume and the one that it was copied from are both
-  still backed up: they share a chain, and neither may push out the other's only copy.
-* **The policy** is that of the instance that the chain's newest recovery point is of: its own, if it has one, else the
-  stack's. If the stack's cannot be read, everything stays; if one of the chain's instances has one that cannot be
-  read, the chain stays.
-* **The cap**: at most `max_delete_share` of a chain goes in one run, the oldest first, but one always may.
+* **Counted** are the good recovery points of this stack: complete, in the standard tier, not dated in the future, and
+  not locked, shared or used by an image. The policy and the floor count only these. A held one counts, because it is
+  good and exists.
+* **The floor**: the newest `min_keep` counted ones are kept whatever the policy says, and so is the newest one of each
+  volume that still exists. A restored volume and its original share a lineage. If both are still backed up, neither
+  may displace the other's only recovery point.
+* **The policy** is that of the instance of the lineage's newest recovery point, or else the stack's. If the stack's
+  cannot be read, everything is kept. If the policy of one of the lineage's instances cannot be read, the lineage is
+  kept.
+* **The cap**: one run deletes at most `max_delete_share` of a lineage, the oldest first, but may always delete one.
+* **Former terms**: after a change, recovery points that the former terms keep are kept for a time, see `policy_change`.
 
-* **What was in force before**: what the terms of a lineage before a change kept stays for a time, see
-  `retention_terms`.
+A recovery point of several volumes belongs to several lineages. It is deleted, as a whole, when none of them keeps it.
 
-A recovery point of several volumes belongs to several chains. It goes, whole, when each of them lets it go.
-
-Failed and incomplete ones are no backups: they go when they are older than `failed_after` and every chain of theirs
-has a later counted one. A deletion that was cut off leaves an incomplete one, so the next run ends it in this way.
+Failed and incomplete ones are no backups. They are deleted when they are older than `failed_after` and each of their
+lineages has a later counted one. A deletion that was cut off leaves an incomplete recovery point, so a later run
+completes it.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ from lifeboat.retention.lineage import (
     time_before,
 )
 from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, parse_policy
-from lifeboat.retention.policy_change import Book, Change, Former, Memory, Remembered, Terms
+from lifeboat.retention.policy_change import Change, Former, Memory, Remembered, Terms, TermsComparison
 
 __all__ = [
     "Limits",
@@ -64,17 +63,17 @@ __all__ = [
 
 
 FUTURE_NAMED = 5
-"""So many recovery points are named in one notice, the rest counted."""
+"""How many recovery points a notice names; it counts the others."""
 
 
 USD_PER_GIB_MONTH = 0.05
-"""What a GiB of snapshots in the standard tier costs for a month in us-east-1, in US dollars
+"""The price of a GiB of snapshots in the standard tier for a month in us-east-1, in US dollars
 (https://docs.aws.amazon.com/ebs/latest/userguide/snapshot-archive-pricing.html)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of one recovery point, and every reason for it: one sentence each, at least one."""
+    """Whether one recovery point is kept, and the reasons: at least one, one sentence each."""
 
     point: RecoveryPoint
     keep: bool
@@ -83,9 +82,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A change of terms that is new, with the lineages it is about and the newest instance of each.
+    """A new change of terms, with its lineages and the newest instance of each.
 
-    `points` would go by the new terms and are spared until `until`, because the old ones keep them.
+    The new terms would delete `points`; they are kept until `until`, because the old terms keep them.
     """
 
     change: Change
@@ -97,9 +96,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """A verdict for every recovery point, oldest first, and `notices`: what a person should be told.
+    """A verdict for every recovery point, oldest first, and `notices` for a person.
 
-    `changes` are those of the terms in force; `remember` and `forget` are what to write into the memory of them.
+    `changes` are new changes of terms. `remember` are records of terms to write to the table, `forget` those to delete.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -114,12 +113,12 @@ class RetentionPlan:
 
     @property
     def deletions(self) -> tuple[RecoveryPoint, ...]:
-        """What goes, oldest first. Cut off anywhere, a new plan goes on with the rest."""
+        """The recovery points to delete, oldest first. After an interruption a new plan has the remaining ones."""
         return tuple(verdict.point for verdict in self.verdicts if not verdict.keep)
 
     @property
     def saved_gib(self) -> int:
-        """GiB of the volumes of what goes: an upper bound.
+        """GiB of the volumes of the deleted recovery points: an upper bound.
 
         Snapshots are incremental, and deleting one frees only the blocks that no other one needs
         (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-deleting-snapshot.html).
@@ -135,20 +134,49 @@ def plan(
     overrides: Mapping[str, Policy | PolicyError],
     limits: Limits,
     stack: str,
-    living_volumes: Collection[str] | None,
+    existing_volumes: Collection[str] | None,
     in_use: Mapping[str, str] | None = None,
     memory: Memory | None = None,
 ) -> RetentionPlan:
     """Decide about every recovery point, at `now` (aware).
 
-    `policy` is the stack's; `overrides` are those of instances, by instance id; a PolicyError in either place stands
-    for one that could not be read. `living_volumes` are the ids of volumes, and of chains, that still exist; None means
-    that it is not known, and then whatever either case would keep is kept. `in_use` are ids of snapshots that a restore
-    needs, each with the restore's id: they stay, whatever else is decided. `memory` is of the terms that were in force
-    at the last look; without it none were.
+    `policy` is the stack's; `overrides` are those of instances, by instance id. A PolicyError stands for a policy that
+    could not be read. `existing_volumes` are the ids of volumes and lineages that still exist. None means that this is
+    not known: then a recovery point is kept if it would be kept in either case. `in_use` are ids of snapshots that a
+    restore needs, each with the restore's id: they are kept. `memory` has the terms in force at the last run.
 
     The order of `points` does not matter. Raises RetentionError for a time without a zone.
     """
+    _require_zones(points, now)
+    existing = None if existing_volumes is None else frozenset(existing_volumes)
+    candidates = classify(points, now, limits, stack)
+    if in_use:
+        keep_in_use(candidates, in_use)
+    lineages = group_by_lineage(candidates)
+    policy_of = partial(_policy_of, policy=policy, overrides=overrides)
+    for lineage in lineages.values():
+        apply_policy(lineage, policy_of(lineage), limits, existing)
+    comparison = TermsComparison(memory, _terms(policy, limits), now) if memory else None
+    changes = _compare_with_former_policy(lineages.values(), comparison, policy_of, limits, existing)
+    until = now + memory.hold if memory else now
+    for candidate in candidates:
+        candidate.is_spared = bool(candidate.spared) and not candidate.reasons
+        candidate.reasons = candidate.reasons or candidate.spared
+    notices = [
+        *_policy_notices(policy, overrides),
+        *_future_notice(candidates, now, stack),
+        *_postpone(candidates, lineages, limits),
+    ]
+    return RetentionPlan(
+        tuple(_verdict(candidate, lineages, limits) for candidate in candidates),
+        tuple(notices),
+        changes=tuple(_changed(change, of, until) for change, of in changes.items()),
+        remember=comparison.remember if comparison else {},
+        forget=comparison.forget if comparison else (),
+    )
+
+
+def _require_zones(points: Iterable[RecoveryPoint], now: datetime) -> None:
     if now.tzinfo is None:
         raise RetentionError(f"now is {now.isoformat()}, expected a time with a zone")
     for point in points:
@@ -156,88 +184,65 @@ def plan(
             raise RetentionError(
                 f"recovery point {point.id} was taken at {point.taken_at.isoformat()}, expected a time with a zone"
             )
-    living = None if living_volumes is None else frozenset(living_volumes)
-    cases = classify(points, now, limits, stack)
-    if in_use:
-        keep_in_use(cases, in_use)
-    lineages = group_by_lineage(cases)
-    policy_of = partial(_policy_of, policy=policy, overrides=overrides)
-    for lineage in lineages.values():
-        apply_policy(lineage, policy_of(lineage), limits, living)
-    book = Book(memory, _terms(policy, limits), now) if memory else None
-    changes = _compare_with_former_policy(lineages.values(), book, policy_of, limits, living) if book else {}
-    for case in cases:
-        case.is_spared = bool(case.spared) and not case.reasons
-        case.reasons = case.reasons or case.spared
-    notices = [
-        *_policy_notices(policy, overrides),
-        *_future_notice(cases, now, stack),
-        *_postpone(cases, lineages, limits),
-    ]
-    return RetentionPlan(
-        tuple(_verdict(case, lineages, limits) for case in cases),
-        tuple(notices),
-        changes=tuple(_changed(change, of, now + book.memory.hold) for change, of in changes.items()) if book else (),
-        remember=book.remember if book else {},
-        forget=book.forget if book else (),
-    )
 
 
 def dollars_per_month(gib: int) -> float:
-    """US dollars a month, to the cent, that snapshots of volumes of so many GiB cost at most: see `saved_gib`."""
+    """The highest possible cost of snapshots of `gib` GiB of volumes, in US dollars a month, to the cent."""
     return round(gib * USD_PER_GIB_MONTH, 2)
 
 
 def _compare_with_former_policy(
     lineages: Iterable[Lineage],
-    book: Book,
+    comparison: TermsComparison | None,
     policy_of: Callable[[Lineage], Policy | PolicyError],
     limits: Limits,
-    living: frozenset[str] | None,
+    existing: frozenset[str] | None,
 ) -> dict[Change, list[Lineage]]:
-    """Spare what former terms kept; answer the changes of terms that are new, each with its chains."""
+    """Spare the recovery points that former terms keep. Returns the new changes of terms, each with its lineages."""
     changes: dict[Change, list[Lineage]] = {}
+    if comparison is None:
+        return changes
     for lineage in lineages:
         chosen = policy_of(lineage)
         if isinstance(chosen, UnreadPolicyError):
-            book.keep(lineage.name)
+            comparison.keep_record(lineage.name)
             continue
-        former, change = book.look(lineage.name, _terms(chosen, limits))
-        _spare(lineage, former, book.now, limits, living)
+        former, change = comparison.compare(lineage.name, _terms(chosen, limits))
+        _spare(lineage, former, comparison.now, limits, existing)
         if change:
             changes.setdefault(change, []).append(lineage)
     return changes
 
 
 def _spare(
-    lineage: Lineage, former: Iterable[Former], now: datetime, limits: Limits, living: frozenset[str] | None
+    lineage: Lineage, former: Iterable[Former], now: datetime, limits: Limits, existing: frozenset[str] | None
 ) -> None:
-    """Give what the terms before a change keep a reason of its own."""
+    """Add a reason to the candidates that the terms before a change keep."""
     for item in former:
         until = f"{item.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        why = f"the policy that was in force before, {item.terms}, keeps it, and what that kept stays until {until}"
-        for case in _kept_before(lineage, item, now, limits, living):
-            [reason] = reasons_in_lineage(case, lineage, (why,))
-            if reason not in case.spared:
-                case.spared += (reason,)
+        why = f"the former policy, {item.terms}, keeps it, and still applies until {until}"
+        for candidate in _kept_before(lineage, item, now, limits, existing):
+            [reason] = reasons_in_lineage(candidate, lineage, (why,))
+            if reason not in candidate.spared:
+                candidate.spared += (reason,)
 
 
 def _kept_before(
-    lineage: Lineage, former: Former, now: datetime, limits: Limits, living: frozenset[str] | None
+    lineage: Lineage, former: Former, now: datetime, limits: Limits, existing: frozenset[str] | None
 ) -> Iterator[Candidate]:
-    """What the chain would keep by its former terms."""
+    """The candidates of the lineage that its former terms keep."""
     terms = former.terms
     try:
         chosen: Policy | PolicyError = parse_policy(terms.policy or "", terms.time_zone)
-    except PolicyError as problem:  # in this case it kept everything then, too
+    except PolicyError as problem:  # a policy that cannot be read keeps everything
         chosen = problem
     before = replace(limits, min_keep=terms.min_keep, orphan_keep=terms.orphan_keep or None, grace=terms.grace)
-    for case, _ in kept_by_rules(lineage, chosen, before, living):
-        yield case
+    for candidate, _ in kept_by_rules(lineage, chosen, before, existing):
+        yield candidate
     young = time_before(now, terms.grace)
-    for case in (*lineage.counted, *lineage.removable):
-        if case.point.taken_at > young:
-            yield case
+    for candidate in (*lineage.counted, *lineage.removable):
+        if candidate.point.taken_at > young:
+            yield candidate
 
 
 def _terms(chosen: Policy | PolicyError, limits: Limits) -> Terms:
@@ -254,10 +259,10 @@ def _terms(chosen: Policy | PolicyError, limits: Limits) -> Terms:
 def _changed(change: Change, lineages: Iterable[Lineage], until: datetime) -> Changed:
     lineages = sorted(lineages, key=attrgetter("name"))
     spared = {
-        case.point.id: case.point
+        candidate.point.id: candidate.point
         for lineage in lineages
-        for case in (*lineage.removable, *lineage.counted)
-        if case.is_spared
+        for candidate in (*lineage.removable, *lineage.counted)
+        if candidate.is_spared
     }
     return Changed(
         change=change,
@@ -271,7 +276,7 @@ def _changed(change: Change, lineages: Iterable[Lineage], until: datetime) -> Ch
 def _policy_of(
     lineage: Lineage, policy: Policy | PolicyError, overrides: Mapping[str, Policy | PolicyError]
 ) -> Policy | PolicyError:
-    """The chain's policy, or an error if any that could have a say has one: an error keeps."""
+    """The lineage's policy, or the error if the stack's or that of one of its instances cannot be read."""
     if isinstance(policy, PolicyError):
         return policy
     for instance in sorted(lineage.instances.intersection(overrides)):
@@ -281,25 +286,25 @@ def _policy_of(
     return overrides.get(lineage.newest_instance, policy)
 
 
-def _postpone(cases: Iterable[Candidate], lineages: Mapping[str, Lineage], limits: Limits) -> Iterator[str]:
-    """Keep for this run what is above the cap, the newest first, and tell how many of each chain that are."""
+def _postpone(candidates: Iterable[Candidate], lineages: Mapping[str, Lineage], limits: Limits) -> Iterator[str]:
+    """Keep the candidates beyond the cap for this run, the newest first. Yields a notice for each such lineage."""
     left = {name: lineage.allowance(limits) for name, lineage in lineages.items()}
     waiting: Counter[str] = Counter()
-    for case in cases:
-        if case.reasons:
+    for candidate in candidates:
+        if candidate.reasons:
             continue
-        full = [name for name in case.lineages if not left[name]]
+        full = [name for name in candidate.lineages if not left[name]]
         for name in full:
             waiting[name] += 1
-            case.reasons += (f"it may go, but chain {name} loses no more in one run",)
+            candidate.reasons += (f"no rule keeps it, but one run deletes no more of lineage {name}",)
         if not full:
-            for name in case.lineages:
+            for name in candidate.lineages:
                 left[name] -= 1
     for name, count in sorted(waiting.items()):
         lineage = lineages[name]
         yield (
-            f"Chain {name}: {count} more recovery points may go and wait for the next run, because no more than "
-            f"{lineage.allowance(limits)} of its {lineage.size} go in one ({limits.max_delete_share:.0%} at most)."
+            f"Lineage {name}: {count} more recovery points wait for the next run, because one run deletes at most "
+            f"{lineage.allowance(limits)} of its {lineage.size} ({limits.max_delete_share:.0%})."
         )
 
 
@@ -309,24 +314,30 @@ def _policy_notices(policy: Policy | PolicyError, overrides: Mapping[str, Policy
     for instance, own in sorted(overrides.items()):
         if isinstance(own, PolicyError):
             yield (
-                f"All recovery points of instance {instance} and its chains are kept, because its tag {Tag.RETENTION} "
-                f"cannot be read: {own}."
+                f"All recovery points of instance {instance} and its lineages are kept, because its tag "
+                f"{Tag.RETENTION} cannot be read: {own}."
             )
 
 
-def _future_notice(cases: Iterable[Candidate], now: datetime, stack: str) -> Iterator[str]:
-    future = [case.point.id for case in cases if in_future(case.point, now) and case.point.stack == stack]
+def _future_notice(candidates: Iterable[Candidate], now: datetime, stack: str) -> Iterator[str]:
+    future = [
+        candidate.point.id
+        for candidate in candidates
+        if in_future(candidate.point, now) and candidate.point.stack == stack
+    ]
     if future:
-        yield f"Dated in the future, and kept without being counted on: {name_first(future, FUTURE_NAMED)}."
+        yield f"Dated in the future, so kept and not counted: {name_first(future, FUTURE_NAMED)}."
 
 
-def _verdict(case: Candidate, lineages: Mapping[str, Lineage], limits: Limits) -> Verdict:
-    if case.reasons:
-        return Verdict(case.point, True, case.reasons)
-    if case.removable:
+def _verdict(candidate: Candidate, lineages: Mapping[str, Lineage], limits: Limits) -> Verdict:
+    if candidate.reasons:
+        return Verdict(candidate.point, True, candidate.reasons)
+    if candidate.removable:
         age = span_in_words(limits.failed_after)
-        return Verdict(case.point, False, (f"it is {case.point.condition}, older than {age}, and a later one is good",))
-    if len(case.lineages) == 1:
-        return Verdict(case.point, False, lineages[case.lineages[0]].verdict)
-    verdicts = tuple(f"chain {name}: {reason}" for name in case.lineages for reason in lineages[name].verdict)
-    return Verdict(case.point, False, verdicts)
+        return Verdict(
+            candidate.point, False, (f"it is {candidate.point.condition}, older than {age}, and a later one is good",)
+        )
+    if len(candidate.lineages) == 1:
+        return Verdict(candidate.point, False, lineages[candidate.lineages[0]].verdict)
+    verdicts = tuple(f"lineage {name}: {reason}" for name in candidate.lineages for reason in lineages[name].verdict)
+    return Verdict(candidate.point, False, verdicts)

@@ -1,15 +1,15 @@
 """The retention policy: a line such as `last=3 daily=14 weekly=8 monthly=12 yearly=7 within=2d`, and what it keeps.
 
-A rule keeps the newest recovery point of each period, counted from the newest recovery point and not from today: a
-chain that gets no new ones loses none. Rules only ever keep, so one more rule never lets more go. The meaning is that
-of restic's forget (https://restic.readthedocs.io/en/stable/060_forget.html), but where a wall clock is ambiguous:
+A rule keeps the newest recovery point of each period. It counts from the newest recovery point and not from today, so a
+lineage without new recovery points loses none. A rule only keeps, so a further rule never deletes more. The meaning is
+that of restic's forget (https://restic.readthedocs.io/en/stable/060_forget.html), except on ambiguous wall clocks:
 
-* Hours, days, ISO weeks, months and years are cut in the policy's time zone, whatever zone each was taken in.
-* The hour that autumn repeats is two hours. One more of that night stays, and with a number, as in `hourly=24`, it
-  takes a place: the oldest goes an hour sooner.
+* Hours, days, ISO weeks, months and years are those of the policy's time zone.
+* The hour that autumn repeats counts as two hours. One more recovery point of that night is kept. It takes one of the
+  24 places of `hourly=24`, so the oldest is deleted an hour sooner.
 * `within=1m` before 31 March begins on the last day of February (restic: on 3 March), which keeps more.
 
-docs/guide/retention.md has how it differs from borg, kopia and sanoid.
+docs/guide/retention.md compares it with borg, kopia and sanoid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 MAX_NUMBER = 999_999
-"""The largest number a policy may name, of recovery points and of years, months, days or hours."""
+"""The largest number in a policy: of recovery points, years, months, days or hours."""
 
 UNLIMITED = "unlimited"
 
@@ -37,11 +37,11 @@ class PolicyError(ValueError):
 
 
 class UnreadPolicyError(PolicyError):
-    """EC2 did not show the instance that may carry a policy: what is in force is not known, and has not changed."""
+    """EC2 did not show the instance that may carry a policy: its policy is unknown, and counts as unchanged."""
 
 
 class Period(StrEnum):
-    """Of what a rule keeps the newest. LAST is not a span of time: every recovery point is its own."""
+    """The period of which a rule keeps the newest. LAST is no span of time: each recovery point is its own period."""
 
     LAST = "last"
     HOURLY = "hourly"
@@ -69,7 +69,7 @@ class Duration:
         return "".join(f"{number}{unit}" for number, unit in parts if number)
 
     def before(self, moment: datetime, zone: ZoneInfo) -> datetime:
-        """The moment (aware, UTC) that lies this span earlier on the wall clock of `zone`, or the beginning of time."""
+        """The moment (aware, UTC) this span earlier on the wall clock of `zone`, or the earliest possible time."""
         try:
             return self._days_before(moment, zone).astimezone(UTC) - timedelta(hours=self.hours)
         except OverflowError:
@@ -77,7 +77,7 @@ class Duration:
 
     def _days_before(self, moment: datetime, zone: ZoneInfo) -> datetime:
         if not (self.years or self.months or self.days):
-            return moment  # not by way of the wall clock, which shows a repeated hour twice
+            return moment  # without the wall clock, which shows a repeated hour twice
         local = moment.astimezone(zone)
         year, month = divmod((local.year - self.years) * 12 + local.month - 1 - self.months, 12)
         if year < 1:
@@ -91,8 +91,8 @@ class Duration:
 class KeepRule:
     """Keep the newest recovery point of each `period`.
 
-    `count` is for how many periods, None for all of them; `within` limits the rule to what was taken after that span
-    before the newest recovery point, None does not.
+    `count` is the number of periods; None means all. `within` limits the rule to recovery points taken at most that
+    span before the newest one; None sets no limit.
     """
 
     period: Period
@@ -107,7 +107,7 @@ class KeepRule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Rules, each of which keeps; at least one. `time_zone` (IANA name) is where the periods are cut."""
+    """At least one rule. `time_zone` (IANA name) defines where periods begin and end."""
 
     rules: tuple[KeepRule, ...]
     time_zone: str = "UTC"
@@ -116,9 +116,9 @@ class Policy:
         return " ".join(str(rule) for rule in self.rules)
 
     def reasons(self, times: Sequence[datetime]) -> dict[int, tuple[str, ...]]:
-        """Which of these times (aware) the policy keeps, and why: positions in `times`, each with its reasons.
+        """The times (aware) that the policy keeps: their positions in `times`, each with the reasons.
 
-        `times` must be sorted, the newest first. What is not in the answer is kept by no rule.
+        `times` must be sorted, the newest first. No rule keeps a position that is not in the result.
         """
         found: dict[int, tuple[str, ...]] = {}
         if not times:
@@ -141,7 +141,7 @@ def parse_policy(text: str, time_zone: str = "UTC") -> Policy:
     and within, within-hourly, within-daily, within-weekly, within-monthly and within-yearly, with a duration such as
     14d or 2y5m7d3h (years, months, days, hours).
 
-    Raises PolicyError. An empty policy is one: it would keep nothing, and more likely somebody forgot to write it.
+    Raises PolicyError, also for an empty policy: it would keep nothing, and is most likely a mistake.
     """
     try:
         ZoneInfo(time_zone)
@@ -165,7 +165,7 @@ def _where(text: str) -> str:
 
 
 def _hint(name: str) -> str:
-    # Other programs' spellings of the same rules: keep-daily, keep_daily, keep-within-daily, Daily.
+    # Other programs spell the same rules keep-daily, keep_daily, keep-within-daily or Daily.
     meant = name.lower().removeprefix("--").replace("_", "-").removeprefix("keep-")
     if meant in _NAMES:
         return f"the name {meant}"
@@ -218,9 +218,9 @@ def _kept(
             kept += 1
             yield position, f"{words}, the newest of {_LABELS[rule.period](current)}{since or f' ({kept}{places})'}"
         elif position == oldest:
-            # As restic does: while a rule has places left, the oldest one keeps the history as long as it can be.
-            room = f", while {kept}{places} places are taken" if places else ""
-            yield position, f"{words}, the oldest there is{since}{room}"
+            # As in restic: while a rule has places left, the oldest one is kept, so the history stays long.
+            room = f", as only {kept}{places} places are taken" if places else ""
+            yield position, f"{words}, the oldest one{since}{room}"
 
 
 def _iso_week(wall: datetime) -> tuple[int, int]:
@@ -237,9 +237,7 @@ _PERIODS: dict[Period, Callable[[datetime], tuple[int, ...]]] = {
 }
 
 _LABELS: dict[Period, Callable[[tuple[int, ...]], str]] = {
-    Period.HOURLY: lambda of: (
-        f"{of[0]}-{of[1]:02}-{of[2]:02} {of[3]:02}h{', the second of this name' if of[4] else ''}"
-    ),
+    Period.HOURLY: lambda of: f"{of[0]}-{of[1]:02}-{of[2]:02} {of[3]:02}h{', the repeated hour' if of[4] else ''}",
     Period.DAILY: lambda of: f"{of[0]}-{of[1]:02}-{of[2]:02}",
     Period.WEEKLY: lambda of: f"week {of[0]}-W{of[1]:02}",
     Period.MONTHLY: lambda of: f"{of[0]}-{of[1]:02}",

@@ -1,10 +1,10 @@
-"""What retention goes by for a lineage, and what it went by until lately: a change deletes nothing at first.
+"""Compare the retention terms of a lineage with its former ones, so that a change deletes nothing at first.
 
-A shell cuts `Retention=last=3 daily=14` short without a word, and a tag that is lost with its instance leaves the
-stack's policy in force. So what the terms before kept stays for a time after the first run that sees the new ones.
+A shell silently cuts `Retention=last=3 daily=14` short. A tag that is lost with its instance puts the stack's policy in
+force. So recovery points that the former terms keep are kept for a time after the first run with the new terms.
 
-The stack's terms are remembered under STACK. A lineage has a record of its own only while its terms are others than
-the stack's, as by its instance's tag, and for the time after a change.
+The stack's terms are recorded under STACK. A lineage has its own record only while its terms differ from the stack's,
+for example by its instance's tag, and for some time after a change.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ STACK = "stack"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What decides about a lineage. `policy` is its text, None for one that could not be read, which keeps everything.
+    """The settings that decide about a lineage. `policy` is its text; None if it cannot be read, which keeps
+    everything.
 
-    `orphan_keep` is 0 where it is `min_keep`.
+    `orphan_keep` is 0 where `min_keep` applies.
     """
 
     policy: str | None
@@ -30,12 +31,12 @@ class Terms:
     grace: timedelta
 
     def __str__(self) -> str:
-        return "one that could not be read" if self.policy is None else f'"{self.policy}"'
+        return "which could not be read" if self.policy is None else f'"{self.policy}"'
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """Terms that are not in force any more, and until when what they kept stays."""
+    """Terms that are no longer in force, and until when they still keep recovery points."""
 
     terms: Terms
     until: datetime
@@ -43,13 +44,13 @@ class Former:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """The terms in force when retention last looked, and former ones that still spare something."""
+    """The terms in force at the last run, and former terms that still keep recovery points."""
 
     terms: Terms
     former: tuple[Former, ...] = ()
 
     def then(self, terms: Terms, now: datetime, hold: timedelta) -> Remembered:
-        """What is to be remembered once `terms` are in force; a change spares what these kept for `hold`."""
+        """The record when `terms` are in force. After a change the current terms still apply for `hold`."""
         former = tuple(item for item in self.former if item.until > now and item.terms != terms) if hold else ()
         if self.terms != terms and hold:
             former += (Former(self.terms, now + hold),)
@@ -58,9 +59,9 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What was remembered, by lineage and for STACK; for how long a change spares.
+    """The records by lineage and for STACK, and how long former terms apply after a change.
 
-    `part`: of an inventory in parts, which one; a lineage that is in several has a record in each.
+    `part` names the part of an inventory in parts. A lineage in several parts has a record for each.
     """
 
     known: Mapping[str, Remembered]
@@ -73,7 +74,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From which terms to which, and whether the stack's changed or those of single lineages."""
+    """The old and the new terms, and whether they are the stack's or those of single lineages."""
 
     old: Terms
     new: Terms
@@ -81,8 +82,8 @@ class Change:
 
 
 @dataclass(slots=True)
-class Book:
-    """One look at the terms in force: what they were, what is to be remembered, and what has changed."""
+class TermsComparison:
+    """Compares the terms in force with the records: what has changed, and which records to write or delete."""
 
     memory: Memory
     stack: Terms
@@ -93,11 +94,11 @@ class Book:
         before = self.memory.known.get(STACK, Remembered(self.stack))
         self._next[STACK] = before.then(self.stack, self.now, self.memory.hold)
 
-    def look(self, lineage: str, terms: Terms) -> tuple[tuple[Former, ...], Change | None]:
-        """The former terms that still spare something of a lineage, and the change of its terms, if one is new."""
+    def compare(self, lineage: str, terms: Terms) -> tuple[tuple[Former, ...], Change | None]:
+        """The former terms that still apply to a lineage, and the change of its terms if there is a new one."""
         key = self.memory.key(lineage)
         own, stack = self.memory.known.get(key), self.memory.known.get(STACK)
-        # Of a lineage without a record it is known that the stack's terms were in force.
+        # A lineage has no record if the stack's terms were in force.
         before = own or stack or Remembered(terms)
         if own is None and terms == self.stack:
             after = self._next[STACK]
@@ -110,40 +111,40 @@ class Book:
         of_stack = terms == self.stack and stack is not None and before.terms == stack.terms
         return after.former, Change(before.terms, terms, of_stack)
 
-    def keep(self, lineage: str) -> None:
-        """Leave the record of a lineage as it is: it cannot be seen which terms are in force."""
+    def keep_record(self, lineage: str) -> None:
+        """Keep the record of a lineage whose terms in force are not known."""
         key = self.memory.key(lineage)
         if key in self.memory.known:
             self._next[key] = self.memory.known[key]
 
     @property
     def remember(self) -> dict[str, Remembered]:
-        """The records that are others than before."""
+        """The records that have changed."""
         return {key: item for key, item in self._next.items() if self.memory.known.get(key) != item}
 
     @property
     def forget(self) -> tuple[str, ...]:
-        """The records of lineages that go by the stack's terms again, or of which nothing is left."""
+        """The records of lineages under the stack's terms again, or without recovery points."""
         gone = self.memory.known.keys() - self._next.keys()
         return tuple(sorted(key for key in gone if _part_of(key) == self.memory.part))
 
 
 def _part_of(key: str) -> str:
-    """The part at the end of a key. A vault's lineages have their account before a slash, too, and no single letter."""
+    """The part at the end of a key. A vault's lineage also has a slash, but never before its last character."""
     return key[-1] if key[-2:-1] == "/" else ""
 
 
 def differences(old: Terms, new: Terms) -> tuple[dict[str, str], dict[str, str]]:
-    """What was and what is, by the names of the template's parameters, as far as it differs."""
+    """The old and the new values that differ, by the names of the template's parameters."""
     was, now = _parameters(old), _parameters(new)
     names = [name for name in was if was[name] != now[name]]
     return {name: was[name] for name in names}, {name: now[name] for name in names}
 
 
-def keep_the_old(change: Change, instance_ids: Iterable[str]) -> str | None:
-    """The command that puts the old terms into force again; None where there is none.
+def undo_command(change: Change, instance_ids: Iterable[str]) -> str | None:
+    """The command that restores the old terms; None where there is none.
 
-    SAM CLI takes a value with spaces in double quotes, which the single ones bring past the shell.
+    SAM CLI needs double quotes around a value with spaces; the single quotes protect them from the shell.
     """
     was, _ = differences(change.old, change.new)
     if change.old.policy is None:

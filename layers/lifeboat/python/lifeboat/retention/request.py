@@ -29,9 +29,9 @@ from lifeboat.domain.trigger import Trigger
 
 @dataclass(frozen=True, slots=True)
 class VolumeFacts:
-    """What a person tells of a volume, where EC2 cannot: it is gone, or attached to nothing. None: not told.
+    """A person's settings for a volume that is deleted or not attached. None means not given.
 
-    `instance_id` is the instance that the volume was of; `device` and `delete_on_termination` are as it was attached.
+    `instance_id` is the volume's former instance; `device` and `delete_on_termination` are those of its attachment.
     """
 
     device: str | None = None
@@ -46,9 +46,9 @@ class VolumeFacts:
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """Let go what no rule keeps; with `dry_run` only say what that would be.
+    """Delete the recovery points that no rule keeps; with `dry_run` only show them.
 
-    `completed` is the recovery point whose completion woke it. `request_id` tells requests by hand apart.
+    `completed` is the recovery point whose completion started the run. `request_id` distinguishes requests by hand.
     """
 
     trigger: Trigger
@@ -59,9 +59,9 @@ class PruneRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdoptRequest:
-    """Make existing snapshots recovery points: those of a volume, or those with a tag (key, value): one of the two.
+    """Make recovery points of existing snapshots: those of a volume, or those with a tag (key, value).
 
-    `facts` are of that volume, where EC2 cannot tell them. Without `confirm` it is only said what that would be.
+    `facts` are settings of that volume that EC2 does not show. Without `confirm` the run only shows the outcome.
     """
 
     volume_id: str | None = None
@@ -127,8 +127,9 @@ class _Adopt(Fields):
 def parse_prune(
     event: Mapping[str, Any],
 ) -> PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest]:
-    """prune_snapshots: BackupCompleted, the daily schedule, or a person, who may also adopt existing snapshots, or ask
-    what came of a run; the function itself hands a person's request over.
+    """prune_snapshots: BackupCompleted, the daily schedule, a person, or a run that the function handed over.
+
+    A person may also adopt existing snapshots and read the outcome of a run.
     """
     if isinstance(event, Mapping) and "Records" in event:
         return PruneRequest(Trigger.EVENT, completed=completed_recovery_point(event))
@@ -153,10 +154,8 @@ def parse_adopt(ask: _Adopt) -> AdoptRequest:
         both = shown(named.model_dump(exclude_unset=True))
         raise BadRequest(f"adopt is {both}, expected either volume_id or tag in it")
     if ask.volume and tag:
-        told = shown(ask.volume.model_dump(exclude_unset=True))
-        raise BadRequest(
-            f"volume is {told} beside adopt.tag, expected it only beside adopt.volume_id, for it is about one volume"
-        )
+        given = shown(ask.volume.model_dump(exclude_unset=True))
+        raise BadRequest(f"volume is {given} with adopt.tag, expected it only with adopt.volume_id")
     return AdoptRequest(
         volume_id=named.volume_id,
         tag=(tag.key, tag.value) if tag else None,

@@ -1,11 +1,11 @@
-"""Retention: see every recovery point, decide once, then let go what no rule keeps."""
+"""Retention: observe every recovery point, decide once, then delete those that no rule keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, topic
 from lifeboat.aws.errors import AwsError
@@ -27,30 +27,28 @@ from lifeboat.retention.adoption_workflow import adopt
 from lifeboat.retention.calendar import render_text
 from lifeboat.retention.inventory_workflow import Inventory, inventories
 from lifeboat.retention.plan import Changed, RetentionPlan, Verdict, dollars_per_month
-from lifeboat.retention.policy_change import Change, Remembered, keep_the_old
+from lifeboat.retention.policy_change import Change, Remembered, undo_command
 from lifeboat.retention.request import AdoptRequest, PruneRequest
 from lifeboat.retention.store import forget_terms, remember_terms, remembered_terms
 
-if TYPE_CHECKING:
-    pass
-
 RECHECKED = ec2_describe.IDS_PER_CALL
-"""How many snapshots are looked at again in one call, just before they go."""
+"""How many snapshots one call observes again, just before they are deleted."""
 
 VERDICTS_LISTED = 4_000
-"""How many verdicts of a kind a dry run lists, the rest counted: Lambda answers with 6 MB at most
+"""How many verdicts of a kind a dry run lists; it counts the others. Lambda answers with at most 6 MB
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html)."""
 
 CALENDAR_LENGTH = 500_000
-"""How many characters of the calendar a dry run shows, for the same reason."""
+"""How many characters of the calendar a dry run shows, because of the same limit."""
 
 
 def answer(
     request: PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
     invocation: Invocation,
 ) -> dict[str, Any]:
-    """What prune_snapshots is asked for: to prune, or to adopt. What a person asks for again is the same run as long as
-    it lasts, and afterwards, if the client has not heard what came of it.
+    """Run a request of prune_snapshots: prune, adopt, or read the outcome of a run.
+
+    An equal request of a person belongs to the same run while it lasts, and until a client has received its answer.
     """
     if isinstance(request, RunStatus):
         return read_outcome(request.run_id, invocation)
@@ -59,8 +57,8 @@ def answer(
         return continue_run(request, lambda _: _work(ask, invocation), invocation)
     if isinstance(request, PruneRequest) and request.trigger is not Trigger.MANUAL:
         return prune(request, invocation)
-    kind, asked = _as_asked(request)
-    return carry_out(kind, asked, lambda _: _work(request, invocation), invocation, once=False)
+    kind, original = _resendable(request)
+    return carry_out(kind, original, lambda _: _work(request, invocation), invocation, once=False)
 
 
 def _work(request: PruneRequest | AdoptRequest, invocation: Invocation) -> dict[str, Any]:
@@ -69,8 +67,8 @@ def _work(request: PruneRequest | AdoptRequest, invocation: Invocation) -> dict[
     return prune(request, invocation)
 
 
-def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:
-    """What kind of run a person's request is, and the request in the form in which it can be sent."""
+def _resendable(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:
+    """The kind of a person's request, and the request as it can be sent again."""
     if isinstance(request, PruneRequest):
         return "prune", {"dry_run": request.dry_run, "request_id": request.request_id}
     tag = {"tag": {"key": request.tag[0], "value": request.tag[1]}} if request.tag else {}
@@ -84,9 +82,9 @@ def _as_asked(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]
 
 
 def prune(request: PruneRequest, invocation: Invocation) -> dict[str, Any]:
-    """Delete what the plan lets go, or with `dry_run` only show the plan. A cut-off run is resumed by the next one.
+    """Delete what no rule keeps, or with `dry_run` only show the plan. The next run continues one that was cut off.
 
-    Of a slot's completed backups the last one wakes the run, once for all of them.
+    Only the last BackupCompleted of a slot starts a run, one for all backups of the slot.
     """
     if others_are_open(request.completed, invocation):
         return {"waits_for": "the other recovery points of the slot"}
@@ -95,7 +93,7 @@ def prune(request: PruneRequest, invocation: Invocation) -> dict[str, Any]:
     run = _Run(invocation)
     try:
         run.carry_out()
-    finally:  # what is gone is told, whatever went wrong then
+    finally:  # deletions are published, whatever failed after them
         run.publish()
     return run.answer()
 
@@ -132,7 +130,7 @@ def _preview(invocation: Invocation) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Listed:
-    """The first so many verdicts, and how many there were."""
+    """The first `most` verdicts, and the number of all."""
 
     most: int
     first: list[dict[str, Any]] = field(default_factory=list)
@@ -145,14 +143,14 @@ class _Listed:
                 self.first.append(_verdict(verdict))
 
     def under(self, key: str) -> dict[str, Any]:
-        """As fields of an answer."""
+        """The fields of an answer."""
         return message.listed(self.first, key, self.count, most=self.most)
 
 
 def _calendar(decided: RetentionPlan, time_zone: str) -> str:
     try:
         return render_text(decided, time_zone)
-    except (KeyError, ValueError):  # no such zone, which the plan tells of: then everything stays
+    except (KeyError, ValueError):  # no such zone: the plan keeps everything and has a notice
         return render_text(decided)
 
 
@@ -166,7 +164,7 @@ def _verdict(item: Verdict) -> dict[str, Any]:
 
 
 def _saved(gib: int) -> dict[str, Any]:
-    """What deleting frees at most, as snapshots are incremental."""
+    """The most that the deletions free; snapshots are incremental."""
     return {"saved_gib": gib, "saved_usd_per_month": dollars_per_month(gib)}
 
 
@@ -175,7 +173,7 @@ def _saved(gib: int) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Changes:
-    """One change of terms, in all parts of a run. What would have gone by the old terms as well is not in it."""
+    """One change of terms, in all parts of a run, without what the old terms would delete as well."""
 
     observed: list[Changed] = field(default_factory=list)
     instance_ids: set[str] = field(default_factory=set)
@@ -193,13 +191,13 @@ class _Changes:
             until=max(item.until for item in self.observed),
             lineages=[name for item in self.observed for name in item.lineages],
             points=[point for item in self.observed for point in item.points],
-            command=keep_the_old(change, self.instance_ids),
+            command=undo_command(change, self.instance_ids),
         )
 
 
 @dataclass(slots=True)
 class _NewTerms:
-    """What the parts of a run have seen of terms that changed."""
+    """The changes of terms that the parts of a run observed, and the records to write and delete."""
 
     changes: dict[Change, _Changes] = field(default_factory=dict)
     remember: dict[str, Remembered] = field(default_factory=dict)
@@ -215,7 +213,7 @@ class _NewTerms:
 
 @dataclass(slots=True)
 class _Run:
-    """One run: what has come of it so far, and the part of it that is under way, with its plan."""
+    """One run: its results so far, and the plan of the part that is under way."""
 
     invocation: Invocation
     deleted: list[dict[str, Any]] = field(default_factory=list)
@@ -226,7 +224,7 @@ class _Run:
     planned: int = 0
     plan: RetentionPlan | None = None
     tried: set[str] = field(default_factory=set)
-    unwilling: dict[str, str] = field(default_factory=dict)
+    undeletable: dict[str, str] = field(default_factory=dict)
     known: Mapping[str, Remembered] = field(default_factory=dict)
     terms: _NewTerms = field(default_factory=_NewTerms)
     calls: PacedCalls = field(init=False)
@@ -235,46 +233,46 @@ class _Run:
         self.calls = PacedCalls(Pace(DELETE_SNAPSHOT_REFILL), self.invocation)
 
     @property
-    def left(self) -> list[RecoveryPoint]:
-        """What the plan lets go and nobody has tried yet, oldest first."""
+    def remaining(self) -> list[RecoveryPoint]:
+        """The planned deletions that were not tried yet, oldest first."""
         return [point for point in self.plan.deletions if point.id not in self.tried] if self.plan else []
 
     def carry_out(self) -> None:
-        """Let go what may, part after part. Without time for more the rest waits for the next run."""
+        """Delete what no rule keeps, part after part. When time runs out, the rest waits for the next run."""
         self.known = remembered_terms(self.invocation.config.table)
         for observed in inventories(self.invocation):
-            self.plan = observed.plan(self.invocation.config, self.unwilling, self.known)
+            self.plan = observed.plan(self.invocation.config, self.undeletable, self.known)
             self.terms.add(self.plan, observed)
             try:
-                self._work_off(observed)
+                self._delete_planned(observed)
             except OutOfTime:
                 return
             finally:
-                if left := len(self.left):
-                    self.notices.append(f"{left} more may go and wait for the next run: this one was cut off.")
+                if left := len(self.remaining):
+                    self.notices.append(f"{left} more recovery points wait for the next run: this one was cut off.")
                 self.kept.add(verdict for verdict in self.plan.verdicts if verdict.keep)
                 self.planned += len(self.plan.deletions)
                 self.notices += observed.notices(self.plan)
                 self.remarks += observed.remarks()
                 self.plan = None
 
-    def _work_off(self, observed: Inventory) -> None:
-        """Let go, oldest first. What cannot go is planned around: the next in line goes in its stead."""
+    def _delete_planned(self, observed: Inventory) -> None:
+        """Delete, oldest first. After a refusal, plan again: another recovery point may be deleted instead."""
         known = -1
-        while len(self.unwilling) > known:
-            known = len(self.unwilling)
-            for some in _batches(self.left):
-                self._released(some)
-            if len(self.unwilling) > known:
-                self.plan = observed.plan(self.invocation.config, self.unwilling, self.known)
+        while len(self.undeletable) > known:
+            known = len(self.undeletable)
+            for some in _batches(self.remaining):
+                self._delete_batch(some)
+            if len(self.undeletable) > known:
+                self.plan = observed.plan(self.invocation.config, self.undeletable, self.known)
 
-    def _released(self, points: Sequence[RecoveryPoint]) -> None:
-        """Each snapshot is looked at again just before; a refusal is a result, not a crash."""
+    def _delete_batch(self, points: Sequence[RecoveryPoint]) -> None:
+        """Observe each snapshot again, then delete it. A refusal is recorded; it does not end the run."""
         self.calls.check_time()
         try:
             now = ec2_snapshots.own_snapshots(member.snapshot.id for point in points for member in point.members)
         except AwsError as problem:
-            self._leave(points, f"it could not be looked at again: {problem}")
+            self._refuse(points, f"EC2 did not show it again: {problem}")
             return
         for point in points:
             self.calls.check_time()
@@ -286,21 +284,21 @@ class _Run:
                 cause, final = str(problem), problem.answered
             self.tried.add(point.id)
             if not cause:
-                if deleted:  # if not, another run has, and tells it
+                if deleted:  # if not, another run deleted it, and publishes it
                     self.deleted.append(entry)
                 continue
             self.refused.append({**entry, "cause": cause})
-            if final:  # without an answer it may be gone after all, and then nothing may go in its stead
-                self.unwilling[point.id] = cause
+            if final:  # without an answer it may be deleted, and then no other may be deleted instead
+                self.undeletable[point.id] = cause
 
-    def _leave(self, points: Sequence[RecoveryPoint], cause: str) -> None:
-        """These stay for now; nothing goes in their stead."""
+    def _refuse(self, points: Sequence[RecoveryPoint], cause: str) -> None:
+        """Keep these for now. No other recovery point is deleted instead."""
         for point in points:
             self.tried.add(point.id)
             self.refused.append({**_entry(point), "cause": cause})
 
     def _delete(self, point: RecoveryPoint, now: Mapping[str, Snapshot]) -> bool:
-        """Delete the recovery point's snapshots that are still there; whether there was any.
+        """Delete the recovery point's snapshots that still exist. Returns whether there was any.
 
         Raises AwsError, which names the snapshot.
         """
@@ -315,14 +313,14 @@ class _Run:
                 try:
                     still_there = member.snapshot.id in ec2_snapshots.own_snapshots([member.snapshot.id])
                 except AwsError as unread:
-                    message += f", and whether it is gone could not be looked at: {unread}"
+                    message += f", and EC2 did not show whether it is deleted: {unread}"
                     raise AwsError(problem.code, message, answered=False) from problem
                 if still_there:
                     raise AwsError(problem.code, message, answered=problem.answered) from problem
-                # It is gone. EC2 says so, or that we have no right: that hangs on tags, which are gone as well.
+                # It is deleted. EC2 says so, or refuses the permission, because the snapshot's tags are gone with it.
                 if problem.answered:
                     continue  # another run has deleted it
-            deleted = True  # also if only the answer was lost
+            deleted = True  # also when only EC2's answer was lost
         return deleted
 
     @property
@@ -330,9 +328,10 @@ class _Run:
         return sum(entry["gib"] for entry in self.deleted)
 
     def publish(self) -> None:
-        """Publish what was done. A run in which nothing happened is silent.
+        """Publish what was done. A run without results publishes nothing.
 
-        A change of terms is remembered after it has been published: cut off between, the next run publishes it again.
+        A change of terms is recorded after it was published. If the run is cut off in between, the next one publishes
+        it again.
         """
         for change in self.terms.changes.values():
             topic.publish(self.invocation.config.topic_arn, change.message(self.invocation))
@@ -371,7 +370,7 @@ def _entry(point: RecoveryPoint) -> dict[str, Any]:
 
 
 def _batches(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:
-    """The recovery points in their order, in portions of at most RECHECKED snapshots each, unless one has more."""
+    """The recovery points in order, in batches of at most RECHECKED snapshots, unless one of them has more."""
     batches: list[list[RecoveryPoint]] = []
     room = 0
     for point in points:
@@ -384,11 +383,11 @@ def _batches(points: Sequence[RecoveryPoint]) -> list[list[RecoveryPoint]]:
 
 
 def _changed(point: RecoveryPoint, now: Mapping[str, Snapshot]) -> str:
-    """Why a recovery point must not be deleted after all: it is not what the plan was made of any more."""
+    """Why a recovery point must not be deleted: it has changed since the plan was made. Empty if it has not."""
     for member in point.members:
         current = now.get(member.snapshot.id)
         if current is None:
-            continue  # gone already, by an earlier run that was cut off
+            continue  # an earlier run that was cut off deleted it
         if Tag.HOLD in current.tags:
             return f"{current.id} is held by the tag {Tag.HOLD}"
         if current.tags != member.snapshot.tags or current.state != member.snapshot.state:
