@@ -118,6 +118,12 @@ def test_the_guide_names_no_finding_that_does_not_exist():
     assert {name for name in named if f'"{name}"' not in code and not name.startswith("ami-")} == set()
 
 
+def test_a_page_that_the_code_names_exists():
+    sources = [TEMPLATE, *LIBRARY.rglob("*.py"), *(ROOT / "tools").glob("*.py"), *(ROOT / "local").rglob("*.py")]
+    named = {page for path in sources for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
+    assert {page for page in named if not (ROOT / page).is_file()} == set()
+
+
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_command_names_exists(path):
     text = path.read_text()
