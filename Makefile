@@ -35,6 +35,7 @@ check:  ## what CI checks beyond tests
 	ruff check .
 	ruff format --check .
 	mypy layers/lifeboat/python/lifeboat functions/*/app.py
+	PYTHONPATH=layers/lifeboat/python lint-imports --no-logo
 	sam validate --lint
 	cfn-lint template.yaml
 	.tools/checkov/bin/checkov --config-file .checkov.yaml
@@ -70,4 +71,4 @@ format:  ## format the code
 	@ruff check --fix . ; ruff format .
 
 clean:  ## remove what was built, not the environments
-	rm -rf .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage
