@@ -36,6 +36,8 @@ check:  ## what CI checks beyond tests
 	ruff format --check .
 	mypy layers/lifeboat/python/lifeboat functions/*/app.py
 	PYTHONPATH=layers/lifeboat/python lint-imports --no-logo
+	python -m tools.vocabulary
+	codespell .
 	sam validate --lint
 	cfn-lint template.yaml
 	.tools/checkov/bin/checkov --config-file .checkov.yaml
