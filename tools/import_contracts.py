@@ -38,7 +38,7 @@ def is_pure(module: str) -> bool:
     return feature_of(module) is not None and not is_named(module, *USE_AWS)
 
 
-class _EveryImport(Contract):  # type: ignore[misc]
+class _EveryImport(Contract):
     """A contract that judges each import for itself."""
 
     ignore_imports = fields.SetField(subfield=fields.ImportExpressionField(), required=False)
@@ -50,7 +50,9 @@ class _EveryImport(Contract):  # type: ignore[misc]
     @override
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         removed = contract_utils.remove_ignored_imports_and_report(
-            graph=graph, ignore_imports=self.ignore_imports, unmatched_alerting=AlertLevel.ERROR
+            graph=graph,
+            ignore_imports=self.ignore_imports,  # type: ignore[arg-type] # import-linter sets the parsed value here
+            unmatched_alerting=AlertLevel.ERROR,
         )
         breaches = sorted(self._breaches(graph))
         return ContractCheck(
