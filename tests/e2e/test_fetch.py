@@ -10,10 +10,10 @@ import pytest
 
 from lifeboat.domain.text import iso
 from local.session import REGION, LocalAws
+from tests.e2e.fetch_cases import COPY_SECONDS, copies
+from tests.e2e.migrate_cases import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity
 from tests.e2e.stage import DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tag_list, tags_of
-from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, OWN_TAGS, SMALL, expect_fidelity
 
-COPY_SECONDS = 180
 STRICT = {"Retention": "last=1", "MinimumKept": "1", "GraceHours": "0", "MaximumDeletePercent": "100"}
 OLDER, NEWER = "2026-01-01T02:00:00Z", "2026-01-02T02:00:00Z"
 
@@ -42,12 +42,6 @@ def saved(stage: Stage, disks: dict[str, Any] | None = None) -> tuple[Machine, s
 def fresh(stage: Stage, devices: tuple[str, ...] = (FRESH_DEVICE,)) -> Machine:
     [machine] = stage.launch(zone=f"{stage.region}b", disks=dict.fromkeys(devices, SMALL))
     return machine
-
-
-def copies(stage: Stage, point: str) -> list[dict[str, Any]]:
-    """The copies of a recovery point that are in the stage's region."""
-    found = stage.recovery_point_snapshots(("tag:lifeboat:recovery-point", point))
-    return [item for item in found if "lifeboat:copy-of" in tags_of(item)]
 
 
 def test_what_is_only_at_home_is_fetched_and_the_platform_runs_on_it(regions):

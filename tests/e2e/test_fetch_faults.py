@@ -13,10 +13,10 @@ import pytest
 from lifeboat.restore.machine.history import restore_id
 from local import stack
 from local.session import REGION, LocalAws
+from tests.e2e.fetch_cases import COPY_SECONDS, copies
+from tests.e2e.migrate_cases import AWAY, DISK, FRESH_DEVICE, SMALL
 from tests.e2e.restore_cases import EFFECTS
 from tests.e2e.stage import DEVICE, SETTINGS, Machine, Regions, Stage, events_of, tags_of
-from tests.e2e.test_fetch import COPY_SECONDS, copies
-from tests.e2e.test_migrate import AWAY, DISK, FRESH_DEVICE, SMALL
 
 SNAPSHOT_EVENT = "EBS Snapshot Notification"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from local.session import HOME_ACCOUNT, REGION, LocalAws
+from tests.e2e.migrate_cases import DISK, OTHER_ZONE, OWN_TAGS, expect_running_on_the_restored, fresh_platform, wipe_out
 from tests.e2e.migrate_page import Operator
 from tests.e2e.stage import DEVICE, SETTINGS, Stage, tag_list, tags_of
-from tests.e2e.test_migrate import DISK, OTHER_ZONE, OWN_TAGS, expect_running_on_the_restored, fresh_platform, wipe_out
 from tests.e2e.vault_cases import VAULT
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.session import HOME_ACCOUNT, REGION
+from tests.e2e.migrate_cases import expect_fidelity
 from tests.e2e.stage import DEVICE, events_of, tags_of
-from tests.e2e.test_migrate import expect_fidelity
 from tests.e2e.vault_cases import DISK, VAULT, Accounts, two_accounts
 
 

@@ -13,7 +13,7 @@ from lifeboat.by_hand.store import ROOM, known_run, write_run
 from lifeboat.retention import workflow as retention
 from lifeboat.retention.request import parse_prune
 from tests.functions.conftest import TABLE, Context, client
-from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
+from tests.functions.restores import ask, fresh_platform, restored, saved, time
 
 __all__ = ["saved", "time"]  # fixtures
 

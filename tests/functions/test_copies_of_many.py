@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import boto3
-import pytest
-from moto.ec2 import ec2_backends
 
 from lifeboat.aws import clock
-from lifeboat.backup.selection import volume_metadata
-from lifeboat.copies import regions_workflow as lineage
+from lifeboat.copies import regions_workflow as regions
 from lifeboat.copies import store as table_of_copies
 from lifeboat.copies.record import CopyRecord, CopyState
-from lifeboat.domain.recovery_point_tags import write_tags
-from tests.builders import attachment, volume
-from tests.functions.conftest import ACCOUNT, TABLE
+from tests.functions.conftest import TABLE
+from tests.functions.many_copies import AWAY, many, reconcile
 
-AWAY = "eu-central-1"
-RECONCILE = {"sweep": True}
-INSTANCES = ("i-00000000000000001", "i-0000000000000000a", "i-0000000000000001a")
-DAYS = 4
-
-
-@pytest.fixture
-def many(world, monkeypatch):
-    """Four recovery points of each of three instances, more than are looked at at once; their ids, oldest first."""
-    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
-    monkeypatch.setenv("LIFEBOAT_COPY_EXISTING", "true")
-    monkeypatch.setattr(lineage, "SNAPSHOTS_LISTED", 5)
-    monkeypatch.setattr(lineage, "OLDEST", 3)
-    made = []
-    backend = ec2_backends[ACCOUNT]["eu-west-1"]
-    for instance in INSTANCES:
-        volume_id = world.ec2.create_volume(Size=1, AvailabilityZone="eu-west-1a")["VolumeId"]
-        for day in range(DAYS):
-            slot = clock.now().replace(microsecond=0) - timedelta(days=day, minutes=5 + INSTANCES.index(instance))
-            point = f"rp-{slot:%Y%m%dT%H%M%SZ}-{instance}"
-            tags = write_tags(
-                recovery_point_id=point,
-                set_id=f"set-{instance}-{day}",
-                stack="lifeboat",
-                slot=slot,
-                instance_id=instance,
-                instance_name="CadoResponse",
-                zone="eu-west-1a",
-                ami_id="ami-1",
-                ami_owner="055430919509",
-                all_metadata=[volume_metadata(volume(id=volume_id, tags={}), attachment(volume_id))],
-            )
-            specification = [{"ResourceType": "snapshot", "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}]
-            snapshot = world.ec2.create_snapshot(VolumeId=volume_id, TagSpecifications=specification)["SnapshotId"]
-            backend.snapshots[snapshot].start_time = slot
-            made.append((slot, point))
-    return [point for _, point in sorted(made)]
+__all__ = ["many"]  # fixtures
 
 
 def copied():
@@ -64,15 +24,11 @@ def copied():
     return sorted(tag["Value"] for item in found for tag in item["Tags"] if tag["Key"] == "lifeboat:recovery-point")
 
 
-def reconcile(world):
-    return world.invoke("copy_snapshots", RECONCILE)[AWAY]
-
-
 def asked(world, count):
     """The pages of snapshots that are asked for at home and in the destination while sweeps go on."""
     observed = []
     for region in ("eu-west-1", AWAY):
-        lineage.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
+        regions.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
             "provide-client-params.ec2.DescribeSnapshots", lambda params, **_: observed.append(params)
         )
     for _ in range(count):
@@ -106,7 +62,7 @@ def test_what_is_new_is_seen_within_the_hour(world, many, monkeypatch):
     for _ in range(10):
         reconcile(world)
     assert asked(world, 1) == [], "nothing waits, so nothing is looked at"
-    late = clock.now() + lineage.ALL_EVERY
+    late = clock.now() + regions.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
     table_of_copies.forget(TABLE, table_of_copies.records(TABLE, AWAY)[many[0]])
     assert asked(world, 1)
@@ -129,8 +85,8 @@ def test_what_is_gone_at_home_is_forgotten(world, many):
 def test_few_again_are_looked_at_together_again(world, many, monkeypatch):
     reconcile(world)
     assert table_of_copies.many_observed_at(TABLE)
-    monkeypatch.setattr(lineage, "SNAPSHOTS_LISTED", 10_000)
-    late = clock.now() + lineage.ALL_EVERY
+    monkeypatch.setattr(regions, "SNAPSHOTS_LISTED", 10_000)
+    late = clock.now() + regions.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
     assert "more_waiting" not in reconcile(world)
     assert table_of_copies.many_observed_at(TABLE) is None

@@ -15,7 +15,7 @@ from lifeboat.backup import overdue as rule
 from lifeboat.backup import overdue_workflow as lineage
 from lifeboat.backup.workflow import BackupIncomplete
 from tests.functions.conftest import ACCOUNT, TABLE, TODAY, Context
-from tests.functions.test_fleet import Fleet
+from tests.functions.large_runs import LargeRun
 
 CATCH_UP = {"catch_up": True}
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -350,7 +350,7 @@ def test_what_is_being_made_of_an_earlier_time_of_the_same_hour_is_no_excuse(wor
 
 
 def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world, sight, monkeypatch):
-    workers = Fleet(world, monkeypatch)
+    workers = LargeRun(world, monkeypatch)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.look(SLOT - HOUR)

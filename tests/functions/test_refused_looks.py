@@ -24,8 +24,8 @@ from lifeboat.copies.regions_workflow import CopyIncomplete
 from lifeboat.copies.workflow import VaultIncomplete
 from lifeboat.retention import workflow as retention
 from tests.functions.conftest import TABLE
-from tests.functions.test_copies_of_many import AWAY, many, reconcile
-from tests.functions.test_retention_parts import INSTANCES, in_parts, large_run, left
+from tests.functions.many_copies import AWAY, many, reconcile
+from tests.functions.many_recovery_points import INSTANCES, in_parts, large_run, left
 
 __all__ = ("in_parts", "large_run", "many")
 

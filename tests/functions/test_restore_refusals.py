@@ -9,7 +9,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from lifeboat import handler
-from tests.functions.test_restore import ask, fresh_platform, restored, saved, time
+from tests.functions.restores import ask, fresh_platform, restored, saved, time
 
 __all__ = ("saved", "time")
 

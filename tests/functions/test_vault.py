@@ -20,7 +20,7 @@ from lifeboat.copies.vault import MOST_SHARED
 from lifeboat.copies.workflow import VaultIncomplete
 from lifeboat.domain.ec2 import Snapshot
 from tests.functions.conftest import ACCOUNT
-from tests.functions.test_restore import ask, fresh_platform
+from tests.functions.restores import ask, fresh_platform
 
 RECONCILE = {"sweep": True}
 SOURCE, OTHER = "222233334444", "333344445555"
