@@ -1,4 +1,4 @@
-"""What all tests share: figures that are shown at the end of a run, wherever the test ran."""
+"""What all tests share: the order of the files, the limits of EC2 that moto lacks, and figures shown at the end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from hypothesis import settings
 
-# How long an example takes says more of what else the machine does.
+# No deadline: the time of an example depends on what else the machine does.
 settings.register_profile("lifeboat", deadline=None)
 settings.load_profile("lifeboat")
 
-# Before moto is imported: it would make 1,291 images, each with its snapshot, anew for every test.
+# Set before moto is imported. Otherwise moto makes 1,291 images, each with its snapshot, for every test.
 os.environ["MOTO_AMIS_PATH"] = str(Path(__file__).parent / "fixtures" / "amis.json")
 
 from moto.core.botocore_stubber import BotocoreStubber  # noqa: E402 - it reads the environment when it is imported
@@ -31,7 +31,7 @@ FIGURE = "figure"
 
 
 def _one_call_at_a_time() -> None:
-    """moto's transactions copy their tables while another thread may write to them, and fail when one does."""
+    """Serialize calls: a transaction of moto copies its tables and fails if another thread writes to them."""
     answer, turn = BotocoreStubber.process_request, RLock()
 
     def in_turn(self: BotocoreStubber, request: Any) -> Any:
@@ -65,8 +65,9 @@ LONGEST = (
     "security/test_battery.py",
     "wall_clock/test_session.py",
 )
-"""These files begin first, those that work the longest in front (10 processor seconds and more, and what starts local
-AWSs): a file stays on one worker, so one that begins late leaves the others without work at the end."""
+"""These files begin first, the longest in front. They take 10 processor seconds and more, or start a local AWS.
+
+A file stays on one worker. A long file that begins late leaves the other workers without work at the end."""
 
 UNTRACED = (
     "bench/",
@@ -82,8 +83,10 @@ UNTRACED = (
     "security/",
     "template/",
 )
-"""What is measured of the coverage is what the others reach: in these rooms the code runs in other processes or not at
-all, and in these files it runs a million times, each at twice the time if it is traced."""
+"""Tests here do not count for the coverage.
+
+In these folders the code runs in other processes or not at all. In these files it runs a million times, and tracing
+would double the time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -102,23 +105,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 FILTER_VALUES = 200
-"""How many filter values EC2 takes in one call, those of all filters together."""
+"""The most filter values that EC2 takes in one call, over all filters."""
 
 
 @pytest.fixture
 def counts_filter_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every client refuses a call with too many filter values as EC2 does; moto and the Stubber take any number."""
+    """Refuse a call with too many filter values, as EC2 does. moto and the Stubber take any number."""
     call = BaseClient._make_api_call
 
     def counted(self: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         values = sum(len(item.get("Values", ())) for item in arguments.get("Filters") or ())
         if self.meta.service_model.service_name == "ec2" and values > FILTER_VALUES:
-            words = f"The maximum number of filter values specified on a single call is {FILTER_VALUES}"
-            said: Any = {
-                "Error": {"Code": "FilterLimitExceeded", "Message": words},
+            message = f"The maximum number of filter values specified on a single call is {FILTER_VALUES}"
+            refusal: Any = {
+                "Error": {"Code": "FilterLimitExceeded", "Message": message},
                 "ResponseMetadata": {"HTTPStatusCode": 400},
             }
-            raise ClientError(said, operation)
+            raise ClientError(refusal, operation)
         return call(self, operation, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", counted)
@@ -126,7 +129,7 @@ def counts_filter_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def show_figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Show a line at the end of the run. What a test prints is lost where tests are shared out to workers."""
+    """Show a line at the end of the run. What a test prints in a worker process is lost."""
 
     def show(line: str) -> None:
         record_property(FIGURE, line)

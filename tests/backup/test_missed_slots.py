@@ -12,7 +12,7 @@ from lifeboat.backup.schedule import parse_schedule
 SLOT = datetime(2026, 11, 23, 2, tzinfo=UTC)
 GRACE = timedelta(minutes=30)
 DAILY = "cron(0 2 * * ? *)"
-A, B = "i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2"
+FIRST, SECOND = "i-0aaaaaaaaaaaaaaa1", "i-0aaaaaaaaaaaaaaa2"
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,6 @@ def test_nothing_is_due_before_the_first_slot_nor_new_after_the_last():
 
 def test_who_was_selected_before_the_slot_and_has_none_owes_it():
     before, after = SLOT - timedelta(seconds=1), SLOT + timedelta(seconds=1)
-    assert instances_missing(SLOT, since={B: before, A: before}, taken=()) == (A, B)
-    assert instances_missing(SLOT, since={A: before, B: before}, taken={A}) == (B,)
-    assert instances_missing(SLOT, since={A: SLOT, B: after}, taken=()) == ()
+    assert instances_missing(SLOT, since={SECOND: before, FIRST: before}, taken=()) == (FIRST, SECOND)
+    assert instances_missing(SLOT, since={FIRST: before, SECOND: before}, taken={FIRST}) == (SECOND,)
+    assert instances_missing(SLOT, since={FIRST: SLOT, SECOND: after}, taken=()) == ()
