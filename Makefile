@@ -1,27 +1,27 @@
-# Everything sets itself up: a machine with git, make and a Python with pip is enough (see tools/setup).
+# Each target sets up what it needs. Git, make and a Python with pip are enough (see tools/setup).
 PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/sam/bin:$(PATH)
 export PATH
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION := eu-west-1
-# A run has hundreds of processes: what the first one compiles, of the tests too, the others and the next run read.
+# A run has hundreds of processes. All of them, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
-# One a core: time is simulated, so tests work and do not wait.
+# One worker a core: time is simulated, so tests do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
 .PHONY: help demo test check local simulate fuzz bench docs lock format clean
 
-help:  ## what there is to make
+help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 demo:  ## the main job, end to end, on the local AWS
 	@tools/setup dev sam local
 	@python -m local.demo
 
-local:  ## a local AWS with the stack deployed, until interrupted; CLOCK=simulated: its time moves when you ask
+local:  ## a local AWS with the stack deployed, until interrupted; CLOCK=simulated: its time moves on request
 	@tools/setup dev sam local
 	@python -m local $(if $(filter simulated,$(CLOCK)),--simulated)
 
-simulate:  ## random worlds and misfortune: SECONDS=600, or SEED=n to see one again; else until interrupted
+simulate:  ## random worlds with faults: SECONDS=600, or SEED=n to replay one; else until interrupted
 	@tools/setup local
 	@.tools/local/bin/python -m local.simulator $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(DAYS),--days $(DAYS)) $(if $(ONLY),--only $(ONLY)) $(if $(TRACE),--trace $(TRACE))
@@ -30,7 +30,7 @@ test:  ## all tests, with branch coverage of layers/ and functions/
 	@tools/setup dev sam local
 	@python -m pytest -n $(PYTEST_WORKERS) --cov --cov-report=term-missing:skip-covered --cov-fail-under=95
 
-check:  ## what CI checks beyond tests
+check:  ## what CI checks beyond tests: lint, types, imports, words, sizes, spelling, template, permissions, docs
 	@tools/setup dev sam checkov
 	ruff check .
 	ruff format --check .
@@ -44,13 +44,13 @@ check:  ## what CI checks beyond tests
 	python -m tools.policy_reference
 	python tools/generate_docs.py --check
 
-docs:  ## write the generated parts of the docs anew
+docs:  ## regenerate the generated parts of the docs
 	@tools/setup dev
 	@python tools/generate_docs.py
 
-fuzz:  ## a hundred thousand broken inputs for the doors, a million by atheris, and ten thousand examples of each property
+fuzz:  ## a hundred thousand broken requests, a million by atheris, and ten thousand examples of each property
 	@tools/setup dev fuzz
-	@.tools/fuzz/bin/python tools/fuzz_ears.py -runs=1000000 -verbosity=0
+	@.tools/fuzz/bin/python tools/fuzz_requests.py -runs=1000000 -verbosity=0
 	@tools/setup dev sam local
 	@python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/simulator/planted_bugs.py
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
@@ -58,11 +58,11 @@ fuzz:  ## a hundred thousand broken inputs for the doors, a million by atheris, 
 		tests/domain/test_packed_tags.py tests/retention/test_policy.py tests/retention/test_properties.py \
 		tests/functions/test_retention_properties.py
 
-bench:  ## what it costs and how it scales
+bench:  ## measure costs and scale
 	@tools/setup dev sam local rie peer-custodian peer-shelvery
 	@python -m bench
 
-lock:  ## pin and hash the requirements anew
+lock:  ## pin and hash the requirements again
 	@tools/setup dev
 	@for name in requirements/dev requirements/sam requirements/local requirements/checkov requirements/fuzz requirements/rie requirements/peer-custodian requirements/peer-shelvery layers/lifeboat/python/requirements; do \
 		.tools/uv/bin/uv pip compile --quiet --python-version 3.13 --universal --generate-hashes --no-header \
@@ -72,5 +72,5 @@ format:  ## format the code
 	@tools/setup dev
 	@ruff check --fix . ; ruff format .
 
-clean:  ## remove what was built, not the environments
+clean:  ## remove build results, not the environments
 	rm -rf .aws-sam .local .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

@@ -1,9 +1,9 @@
-"""The ears under atheris: inputs that grow by what they reach in the code, where hypothesis draws them from a plan.
+"""Fuzz the request parsers with atheris, which grows its inputs by the code that they reach.
 
-    .tools/fuzz/bin/python tools/fuzz_ears.py -runs=100000
+    .tools/fuzz/bin/python tools/fuzz_requests.py -runs=100000
 
-Whatever comes to whatever door, it is understood or refused by BadRequest with one line; anything else ends the run
-with the input that did it. tests/security/test_fuzz.py says the same to hypothesis.
+A parser accepts any input or refuses it by BadRequest with one line. Anything else ends the run and shows the input.
+tests/security/test_fuzz.py checks the same with hypothesis.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["lifeboat"]):
     from lifeboat.restore import request as restore_request
     from lifeboat.retention import request as retention_request
 
-EARS = (
+PARSERS = (
     backup_request.parse_take,
     backup_request.parse_confirm,
     retention_request.parse_prune,
@@ -42,18 +42,18 @@ GOOD = tuple(
 )
 EDITS = 3
 LONGEST = 64
-"""Characters of an invented text."""
+"""The most characters of an invented text."""
 
 
-def hear_anything(data: bytes) -> None:
-    """A good event of any door, with up to EDITS things in it replaced, removed or added, told to any ear."""
+def parse_anything(data: bytes) -> None:
+    """Give any parser a good event of any handler, with up to EDITS things replaced, removed or added."""
     bits = atheris.FuzzedDataProvider(data)
     event = json.loads(GOOD[bits.ConsumeIntInRange(0, len(GOOD) - 1)])
     for _ in range(bits.ConsumeIntInRange(0, EDITS)):
         event = _edited(event, bits)
-    ear = EARS[bits.ConsumeIntInRange(0, len(EARS) - 1)]
+    parse = PARSERS[bits.ConsumeIntInRange(0, len(PARSERS) - 1)]
     try:
-        ear(event)
+        parse(event)
     except bad_request.BadRequest as refusal:
         if len(str(refusal).splitlines()) != 1:
             raise AssertionError(f"not one line: {refusal!s}") from refusal
@@ -90,7 +90,7 @@ def _invented(bits: Any) -> Any:
 
 
 def main() -> None:
-    atheris.Setup([*sys.argv, "-max_len=4096"], hear_anything)
+    atheris.Setup([*sys.argv, "-max_len=4096"], parse_anything)
     atheris.Fuzz()
 
 
