@@ -34,7 +34,7 @@ SLOT = timedelta(hours=1)
 GOOD_WITHIN = timedelta(minutes=15)
 """Of the slot: so soon its recovery point is good."""
 RESTORED_WITHIN = timedelta(minutes=15)
-TOLD_WITHIN = timedelta(minutes=5)
+PUBLISHED_WITHIN = timedelta(minutes=5)
 
 FIRST_ZONE, OTHER_ZONE = f"{REGION}a", f"{REGION}b"
 DELAYS = {"snapshot": 420, "copy": 600}
@@ -148,7 +148,7 @@ def _backup(demo: Demo, platform: str, lineage: str) -> str:
     )
     selected = {item["subject"].get("instance_id") for item in demo.told if item["event"] == "BackupCompleted"}
     story.equal("the worker, whose name shares the prefix, was left alone", selected, {platform})
-    pruned = demo.wait_for("what no rule keeps goes", lambda: demo.heard("SnapshotsPruned"), TOLD_WITHIN)
+    pruned = demo.wait_for("what no rule keeps goes", lambda: demo.heard("SnapshotsPruned"), PUBLISHED_WITHIN)
     deleted = pruned["details"]["deleted"] if pruned else []
     kept = pruned["details"]["kept"] if pruned else []
     story.check("old recovery points were pruned", deleted, f"{len(deleted)} deleted, {len(kept)} kept")
@@ -168,7 +168,7 @@ def _disaster(demo: Demo, platform: str, image: str) -> str:
     """The instance is lost, its volume with it, and a fresh platform is deployed in another zone."""
     lost = demo.disk(platform, "/dev/sdh")["VolumeId"]
     demo.ec2.terminate_instances(InstanceIds=[platform])
-    demo.wait_for("the platform is lost", lambda: demo.state(platform) == "terminated", TOLD_WITHIN)
+    demo.wait_for("the platform is lost", lambda: demo.state(platform) == "terminated", PUBLISHED_WITHIN)
     demo.ec2.delete_volume(VolumeId=lost)
     demo.story.tell("aws", f"{platform} is terminated, its data volume {lost} deleted")
     fresh = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
@@ -267,7 +267,7 @@ def _clone(demo: Demo, fresh: str) -> None:
         if not call["action"].startswith(("Describe", "Get")) and "DryRun=true" not in call["request"]
     )
     demo.story.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
-    demo.wait_for("the refusal is told", lambda: demo.heard("RestoreRefused", instance_id=clone), TOLD_WITHIN)
+    demo.wait_for("the refusal is told", lambda: demo.heard("RestoreRefused", instance_id=clone), PUBLISHED_WITHIN)
 
 
 def letters(demo: Demo) -> list[Panel]:

@@ -91,7 +91,7 @@ def _open_sockets(pid: int) -> Iterator[str]:
     for entry in entries:
         try:
             target = str(entry.readlink())
-        except OSError:  # the descriptor did; the others are still to be looked at
+        except OSError:  # the descriptor did; the others are still to be observed
             continue
         if target.startswith("socket:["):
             yield target[8:-1]

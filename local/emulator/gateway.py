@@ -1,4 +1,4 @@
-"""The one door: every HTTP request passes here, on its way to the control endpoint or to AWS.
+"""The gateway: every HTTP request passes here, on its way to the control endpoint or to AWS.
 
 What belongs to calls and not to a service is done here once, for all services: the log, faults, throttling.
 """

@@ -29,7 +29,7 @@ from local.emulator.timers import TIMERS
 
 
 def install() -> None:
-    """Replace what ministack lacks or does otherwise than AWS, and start the sweeps."""
+    """Replace what ministack lacks or does otherwise than AWS, and start what runs in the background."""
     evaluate_conditions = cloudformation.full_conditions(engine._evaluate_conditions)
     ministack_app._dispatch_service_request = gateway.dispatch
     ministack_ec2.handle_request = endpoint.handle_request

@@ -91,7 +91,7 @@ def _exists(local: datetime) -> bool:
     return local.astimezone(UTC).astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None)
 
 
-class Sweep:
+class Scheduler:
     """Fires due slots for as long as the process runs: looks for them now and then, or tells the simulated clock when
     the next one is due.
     """
@@ -161,7 +161,7 @@ def _within(schedule: dict[str, Any], now: datetime) -> bool:
     return not ((start and now.timestamp() < start) or (end and now.timestamp() > end))
 
 
-RECONCILE = Sweep()
+RECONCILE = Scheduler()
 
 
 def start() -> None:

@@ -92,7 +92,7 @@ class Timers:
         """Call `work` in `seconds`.
 
         Args:
-            seconds: from now; infinite, and it is done when somebody says `finish`. Until then it is not under way.
+            seconds: from now; infinite, and it is done when a person says `finish`. Until then it is not under way.
             work: what to do; an exception is logged and forgotten.
             what: a few words for whoever asks what is under way.
             counted: whether `pending` shows it; a periodic sweep must not, or nothing would ever settle.
@@ -199,7 +199,7 @@ class Timers:
         return next((source for source in self.sources if (due := source.due()) is not None and due <= now), None)
 
     def _move_on(self) -> None:
-        """Move the clock if somebody waits for it and nothing is under way; else wait until that may have changed."""
+        """Move the clock if a person waits for it and nothing is under way; else wait until that may have changed."""
         if not self._waiters and not ACTIVITY.waits():
             CHANGED.wait()
             return

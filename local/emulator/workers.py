@@ -267,7 +267,7 @@ def _common_variables() -> dict[str, str]:
 
 
 def _log_variables(logging_config: dict[str, Any]) -> dict[str, str]:
-    """What Lambda tells a function of how it logs; the level only with the JSON format (Lambda Developer Guide)."""
+    """How Lambda configures the logs of a function; the level only with the JSON format (Lambda Developer Guide)."""
     if logging_config.get("LogFormat") != "JSON":
         return {}
     return {

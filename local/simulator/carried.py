@@ -131,7 +131,8 @@ class Carried:
             return
         if not self.is_good(place, point) and not self._people.touched_since(point.taken_at, place):
             self._must_not(
-                "what is published is true", f"{point_id} is told copied to {_name(place)}, where it is not whole"
+                "what is published is true",
+                f"{point_id} is published as copied to {_name(place)}, where it is not whole",
             )
 
     def at_the_end(self, is_good_at_home: Callable[[Point], bool], completed: Mapping[str, float | None]) -> None:
@@ -149,9 +150,9 @@ class Carried:
                 earlier = all(point.taken_at < firsts.get(lineage, 0.0) for lineage in point.lineages.values())
                 if not (earlier or self.is_good(place, point) or self._told[place, point.id]):
                     self._must_not(
-                        "copies and vault never fall behind without being told",
+                        "copies and vault never fall behind without a message",
                         f"{point.id} is good since {(CLOCK.now() - told_at) / HOUR:.1f} h and not in "
-                        f"{_name(place)}, and nobody was told",
+                        f"{_name(place)}, and nothing was published",
                     )
 
     def _firsts(self, place: Scope) -> dict[str, float]:

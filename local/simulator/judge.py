@@ -254,16 +254,16 @@ class Judge:
         made = [self.region.snapshots[item["SnapshotId"]] for item in answer["Snapshots"]]
         tags = made[0].tags
         point_id = tags["lifeboat:recovery-point"]
-        told = {item for key in tags for item in IDS.findall(key)} or {snapshot.volume_id for snapshot in made}
-        if told - {snapshot.volume_id for snapshot in made}:
-            # The volumes were swapped since the product looked: this is of others than its tags say.
+        tagged = {item for key in tags for item in IDS.findall(key)} or {snapshot.volume_id for snapshot in made}
+        if tagged - {snapshot.volume_id for snapshot in made}:
+            # The volumes were swapped since the product observed them: the snapshot is not of those that its tags name.
             self._strays |= {snapshot.snapshot_id for snapshot in made}
-            self._publish(f"  no recovery point: the tags tell of {sorted(told)}")
+            self._publish(f"  no recovery point: the tags name {sorted(tagged)}")
             return
         self._once_per_slot(point_id, instance.instance_id, tags["lifeboat:slot"])
         if point_id in self.points:
             return
-        unplanned = {volume_id for volume_id in self._just_attached(instance) if volume_id not in told}
+        unplanned = {volume_id for volume_id in self._just_attached(instance) if volume_id not in tagged}
         devices = {v: device for device, v in instance.devices.items() if device != instance.root_device_name}
         planned = {v: device for v, device in devices.items() if v not in unplanned}
         point = Point(
@@ -368,7 +368,7 @@ class Judge:
             self._must_not(rule, f"{name}, of which {user} is to make a volume, was deleted")
         point = self.points.get(snapshot.tags.get("lifeboat:recovery-point", ""))
         if point is not None and snapshot.snapshot_id in point.unplanned:
-            self._must_not(rule, f"{name}, which is of a volume that its tags do not tell of, was deleted")
+            self._must_not(rule, f"{name}, which is of a volume that its tags do not name, was deleted")
             return
         if point is not None and self._may_become_good(point):
             self._must_not(rule, f"{name}, which EC2 is still making, was deleted")
@@ -483,16 +483,20 @@ class Judge:
         if not self._is_good(point) and not self._deleted_since(point):
             states = {v: self._state(s) for v, s in point.snapshots.items()}
             self._must_not(
-                rule, f"{point.id} is told good; its volumes were {sorted(point.volumes)}, its snapshots are {states}"
+                rule,
+                f"{point.id} is published as good; its volumes were {sorted(point.volumes)}, "
+                f"its snapshots are {states}",
             )
         if point.amid:
-            self._must_not(rule, f"{point.id} is told good; {point.amid} was exchanging the volumes when it was made")
-        told, made = set(message["details"]["snapshots"]), set(point.snapshots.values())
-        if told != made:
-            self._must_not(rule, f"{point.id} is told of {sorted(told)}, EC2 made {sorted(made)}")
+            self._must_not(
+                rule, f"{point.id} is published as good; {point.amid} was exchanging the volumes when it was made"
+            )
+        published, made = set(message["details"]["snapshots"]), set(point.snapshots.values())
+        if published != made:
+            self._must_not(rule, f"{point.id} is published with {sorted(published)}, EC2 made {sorted(made)}")
 
     def _deleted_since(self, point: Point) -> bool:
-        """Whether it was told before, so that retention may have deleted it meanwhile."""
+        """Whether it was published before, so that retention may have deleted it meanwhile."""
         return len([m for _at, m in self.published[point.id] if m["event"] == "BackupCompleted"]) > 1
 
     def _state(self, snapshot_id: str) -> str:
@@ -517,13 +521,14 @@ class Judge:
             if instance.devices.get(volume["device"]) != volume["restored_volume_id"]:
                 self._must_not(
                     "what is published is true",
-                    f"{asked.id} is told completed, and at {volume['device']} of {instance.instance_id} is "
+                    f"{asked.id} is published as completed, and at {volume['device']} of {instance.instance_id} is "
                     f"{instance.devices.get(volume['device'])}, not {volume['restored_volume_id']}",
                 )
         displaced = self._displaced[asked.id] & set(instance.devices.values())
         if displaced:
             self._must_not(
-                "what is published is true", f"{asked.id} is told completed, and {sorted(displaced)} are attached"
+                "what is published is true",
+                f"{asked.id} is published as completed, and {sorted(displaced)} are attached",
             )
         self._power(asked, instance, "completed", wanted=asked.was_running if asked.start is None else asked.start)
 
@@ -535,15 +540,16 @@ class Judge:
         if instance.devices != asked.devices:
             self._must_not(
                 "what is published is true",
-                f"{asked.id} is told rolled back; {instance.instance_id} had {asked.devices}, has {instance.devices}",
+                f"{asked.id} is published as rolled back; "
+                f"{instance.instance_id} had {asked.devices}, has {instance.devices}",
             )
         self._power(asked, instance, "rolled back", wanted=asked.was_running)
 
-    def _power(self, asked: Asked, instance: Instance, told: str, *, wanted: bool) -> None:
+    def _power(self, asked: Asked, instance: Instance, published: str, *, wanted: bool) -> None:
         if wanted and instance.state != "running":
             self._must_not(
                 "what is published is true",
-                f"{asked.id} is told {told}, and {instance.instance_id} is {instance.state}",
+                f"{asked.id} is published as {published}, and {instance.instance_id} is {instance.state}",
             )
 
     # --- when all has been calm for long
@@ -554,53 +560,53 @@ class Judge:
         now = CLOCK.now()
         open_ones = {item["version"]["S"] for item in stage.items("restore-open", self._people.outputs).values()}
         for restore_id, asked in self.restores.items():
-            told = [message["event"] for _at, message in self.published[restore_id]]
+            published = [message["event"] for _at, message in self.published[restore_id]]
             if restore_id in open_ones:
-                if "RestoreFailed" not in told:
+                if "RestoreFailed" not in published:
                     document = json.loads(stage.items("restore", self._people.outputs)[restore_id]["document"]["S"])
                     self._must_not(
                         "every restore ends, or says what it waits for",
-                        f"{restore_id} of {_time(asked.at)} is open, told {told}: {document['direction']} {document['step']}, "  # noqa: E501
+                        f"{restore_id} of {_time(asked.at)} is open, published {published}: {document['direction']} {document['step']}, "  # noqa: E501
                         f"{document['failure']}, {document['blocked']}, {document['timeline'][-3:]}",
                     )
-            elif not {"RestoreCompleted", "RestoreRolledBack", "RestoreFailed"} & set(told):
-                self._must_not("every outcome is published", f"{restore_id} has ended, and was told {told}")
+            elif not {"RestoreCompleted", "RestoreRolledBack", "RestoreFailed"} & set(published):
+                self._must_not("every outcome is published", f"{restore_id} has ended, and published {published}")
         for point in self.points.values():
-            told = [message["event"] for _at, message in self.published[point.id]]
+            published = [message["event"] for _at, message in self.published[point.id]]
             ended = all(self._state(s) != "pending" for s in point.snapshots.values())
-            if ended and now - point.taken_at > 2 * HOUR and not {"BackupCompleted", "BackupFailed"} & set(told):
-                self._must_not("every outcome is published", f"{point.id} has ended, and was told {told}")
-            if "BackupCompleted" in told and "UnplannedSnapshotTaken" not in told and self._is_owed(point):
+            if ended and now - point.taken_at > 2 * HOUR and not {"BackupCompleted", "BackupFailed"} & set(published):
+                self._must_not("every outcome is published", f"{point.id} has ended, and published {published}")
+            if "BackupCompleted" in published and "UnplannedSnapshotTaken" not in published and self._is_owed(point):
                 self._must_not(
                     "every outcome is published",
-                    f"{point.id} is good, and nobody was told of {sorted(point.unplanned)}",
+                    f"{point.id} is good, and nothing was published about {sorted(point.unplanned)}",
                 )
         self._slots(slots, calm_since)
         self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
 
     def is_told_failed(self, restore_id: str) -> bool:
-        """Whether it was told that this restore waits for a person."""
+        """Whether it was published that this restore waits for a person."""
         return any(m["event"] == "RestoreFailed" for _at, m in self.published[restore_id])
 
     def _is_owed(self, point: Point) -> bool:
-        """Whether somebody has to know of what EC2 made with a recovery point, and no person has taken it away."""
+        """Whether a person has to know of what EC2 made with a recovery point, and no person has taken it away."""
         return bool(point.unplanned) and not self._touched_since(0, point.id)
 
     def _completed_at(self, point_id: str) -> float | None:
-        """When it was told good first; None if it was not."""
+        """When it was published as good first; None if it was not."""
         return next((at for at, m in self.published[point_id] if m["event"] == "BackupCompleted"), None)
 
     def restored_elsewhere(self, instance_id: str, answer: Mapping[str, Any]) -> None:
         """Home is lost, nothing goes wrong, and the restore in the other region has had its time."""
-        told = self._away[str(answer.get("restore_id", ""))]
-        if "refused" not in answer and "RestoreCompleted" not in told:
+        published = self._away[str(answer.get("restore_id", ""))]
+        if "refused" not in answer and "RestoreCompleted" not in published:
             self._must_not(
                 "what was copied can be restored when home is lost",
-                f"what was {instance_id}: {json.dumps(answer)[:500]}, told {sorted(told)}",
+                f"what was {instance_id}: {json.dumps(answer)[:500]}, published {sorted(published)}",
             )
 
     def _slots(self, slots: list[datetime], calm_since: float) -> None:
-        """Each slot that came when all was calm has its recovery point, or it was told that it has not."""
+        """Each slot that came when all was calm has its recovery point, or it was published that it has not."""
         now = CLOCK.now()
         grace = float(self._people.parameters["CatchUpGraceMinutes"]) * 60
         due = [s for s in slots if s.timestamp() > calm_since + HOUR and s.timestamp() + grace + HOUR < now]
@@ -615,15 +621,20 @@ class Judge:
                 text = slot.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
                 if any(p.instance_id == instance.instance_id and p.slot == text for p in self.points.values()):
                     continue
-                told = [m["event"] for m in self._about(instance.instance_id, slot.timestamp())]
-                if not {"BackupFailed", "BackupOverdue", "BackupIncomplete"} & set(told):
+                published = [m["event"] for m in self._about(instance.instance_id, slot.timestamp())]
+                if not {"BackupFailed", "BackupOverdue", "BackupIncomplete"} & set(published):
                     self._must_not(
-                        "every missed slot is caught up or told",
-                        f"{instance.instance_id} has nothing of {text}, and nobody was told: {told}",
+                        "every missed slot is caught up or published",
+                        f"{instance.instance_id} has nothing of {text}, and nothing was published: {published}",
                     )
 
     def _about(self, instance_id: str, since: float) -> list[dict[str, Any]]:
-        return [m for told in self.published.values() for at, m in told if at >= since and instance_id in json.dumps(m)]
+        return [
+            m
+            for published in self.published.values()
+            for at, m in published
+            if at >= since and instance_id in json.dumps(m)
+        ]
 
 
 def _time(at: float) -> str:

@@ -132,7 +132,7 @@ class People:
         return any(self.touched.get(item, -1.0) >= since for item in things)
 
     def begin(self) -> None:
-        """In most worlds somebody begins with a backup of everything."""
+        """In most worlds a person begins with a backup of everything."""
         if self.plan.seed % 4:
             MACHINE.spawn(lambda: self.invoke("TakeSnapshotsFunction", {}), "the first backup")
 
@@ -532,7 +532,7 @@ class People:
         return f"{json.dumps(event)}: {str(self.invoke('TakeSnapshotsFunction', event))[:150]}"
 
     def _backup_twice(self, happening: Happening) -> str:
-        """Two people ask for a backup within the same second, or somebody asks again who does not like to wait."""
+        """Two people ask for a backup within the same second, or a person asks again who does not like to wait."""
         instance = happening.pick(self._instances())
         if instance is None:
             return ""

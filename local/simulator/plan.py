@@ -135,7 +135,7 @@ class Carrying:
         region: another region has copies, and a stack.
         vault: a vault account has copies.
         own_keys: the copies are under keys made for them.
-        is_lost: at the end the home region is lost, and somebody restores in the other one.
+        is_lost: at the end the home region is lost, and a person restores in the other one.
     """
 
     region: bool = False
@@ -352,7 +352,7 @@ def _people(chance: Chance, life: float) -> list[Happening]:
         if kind.startswith("restore") or chance.happens(0.6):
             for at in _times(chance, life, every * busy):
                 found.append(Happening(0, at, kind, _which(chance)))
-                if kind.startswith("restore") and chance.happens(0.25):  # and at once somebody does something else
+                if kind.startswith("restore") and chance.happens(0.25):  # and at once a person does something else
                     follows = chance.choice(
                         ("cancel", "detach target", "terminate target", "consent tag", "prune", "stop or start target")
                     )
@@ -441,7 +441,7 @@ def _misfortune(chance: Chance, life: float) -> list[Happening]:
             if kind == "EC2 very slow":  # what is not finished for hours is there when people back up and prune
                 times = sorted(round(at + chance.uniform(60, max(61, seconds)), 1) for _ in range(3))
                 found += [Happening(0, t, what, _which(chance)) for t, what in zip(times, BESIDE, strict=True)]
-            if chance.happens(0.4):  # somebody restores in the middle of it
+            if chance.happens(0.4):  # a person restores in the middle of it
                 found.append(
                     Happening(0, round(at + chance.uniform(0, min(seconds, 600)), 1), "restore", _which(chance))
                 )

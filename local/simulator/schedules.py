@@ -82,10 +82,15 @@ class Schedules:
         attention = self._attention(Scope(key[0], key[1])) if "sweep" in given else 1.0
         if attention < 1.0 and not self._chance.happens(attention):
             return
-        is_look = "catch_up" in given
-        if is_look and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):
+        is_catch_up = "catch_up" in given
+        if is_catch_up and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):
             return
-        if not is_look and "sweep" not in given and "take-snapshots" in schedule["Target"]["Arn"] and key[:2] == HOME:
+        if (
+            not is_catch_up
+            and "sweep" not in given
+            and "take-snapshots" in schedule["Target"]["Arn"]
+            and key[:2] == HOME
+        ):
             self.due.append(due)
         for seconds in self._of_slot():
             TIMERS.after(seconds, lambda: self._fire(key, Slot(schedule, due)), f"a slot of {key[2]}")

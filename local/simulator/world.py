@@ -32,7 +32,7 @@ from local.simulator.schedules import Schedules
 READS = ("Describe", "Get", "List")
 MOST_RESTORED_ELSEWHERE = 2
 IDLE_SWEEPS, WAITING_SWEEPS = 0.02, 0.1
-"""What part of the sweeps comes while nothing is open, and while what is open waits for a person."""
+"""What part of the reconcile runs comes while nothing is open, and while what is open waits for a person."""
 
 
 @dataclass
@@ -90,7 +90,7 @@ class World:
         self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
 
     def _attention(self, place: Scope) -> float:
-        """What part of the sweeps of the stack in this place comes."""
+        """What part of the reconcile runs of the stack in this place comes."""
         restores, copies, backups = (
             stage.items(name, self.people.stacks[place], place) for name in ("restore-open", "copy-open", "backup-open")
         )

@@ -291,7 +291,7 @@ def copy_image(request: Request) -> dict[str, Any]:
 
 @handles("RegisterImage")
 def register_image(request: Request) -> dict[str, Any]:
-    """An image from snapshots; its chain to what it was made of is not recorded."""
+    """An image from snapshots; what it was made of is not recorded."""
     mappings = []
     for mapping in request.get("BlockDeviceMappings", []):
         ebs = dict(mapping.get("Ebs", {}))

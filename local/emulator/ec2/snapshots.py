@@ -405,7 +405,7 @@ def check_values(request: Request) -> None:
 
 
 def _check_regions(request: Request) -> None:
-    """The two regions, and what a PresignedUrl says of them and the source; its signature is not looked at."""
+    """The two regions, and what a PresignedUrl says of them and the source; its signature is not checked."""
     source, here = request.parameters["SourceRegion"], request.region.name
     if source not in known_regions():
         raise Ec2Error("InvalidRegion", f"{source} is not a valid region name")
