@@ -1,4 +1,4 @@
-"""A door's real handler in a process of its own: what one invocation takes of the function's memory and time."""
+"""A real handler in a process of its own: what one invocation takes of the function's memory and time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEGABYTES_OF_A_PROCESSOR = 1_769
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
 
 
-def told_alone(module: str, *arguments: object, url: str, **variables: str) -> dict[str, Any]:
+def reported_alone(module: str, *arguments: object, url: str, **variables: str) -> dict[str, Any]:
     """What a module of the bench prints when it runs as a program of its own: its last line, as JSON.
 
     All that it asks of AWS goes to `url`; `variables` are of the function's environment.

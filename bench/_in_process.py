@@ -29,7 +29,7 @@ INVOCATION_SECONDS = 60
 
 
 def prepare(*, large_run: bool = True) -> Mapping[str, str]:
-    """Make the table, the topic and, for a fleet, the queue; the environment of the function, also set here."""
+    """Make the table, the topic and, for a large run, the queue; the environment of the function, also set here."""
     boto3.client("dynamodb").create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -51,7 +51,7 @@ def prepare(*, large_run: bool = True) -> Mapping[str, str]:
 
 @dataclass(slots=True)
 class _Context:
-    """What Lambda tells an invocation."""
+    """What Lambda gives an invocation."""
 
     began: float = field(default_factory=perf_counter)
     function_name: str = "take-snapshots"

@@ -1,4 +1,4 @@
-"""One invocation of a door as it was built, in a process of its own, as Lambda would start it.
+"""One invocation of a handler as it was built, in a process of its own, as Lambda would start it.
 
 Arguments: the folder of the built layer, that of the function, the event as JSON. Prints how long each list of the
 answer is.
@@ -17,7 +17,7 @@ SECONDS = 900
 
 
 class Context:
-    """What Lambda tells an invocation."""
+    """What Lambda gives an invocation."""
 
     function_name = "lifeboat"
     memory_limit_in_mb = 256

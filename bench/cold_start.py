@@ -40,7 +40,7 @@ from local import stack  # noqa: E402
 PYTHON = ROOT / ".tools" / "rie" / "bin" / "python"
 ROUNDS = 10
 BAR = 1.15
-"""How many times the bare function's time a door may take."""
+"""How many times the bare function's time a handler may take."""
 
 BARE = """
 import boto3
@@ -85,15 +85,15 @@ def run() -> dict[str, Any]:
     layer = stack.BUILD_DIR / "LifeboatLayer" / "python"
     with tempfile.TemporaryDirectory(prefix="lifeboat-cold-start-") as folder:
         yardstick, *others = _bare(Path(folder), layer)
-        doors = [Subject(path.name, path, layer) for path in sorted(stack.BUILD_DIR.glob("*Function"))]
-        samples: dict[str, list[float]] = {subject.name: [] for subject in (yardstick, *others, *doors)}
+        handlers = [Subject(path.name, path, layer) for path in sorted(stack.BUILD_DIR.glob("*Function"))]
+        samples: dict[str, list[float]] = {subject.name: [] for subject in (yardstick, *others, *handlers)}
         for _ in range(ROUNDS):
-            for subject in (yardstick, *others, *doors):
+            for subject in (yardstick, *others, *handlers):
                 samples[subject.name].append(init_milliseconds(subject))
     figures = _figures(samples, yardstick.name)
     sizes = {"layer_mb": _megabytes(layer), "layer_zipped_mb": _zipped_megabytes(layer)}
     _print(figures, sizes)
-    names = {function.name for function in doors}
+    names = {function.name for function in handlers}
     return {"figures": figures, **sizes, "problems": too_slow({name: figures[name] for name in names})}
 
 

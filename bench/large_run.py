@@ -61,7 +61,7 @@ class Figure:
     longest_seconds: float
     lost: int
     doubled: int
-    told: tuple[str, ...]
+    published: tuple[str, ...]
     wall_seconds: float
 
     @property
@@ -112,7 +112,7 @@ def back_up(stage: Any, instances: int, *, share: int = 100, speed: float | None
         longest_seconds=round(max(item["milliseconds"] for item in worked) / 1000, 1),
         lost=instances - len(saved),
         doubled=sum(count - 1 for count in saved.values()),
-        told=tuple(message["event"] for message in stage.message()),
+        published=tuple(message["event"] for message in stage.message()),
         wall_seconds=round(wall, 1),
     )
 
@@ -136,7 +136,7 @@ def problems_of(figure: Figure) -> list[str]:
         (figure.longest_seconds > MOST_SECONDS, f"an invocation of {figure.longest_seconds} s"),
         (figure.lost, f"{figure.lost} lost"),
         (figure.doubled, f"{figure.doubled} doubled"),
-        (figure.told != ("BackupStarted",), f"told {figure.told}, expected one BackupStarted"),
+        (figure.published != ("BackupStarted",), f"told {figure.published}, expected one BackupStarted"),
         (figure.creates - figure.refused != figure.instances, f"{figure.creates} calls, expected one for each"),
         (figure.share < large_run.WHOLE and figure.refused, f"{figure.refused} refused although a share was kept"),
     ]

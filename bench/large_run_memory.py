@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, told_alone
+from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, reported_alone
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import recovery_point_id, write_tags
 from lifeboat.domain.text import iso
@@ -176,14 +176,14 @@ def _tags_form() -> Mapping[str, str]:
 
 def snapshot_item(number: int, slot: datetime) -> str:
     """A good recovery point of an instance's one data volume."""
-    told = {"number": f"{number:017x}", "slot": iso(slot), "compact": f"{slot:%Y%m%dT%H%M%SZ}"}
+    reported = {"number": f"{number:017x}", "slot": iso(slot), "compact": f"{slot:%Y%m%dT%H%M%SZ}"}
     listed = "".join(f"<item><key>{key}</key><value>{value}</value></item>" for key, value in _tags_form().items())
     return (
         "<item><snapshotId>snap-{number}</snapshotId><volumeId>vol-{number}</volumeId><status>completed</status>"
         "<startTime>{slot}</startTime><completionTime>{slot}</completionTime><progress>100%</progress><ownerId>"
         f"{ACCOUNT}</ownerId><volumeSize>500</volumeSize><description>lifeboat</description><encrypted>true</encrypted>"
         f"<storageTier>standard</storageTier><tagSet>{listed}</tagSet></item>"
-    ).format(**told)
+    ).format(**reported)
 
 
 class _Services(BaseHTTPRequestHandler):
@@ -260,7 +260,7 @@ def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
             "LIFEBOAT_SCHEDULE": "cron(0 0 * * ? *)",
             "LIFEBOAT_CATCH_UP_GRACE_MINUTES": "1",
         }
-        return Figure(**told_alone("bench.large_run_memory", mode, instances, url=url, **variables))
+        return Figure(**reported_alone("bench.large_run_memory", mode, instances, url=url, **variables))
 
 
 def _invoke(mode: str, instances: int) -> Figure:

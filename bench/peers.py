@@ -5,7 +5,7 @@ wall and processor time, peak memory; what a second run in the same minute makes
 is refused; what comes of it under EC2's token buckets. The tools take turns, several times; medians are told.
 
 Lifeboat is the handler of `take_snapshots` as `sam build` built it, in one process like the others; the queue of a
-fleet is measured by `bench fleet`. shelvery takes minutes for a thousand volumes, so it is measured for the fewest.
+fleet is measured by `bench large_run`. shelvery takes minutes for a thousand volumes, so it is measured for the fewest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ALLOWED_BESIDE_PAGES = 10
 """API calls of Lifeboat beside one CreateSnapshots for each instance and the pages of its describes."""
 SLOT = datetime(2026, 11, 1, 2, tzinfo=UTC)
 
-CHAINS, TAKEN, KEPT = 40, 50, 10
+LINEAGES, TAKEN, KEPT = 40, 50, 10
 """Two thousand snapshots, one an hour of each of forty volumes, of which the newest ten of each stay."""
 
 OLD_POLICY = """
@@ -186,7 +186,7 @@ class Bench:
             self._stage.control.seed_snapshot(start_time=at, volume_id=name, size=100, tags=tags)
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(one, range(CHAINS * TAKEN)))
+            list(pool.map(one, range(LINEAGES * TAKEN)))
 
     def run(self, tool: str, *, again: bool = False, deleting: bool = False) -> Figure:
         """Run a tool once and wait for it. `again`: Lifeboat gets the slot of its last run once more. `deleting`: it
@@ -333,8 +333,8 @@ def second_of_five_refused() -> dict[str, Any]:
             made._stage.control.reset()
             made._stage.control.event_fault("drop", count=0)
             then = made.run(tool, again=True)
-            told = "Lifeboat" if tool == "Lifeboat" else ""
-            named = any(second in str(message) for message in made._stage.message()) if told else None
+            subject = "Lifeboat" if tool == "Lifeboat" else ""
+            named = any(second in str(message) for message in made._stage.message()) if subject else None
             found[tool] = {"made": refused.made, "made_once_allowed": then.made, "named": named}
             print(f"2nd of 5 refused: {tool:16} makes {refused.made}, then {then.made}", flush=True)
     return found
@@ -374,7 +374,7 @@ def deletions() -> dict[str, Any]:
 
 
 def growth() -> dict[str, dict[str, list[float]]]:
-    """Wall time and API calls of Lifeboat and cloud-custodian as the fleet grows."""
+    """Wall time and API calls of Lifeboat and cloud-custodian as the large run grows."""
     found: dict[str, dict[str, list[float]]] = {tool: {"wall_seconds": [], "ec2_calls": []} for tool in FAST[:2]}
     with bench() as made:
         for size in GROWTH:
@@ -436,7 +436,7 @@ def run() -> dict[str, Any]:
             *(
                 f"{tool} deleted {-row['made']} of 2,000, expected 1,600"
                 for tool, row in gone.items()
-                if tool == "Lifeboat" and row["made"] != -CHAINS * (TAKEN - KEPT)
+                if tool == "Lifeboat" and row["made"] != -LINEAGES * (TAKEN - KEPT)
             ),
         ],
     }

@@ -14,11 +14,11 @@ from itertools import product
 from time import perf_counter, process_time
 from typing import Any
 
-from bench._alone import Context, in_lambda, peak_mb, told_alone
+from bench._alone import Context, in_lambda, peak_mb, reported_alone
 from bench.retention_memory import listing
 
 SNAPSHOTS = (20_000, 100_000)
-"""As many as are looked at, and as many as a region has by default, of which some must be named
+"""As many as are observed, and as many as a region has by default, of which some must be named
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html)."""
 REGIONS = ("eu-central-1", "eu-north-1", "us-east-1")
 """As many as `RestoreFromRegions` takes."""
@@ -59,8 +59,8 @@ def measure_alone(choice: str, snapshots: int = SNAPSHOTS[0], regions: int = len
     with listing(snapshots) as url:
         fetched = ",".join(REGIONS[:regions])
         asked = (choice, snapshots, regions)
-        told = told_alone("bench.restore_memory", *asked, url=url, LIFEBOAT_RESTORE_FROM_REGIONS=fetched)
-    return Figure(**{**told, "findings": tuple(told["findings"])})
+        reported = reported_alone("bench.restore_memory", *asked, url=url, LIFEBOAT_RESTORE_FROM_REGIONS=fetched)
+    return Figure(**{**reported, "findings": tuple(reported["findings"])})
 
 
 def _invoke(choice: str, snapshots: int, regions: int) -> Figure:

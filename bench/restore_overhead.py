@@ -41,12 +41,14 @@ WITHIN_MINUTES = 60
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One restore. Simulated seconds: `until_running` and `until_told` are Lifeboat's own up to then, EC2's and the
-    window off; `calls` are the API calls of the functions that restore."""
+    """One restore. `calls` are the API calls of the functions that restore.
+
+    `until_running` and `until_published` are simulated seconds, without those of EC2 and of the window.
+    """
 
     events: str
     until_running: float
-    until_told: float
+    until_published: float
     calls: int
 
 
@@ -92,21 +94,21 @@ def measure(stage: Stage, events: str, phase: int) -> Figure:
     return Figure(
         events=events,
         until_running=round(running - begun - ec2_seconds(stage), 1),
-        until_told=round(published - begun - ec2_seconds(stage) - WINDOW, 1),
+        until_published=round(published - begun - ec2_seconds(stage) - WINDOW, 1),
         calls=len(calls),
     )
 
 
 def too_slow(figures: list[Figure]) -> list[str]:
     """What breaks a bar, one sentence each."""
-    told = {"delivered": BAR_UNTIL_RUNNING + RECONCILE_SECONDS, "lost": STEPS * RECONCILE_SECONDS}
+    published = {"delivered": BAR_UNTIL_RUNNING + RECONCILE_SECONDS, "lost": STEPS * RECONCILE_SECONDS}
     running = {"delivered": BAR_UNTIL_RUNNING, "lost": (STEPS - 1) * RECONCILE_SECONDS}
     return [
         f"a restore, events {figure.events}: {seconds} s of its own until it {what}, expected at most {bar} s"
         for figure in figures
         for what, seconds, bar in (
             ("runs", figure.until_running, running[figure.events]),
-            ("is published", figure.until_told, told[figure.events]),
+            ("is published", figure.until_published, published[figure.events]),
         )
         if seconds > bar
     ]
@@ -122,20 +124,23 @@ def run() -> dict[str, Any]:
     print(f"EC2 takes {ec2:.0f} s, the window {WINDOW:.0f} s, the schedule fires every {RECONCILE_SECONDS:.0f} s")
     print("events     own seconds until it runs  until it is published  API calls")
     for figure in figures:
-        print(f"{figure.events:10} {figure.until_running:25.1f} {figure.until_told:22.1f} {figure.calls:10}")
+        print(f"{figure.events:10} {figure.until_running:25.1f} {figure.until_published:22.1f} {figure.calls:10}")
     running = median(f.until_running for f in figures if f.events == "delivered")
-    told = {events: median(f.until_told for f in figures if f.events == events) for events in ("delivered", "lost")}
-    sweeps = told["lost"] / RECONCILE_SECONDS
+    published = {
+        events: median(f.until_published for f in figures if f.events == events) for events in ("delivered", "lost")
+    }
+    runs = published["lost"] / RECONCILE_SECONDS
     print(f"all events delivered: {running:.1f} s of its own until it runs (median); bar {BAR_UNTIL_RUNNING:.0f} s")
     print(
-        f"and {told['delivered']:.1f} s until it is published, up to {RECONCILE_SECONDS:.0f} s of them for the schedule"
+        f"and {published['delivered']:.1f} s until it is published, "
+        f"up to {RECONCILE_SECONDS:.0f} s of them for the schedule"
     )
-    print(f"all events lost: {told['lost']:.1f} s, {sweeps:.1f} minutes (median); bar {STEPS}, one for each step")
+    print(f"all events lost: {published['lost']:.1f} s, {runs:.1f} minutes (median); bar {STEPS}, one for each step")
     return {
         "figures": [asdict(figure) for figure in figures],
         "reconcile_seconds": RECONCILE_SECONDS,
         "own_seconds_until_running": running,
-        "own_seconds_events_delivered": told["delivered"],
-        "own_reconcile_periods_events_lost": round(sweeps, 2),
+        "own_seconds_events_delivered": published["delivered"],
+        "own_reconcile_periods_events_lost": round(runs, 2),
         "problems": too_slow(figures),
     }

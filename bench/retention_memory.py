@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from bench._alone import ACCOUNT, Context, peak_mb, told_alone
+from bench._alone import ACCOUNT, Context, peak_mb, reported_alone
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.domain.text import iso
@@ -31,7 +31,7 @@ from lifeboat.domain.text import iso
 SNAPSHOTS = (20_000, 100_000)
 """As many as are held at once, and as many as a region has by default
 (https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html), which go in parts."""
-CHAINS = 400
+LINEAGES = 400
 PAGE = 1_000
 MAX_MEGABYTES = 256
 """`MemorySize` of the function in template.yaml."""
@@ -103,10 +103,10 @@ def _form(lineage: int) -> str:
 
 
 def snapshot_item(number: int, now: datetime) -> str:
-    """One snapshot of the list; in each chain there is one a day."""
-    taken = now - timedelta(days=number // CHAINS, hours=1)
+    """One snapshot of the list; in each lineage there is one a day."""
+    taken = now - timedelta(days=number // LINEAGES, hours=1)
     open_parts = {"number": f"{number:017x}", "time": iso(taken), "compact": f"{taken:%Y%m%dT%H%M%SZ}"}
-    return _form(number % CHAINS).format(**open_parts)
+    return _form(number % LINEAGES).format(**open_parts)
 
 
 class _Lists(BaseHTTPRequestHandler):
@@ -151,9 +151,12 @@ class _Lists(BaseHTTPRequestHandler):
         if not wanted:
             return range(self.total)
         [pattern] = wanted
-        lineages = [lineage for lineage in range(CHAINS) if fnmatchcase(f"i-{lineage:017x}", pattern)]
+        lineages = [lineage for lineage in range(LINEAGES) if fnmatchcase(f"i-{lineage:017x}", pattern)]
         return [
-            day + lineage for day in range(0, self.total, CHAINS) for lineage in lineages if day + lineage < self.total
+            day + lineage
+            for day in range(0, self.total, LINEAGES)
+            for lineage in lineages
+            if day + lineage < self.total
         ]
 
     def log_message(self, *_: Any) -> None:
@@ -174,8 +177,8 @@ def measure_alone(mode: str, snapshots: int = SNAPSHOTS[0]) -> Figure:
     """One invocation, `dry-run` or `run`, in a process of its own."""
     with listing(snapshots) as url:
         retention = "last=3 daily=14 weekly=8 monthly=12 yearly=7"
-        told = told_alone("bench.retention_memory", mode, snapshots, url=url, LIFEBOAT_RETENTION=retention)
-    return Figure(**told)
+        reported = reported_alone("bench.retention_memory", mode, snapshots, url=url, LIFEBOAT_RETENTION=retention)
+    return Figure(**reported)
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ POLICIES = {
     "default": "last=3 daily=14 weekly=8 monthly=12 yearly=7",
     "keeps-all": "hourly=unlimited daily=unlimited weekly=unlimited monthly=unlimited within=50y",
 }
-CHAINS = (1, 100)
+LINEAGES = (1, 100)
 ROUNDS = 3
 """How often every size is measured, in turn, so that a busy moment of the machine does not fall on one size alone."""
 MAX_SECONDS = 1.0
@@ -62,7 +62,7 @@ class Figure:
 
 
 def recovery_points(count: int, lineages: int) -> list[RecoveryPoint]:
-    """Hourly recovery points of one volume each, the newest an hour old, shared out among chains."""
+    """Hourly recovery points of one volume each, the newest an hour old, shared out among lineages."""
     points = []
     for number in range(count):
         lineage, hours = number % lineages, number // lineages
@@ -154,7 +154,7 @@ def run() -> dict[str, Any]:
     print("  points chains policy     seconds  us/point  planner MB  process MB  deleted")
     figures = []
     for policy in POLICIES:
-        for lineages in CHAINS:
+        for lineages in LINEAGES:
             rounds = [[measure_alone(count, lineages, policy) for count in SIZES] for _ in range(ROUNDS)]
             for count, measured in zip(SIZES, zip(*rounds, strict=True), strict=True):
                 figure = best(measured)

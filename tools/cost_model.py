@@ -65,12 +65,12 @@ def metric_line(volumes: int) -> float:
 
 
 def slot_line(instances: float) -> float:
-    """Bytes of the line that names what a slot, or a portion of it, has begun."""
+    """Bytes of the line that names what a slot, or a batch of it, has begun."""
     return 450 + 250 * instances
 
 
 PORTION = 25
-"""Instances of a portion of a fleet's run (docs/adr/0011-large-runs.md)."""
+"""Instances of a batch of a large run (docs/adr/0011-large-runs.md)."""
 
 KEY_KEPT = 5
 """Minutes that DynamoDB keeps the key of a table for a connection in use, at least
@@ -116,7 +116,7 @@ EVENT_WRITES = 2
 """For each further event about a recovery point that has been told: a refused note, and a deletion of nothing."""
 
 COLD_START = 1.2
-"""Seconds; every door grows cold some times a day, the sweeps never."""
+"""Seconds; every handler grows cold some times a day, the reconcile runs never."""
 
 
 @dataclass(frozen=True, slots=True)

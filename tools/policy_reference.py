@@ -297,7 +297,7 @@ def _missing(owner: Owner) -> Iterator[str]:
             creating.update(_listed(pairs.get("ec2:CreateAction", [])))
     yield from (f"tags at {name}, which no statement has" for name in sorted(creating) if f"ec2:{name}" not in granted)
     for name, resources in granted.items():
-        # What does not exist, or reaches nothing, has been told.
+        # What does not exist, or reaches nothing, is reported already.
         if (action := action_of(name)) is None or not (reached := _reached(action, resources)):
             continue
         for kind in action.kinds.values():
@@ -308,7 +308,7 @@ def _missing(owner: Owner) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print what is wrong in each deployment, and how much was looked at."""
+    """Print what is wrong in each deployment, and how much was checked."""
     wrong = 0
     for name, parameters in DEPLOYMENTS.items():
         everybody = list(owners(expanded(parameters)))

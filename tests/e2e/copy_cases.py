@@ -86,7 +86,7 @@ def all_there(stage: Stage, instance: str, number: int) -> bool:
     return len(found) == number and all(copy["State"] == "completed" for copy in found)
 
 
-def told(stage: Stage, instance: str, event: str) -> list[str]:
-    """The recovery points of which this has been told."""
+def published(stage: Stage, instance: str, event: str) -> list[str]:
+    """The recovery points of which this has been published."""
     points = [message["subject"]["recovery_point"] for message in stage.message() if message["event"] == event]
     return [point for point in points if point.endswith(instance)]

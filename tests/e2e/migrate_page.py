@@ -27,7 +27,7 @@ def commands_of(section: str) -> list[list[str]]:
 
 
 class Operator:
-    """Somebody who follows a section of the page, with ids of their own in place of its examples."""
+    """A person who follows a section of the page, with ids of their own in place of its examples."""
 
     def __init__(self, aws: LocalAws, section: str) -> None:
         self.aws = aws

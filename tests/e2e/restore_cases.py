@@ -58,7 +58,7 @@ class Run:
         return tags_of(self.snapshot)["lifeboat:recovery-point"]
 
     def heard(self, event: str) -> bool:
-        return event in events_of(self.stage.told_of(restore_id=self.id))
+        return event in events_of(self.stage.published_about(restore_id=self.id))
 
 
 type Act = Callable[[Run], None]
@@ -71,7 +71,7 @@ class Case:
     Attributes:
         before: makes things go wrong before the restore is asked for.
         once_made: the same, as soon as the restored volume's id is known.
-        meanwhile: called after each sweep.
+        meanwhile: called after each reconcile run.
         told: the messages about its end, in their order.
         made: what becomes of the restored volume.
         power: the instance's state, before as after.
@@ -97,7 +97,7 @@ class Case:
 
 
 class Matrix:
-    """All cases of a module, run together; the sweep comes every `between` seconds of simulated time."""
+    """All cases of a module, run together; the reconcile run comes every `between` seconds of simulated time."""
 
     def __init__(self, stage: Stage, cases: Iterable[Case], between: float = MINUTE) -> None:
         self.stage = stage
@@ -187,7 +187,7 @@ class Matrix:
         assert run.id not in self.stage.open_restores()
         assert record["step"] == "done"
         assert (record["failure"] is None) is case.completes, metadata
-        messages = self.stage.told_of(restore_id=run.id)
+        messages = self.stage.published_about(restore_id=run.id)
         assert tuple(events_of(messages)) == ("RestoreStarted", *case.told), metadata
 
         [restored] = {volume["restored_volume_id"] for volume in record["volumes"]}

@@ -180,11 +180,11 @@ class Stage:
         return self.control.now()
 
     def reconcile(self, function: str = "AttachVolumeFunction") -> None:
-        """The sweep's schedule fires, and what comes of it comes."""
+        """The reconcile run's schedule fires, and what comes of it comes."""
         self.control.fire_schedule(self.outputs[function], region=self.region)
         self.control.settle()
 
-    def sweep_until(self, done: Callable[[], Any], minutes: int = 240, what: str = "it") -> Any:
+    def reconcile_until(self, done: Callable[[], Any], minutes: int = 240, what: str = "it") -> Any:
         """Sweep each minute until `done` gives something; what it is. Fails after so many minutes of simulated time."""
         for _minute in range(minutes):
             if found := done():
@@ -195,7 +195,7 @@ class Stage:
 
     def until_closed(self, restore: str, minutes: int = 240) -> dict[str, Any]:
         """Sweep until a restore has ended; its record."""
-        self.sweep_until(lambda: restore not in self.open_restores(), minutes, f"the end of {restore}")
+        self.reconcile_until(lambda: restore not in self.open_restores(), minutes, f"the end of {restore}")
         self.control.settle()
         return self.status(restore)
 
@@ -254,7 +254,7 @@ class Stage:
         return [item for page in pages for item in page["Snapshots"]]
 
     def message(self) -> list[dict[str, Any]]:
-        """All that has been told so far, oldest first, alarms left out."""
+        """All that has been published so far, oldest first, alarms left out."""
         while messages := self.sqs.receive_message(QueueUrl=self._mailbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 found = json.loads(message["Body"])
@@ -263,12 +263,12 @@ class Stage:
                 self.sqs.delete_message(QueueUrl=self._mailbox, ReceiptHandle=message["ReceiptHandle"])
         return self._told
 
-    def forget_news(self) -> None:
-        """What has been told so far is of an earlier test."""
+    def forget_messages(self) -> None:
+        """What has been published so far is of an earlier test."""
         self.message().clear()
 
-    def told_of(self, **subject: str) -> list[dict[str, Any]]:
-        """What has been told of a restore, an instance or a recovery point."""
+    def published_about(self, **subject: str) -> list[dict[str, Any]]:
+        """What has been published of a restore, an instance or a recovery point."""
         return [message for message in self.message() if subject.items() <= message["subject"].items()]
 
     def failed_events(self) -> list[Any]:

@@ -54,12 +54,12 @@ def asked(stage: Stage, function: str, event: dict[str, Any], mark: int) -> list
 
 
 def made_once(stage: Stage, volumes: set[str], mark: int) -> None:
-    """There is one set of snapshots of these volumes, made by one call and told once; nothing has failed."""
+    """There is one set of snapshots of these volumes, made by one call and published once; nothing has failed."""
     assert stage.changes(mark) == ["CreateSnapshots"]
     snapshots = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] in volumes]
     assert sorted(item["VolumeId"] for item in snapshots) == sorted(volumes)
     [point] = {tags_of(item)["lifeboat:recovery-point"] for item in snapshots}
-    assert events_of(stage.told_of(recovery_point=point)).count("BackupCompleted") == 1
+    assert events_of(stage.published_about(recovery_point=point)).count("BackupCompleted") == 1
     assert stage.failed_events() == []
     assert stage.denied(mark) == []
 

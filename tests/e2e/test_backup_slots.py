@@ -69,7 +69,7 @@ def test_a_slot_that_nobody_fired_is_caught_up_once(stage: Stage, machine: Machi
     assert tags_of(snapshot)["lifeboat:late"] == "true"
 
 
-def test_a_refused_catch_up_is_made_good_by_the_next_look(stage: Stage, machine: Machine) -> None:
+def test_a_refused_catch_up_is_made_good_by_the_next_run(stage: Stage, machine: Machine) -> None:
     stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", count=1)
     with pytest.raises(AssertionError, match="UnauthorizedOperation"):
         stage.invoke("TakeSnapshotsFunction", CATCH_UP)
@@ -99,7 +99,7 @@ def test_a_slot_is_taken_once_through_lambdas_retries(stage: Stage, machine: Mac
     [snapshot] = taken(stage, machine)
     assert tags_of(snapshot)["lifeboat:slot"] == slot
     stage.reconcile("ConfirmSnapshotsFunction")
-    assert events_of(told_of(stage, machine, slot))[-1] == "BackupCompleted"
+    assert events_of(published_about(stage, machine, slot))[-1] == "BackupCompleted"
 
 
 def test_a_slot_that_is_delivered_several_times_at_once_is_taken_once(
@@ -113,10 +113,10 @@ def test_a_slot_that_is_delivered_several_times_at_once_is_taken_once(
     assert len(stage.control.invocations(mark, function=stage.outputs["TakeSnapshotsFunction"])) == 3
     assert len(taken(stage, machine)) == 1
     stage.reconcile("ConfirmSnapshotsFunction")
-    assert events_of(told_of(stage, machine, slot)) == ["BackupCompleted"]
+    assert events_of(published_about(stage, machine, slot)) == ["BackupCompleted"]
 
 
-def test_two_looks_and_the_slots_own_run_at_the_same_moment_make_one(stage: Stage, machine: Machine) -> None:
+def test_two_catch_up_runs_and_the_slots_own_run_at_the_same_moment_make_one(stage: Stage, machine: Machine) -> None:
     stage.control.fault("CreateSnapshots", "delay", seconds=1.0, resource=machine.instance_id)
     newest = previous_slot(parse_schedule(YEARLY), stage.now())
     assert newest is not None
@@ -150,7 +150,7 @@ def other(stage: Stage) -> Mapping[str, str]:
     return stack.create(stage.aws, {**PARAMETERS, "Schedule": YEARLY}, stack_name="other")
 
 
-def test_each_of_two_stacks_makes_and_tells_its_own(
+def test_each_of_two_stacks_makes_and_publishes_its_own(
     stage: Stage, other: Mapping[str, str], machine: Machine, slot: str
 ) -> None:
     for _ in range(2):
@@ -163,7 +163,9 @@ def test_each_of_two_stacks_makes_and_tells_its_own(
     of_stack = {tags_of(item)["lifeboat:stack"]: item["SnapshotId"] for item in taken(stage, machine)}
     assert set(of_stack) == {"lifeboat", "other"}
     assert len(taken(stage, machine)) == 2
-    [completed] = [message for message in told_of(stage, machine, slot) if message["event"] == "BackupCompleted"]
+    [completed] = [
+        message for message in published_about(stage, machine, slot) if message["event"] == "BackupCompleted"
+    ]
     assert list(completed["details"]["snapshots"]) == [of_stack["lifeboat"]]
     open_ones = stage.aws.client("dynamodb").query(
         TableName=other["StateTableName"],
@@ -186,7 +188,7 @@ def test_one_stacks_recovery_point_does_not_make_good_the_others_slot(
 # --- overdue
 
 
-def test_an_overdue_backup_is_told_once_in_each_spell(stage: Stage, machine: Machine) -> None:
+def test_an_overdue_backup_is_published_once_in_each_episode(stage: Stage, machine: Machine) -> None:
     newest = previous_slot(parse_schedule(YEARLY), stage.now())
     assert newest is not None
     old = seed_point(stage, machine, newest - timedelta(days=40))
@@ -208,7 +210,7 @@ def test_an_overdue_backup_is_told_once_in_each_spell(stage: Stage, machine: Mac
     assert stage.invoke("TakeSnapshotsFunction", CATCH_UP)["overdue"] == []
     assert age_of(stage, machine) < 120
 
-    for snapshot in taken(stage, machine):  # somebody deletes it; what is left is another, older one
+    for snapshot in taken(stage, machine):  # a person deletes it; what is left is another, older one
         if tags_of(snapshot).get("lifeboat:late"):
             stage.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     newer = seed_point(stage, machine, newest - timedelta(days=20))
@@ -220,14 +222,14 @@ def test_an_overdue_backup_is_told_once_in_each_spell(stage: Stage, machine: Mac
 # --- what is seen
 
 
-def told_of(stage: Stage, machine: Machine, slot: str) -> list[dict[str, Any]]:
-    """What has been told of one machine's recovery point of one slot."""
+def published_about(stage: Stage, machine: Machine, slot: str) -> list[dict[str, Any]]:
+    """What has been published of one machine's recovery point of one slot."""
     compact = slot.replace("-", "").replace(":", "")
-    return stage.told_of(instance_id=machine.instance_id, recovery_point=f"rp-{compact}-{machine.instance_id}")
+    return stage.published_about(instance_id=machine.instance_id, recovery_point=f"rp-{compact}-{machine.instance_id}")
 
 
 def overdue_of(stage: Stage, machine: Machine) -> list[dict[str, Any]]:
-    told = stage.told_of(instance_id=machine.instance_id)
+    told = stage.published_about(instance_id=machine.instance_id)
     return [message for message in told if message["event"] == "BackupOverdue"]
 
 

@@ -22,9 +22,9 @@ from tests.e2e.copy_cases import (
     copies,
     new_instance,
     point_id,
+    published,
     refused,
     seed_point,
-    told,
 )
 from tests.e2e.stage import SETTINGS, Stage, tags_of
 
@@ -71,7 +71,7 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
         assert sweeps < POINTS
         stage.reconcile(COPY)
         stage.control.advance(COPY_SECONDS)
-        stage.control.finish("copy")  # only now, so that all that a sweep begins is in flight at once
+        stage.control.finish("copy")  # only now, so that all that a reconcile run begins is in flight at once
         stage.control.settle()
         sweeps += 1
     stage.reconcile(COPY)
@@ -81,7 +81,7 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
     assert at_most_at_a_time(found) == IN_FLIGHT - FOREIGN, "the room that there is was used, and no more"
     assert refused(stage) == [], "the cap is kept by us, not by EC2's refusals"
     assert sweeps == ceil(POINTS / (IN_FLIGHT - FOREIGN))
-    assert Counter(told(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
+    assert Counter(published(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
         (point_id(instance, number) for number in range(POINTS)), 1
     )
     assert stage.denied() == []
@@ -105,12 +105,14 @@ def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_cop
 
     assert sum(fault["hits"] for fault in stage.control.faults()) == 3
     assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in copies(stage, instance)) == dict.fromkeys(sources, 1)
-    assert Counter(told(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
+    assert Counter(published(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
         (point_id(instance, number) for number in range(FEW)), 1
     )
 
 
-def test_a_copy_that_fails_is_told_within_one_sweep_and_tried_again_by_a_person_while_the_others_go_on(stage, instance):
+def test_a_copy_that_fails_is_published_within_one_reconcile_run_and_tried_again_by_a_person_while_the_others_go_on(
+    stage, instance
+):
     sources = [snapshot for number in range(FEW) for snapshot in seed_point(stage, instance, number)]
     stage.control.fail_creation("copy", resource=sources[1], cause="Given key ID is not accessible")
     stage.reconcile(COPY)
@@ -120,15 +122,15 @@ def test_a_copy_that_fails_is_told_within_one_sweep_and_tried_again_by_a_person_
     assert failure["severity"] == "critical"
     assert failure["subject"] == {"recovery_point": point_id(instance, 1), "region": AWAY}
     assert "Given key ID is not accessible" in failure["details"]["reason"]
-    assert sorted(told(stage, instance, "SnapshotsCopied")) == [
+    assert sorted(published(stage, instance, "SnapshotsCopied")) == [
         point_id(instance, number) for number in range(FEW) if number != 1
     ]
     stage.reconcile(COPY)
-    assert len(told(stage, instance, "CopyFailed")) == 1, "told once"
+    assert len(published(stage, instance, "CopyFailed")) == 1, "told once"
 
     stage.invoke(COPY, {"retry": True})
     stage.control.settle()
     stage.reconcile(COPY)
-    assert told(stage, instance, "SnapshotsCopied")[-1] == point_id(instance, 1)
+    assert published(stage, instance, "SnapshotsCopied")[-1] == point_id(instance, 1)
     again = [copy for copy in copies(stage, instance) if tags_of(copy)["lifeboat:copy-of"] == sources[1]]
     assert sorted(copy["State"] for copy in again) == ["completed", "error"]

@@ -1,6 +1,6 @@
 """The end of a copy is told to the home region, where the stack in the destination says which one that is.
 
-Whether these events come, are lost or come twice, the same copies are made and the same is told, each once.
+Whether these events come, are lost or come twice, the same copies are made and the same is published, each once.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.e2e.copy_cases import (
     copies,
     new_instance,
     point_id,
+    published,
     refused,
     seed_point,
-    told,
 )
 from tests.e2e.stage import SETTINGS, Regions, Stage, tags_of
 
@@ -84,7 +84,7 @@ def test_events_alone_bring_a_backlog_over_under_the_cap_none_lost_none_doubled(
     assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in found) == dict.fromkeys(sources, 1)
     assert at_most_at_a_time(found) == IN_FLIGHT
     assert refused(home) == []
-    assert Counter(told(home, instance, "SnapshotsCopied")) == dict.fromkeys(
+    assert Counter(published(home, instance, "SnapshotsCopied")) == dict.fromkeys(
         (point_id(instance, number) for number in range(POINTS)), 1
     )
 
@@ -95,19 +95,19 @@ def test_events_that_are_lost_doubled_or_late_change_nothing(regions, instance, 
     home.control.event_fault(effect, detail_type="EBS Snapshot Notification", count=0)
     [source] = seed_point(home, instance, 0)
     home.reconcile(COPY)
-    assert len(told(home, instance, "SnapshotsCopied")) == (effect != "drop")
+    assert len(published(home, instance, "SnapshotsCopied")) == (effect != "drop")
     home.reconcile(COPY)
-    assert told(home, instance, "SnapshotsCopied") == [point_id(instance, 0)]
+    assert published(home, instance, "SnapshotsCopied") == [point_id(instance, 0)]
     [copy] = copies(home, instance)
     assert tags_of(copy)["lifeboat:copy-of"] == source
 
 
-def test_a_copy_that_failed_is_told_at_once(regions, instance):
+def test_a_copy_that_failed_is_published_at_once(regions, instance):
     home = regions.home
     [source] = seed_point(home, instance, 0)
     home.control.fail_creation("copy", resource=source, cause="Given key ID is not accessible")
     home.reconcile(COPY)
-    assert told(home, instance, "CopyFailed") == [point_id(instance, 0)]
+    assert published(home, instance, "CopyFailed") == [point_id(instance, 0)]
 
 
 def test_others_copies_wake_nobody_for_long(regions):

@@ -70,7 +70,7 @@ def test_what_is_only_at_home_is_fetched_and_the_platform_runs_on_it(regions):
     [copy] = copies(away, point)
     assert restored["SnapshotId"] == copy["SnapshotId"] == ended["volumes"][0]["snapshot_id"]
     assert restored["KmsKeyId"] == copy["KmsKeyId"]
-    messages = away.told_of(restore_id=begun["restore_id"])
+    messages = away.published_about(restore_id=begun["restore_id"])
     assert events_of(messages) == ["RestoreStarted", "RestoreCompleted"]
     assert any(f"from {REGION}, unless a copy is here" in line for line in messages[0]["details"]["plan"])
     assert messages[1]["details"]["seconds_per_step"]["copies"] >= 1
@@ -92,7 +92,7 @@ def test_a_recovery_point_of_two_volumes_comes_whole(regions):
     assert away.restore(target, point, request_id="again", dry_run=True)["plan"].count("copy ") == 0, "it is here now"
 
 
-def test_what_home_has_let_go_is_fetched_back(regions):
+def test_what_home_has_deleted_is_fetched_back(regions):
     home, away = regions.home, regions.away
     platform, point = saved(home)
     first = away.restore(fresh(away), point)
@@ -144,7 +144,7 @@ def test_retention_lets_nothing_go_that_a_restore_is_fetching(regions):
     # The older one is here, and is still to be made a volume of, when retention looks.
     away.control.fault("CreateVolume", "throttle", count=0, caller="lifeboat")
     begun = away.restore(fresh(away), points[OLDER])
-    away.sweep_until(lambda: [copy for copy in copies(away, points[OLDER]) if copy["State"] == "completed"])
+    away.reconcile_until(lambda: [copy for copy in copies(away, points[OLDER]) if copy["State"] == "completed"])
     shown = away.invoke("PruneSnapshotsFunction", {"dry_run": True})
     reasons = {item["recovery_point"]: item["reasons"] for item in shown["kept"]}
     assert reasons[points[OLDER]] == [f"{begun['restore_id']} is making volumes of it"]

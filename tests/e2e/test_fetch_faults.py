@@ -116,7 +116,7 @@ def played(deployed: Regions) -> dict[str, Played]:
     with ThreadPoolExecutor(2) as together:
         list(together.map(begin, CASES, targets, points))
     ours = {restore_id(target.instance_id): case for case, target in zip(CASES, targets, strict=True)}
-    away.sweep_until(lambda: not ours.keys() & away.open_restores(), what="the end of all cases")
+    away.reconcile_until(lambda: not ours.keys() & away.open_restores(), what="the end of all cases")
     away.control.settle()
     hit = {fault["number"]: fault["hits"] for fault in [*away.control.faults(), *away.control.event_faults()]}
     assert all(hit.values()), "every fault was met"
@@ -135,7 +135,7 @@ def test_a_fetch_survives(deployed: Regions, played: dict[str, Played], name: st
     assert case.said in (run.record["failure"] or ""), metadata
     found = Counter(tags_of(copy)["lifeboat:copy-of"] for copy in copies(away, run.point))
     assert found.total() == case.copies, "none lost, none doubled"
-    messages = away.told_of(restore_id=run.record["restore_id"])
+    messages = away.published_about(restore_id=run.record["restore_id"])
     ending = "RestoreCompleted" if case.ends == "completed" else "RestoreRolledBack"
     assert events_of(messages) == ["RestoreStarted", ending], metadata
     assert away.power(run.target.instance_id) == "running"

@@ -91,7 +91,7 @@ def root_of(accounts: Accounts, account: str) -> dict[str, str]:
     }
 
 
-def test_the_vaults_own_role_of_the_door_can_neither_delete_nor_unlock(accounts, machine):
+def test_the_vaults_own_role_can_neither_delete_nor_unlock(accounts, machine):
     [copy] = accounts.kept(machine)
     for role in roles_of(accounts.vault):
         said = attacks(taken_over(accounts.vault, role), copy["SnapshotId"])

@@ -23,7 +23,7 @@ def stage() -> Iterator[Stage]:
         yield made
 
 
-def test_198_199_and_400_instances_get_their_recovery_points_without_a_fleet(stage: Stage) -> None:
+def test_198_199_and_400_instances_get_their_recovery_points_without_a_large_run(stage: Stage) -> None:
     there: set[str] = set()
     for slot, wanted in GROWING.items():
         while missing := wanted - len(there):

@@ -1,4 +1,4 @@
-"""What people and programs get to read, and what somebody who imitates it brings about: nothing."""
+"""What people and programs get to read, and what a person who imitates it brings about: nothing."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ def test_a_name_cannot_imitate_the_next_steps(stage: Stage, machine: Machine) ->
 def test_programs_read_what_the_documents_promise(stage: Stage, machine: Machine) -> None:
     stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
     stage.control.settle()
-    completed = [item for item in stage.told_of(instance_id=machine.instance_id) if item["event"] == "BackupCompleted"][
-        -1
-    ]
+    completed = [
+        item for item in stage.published_about(instance_id=machine.instance_id) if item["event"] == "BackupCompleted"
+    ][-1]
     assert completed["version"] == "1"
     assert list(completed["details"]["snapshots"].values()) == list(machine.volumes)
 
 
-def test_a_filter_hears_only_what_needs_somebody(stage: Stage, machine: Machine, urgent: str) -> None:
+def test_a_filter_passes_only_what_needs_a_person(stage: Stage, machine: Machine, urgent: str) -> None:
     stage.invoke("TakeSnapshotsFunction", {"instance_ids": [machine.instance_id]})
     stage.ec2.delete_tags(Resources=[machine.volume_id], Tags=[{"Key": "lifeboat:restore-target"}])
     assert "refused" in stage.restore(machine, "latest")
@@ -145,4 +145,4 @@ def test_a_false_event_confirms_nothing(stage: Stage) -> None:
     [look] = stage.control.invocations(mark, function="confirm-snapshots")
     assert look["result"]["completed"] == []
     assert [item["recovery_point"] for item in look["result"]["pending"]] == [begun["recovery_point"]]
-    assert "BackupCompleted" not in events_of(stage.told_of(instance_id=slow.instance_id))
+    assert "BackupCompleted" not in events_of(stage.published_about(instance_id=slow.instance_id))

@@ -51,7 +51,7 @@ def test_to_another_zone_by_the_commands_of_the_page(regions):
     operator.knows(platform)
     operator.next("sam remote invoke TakeSnapshotsFunction")
     stage.control.settle()
-    assert "BackupCompleted" in events_of(stage.told_of(instance_id=platform.instance_id))
+    assert "BackupCompleted" in events_of(stage.published_about(instance_id=platform.instance_id))
     operator.next("aws ec2 stop-instances")
     stage.control.settle()
 
@@ -77,11 +77,11 @@ def test_to_another_zone_by_the_commands_of_the_page(regions):
     assert stage.denied() == []
 
 
-def copied_after_a_few_sweeps(home, instance_id):
+def copied_after_some_runs(home, instance_id):
     """The messages of the copies that have been told; a sweep that has come too early is followed by the next."""
     for _ in range(4):
         home.reconcile("CopySnapshotsFunction")
-        told = [item for item in home.told_of(instance_id=instance_id) if item["event"] == "SnapshotsCopied"]
+        told = [item for item in home.published_about(instance_id=instance_id) if item["event"] == "SnapshotsCopied"]
         if told:
             return told
         home.control.settle()
@@ -105,7 +105,7 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
 
         operator.next("sam remote invoke TakeSnapshotsFunction")
         home.control.settle()  # BackupCompleted has woken the copying, and the copy's end has been sent home
-        [told] = copied_after_a_few_sweeps(home, platform.instance_id)
+        [told] = copied_after_some_runs(home, platform.instance_id)
         assert told["subject"]["region"] == AWAY
         wipe_out(home)
         aws.control.lose_region(REGION)
@@ -131,7 +131,7 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         assert away.denied() == []
 
 
-def test_the_destination_keeps_copies_by_its_own_policy_and_what_it_let_go_is_not_copied_again(regions):
+def test_the_destination_keeps_copies_by_its_own_policy_and_does_not_copy_a_pruned_one_again(regions):
     home, away = regions.home, regions.away
     [platform] = home.launch()
     for day in range(1, 6):

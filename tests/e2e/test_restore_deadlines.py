@@ -55,7 +55,7 @@ def cancel(run: Run) -> None:
     assert answer["direction"] == "rollback", answer
 
 
-def told_as_failed(run: Run) -> bool:
+def published_as_failed(run: Run) -> bool:
     return run.heard("RestoreFailed")
 
 
@@ -65,7 +65,7 @@ def with_stop(effect: str) -> Case:
     return Case(
         f"impaired, and StopInstances {effect} on the way back",
         before=all_of(flags(impaired=True), call("StopInstances", fault, instance, nth=2, **more)),
-        meanwhile=once(told_as_failed, flags(impaired=False)) if effect == "refused" else None,
+        meanwhile=once(published_as_failed, flags(impaired=False)) if effect == "refused" else None,
         told=FAILED_FIRST if effect == "refused" else BACK,
         made=Made.KEPT,
     )
@@ -86,7 +86,7 @@ CASES = [
     Case(
         "no capacity until it is told as failed",
         before=flags(capacity_refusals=-1),
-        meanwhile=once(told_as_failed, flags(capacity_refusals=0)),
+        meanwhile=once(published_as_failed, flags(capacity_refusals=0)),
         told=FAILED_FIRST,
         made=Made.DELETED,
     ),
@@ -95,7 +95,7 @@ CASES = [
     Case(
         "falls back to stopped until it is told as failed",
         before=flags(falls_back=-1),
-        meanwhile=once(told_as_failed, flags(falls_back=0)),
+        meanwhile=once(published_as_failed, flags(falls_back=0)),
         told=FAILED_FIRST,
         made=Made.KEPT,
     ),

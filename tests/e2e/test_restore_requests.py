@@ -92,7 +92,7 @@ def test_a_clone_of_the_platform_is_refused(stage: Stage, machine: Machine) -> N
     assert stage.changes(mark) == []
     stage.control.settle()
     assert picture(stage, target) == before
-    assert "RestoreRefused" in events_of(stage.told_of(instance_id=clone.instance_id))
+    assert "RestoreRefused" in events_of(stage.published_about(instance_id=clone.instance_id))
 
 
 def test_a_target_without_consent_is_refused(stage: Stage, machine: Machine) -> None:
@@ -150,10 +150,10 @@ def test_the_same_request_twice_is_one_restore(stage: Stage, machine: Machine) -
     assert first["restore_id"] == second["restore_id"] == id_of(machine)
     assert stage.until_closed(id_of(machine))["status"] == "completed"
     assert len(stage.made_by(id_of(machine))) == 1
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
-def test_waiting_for_a_volume_costs_one_call_a_look(stage: Stage, machine: Machine) -> None:
+def test_waiting_for_a_volume_costs_one_call_a_run(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
     mark = stage.control.mark()
     stage.restore(machine, point)
@@ -168,7 +168,7 @@ def test_waiting_for_a_volume_costs_one_call_a_look(stage: Stage, machine: Machi
     assert meanwhile == {"DescribeVolumes": 2 * seconds - 1 + 2 * 2, "DescribeInstances": 2}
 
 
-def test_what_no_volume_shows_is_looked_at_within_seconds(stage: Stage, machine: Machine) -> None:
+def test_what_no_volume_shows_is_observed_within_seconds(stage: Stage, machine: Machine) -> None:
     # Whether an attachment that EC2 has failed at may be asked for again, only the clock tells; no sweep looks here.
     point = stage.point_of(machine)
     stage.control.fault("AttachVolume", "fail", resource=machine.instance_id, code="InternalError")
@@ -211,10 +211,10 @@ def test_cancelled_before_the_stop_all_is_as_it_was(stage: Stage, machine: Machi
     assert (record["status"], record["failure"]) == ("rolled_back", "cancelled: the wrong one")
     assert stage.changes(mark) == ["CreateVolume", "DeleteVolume"]
     assert picture(stage, machine) == before
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreRolledBack"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreRolledBack"]
 
 
-def test_an_instance_that_somebody_terminates_meanwhile_is_told_as_failed(stage: Stage, machine: Machine) -> None:
+def test_an_instance_that_a_person_terminates_meanwhile_is_published_as_failed(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
     stage.control.set_instance(machine.instance_id, stuck_stopping=True)
     stage.restore(machine, point)
@@ -223,7 +223,7 @@ def test_an_instance_that_somebody_terminates_meanwhile_is_told_as_failed(stage:
     stage.ec2.terminate_instances(InstanceIds=[machine.instance_id])
     record = stage.until_closed(id_of(machine))
     assert record["status"] == "failed"
-    [_, told] = stage.told_of(restore_id=id_of(machine))
+    [_, told] = stage.published_about(restore_id=id_of(machine))
     assert told["event"] == "RestoreFailed"
     [restored] = stage.made_by(id_of(machine))
     kept = {machine.volume_id, restored}
@@ -249,8 +249,8 @@ def test_one_restore_that_ec2_keeps_waiting_costs_no_other_its_turn(stage: Stage
             assert stage.until_closed(id_of(machine))["status"] == "completed"
 
 
-def test_a_restore_that_cannot_be_looked_at_stops_no_other(stage: Stage) -> None:
-    # The sweep goes by the instances' ids: the first is the one that must not be in the other's way.
+def test_a_restore_that_cannot_be_observed_stops_no_other(stage: Stage) -> None:
+    # The reconcile run goes by the instances' ids: the first is the one that must not be in the other's way.
     first, second = sorted(stage.launch(2), key=lambda machine: machine.instance_id)
     snapshots = stage.back_up(first.instance_id, second.instance_id)
     refused = {"code": "InvalidInstanceID.NotFound", "count": 0}
@@ -267,7 +267,7 @@ def test_a_restore_that_cannot_be_looked_at_stops_no_other(stage: Stage) -> None
     assert all(id_of(first) in text and id_of(second) not in text for text in failures)
 
 
-def test_an_end_that_cannot_be_told_is_told_later(stage: Stage, machine: Machine) -> None:
+def test_an_end_that_cannot_be_published_is_published_later(stage: Stage, machine: Machine) -> None:
     stage.restore(machine, stage.point_of(machine))
     stage.control.fault(
         "Publish",
@@ -278,18 +278,18 @@ def test_an_end_that_cannot_be_told_is_told_later(stage: Stage, machine: Machine
         count=0,
         caller="AttachVolume",
     )
-    stage.sweep_until(lambda: any(fault["hits"] for fault in stage.control.faults()))
+    stage.reconcile_until(lambda: any(fault["hits"] for fault in stage.control.faults()))
     assert stage.status(id_of(machine))["status"] == "open"
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted"]
     stage.control.reset()
     assert [id_of(machine) in str(event["responsePayload"]) for event in stage.failed_events()] == [True]
     assert stage.until_closed(id_of(machine))["status"] == "completed"
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
-def test_two_invocations_that_finish_a_restore_at_once_tell_it_once(stage: Stage, machine: Machine) -> None:
+def test_two_invocations_that_finish_a_restore_at_once_publish_it_once(stage: Stage, machine: Machine) -> None:
     stage.restore(machine, stage.point_of(machine))
-    stage.sweep_until(lambda: stage.status(id_of(machine))["step"] == "verify")
+    stage.reconcile_until(lambda: stage.status(id_of(machine))["step"] == "verify")
     stage.control.advance(WINDOW + 1)
     number = stage.control.fault(
         "Publish", "delay", service="sns", caller="AttachVolume", resource=id_of(machine), seconds=2.0, count=0
@@ -301,7 +301,7 @@ def test_two_invocations_that_finish_a_restore_at_once_tell_it_once(stage: Stage
     stage.control.reset()
     assert publish["hits"] == 1
     assert stage.until_closed(id_of(machine))["status"] == "completed"
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
 # --- at the end of all that

@@ -24,16 +24,16 @@ pytestmark = pytest.mark.xdist_group("retention_scale")
 
 PRUNE = "PruneSnapshotsFunction"
 KEPT = 10
-"""So many of each chain stay."""
+"""So many of each lineage stay."""
 
 CHAINS, TAKEN = 24, 50
-"""Twenty-four chains of fifty: 1,200 recovery points, more than one page, of which 960 may go."""
+"""Twenty-four lineages of fifty: 1,200 recovery points, more than one page, of which 960 may go."""
 
 PAGE = 1_000
 OTHER_CALLS = 8
 """Of the table, for the request and the terms in force, and to publish: so many, however much goes."""
 FIXED_READS = ("DescribeLockedSnapshots", "DescribeImages", "DescribeSnapshots", "DescribeInstances", "DescribeVolumes")
-"""One page each here: locks, images, public snapshots, the chain's instance, the living volumes."""
+"""One page each here: locks, images, public snapshots, the lineage's instance, the living volumes."""
 
 CAPACITY, REFILL = 100, 5
 """DeleteSnapshot's bucket (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
@@ -153,7 +153,7 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
     assert left(stage) == all_of(points[:KEPT], disks=2)
 
 
-def test_two_runs_at_once_delete_and_tell_each_one_once(stage: Stage) -> None:
+def test_two_runs_at_once_delete_and_publish_each_one_once(stage: Stage) -> None:
     points = seeded(stage, KEPT + 60)
     before = len(stage.message())
     mark = stage.control.mark()
@@ -192,7 +192,7 @@ def test_a_run_out_of_time_says_so_and_the_next_ones_finish(stage: Stage) -> Non
     assert left(stage) == all_of(points[:KEPT])
 
 
-def test_what_ec2_does_not_let_go_is_told_and_hinders_nothing(stage: Stage) -> None:
+def test_what_ec2_refuses_to_delete_is_published_and_delays_nothing(stage: Stage) -> None:
     points = seeded(stage, KEPT + 10)
     snapshots = {
         tags_of(item)["lifeboat:recovery-point"]: item["SnapshotId"] for item in stage.recovery_point_snapshots()
@@ -327,7 +327,7 @@ def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     assert [entry["snapshot"] for entry in answer["refused"]] == [managed]
     assert stage.changes(mark) == ["CreateTags"] * len(ids)
     stage.control.settle()
-    assert events_of(stage.told_of(volume_id=machine.volume_id)) == ["RecoveryPointsAdopted"]
+    assert events_of(stage.published_about(volume_id=machine.volume_id)) == ["RecoveryPointsAdopted"]
 
     gone = {entry["recovery_point"] for entry in prune(stage)["deleted"]}
     assert gone == {entry["recovery_point"] for entry in preview["adopt"][:3]}

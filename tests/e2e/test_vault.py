@@ -18,7 +18,7 @@ def accounts() -> Iterator[Accounts]:
         yield made
 
 
-def test_shared_copied_under_the_vaults_key_with_the_story_and_locked(accounts):
+def test_shared_copied_under_the_vaults_key_with_the_metadata_and_locked(accounts):
     machine = accounts.launch()
     accounts.save(machine)
     [point] = accounts.source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
@@ -30,12 +30,12 @@ def test_shared_copied_under_the_vaults_key_with_the_story_and_locked(accounts):
     assert tags["lifeboat:chain"] == f"{HOME_ACCOUNT}/{machine.volume_id}"
     [lock] = accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
     assert (lock["LockState"], lock["LockDuration"]) == ("governance", 7)
-    told = accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
+    told = accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
     assert events_of(told) == ["SnapshotsCopied"]
 
     accounts.reconcile()
     assert len(accounts.kept(machine)) == 1, "copied once"
-    assert len(accounts.vault.told_of(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, "told once"
+    assert len(accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, "told once"
     assert (accounts.source.denied(), accounts.vault.denied()) == ([], [])
 
 
@@ -49,12 +49,14 @@ def test_what_is_under_aws_ebs_is_refused_with_the_reason_and_no_copy_begins(acc
     accounts.reconcile()
     assert accounts.kept(machine) == []
     assert len(accounts.kept(fine)) == 1, "others go on"
-    told = [item for item in accounts.source.told_of(instance_id=machine.instance_id) if "Failed" in item["event"]]
+    told = [
+        item for item in accounts.source.published_about(instance_id=machine.instance_id) if "Failed" in item["event"]
+    ]
     assert events_of(told) == ["SharingFailed"], "told once"
     assert "EBS default key cannot be shared" in told[0]["details"]["reason"]
 
 
-def test_a_key_of_the_source_that_may_not_be_used_is_told_within_a_sweep_and_others_go_on(accounts):
+def test_a_key_of_the_source_that_may_not_be_used_is_published_within_a_reconcile_run_and_others_go_on(accounts):
     kms = accounts.source.aws.client("kms")
     key = kms.create_key(Description="withdrawn")["KeyMetadata"]["Arn"]
     [machine] = accounts.source.launch(disks={DEVICE: {**DISK, "KmsKeyId": key}})
@@ -98,12 +100,12 @@ def test_a_restore_in_the_vault_copies_what_it_has_not_got_yet(accounts):
     )
     [lock] = vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
     assert lock["LockState"] == "governance"
-    told = vault.told_of(restore_id=begun["restore_id"])
+    told = vault.published_about(restore_id=begun["restore_id"])
     assert events_of(told) == ["RestoreStarted", "RestoreCompleted"]
     assert (source.denied(mark), vault.denied(mark)) == ([], [])
 
 
-def test_a_restore_whose_copy_may_not_be_made_turns_back_with_nothing_touched(accounts):
+def test_a_restore_whose_copy_may_not_be_made_rolls_back_with_nothing_touched(accounts):
     vault, kms = accounts.vault, accounts.source.aws.client("kms")
     key = kms.create_key(Description="withdrawn")["KeyMetadata"]["Arn"]
     [machine] = accounts.source.launch(disks={DEVICE: {**DISK, "KmsKeyId": key}})
@@ -120,7 +122,7 @@ def test_a_restore_whose_copy_may_not_be_made_turns_back_with_nothing_touched(ac
     assert vault.disks(fresh.instance_id)[DEVICE][0] == fresh.volume_id
 
 
-def test_what_is_shared_without_a_story_is_kept_and_told(accounts):
+def test_what_is_shared_without_metadata_is_kept_and_published(accounts):
     shared = accounts.source.control.seed_snapshot(
         start_time="2026-01-01T00:00:00Z", volume_id="vol-0123456789abcdef0", size=7
     )

@@ -43,7 +43,7 @@ class Accounts:
             stage.reconcile("CopySnapshotsFunction")
 
     def kept(self, machine: Machine | None = None) -> list[dict[str, Any]]:
-        """The vault's copies, of a machine or of all, those without a story, too."""
+        """The vault's copies, of a machine or of all, those without metadata, too."""
         wanted = [{"Name": "tag-key", "Values": ["lifeboat:source-account"]}]
         if machine:
             wanted.append({"Name": "tag:lifeboat:instance", "Values": [f"{HOME_ACCOUNT}/{machine.instance_id}"]})

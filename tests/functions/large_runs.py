@@ -16,7 +16,7 @@ from tests.functions.conftest import Context, World
 
 
 class LargeRun:
-    """A world with a work queue, in which more than two instances are a large run and a batch has one or two."""
+    """A world with a work queue, in which more than two instances are a large run and a batch is of one or two."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.world = world

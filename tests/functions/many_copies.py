@@ -22,7 +22,7 @@ DAYS = 4
 
 @pytest.fixture
 def many(world, monkeypatch):
-    """Four recovery points of each of three instances, more than are looked at at once; their ids, oldest first."""
+    """Four recovery points of each of three instances, more than are observed at once; their ids, oldest first."""
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
     monkeypatch.setenv("LIFEBOAT_COPY_EXISTING", "true")
     monkeypatch.setattr(regions, "SNAPSHOTS_LISTED", 5)

@@ -64,7 +64,7 @@ def ask(instance, **more):
 
 
 def restored(world, time, restore_id, within=40):
-    """Sweep, minute by minute, until the restore has ended."""
+    """Reconcile, minute by minute, until the restore has ended."""
     for _ in range(within):
         world.invoke("attach_volume", RECONCILE)
         report = world.invoke("restore_volume", {"status": restore_id})

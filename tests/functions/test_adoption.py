@@ -1,4 +1,4 @@
-"""Adopting existing snapshots, through its door: prune_snapshots."""
+"""Adopting existing snapshots, through its handler: prune_snapshots."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
     assert told["subject"] == {"tag": "By=night"}
 
 
-def test_of_a_volume_that_is_gone_its_facts_must_be_told(world, legacy):
+def test_a_volume_that_is_gone_needs_its_facts_in_the_request(world, legacy):
     volume_id, made = legacy
     backend = ec2_backends[ACCOUNT]["eu-west-1"]
     del backend.volumes[volume_id]

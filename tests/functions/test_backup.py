@@ -1,4 +1,4 @@
-"""Backup, through its doors: take_snapshots and confirm_snapshots."""
+"""Backup, through its handlers: take_snapshots and confirm_snapshots."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
     assert len(world.snapshots()) == 5
 
 
-def test_a_refused_backup_is_not_being_made_and_its_failure_is_told_once(world, monkeypatch):
+def test_a_refused_backup_is_not_being_made_and_its_failure_is_published_once(world, monkeypatch):
     world.launch()
     refuse(monkeypatch, "UnauthorizedOperation")
     with pytest.raises(BackupIncomplete):
@@ -121,7 +121,7 @@ def test_a_backup_without_an_answer_stays_open_whatever_comes_after(world, monke
         assert set(backups.open_backups("lifeboat-state")) == {point}
 
 
-def test_an_instance_without_data_is_told_and_not_retried(world):
+def test_an_instance_without_data_is_published_and_not_retried(world):
     instance = world.launch(disks=0)
     answer = world.invoke("take_snapshots", SLOT)
     assert [item["instance_id"] for item in answer["failed"]] == [instance]
@@ -132,7 +132,7 @@ def test_an_instance_without_data_is_told_and_not_retried(world):
     assert world.message() == [], "told once"
 
 
-def test_an_instance_whose_root_was_taken_off_is_told_in_one_sentence_and_nothing_is_begun(world):
+def test_an_instance_without_its_root_is_refused_in_one_sentence_and_nothing_is_begun(world):
     instance = world.launch()
     root = world.image["RootDeviceName"]
     world.ec2.stop_instances(InstanceIds=[instance])
@@ -207,13 +207,13 @@ def test_a_snapshot_event_completes_the_backup(world, begun, sample):
     assert completed["subject"]["recovery_point"] == begun
 
 
-def test_a_doubled_event_and_the_sweep_tell_nothing_twice(world, begun, sample):
+def test_a_doubled_event_and_the_reconcile_run_publish_nothing_twice(world, begun, sample):
     for event in (event_of(world, sample), event_of(world, sample), {"sweep": True}):
         world.invoke("confirm_snapshots", event)
     assert [message["event"] for message in world.message()] == ["BackupCompleted"]
 
 
-def test_a_lost_event_costs_a_sweep(world, begun):
+def test_a_lost_event_costs_a_reconcile_run(world, begun):
     assert world.invoke("confirm_snapshots", {"sweep": True})["completed"] == [begun]
     assert [message["event"] for message in world.message()] == ["BackupCompleted"]
     assert world.invoke("confirm_snapshots", {"sweep": True}) == {"completed": [], "failed": [], "pending": []}
@@ -244,7 +244,7 @@ def test_a_claim_of_success_is_not_believed(world, begun, sample, monkeypatch):
     assert world.message() == []
 
 
-def test_a_snapshot_in_error_is_told_as_a_failure_with_its_cause(world, begun, monkeypatch):
+def test_a_snapshot_in_error_is_published_as_a_failure_with_its_cause(world, begun, monkeypatch):
     state_of(monkeypatch, state="error", state_message="Given key ID is not accessible")
     answer = world.invoke("confirm_snapshots", {"sweep": True})
     assert [item["recovery_point"] for item in answer["failed"]] == [begun]
@@ -254,7 +254,7 @@ def test_a_snapshot_in_error_is_told_as_a_failure_with_its_cause(world, begun, m
     assert "Given key ID is not accessible" in str(failed)
 
 
-def test_a_message_that_could_not_be_published_is_told_by_the_next_look(world, begun, monkeypatch):
+def test_a_message_that_could_not_be_published_is_published_by_the_next_run(world, begun, monkeypatch):
     real = topic.publish
 
     def broken(*_):

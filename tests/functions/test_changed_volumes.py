@@ -87,7 +87,7 @@ def test_a_slot_of_which_only_a_stranger_was_made_is_caught_up(world, monkeypatc
     assert ec2_snapshots.instances_saved_by("lifeboat", slot_tag="2026-11-23T02:00:00Z") == frozenset()
 
 
-def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_told(world, monkeypatch):
+def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_published(world, monkeypatch):
     machine = world.launch(disks=2)
     change(world, monkeypatch, machine, off="/dev/sdi")
     with pytest.raises(BackupIncomplete, match="EC2 made no snapshot of vol-"):
@@ -106,7 +106,9 @@ def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_told(worl
     assert backups.open_backups(TABLE) == {}
 
 
-def test_a_volume_attached_meanwhile_is_told_and_the_recovery_point_is_good_without_it(world, monkeypatch, machine):
+def test_a_volume_attached_meanwhile_is_published_and_the_recovery_point_is_good_without_it(
+    world, monkeypatch, machine
+):
     planned = world.volume_of(machine)
     change(world, monkeypatch, machine, on="/dev/sdi")
 
@@ -198,21 +200,21 @@ def test_the_slot_is_taken_as_soon_as_the_restore_has_put_all_back_or_on(world, 
     assert begun["volumes"] == sorted([whole, world.volume_of(machine, "/dev/sdi")])
 
 
-def test_a_restore_that_puts_a_volume_back_after_the_look_leaves_no_good_point_without_it(
+def test_a_restore_that_puts_a_volume_back_after_the_observation_leaves_no_good_point_without_it(
     world, monkeypatch, meanwhile
 ):
     machine = world.launch(disks=2)
     displaced, _, restore = under_restore(world, machine)
     real = ec2_instances.each_instance_with_tag
 
-    def look(key, value):
+    def read(key, value):
         found = list(real(key, value))
         if restores.open_on(TABLE, machine):
             world.ec2.attach_volume(VolumeId=displaced, InstanceId=machine, Device="/dev/sdh")
             restores.close_restore(TABLE, restore)
         return found
 
-    monkeypatch.setattr(ec2_instances, "each_instance_with_tag", look)
+    monkeypatch.setattr(ec2_instances, "each_instance_with_tag", read)
 
     [begun] = world.invoke("take_snapshots", SLOT)["begun"]
 
@@ -221,7 +223,7 @@ def test_a_restore_that_puts_a_volume_back_after_the_look_leaves_no_good_point_w
 
 
 @pytest.mark.parametrize("event", ["UnplannedSnapshotTaken", "BackupCompleted"])
-def test_a_recovery_point_stays_open_until_all_of_it_is_told(world, monkeypatch, machine, event):
+def test_a_recovery_point_stays_open_until_all_of_it_is_published(world, monkeypatch, machine, event):
     class Killed(BaseException):
         """Lambda ends the invocation."""
 

@@ -37,7 +37,7 @@ def reconcile(context):
     return importlib.import_module("functions.confirm_snapshots.app").handler({"sweep": True}, context)
 
 
-def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next(world, large_run):
+def test_a_reconcile_run_without_time_for_all_publishes_some_and_leaves_the_rest_to_the_next(world, large_run):
     first = reconcile(Hurried())
     told = len(first["completed"])
     assert 0 < told < 5
@@ -49,7 +49,7 @@ def test_a_sweep_without_time_for_all_tells_some_and_leaves_the_rest_to_the_next
     assert [message["event"] for message in world.message()] == ["BackupCompleted"] * 5
 
 
-def test_pending_ones_in_front_do_not_keep_a_sweep_from_those_behind(world, large_run, monkeypatch):
+def test_pending_ones_in_front_do_not_keep_a_reconcile_run_from_those_behind(world, large_run, monkeypatch):
     monkeypatch.setattr(confirmation.ec2_describe, "IDS_PER_CALL", 2)
     monkeypatch.setattr(confirmation, "POINTS_LISTED", 2)
     for number in range(6):

@@ -38,7 +38,7 @@ def copies(region: str = AWAY) -> list[dict[str, Any]]:
     )["Snapshots"]
 
 
-def test_a_copy_is_begun_once_and_told_once(world, point):
+def test_a_copy_is_begun_once_and_published_once(world, point):
     assert [item["snapshot"] for item in world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]] == [point]
     world.invoke("copy_snapshots", RECONCILE)
     world.invoke("copy_snapshots", RECONCILE)
@@ -47,7 +47,7 @@ def test_a_copy_is_begun_once_and_told_once(world, point):
     assert (told["event"], told["subject"]["region"]) == ("SnapshotsCopied", AWAY)
 
 
-def test_a_copy_that_vanishes_is_told_once_and_tried_again(world, point, monkeypatch):
+def test_a_copy_that_vanishes_is_published_once_and_tried_again(world, point, monkeypatch):
     world.invoke("copy_snapshots", RECONCILE)
     [lost] = copies()
     boto3.client("ec2", AWAY).delete_snapshot(SnapshotId=lost["SnapshotId"])
@@ -103,14 +103,14 @@ def ended(copy_id: str) -> dict[str, Any]:
     return {**COPY_ENDED, "resources": [name], "detail": {**COPY_ENDED["detail"], "snapshot_id": name}}
 
 
-def test_the_end_of_our_copy_is_looked_at_and_told(world, point):
+def test_the_end_of_our_copy_is_observed_and_published(world, point):
     world.invoke("copy_snapshots", RECONCILE)
     [copy] = copies()
     assert world.invoke("copy_snapshots", ended(copy["SnapshotId"]))[AWAY]["copied"]
     assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
-def test_the_end_of_somebody_elses_copy_is_not(world, point):
+def test_the_end_of_a_foreign_copy_is_not(world, point):
     volume = world.ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
     source = world.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     foreign = boto3.client("ec2", AWAY).copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)["SnapshotId"]
@@ -119,7 +119,7 @@ def test_the_end_of_somebody_elses_copy_is_not(world, point):
     assert copies() == []
 
 
-def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_sweep(world, point, monkeypatch):
+def test_the_end_of_a_copy_where_nothing_can_be_seen_is_left_to_the_reconcile_run(world, point, monkeypatch):
     def refuse(*_: Any, **__: Any) -> Any:
         raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": "no"}}, "DescribeSnapshots")
 
@@ -171,7 +171,7 @@ def test_where_there_is_no_room_a_copy_in_time_waits_for_it(world, asked, monkey
     assert asked == [15, 15]
 
 
-def test_a_refusal_for_another_reason_is_told(world, asked, monkeypatch):
+def test_a_refusal_for_another_reason_is_published(world, asked, monkeypatch):
     answering(monkeypatch, asked, "UnauthorizedOperation", "UnauthorizedOperation")
     [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert "was refused: UnauthorizedOperation" in failed["reason"]

@@ -25,7 +25,7 @@ def copied():
 
 
 def asked(world, count):
-    """The pages of snapshots that are asked for at home and in the destination while sweeps go on."""
+    """The pages of snapshots that are asked for at home and in the destination while reconcile runs go on."""
     observed = []
     for region in ("eu-west-1", AWAY):
         regions.ec2_snapshots.clients.ec2_reads(region).meta.events.register(
@@ -50,7 +50,7 @@ def test_the_oldest_come_first_and_all_are_copied_once(world, many):
     assert states == {CopyState.COPIED}
 
 
-def test_between_two_looks_at_all_only_those_that_wait_are_asked_for(world, many):
+def test_between_two_full_runs_only_those_that_wait_are_asked_for(world, many):
     reconcile(world)
     for params in asked(world, 2):
         names = {item["Name"]: item["Values"] for item in params["Filters"]}
@@ -82,7 +82,7 @@ def test_what_is_gone_at_home_is_forgotten(world, many):
     assert many[1] in table_of_copies.records(TABLE, AWAY)
 
 
-def test_few_again_are_looked_at_together_again(world, many, monkeypatch):
+def test_few_again_are_observed_together_again(world, many, monkeypatch):
     reconcile(world)
     assert table_of_copies.many_observed_at(TABLE)
     monkeypatch.setattr(regions, "SNAPSHOTS_LISTED", 10_000)

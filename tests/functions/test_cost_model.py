@@ -30,7 +30,7 @@ SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 @pytest.fixture
 def calls(world):
-    """What the doors ask DynamoDB and SNS for, by action."""
+    """What the handlers ask DynamoDB and SNS for, by action."""
     counted: Counter[str] = Counter()
 
     def count(model, params, **_) -> None:
@@ -83,7 +83,7 @@ def completed(world) -> dict:
 
 
 @pytest.mark.parametrize("function", ["confirm_snapshots", "attach_volume"])
-def test_an_idle_sweep_reads_once_and_says_nothing(world, calls, logged, capsys, function):
+def test_an_idle_reconcile_run_reads_once_and_publishes_nothing(world, calls, logged, capsys, function):
     world.invoke(function, {"sweep": True})
     emptied(calls, logged)
     capsys.readouterr()
@@ -128,7 +128,7 @@ def test_the_metrics_line_lists_no_more_ages_than_is_counted():
 
 
 @pytest.mark.parametrize("instances", [1, 10])
-def test_a_slot_writes_tells_and_logs_what_is_counted(world, calls, logged, instances):
+def test_a_slot_writes_publishes_and_logs_what_is_counted(world, calls, logged, instances):
     for _ in range(instances):
         world.launch()
     world.invoke("take_snapshots", SLOT)
@@ -137,7 +137,7 @@ def test_a_slot_writes_tells_and_logs_what_is_counted(world, calls, logged, inst
     assert len(logged.getvalue()) == pytest.approx(cost_model.slot_line(instances), rel=0.15)
 
 
-def test_the_events_of_a_recovery_point_write_tell_and_log_what_is_counted(world, calls, logged):
+def test_the_events_of_a_recovery_point_write_publish_and_log_what_is_counted(world, calls, logged):
     world.launch()
     world.invoke("take_snapshots", SLOT)
     emptied(calls, logged)
@@ -152,7 +152,7 @@ def test_the_events_of_a_recovery_point_write_tell_and_log_what_is_counted(world
     assert len(logged.getvalue()) == pytest.approx(cost_model.EVENT_LINE, rel=0.15)
 
 
-def test_a_fleets_portions_are_as_large_as_is_counted():
+def test_a_large_runs_batches_are_as_large_as_is_counted():
     share = WHOLE["Parameters"]["ApiSharePercent"]["Default"]
     ids = [f"i-{number}" for number in range(10_000)]
     made = large_run.batches(ids, share=share, run="run", slot=datetime(2026, 11, 23, tzinfo=UTC))
@@ -184,7 +184,7 @@ def test_the_arithmetic_by_hand():
     assert use.at_list_price == pytest.approx(3 * 0.20 + 12 * 0.30 + 2 * 0.125)
 
 
-def test_the_sweeps_are_nearly_all_of_one_instances_month():
+def test_reconcile_runs_are_nearly_all_of_one_instances_month():
     one = month(1).units
     assert one["Lambda requests"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)
     assert one["Scheduler invocations"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)

@@ -13,7 +13,7 @@ from tests.functions.conftest import TABLE
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 
-def test_every_instance_gets_its_recovery_point_without_a_fleet(world):
+def test_every_instance_gets_its_recovery_point_without_a_large_run(world):
     instances = world.launch_many(199)
 
     answer = world.invoke("take_snapshots", SLOT)
@@ -30,7 +30,7 @@ def test_every_instance_gets_its_recovery_point_without_a_fleet(world):
 
 
 @pytest.mark.parametrize("count", [198, 260])
-def test_every_instance_is_looked_at_and_asked_for_whatever_their_number(world, monkeypatch, count):
+def test_every_instance_is_observed_whatever_their_number(world, monkeypatch, count):
     """Without the snapshots themselves, which take moto its time."""
     instances = world.launch_many(count)
     asked = []
@@ -50,7 +50,7 @@ def test_every_instance_is_looked_at_and_asked_for_whatever_their_number(world, 
     assert sorted(asked) == sorted(instances)
 
 
-def test_every_instance_that_has_no_backup_is_told_to_be_overdue(world, monkeypatch):
+def test_every_instance_without_a_backup_is_published_as_overdue(world, monkeypatch):
     instances = world.launch_many(199)
     now = clock.now()
     world.invoke("take_snapshots", {"catch_up": True})  # seen for the first time

@@ -49,20 +49,20 @@ def locks(world, monkeypatch):
     return made
 
 
-def news_of(world):
+def messages_of(world):
     """By event: two messages of one moment come in either order."""
     return sorted(world.message(), key=lambda message: message["event"])
 
 
-def told(world):
-    return [message["event"] for message in news_of(world)]
+def published(world):
+    return [message["event"] for message in messages_of(world)]
 
 
 def test_each_snapshot_is_locked_once(world, locks):
     world.invoke("confirm_snapshots", RECONCILE)
     assert set(locks.put) == {item["SnapshotId"] for item in world.snapshots()}
     assert {(lock.mode, lock.days) for lock in locks.put.values()} == {("governance", 7)}
-    assert told(world) == ["BackupCompleted"]
+    assert published(world) == ["BackupCompleted"]
     assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
@@ -71,24 +71,24 @@ def test_what_passes_is_tried_again_in_silence(world, locks, refusal):
     locks.refusals = [refusal]
     world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 1
-    assert told(world) == ["BackupCompleted"]
+    assert published(world) == ["BackupCompleted"]
     world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
-    assert told(world) == []
+    assert published(world) == []
     assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
-def test_a_lock_that_cannot_be_is_told_once_and_tried_again(world, locks):
+def test_a_lock_that_cannot_be_is_published_once_and_tried_again(world, locks):
     locks.refusals = [DENIED] * 4
     world.invoke("confirm_snapshots", RECONCILE)
     world.invoke("confirm_snapshots", RECONCILE)
-    completed, not_locked = news_of(world)
+    completed, not_locked = messages_of(world)
     assert completed["event"] == "BackupCompleted"
     assert not_locked["event"] == "RecoveryPointNotLocked"
     assert "UnauthorizedOperation" in not_locked["summary"]
     world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
-    assert told(world) == []
+    assert published(world) == []
 
 
 def test_blindness_locks_nothing_and_is_tried_again(world, locks):
@@ -97,24 +97,24 @@ def test_blindness_locks_nothing_and_is_tried_again(world, locks):
     assert locks.put == {}
     world.invoke("confirm_snapshots", RECONCILE)
     assert len(locks.put) == 2
-    assert told(world) == ["BackupCompleted"]
+    assert published(world) == ["BackupCompleted"]
 
 
-def test_the_sweep_gives_up_in_the_end_and_says_so(world, locks, monkeypatch):
+def test_the_reconcile_run_gives_up_in_the_end_and_publishes_it(world, locks, monkeypatch):
     later = clock.now() + TRIED_FOR
     monkeypatch.setattr(clock, "now", lambda: later)
     locks.refusals = [BUSY] * 9
     world.invoke("confirm_snapshots", RECONCILE)
-    assert told(world) == ["BackupCompleted", "RecoveryPointNotLocked"]
+    assert published(world) == ["BackupCompleted", "RecoveryPointNotLocked"]
     assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
 
 
-def test_a_grace_shorter_than_a_day_is_told_and_not_tried_again(world, locks, monkeypatch):
+def test_a_grace_shorter_than_a_day_is_published_and_not_tried_again(world, locks, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "0")
     monkeypatch.setenv("LIFEBOAT_GRACE_HOURS", "12")  # not 24: taken and confirmed in one second, that is still a day
     handler.forget()
     world.invoke("confirm_snapshots", RECONCILE)
-    _, not_locked = news_of(world)
+    _, not_locked = messages_of(world)
     assert "expected LockDays, or more GraceHours" in not_locked["summary"]
     assert world.invoke("confirm_snapshots", RECONCILE)["completed"] == []
     assert locks.put == {}

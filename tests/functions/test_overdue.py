@@ -55,7 +55,7 @@ class Sight:
             lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines() if line.startswith("{")]
             self.metrics += [line for line in lines if "RecoveryPointAge" in line]
 
-    def look(self, at):
+    def catch_up(self, at):
         """Who was told to be overdue by this look, with the message of each."""
         self.world.message()
         answer = self.invoke(CATCH_UP, at)
@@ -81,143 +81,143 @@ def sight(world, monkeypatch, capsys):
     return Sight(world, monkeypatch, capsys)
 
 
-def test_an_instance_that_ec2_always_refuses_is_told_once(world, sight):
+def test_an_instance_that_ec2_always_refuses_is_published_once(world, sight):
     instance = world.launch()
     sight.refused.add(instance)
-    assert sight.look(SLOT - HOUR) == {}
-    assert sight.look(SLOT + 45 * MINUTE) == {}  # the catch-up was refused once; it has another look
-    told = sight.look(SLOT + 46 * MINUTE)[instance]
+    assert sight.catch_up(SLOT - HOUR) == {}
+    assert sight.catch_up(SLOT + 45 * MINUTE) == {}  # the catch-up was refused once; it has another look
+    told = sight.catch_up(SLOT + 46 * MINUTE)[instance]
     assert told["severity"] == "critical"
     assert told["details"]["age"] == "1 h 46 min"
     assert told["details"]["last_good_recovery_point"] == "none"
     assert told["details"]["volumes"] == [world.volume_of(instance)]
     assert told["details"]["protected_since"] == f"{SLOT - HOUR:%Y-%m-%dT%H:%M:%SZ}"
     for days in range(4):
-        assert sight.look(SLOT + days * DAY + 2 * HOUR) == {}
+        assert sight.catch_up(SLOT + days * DAY + 2 * HOUR) == {}
     assert sight.age() == 3 * DAY + 3 * HOUR
 
 
-def test_the_spell_ends_with_a_good_one_and_the_next_spell_is_told_again(world, sight):
+def test_an_episode_ends_with_a_good_backup_and_the_next_episode_is_published_again(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     sight.refused.add(instance)
-    assert sight.look(SLOT + DAY + 31 * MINUTE) == {}
-    told = sight.look(SLOT + DAY + HOUR)[instance]
+    assert sight.catch_up(SLOT + DAY + 31 * MINUTE) == {}
+    told = sight.catch_up(SLOT + DAY + HOUR)[instance]
     assert told["details"]["last_good_recovery_point"] == f"rp-{SLOT:%Y%m%dT%H%M%SZ}-{instance}"
     assert told["details"]["age"] == "25 h 0 min"
-    assert sight.look(SLOT + 2 * DAY + HOUR) == {}
+    assert sight.catch_up(SLOT + 2 * DAY + HOUR) == {}
 
     sight.refused.clear()
-    assert sight.look(SLOT + 2 * DAY + 2 * HOUR) == {}  # it takes it late
+    assert sight.catch_up(SLOT + 2 * DAY + 2 * HOUR) == {}  # it takes it late
     assert sight.age() == timedelta(0)
     sight.refused.add(instance)
-    assert sight.look(SLOT + 3 * DAY + HOUR)[instance]["details"]["age"] == "23 h 0 min"
+    assert sight.catch_up(SLOT + 3 * DAY + HOUR)[instance]["details"]["age"] == "23 h 0 min"
 
 
 def test_a_backup_by_hand_ends_it_too(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.refused.add(instance)
-    assert set(sight.look(SLOT + HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + HOUR)) == {instance}
     sight.refused.clear()
     sight.invoke({"instance_ids": [instance]}, SLOT + 5 * HOUR)
     sight.refused.add(instance)
-    sight.look(SLOT + 6 * HOUR)
+    sight.catch_up(SLOT + 6 * HOUR)
     assert sight.age() == HOUR
 
 
-def test_what_the_catch_up_mends_is_not_told(world, sight):
+def test_what_the_catch_up_mends_is_not_published(world, sight):
     world.launch()
-    sight.look(SLOT - HOUR)
-    assert sight.look(SLOT + 5 * DAY + HOUR) == {}
+    sight.catch_up(SLOT - HOUR)
+    assert sight.catch_up(SLOT + 5 * DAY + HOUR) == {}
     assert len(world.snapshots()) == 1
     assert sight.age() == timedelta(0)
 
 
-def test_what_the_catch_up_mends_is_not_told_though_ec2_does_not_show_it_yet(world, sight, monkeypatch):
+def test_what_the_catch_up_mends_is_not_published_though_ec2_does_not_show_it_yet(world, sight, monkeypatch):
     world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", lambda *_: ())
-    assert sight.look(SLOT + 5 * DAY + HOUR) == {}
+    assert sight.catch_up(SLOT + 5 * DAY + HOUR) == {}
 
 
 def test_what_ec2_is_making_waits_for_a_day(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     [snapshot] = world.snapshots()
     sight.moto(snapshot["SnapshotId"]).status = "pending"
-    assert sight.look(SLOT + 23 * HOUR) == {}
+    assert sight.catch_up(SLOT + 23 * HOUR) == {}
     assert sight.age() == DAY  # it is no backup before it is good
-    assert set(sight.look(SLOT + 24 * HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + 24 * HOUR)) == {instance}
 
 
-def test_a_recovery_point_that_somebody_deletes_counts_no_longer(world, sight):
+def test_a_recovery_point_that_a_person_deletes_counts_no_longer(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
-    assert sight.look(SLOT + HOUR) == {}
+    assert sight.catch_up(SLOT + HOUR) == {}
     [snapshot] = world.snapshots()
     world.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
-    assert sight.look(SLOT + 2 * HOUR)[instance]["details"]["last_good_recovery_point"] == "none"
+    assert sight.catch_up(SLOT + 2 * HOUR)[instance]["details"]["last_good_recovery_point"] == "none"
 
 
 def test_another_stacks_recovery_point_is_none_of_ours(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     [snapshot] = world.snapshots()
     world.ec2.create_tags(Resources=[snapshot["SnapshotId"]], Tags=[{"Key": "lifeboat:stack", "Value": "other"}])
-    assert set(sight.look(SLOT + HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + HOUR)) == {instance}
 
 
 @pytest.mark.parametrize("how", ["terminated", "deselected"])
 def test_who_is_gone_is_forgotten_and_counts_anew_when_back(world, sight, how):
     tag = [{"Key": "lifeboat:backup", "Value": "true"}]
     gone, stays = world.launch(), world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     sight.refused.update((gone, stays))
-    assert set(sight.look(SLOT + DAY + HOUR)) == {gone, stays}
+    assert set(sight.catch_up(SLOT + DAY + HOUR)) == {gone, stays}
     if how == "terminated":
         world.ec2.terminate_instances(InstanceIds=[gone])
     else:
         world.ec2.delete_tags(Resources=[gone], Tags=tag)
     sight.refused.remove(stays)
-    assert sight.look(SLOT + DAY + 2 * HOUR) == {}
+    assert sight.catch_up(SLOT + DAY + 2 * HOUR) == {}
     assert sight.age() == timedelta(0)
     assert [item["instance_id"] for item in sight.metrics[-1]["ages"]] == [stays]
     if how == "deselected":
         world.ec2.create_tags(Resources=[gone], Tags=tag)
         sight.refused.add(stays)
-        assert sight.look(SLOT + DAY + 3 * HOUR) == {}
+        assert sight.catch_up(SLOT + DAY + 3 * HOUR) == {}
         assert sight.age() == HOUR  # `stays`: the one that is back is seen for the first time
-        assert set(sight.look(SLOT + 2 * DAY + HOUR)) == {gone, stays}
+        assert set(sight.catch_up(SLOT + 2 * DAY + HOUR)) == {gone, stays}
 
 
 def test_a_stopped_instance_is_backed_up_and_may_be_overdue(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     world.ec2.stop_instances(InstanceIds=[instance])
     sight.refused.add(instance)
-    assert set(sight.look(SLOT + HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + HOUR)) == {instance}
 
 
 def test_an_instance_without_a_data_volume_is_overdue_as_a_whole(world, sight):
     instance = world.launch(disks=0, **{"lifeboat:backup": "true"})
-    sight.look(SLOT - HOUR)
-    told = sight.look(SLOT + HOUR)[instance]
+    sight.catch_up(SLOT - HOUR)
+    told = sight.catch_up(SLOT + HOUR)[instance]
     assert told["details"]["volumes"] == []
 
 
 def test_the_metric_is_the_worst_of_all_and_its_line_has_each(world, sight):
     first, second = sorted((world.launch(), world.launch(disks=2, **{"lifeboat:backup": "true"})))
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     sight.refused.add(first)
     sight.take(SLOT + DAY)
-    sight.look(SLOT + DAY + 20 * MINUTE)
+    sight.catch_up(SLOT + DAY + 20 * MINUTE)
     line = sight.metrics[-1]
     assert line["_aws"]["CloudWatchMetrics"] == [
         {
@@ -235,11 +235,11 @@ def test_the_metric_is_the_worst_of_all_and_its_line_has_each(world, sight):
 
 
 def test_nothing_is_expected_where_nothing_is_protected_or_no_slot_was_due(world, sight, monkeypatch):
-    sight.look(SLOT + HOUR)
+    sight.catch_up(SLOT + HOUR)
     world.launch()
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(1 day)")
     handler.forget()
-    assert sight.look(SLOT + 3 * DAY) == {}
+    assert sight.catch_up(SLOT + 3 * DAY) == {}
     assert sight.metrics == []
 
 
@@ -247,57 +247,60 @@ def test_a_rate_that_is_refused_is_overdue_and_has_its_metric_at_any_time(world,
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "rate(30 minutes)")
     handler.forget()
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
-    sight.look(SLOT + 5 * MINUTE)
+    sight.catch_up(SLOT + 5 * MINUTE)
     assert sight.age() == 5 * MINUTE
     sight.refused.add(instance)
     for number in range(1, 5):
         sight.take(SLOT + number * HOUR / 2)
-        told = sight.look(SLOT + number * HOUR / 2 + 16 * MINUTE)
+        told = sight.catch_up(SLOT + number * HOUR / 2 + 16 * MINUTE)
         assert set(told) == ({instance} if number == 2 else set())
         assert sight.age() == number * HOUR / 2 + 16 * MINUTE
 
 
 def test_without_its_table_the_stack_counts_anew_and_makes_nothing_twice(world, sight):
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.take(SLOT)
     for item in clients.dynamodb().scan(TableName=TABLE)["Items"]:
         clients.dynamodb().delete_item(TableName=TABLE, Key={key: item[key] for key in ("pk", "sk")})
     sight.refused.add(instance)
-    assert sight.look(SLOT + HOUR) == {}
+    assert sight.catch_up(SLOT + HOUR) == {}
     assert sight.age() == HOUR  # EC2 still shows it
     assert len(world.snapshots()) == 1
-    assert set(sight.look(SLOT + DAY + HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + DAY + HOUR)) == {instance}
 
 
-def test_a_look_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
+def test_a_run_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
     instance = world.launch()
     sight.refused.add(instance)
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     with monkeypatch.context() as patch:
         patch.setattr(Context, "get_remaining_time_in_millis", lambda _: 1000)
-        assert sight.look(SLOT + HOUR) == {}
-    assert set(sight.look(SLOT + 2 * HOUR)) == {instance}
+        assert sight.catch_up(SLOT + HOUR) == {}
+    assert set(sight.catch_up(SLOT + 2 * HOUR)) == {instance}
 
 
-def test_of_very_many_each_look_asks_about_some(world, sight, monkeypatch):
+def test_of_very_many_each_run_asks_about_some(world, sight, monkeypatch):
     monkeypatch.setattr(rule, "INSTANCES_QUERIED", 2)
     monkeypatch.setattr(lineage, "AGES_LOGGED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
-    sight.look(SLOT - HOUR)
-    told = set(sight.look(SLOT + HOUR))
+    sight.catch_up(SLOT - HOUR)
+    told = set(sight.catch_up(SLOT + HOUR))
     assert len(told) == 2
     assert (sight.metrics[-1]["not_queried"], sight.metrics[-1]["ages_not_listed"]) == (1, 1)
-    assert told | set(sight.look(SLOT + HOUR + 15 * MINUTE)) | set(sight.look(SLOT + HOUR + 30 * MINUTE)) == instances
+    assert (
+        told | set(sight.catch_up(SLOT + HOUR + 15 * MINUTE)) | set(sight.catch_up(SLOT + HOUR + 30 * MINUTE))
+        == instances
+    )
 
 
 def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
     monkeypatch.setattr(lineage.ec2_describe, "IDS_PER_CALL", 2)
     never, early, *late = (world.launch() for _ in range(5))
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.refused.add(never)
     sight.take(SLOT)
     sight.refused.add(early)
@@ -310,7 +313,7 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
         return real(stack, filters, **more)
 
     monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", listing)
-    told = sight.look(SLOT + 3 * DAY + HOUR)
+    told = sight.catch_up(SLOT + 3 * DAY + HOUR)
     last = {instance: message["details"]["last_good_slot"] for instance, message in told.items()}
     assert last == {
         never: "none",
@@ -327,13 +330,13 @@ def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sig
     instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
     first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
     sight.refused.add(never)
-    sight.look(SLOT - DAY - HOUR)
+    sight.catch_up(SLOT - DAY - HOUR)
     sight.take(SLOT - DAY)
     world.ec2.detach_volume(InstanceId=instance, VolumeId=second)
     sight.take(SLOT)
     world.ec2.attach_volume(InstanceId=instance, VolumeId=second, Device="/dev/sdi")
     sight.refused.add(instance)
-    assert set(sight.look(SLOT + HOUR)) == {instance, never}  # two are looked for slot by slot
+    assert set(sight.catch_up(SLOT + HOUR)) == {instance, never}  # two are looked for slot by slot
     ages = {item["volume_id"]: item["seconds"] for item in sight.metrics[-1]["ages"]}
     assert (ages[first], ages[second]) == (3600, 25 * 3600)
 
@@ -341,23 +344,23 @@ def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sig
 def test_what_is_being_made_of_an_earlier_time_of_the_same_hour_is_no_excuse(world, sight, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_SCHEDULE", "cron(30 2 * * ? *)")
     instance = world.launch()
-    sight.look(SLOT - HOUR)
+    sight.catch_up(SLOT - HOUR)
     sight.invoke({"instance_ids": [instance]}, SLOT + 10 * MINUTE)
     [snapshot] = world.snapshots()
     sight.moto(snapshot["SnapshotId"]).status = "pending"
     sight.refused.add(instance)
-    assert set(sight.look(SLOT + 2 * HOUR)) == {instance}
+    assert set(sight.catch_up(SLOT + 2 * HOUR)) == {instance}
 
 
-def test_a_fleet_that_is_being_caught_up_is_told_only_when_that_has_failed(world, sight, monkeypatch):
+def test_a_large_run_that_is_being_caught_up_is_published_only_when_that_has_failed(world, sight, monkeypatch):
     workers = LargeRun(world, monkeypatch)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
-    sight.look(SLOT - HOUR)
-    assert sight.look(SLOT + DAY + HOUR) == {}  # handed out
-    assert sight.look(SLOT + DAY + HOUR + 15 * MINUTE) == {}  # under way
+    sight.catch_up(SLOT - HOUR)
+    assert sight.catch_up(SLOT + DAY + HOUR) == {}  # handed out
+    assert sight.catch_up(SLOT + DAY + HOUR + 15 * MINUTE) == {}  # under way
     workers.work()
-    assert set(sight.look(SLOT + DAY + HOUR + 30 * MINUTE)) == instances
+    assert set(sight.catch_up(SLOT + DAY + HOUR + 30 * MINUTE)) == instances
 
 
 @pytest.mark.no_cover  # six hundred times what the tests above have gone through
@@ -378,7 +381,7 @@ class TestDaylightSaving:
         for number in range(days * 96):
             at = first + number * 15 * MINUTE
             if at.hour < 5 or not at.minute:
-                assert sight.look(at) == {}
+                assert sight.catch_up(at) == {}
         return sorted(
             tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:slot"
         )

@@ -67,7 +67,7 @@ def test_it_is_waited_out_within_the_invocation(world, waits, refusing, code):
 
 
 @pytest.mark.parametrize("code", PASSING)
-def test_it_is_told_only_after_the_last_attempt(world, waits, refusing, code):
+def test_it_is_published_only_after_the_last_attempt(world, waits, refusing, code):
     instance = world.launch()
     refusing.code, refusing.left = code, 100
     event = Context()
@@ -82,7 +82,7 @@ def test_it_is_told_only_after_the_last_attempt(world, waits, refusing, code):
     assert len(invoke(Context())["begun"]) == 1, "the next look finds it missing, and makes it"
 
 
-def test_of_a_run_by_hand_it_is_answered_at_once_and_told_after_the_last_attempt(world, waits, refusing):
+def test_a_run_by_hand_is_answered_at_once_and_published_after_the_last_attempt(world, waits, refusing):
     world.launch()
     refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
     answer = world.invoke("take_snapshots", {})
@@ -103,7 +103,7 @@ def test_of_a_run_by_hand_that_lambda_does_not_take_over_the_only_attempt_is_the
     assert events(world) == ["BackupFailed"]
 
 
-def test_nothing_is_told_if_the_last_attempt_succeeds(world, waits, refusing):
+def test_nothing_is_published_if_the_last_attempt_succeeds(world, waits, refusing):
     world.launch()
     refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 2 * (ATTEMPTS - 1)
     event = Context()
@@ -114,7 +114,7 @@ def test_nothing_is_told_if_the_last_attempt_succeeds(world, waits, refusing):
     assert events(world) == ["BackupStarted"]
 
 
-def test_without_an_answer_it_is_not_asked_again_at_once_and_told_after_the_last_attempt(world, waits, refusing):
+def test_without_an_answer_it_is_not_asked_again_at_once_and_published_after_the_last_attempt(world, waits, refusing):
     world.launch()
     refusing.code, refusing.answered, refusing.left = "ReadTimeoutError", False, 100
     event = Context()
@@ -125,7 +125,7 @@ def test_without_an_answer_it_is_not_asked_again_at_once_and_told_after_the_last
     assert waits == []
 
 
-def test_what_does_not_pass_is_told_at_once(world, waits, refusing):
+def test_what_does_not_pass_is_published_at_once(world, waits, refusing):
     world.launch()
     refusing.code, refusing.left = "UnauthorizedOperation", 1
     with pytest.raises(BackupIncomplete):

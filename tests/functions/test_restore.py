@@ -81,7 +81,7 @@ def test_the_answer_says_what_was_found_and_what_is_planned(world, saved, time):
     assert {item["severity"] for item in answer["findings"]} <= {"warn"}
 
 
-def test_a_dry_run_changes_nothing_and_tells_nobody(world, saved, time, monkeypatch):
+def test_a_dry_run_changes_nothing_and_publishes_nothing(world, saved, time, monkeypatch):
     target = fresh_platform(world)
     done = changes_of(monkeypatch)
     answer = world.invoke("restore_volume", ask(target, dry_run=True))
@@ -215,7 +215,7 @@ def test_asking_twice_with_one_request_id_is_one_restore(world, saved, time):
     assert events(world) == ["RestoreStarted"]
 
 
-def test_the_beginning_is_told_once_by_whoever_can(world, saved, time, monkeypatch):
+def test_the_beginning_is_published_once_by_the_first_that_can(world, saved, time, monkeypatch):
     from lifeboat.aws import topic
 
     target = fresh_platform(world)
@@ -246,7 +246,7 @@ def test_without_a_request_id_it_gets_one(world, saved, time):
     assert answer["status"] == "open"
 
 
-def test_a_second_restore_of_the_same_instance_is_told_which_is_open(world, saved, time):
+def test_a_second_restore_of_the_same_instance_is_refused_with_the_open_one(world, saved, time):
     target = fresh_platform(world)
     first = world.invoke("restore_volume", ask(target))
     second = world.invoke("restore_volume", ask(target, request_id="incident-2"))
@@ -363,7 +363,7 @@ def test_an_event_of_another_instance_moves_nothing(world, saved, time, sample):
     assert world.invoke("attach_volume", sample("ec2-instance-state-stopped")) == {"restores": {}}
 
 
-def test_one_restore_that_cannot_be_looked_at_stops_no_other(world, saved, time, monkeypatch):
+def test_one_restore_that_cannot_be_observed_stops_no_other(world, saved, time, monkeypatch):
     first, second = fresh_platform(world), fresh_platform(world)
     blocked = world.invoke("restore_volume", ask(first, request_id="one"))["restore_id"]
     going = world.invoke("restore_volume", ask(second, request_id="two"))["restore_id"]
@@ -398,7 +398,7 @@ def test_who_is_overtaken_leaves_the_restore_to_the_other(world, saved, time, mo
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
 
 
-def test_the_end_is_told_again_when_the_message_could_not_be_sent(world, saved, time, monkeypatch):
+def test_the_end_is_published_again_when_the_message_could_not_be_sent(world, saved, time, monkeypatch):
     from lifeboat.aws import topic
 
     target = fresh_platform(world)

@@ -1,4 +1,4 @@
-"""Retention, through its door: prune_snapshots."""
+"""Retention, through its handler: prune_snapshots."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def completed(world):
     return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": message}}]}
 
 
-def test_a_completed_backup_lets_go_what_no_rule_keeps(world, history):
-    # last=3 daily=14: the newest of each of 14 days stay, 16 may go, and the cap lets half of the chain go at once.
+def test_a_completed_backup_deletes_what_no_rule_keeps(world, history):
+    # last=3 daily=14: the newest of each of 14 days stay, 16 may go, and the cap lets half of the lineage go at once.
     world.invoke("prune_snapshots", completed(world))
     world.invoke("prune_snapshots", completed(world))
     assert left(world) == set(history[:14])
@@ -92,7 +92,7 @@ def test_a_second_run_deletes_nothing_more(world, history):
     assert world.message() == [], "nothing happened, so nothing is told"
 
 
-def test_a_dry_run_gives_the_plan_without_hands(world, history):
+def test_a_dry_run_gives_the_plan_and_changes_nothing(world, history):
     answer = world.invoke("prune_snapshots", {"dry_run": True})
     assert answer["dry_run"] is True
     assert answer["delete"]
@@ -165,7 +165,7 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
     assert "InvalidSnapshot.InUse" in str(told["details"]["refused"])
 
 
-def test_a_policy_in_error_keeps_everything_and_tells(world, history, monkeypatch):
+def test_a_policy_in_error_keeps_everything_and_publishes_it(world, history, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_RETENTION", "dayly=14")
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history)
@@ -187,14 +187,14 @@ def test_snapshots_of_another_stack_and_of_nobody_stay(world, history, monkeypat
     assert left(world) == set(history)
 
 
-def test_an_unreadable_story_is_kept_and_told(world, history):
+def test_unreadable_metadata_is_kept_and_published(world, history):
     world.ec2.create_tags(Resources=[history[-1]], Tags=[{"Key": "lifeboat:slot", "Value": "yesterday"}])
     answer = world.invoke("prune_snapshots", {})
     assert history[-1] in left(world)
     assert any(history[-1] in notice for notice in answer["notices"])
 
 
-def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypatch):
+def test_a_run_cut_off_is_published_and_resumed_by_the_next(world, history, monkeypatch):
     left_ms = iter([60_000] * 12 + [1000 * LEFT_FOR_RETURN - 1] * 100)
     with monkeypatch.context() as short:
         short.setattr(Context, "get_remaining_time_in_millis", lambda _: next(left_ms))
@@ -211,7 +211,7 @@ def test_a_run_cut_off_is_told_and_resumed_by_the_next(world, history, monkeypat
     assert left(world) == set(history[:14])
 
 
-def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeypatch):
+def test_what_was_deleted_is_published_even_if_the_run_breaks(world, history, monkeypatch):
     real, calls = ec2_snapshots.own_snapshots, []
 
     def breaks(ids):
@@ -227,7 +227,7 @@ def test_what_was_deleted_is_told_even_if_the_run_breaks(world, history, monkeyp
     assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
 
-def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, history, monkeypatch):
+def test_what_another_run_deleted_meanwhile_is_published_by_that_run_only(world, history, monkeypatch):
     real = ec2_snapshots.own_snapshots
 
     def meanwhile(ids):
@@ -246,7 +246,7 @@ def test_what_another_run_deleted_meanwhile_is_told_by_that_run_only(world, hist
 # --- what forbids to delete
 
 
-def test_a_snapshot_shared_with_everybody_stays(world, history, monkeypatch):
+def test_a_public_snapshot_stays(world, history, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", lambda: frozenset({history[-1]}))
     answer = world.invoke("prune_snapshots", {"dry_run": True})
     assert "public" in str(reasons_of(answer, "rp-29"))
@@ -310,7 +310,7 @@ def test_not_more_than_the_cap_goes_when_something_refuses(world, history, monke
     assert len(answer["deleted"]) == DAYS - len(left(world))
 
 
-def test_a_deletion_whose_answer_was_lost_is_looked_after(world, history, monkeypatch):
+def test_a_deletion_whose_answer_was_lost_is_checked(world, history, monkeypatch):
     real = ec2_snapshots.delete_snapshot
 
     def lost(snapshot_id):
@@ -398,7 +398,7 @@ def test_a_long_dry_run_is_cut_and_counted(world, history, monkeypatch):
 
 
 def shorten_the_policy(world, monkeypatch, text="last=1"):
-    """After a run under the policy of the fixture has let go what that does not keep."""
+    """After a run under the policy of the fixture has deleted what that does not keep."""
     for _ in range(2):
         world.invoke("prune_snapshots", {})
     world.message()
@@ -406,7 +406,7 @@ def shorten_the_policy(world, monkeypatch, text="last=1"):
     handler.forget()
 
 
-def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_told_at_once(world, history, monkeypatch):
+def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_published_at_once(world, history, monkeypatch):
     shorten_the_policy(world, monkeypatch)
     before = left(world)
     assert len(before) == 14
@@ -437,7 +437,7 @@ def test_a_hold_of_no_hours_lets_a_change_count_at_once(world, history, monkeypa
     assert {message["event"] for message in world.message()} == {"SnapshotsPruned"}
 
 
-def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history, monkeypatch):
+def test_a_tag_lost_with_its_instance_is_published_with_a_way_to_keep(world, history, monkeypatch):
     world.ec2.create_tags(Resources=[instance_of(world)], Tags=[{"Key": "lifeboat:retention", "Value": "daily=25"}])
     for _ in range(2):
         world.invoke("prune_snapshots", {})
@@ -454,7 +454,7 @@ def test_a_tag_lost_with_its_instance_is_told_with_a_way_to_keep(world, history,
     assert history[24] in told["next_steps"][0]
 
 
-def test_a_change_that_could_not_be_told_is_told_by_the_next_run(world, history, monkeypatch):
+def test_a_change_that_could_not_be_published_is_published_by_the_next_run(world, history, monkeypatch):
     shorten_the_policy(world, monkeypatch)
     real = topic.publish
 

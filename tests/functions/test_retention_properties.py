@@ -88,7 +88,7 @@ def test_a_run_with_refusals(*, ages, refused, lost, share, min_keep, policy):
     unlimited, _ = run(points, replace(config, max_delete_share=1.0))
     assert all(item in left for item in unlimited)
 
-    # Refusals never make it stop: with as many willing ones, as many go, as far as the chain that is left allows.
+    # Refusals never make it stop: with as many willing ones, as many go, as far as the lineage that is left allows.
     deletable = [item for item in points if item not in unlimited]
     free = [item for item in deletable if item.id not in map(str, refused | lost)]
     if free:

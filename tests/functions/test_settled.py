@@ -49,7 +49,7 @@ def finished():
         snapshot.status = "completed"
 
 
-def test_of_a_slots_messages_only_the_last_one_makes_retention_look(world, large_run):
+def test_of_a_slots_messages_only_the_last_one_makes_retention_observe(world, large_run):
     world.invoke("confirm_snapshots", RECONCILE)
     messages = world.message()
     assert [item["event"] for item in messages] == ["BackupCompleted"] * 3
@@ -68,7 +68,7 @@ def test_nobody_waits_for_another_slot(world, large_run):
 
 
 @pytest.mark.parametrize("prompt", [True, False], ids=["delivered before the next is told", "delivered at the end"])
-def test_a_slot_in_one_sweep_is_looked_at_by_its_last_message(world, large_run, monkeypatch, prompt):
+def test_a_slot_in_one_reconcile_run_is_observed_by_its_last_message(world, large_run, monkeypatch, prompt):
     looked = []
     messages = []
     real = topic.publish
@@ -87,7 +87,7 @@ def test_a_slot_in_one_sweep_is_looked_at_by_its_last_message(world, large_run, 
         assert looked == [False, False, True]
 
 
-def test_two_that_finish_at_one_moment_leave_one_that_looks(world, large_run, monkeypatch):
+def test_two_that_finish_at_one_moment_leave_one_that_observes(world, large_run, monkeypatch):
     """Each invocation notes its own, then tells, then closes: however these interleave, somebody sees nothing open."""
     first, second = large_run[:2]
     backups.close_backup(TABLE, large_run[2])
@@ -110,7 +110,7 @@ def test_the_daily_run_and_a_person_wait_for_nobody(world, large_run):
     assert "kept" in world.invoke("prune_snapshots", {"scheduled_time": "2026-11-23T03:00:00Z"})
 
 
-def test_copies_wait_for_the_slot_or_the_sweep(world, large_run, monkeypatch):
+def test_copies_wait_for_the_slot_or_the_reconcile_run(world, large_run, monkeypatch):
     unfinished(world, *large_run[1:])
     world.invoke("confirm_snapshots", RECONCILE)
     [told] = world.message()

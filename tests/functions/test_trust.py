@@ -1,4 +1,4 @@
-"""Trust, through its door: check_ami_owner."""
+"""Trust, through its handler: check_ami_owner."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ def verdicts(answer):
     return {item["instance_id"]: item["verdict"] for item in answer["verdicts"]}
 
 
-def told(world):
+def published(world):
     return [(message["event"], message["subject"]["instance_id"]) for message in world.message()]
 
 
-def test_a_selected_instance_that_runs_is_judged_and_told(world, sample):
+def test_a_selected_instance_that_runs_is_judged_and_published(world, sample):
     instance = world.launch()
     answer = world.invoke("check_ami_owner", running(sample, instance))
     [found] = answer["verdicts"]
     assert (found["instance_id"], found["verdict"], found["ami"]) == (instance, "trusted", world.image["ImageId"])
     assert found["evidence"]
-    assert told(world) == [("AmiOwnerTrusted", instance)]
+    assert published(world) == [("AmiOwnerTrusted", instance)]
 
 
 def test_an_instance_that_is_not_selected_is_not_ours_to_judge(world, sample):
     other = world.launch(Name="CadoResponseWorker")
     assert world.invoke("check_ami_owner", running(sample, other)) == {"verdicts": []}
-    assert told(world) == []
+    assert published(world) == []
 
 
 def test_an_event_of_an_instance_that_is_gone_is_no_failure(world, sample):
     assert world.invoke("check_ami_owner", running(sample, "i-0000000000000dead")) == {"verdicts": []}
 
 
-def test_a_stranger_s_image_is_told_at_once(world, sample):
+def test_a_stranger_s_image_is_published_at_once(world, sample):
     instance = world.launch()
     world.image_owner = STRANGER
     answer = world.invoke("check_ami_owner", running(sample, instance))
@@ -58,13 +58,13 @@ def test_a_stranger_s_image_is_told_at_once(world, sample):
 def test_a_person_may_ask_about_an_instance_that_is_not_selected(world):
     fresh = world.launch(Name="fresh deployment")
     assert verdicts(world.invoke("check_ami_owner", {"instance_ids": [fresh]})) == {fresh: "trusted"}
-    assert told(world) == [("AmiOwnerTrusted", fresh)]
+    assert published(world) == [("AmiOwnerTrusted", fresh)]
 
 
-def test_a_person_hears_of_an_instance_that_does_not_exist(world):
+def test_an_instance_that_does_not_exist_is_refused(world):
     answer = world.invoke("check_ami_owner", {"instance_ids": ["i-0000000000000dead"]})
     assert answer == {"refused": "instance_ids names i-0000000000000dead, expected instances that exist in eu-west-1"}
-    assert told(world) == []
+    assert published(world) == []
 
 
 def test_a_person_who_names_none_asks_about_all_that_are_selected(world):
@@ -78,14 +78,14 @@ def test_a_person_who_names_none_asks_about_all_that_are_selected(world):
 def test_the_daily_round_keeps_silent_about_trusted_images(world):
     world.launch()
     assert list(verdicts(world.invoke("check_ami_owner", DAILY)).values()) == ["trusted"]
-    assert told(world) == []
+    assert published(world) == []
 
 
-def test_the_daily_round_tells_of_an_image_that_is_not_trusted_any_more(world):
+def test_the_daily_run_publishes_an_image_that_is_not_trusted_any_more(world):
     instance = world.launch()
     world.image_owner = STRANGER
     world.invoke("check_ami_owner", DAILY)
-    assert told(world) == [("AmiOwnerUntrusted", instance)]
+    assert published(world) == [("AmiOwnerUntrusted", instance)]
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "RequestLimitExceeded"])
@@ -101,7 +101,7 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
     monkeypatch.setattr(reads, "describe_images", refuse)
     answer = world.invoke("check_ami_owner", running(sample, instance))
     assert verdicts(answer) == {instance: "unknown"}
-    assert told(world) == [("AmiOwnerUnknown", instance)]
+    assert published(world) == [("AmiOwnerUnknown", instance)]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_with_a_mistyped_list_nothing_is_trusted_and_the_verdict_says_so(world, 
     [found] = answer["verdicts"]
     assert (found["verdict"], found["code"]) == ("unknown", "trust-mistyped")
     assert "expected" in found["reason"]
-    assert told(world) == [("AmiOwnerUnknown", instance)]
+    assert published(world) == [("AmiOwnerUnknown", instance)]
 
 
 def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monkeypatch):

@@ -1,4 +1,4 @@
-"""copy_snapshots between two accounts: begun once, told once, and a source that fails stops no other."""
+"""copy_snapshots between two accounts: begun once, published once, and a source that fails stops no other."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def read_shared(world, shared_snapshots, monkeypatch) -> str:
     return told[0].id
 
 
-def look(world) -> dict[str, Any]:
+def observe(world) -> dict[str, Any]:
     return world.invoke("copy_snapshots", RECONCILE)[f"account {SOURCE}"]
 
 
@@ -95,10 +95,10 @@ def refusal(code: str, status: int = 400) -> ClientError:
     return ClientError(said, "Call")
 
 
-def test_begun_once_and_told_once_under_the_vaults_key(world, read_shared):
-    assert [item["snapshot"] for item in look(world)["begun"]] == [read_shared]
-    assert look(world)["copied"]
-    assert look(world)["copied"] == []
+def test_begun_once_and_published_once_under_the_vaults_key(world, read_shared):
+    assert [item["snapshot"] for item in observe(world)["begun"]] == [read_shared]
+    assert observe(world)["copied"]
+    assert observe(world)["copied"] == []
     [copy] = copies()
     assert copy["Encrypted"]
     assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
@@ -112,24 +112,24 @@ def test_a_lost_answer_makes_no_second_copy(world, read_shared, monkeypatch):
         raise AwsError("ReadTimeoutError", "lost", answered=False)
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", lost)
-    assert look(world)["failed"] == []
+    assert observe(world)["failed"] == []
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
-    look(world)
-    look(world)
+    observe(world)
+    observe(world)
     assert len(copies()) == 1
     assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
 
 
-def test_a_refused_copy_is_told_once_and_tried_again_when_asked(world, read_shared, monkeypatch):
+def test_a_refused_copy_is_published_once_and_tried_again_when_asked(world, read_shared, monkeypatch):
     real = ec2_snapshots.copy_snapshot
 
     def refuse(*_: Any, **__: Any) -> str:
         raise AwsError("UnauthorizedOperation", "no", answered=True)
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", refuse)
-    [failed] = look(world)["failed"]
+    [failed] = observe(world)["failed"]
     assert failed["reason"] == f"CopySnapshot of {read_shared} was refused: UnauthorizedOperation: no"
-    assert "the next attempt is at" in look(world)["waiting"][0]["reason"]
+    assert "the next attempt is at" in observe(world)["waiting"][0]["reason"]
     assert [item["event"] for item in world.message()] == ["CopyFailed"]
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
     assert world.invoke("copy_snapshots", {"retry": True})[f"account {SOURCE}"]["begun"]
@@ -140,21 +140,21 @@ def test_when_ec2_is_busy_nothing_has_failed(world, read_shared, monkeypatch):
         raise AwsError("ResourceLimitExceeded", "no", answered=True)
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", busy)
-    assert look(world)["failed"] == []
+    assert observe(world)["failed"] == []
     assert world.message() == []
 
 
-def test_a_copy_that_vanishes_is_told(world, read_shared, monkeypatch):
-    look(world)
+def test_a_copy_that_vanishes_is_published(world, read_shared, monkeypatch):
+    observe(world)
     [lost] = copies()
     world.ec2.delete_snapshot(SnapshotId=lost["SnapshotId"])
     later = clock.now() + VANISHED_AFTER + timedelta(seconds=1)
     monkeypatch.setattr(clock, "now", lambda: later)
-    [failed] = look(world)["failed"]
+    [failed] = observe(world)["failed"]
     assert "has vanished" in failed["reason"]
 
 
-def test_a_lock_that_fails_is_told_and_tried_again(world, read_shared, monkeypatch):
+def test_a_lock_that_fails_is_published_and_tried_again(world, read_shared, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_LOCK_MODE", "governance")
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
     handler.forget()
@@ -167,23 +167,25 @@ def test_a_lock_that_fails_is_told_and_tried_again(world, read_shared, monkeypat
     monkeypatch.setattr(ec2_snapshots, "ever_locked", lambda _: frozenset())
     monkeypatch.setattr(ec2_snapshots, "lock_snapshot", refuse)
     for _ in range(3):
-        look(world)
+        observe(world)
     [copy] = copies()
     assert asked == [copy["SnapshotId"]] * 2
     assert [item["event"] for item in world.message()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
 
 
-def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, shared_snapshots, read_shared, monkeypatch):
+def test_a_silent_source_is_published_once_and_its_snapshots_are_kept(
+    world, shared_snapshots, read_shared, monkeypatch
+):
     shared_snapshots.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
-    noon = clock.now().replace(hour=12, minute=0)  # two hours later it is the same day: told once a day
+    noon = clock.now().replace(hour=12, minute=0)  # two hours later it is the same day: published once a day
     shared_snapshots.shared[SOURCE] = {
         name: replace(item, started_at=noon) for name, item in shared_snapshots.shared[SOURCE].items()
     }
     monkeypatch.setattr(clock, "now", lambda: noon)
-    assert look(world)["begun"] == [], "it may still speak"
+    assert observe(world)["begun"] == [], "it may still speak"
     monkeypatch.setattr(clock, "now", lambda: noon + timedelta(hours=2))
-    assert [item["snapshot"] for item in look(world)["begun"]] == [read_shared]
-    look(world)
+    assert [item["snapshot"] for item in observe(world)["begun"]] == [read_shared]
+    observe(world)
     [copy] = copies()
     assert "lifeboat:recovery-point" not in {tag["Key"] for tag in copy["Tags"]}
     silent = [item for item in world.message() if item["event"] == "MetadataMissing"]
@@ -192,14 +194,14 @@ def test_a_silent_source_is_told_once_and_its_snapshots_are_kept(world, shared_s
     ]
 
 
-def test_a_story_that_comes_after_all_is_taken_too(world, shared_snapshots, read_shared, monkeypatch):
+def test_metadata_that_comes_after_all_is_taken_too(world, shared_snapshots, read_shared, monkeypatch):
     shared_snapshots.broken[role(SOURCE)] = AwsError("AccessDenied", "not yours", answered=True)
     later = clock.now() + timedelta(hours=2)
     monkeypatch.setattr(clock, "now", lambda: later)
-    look(world)
+    observe(world)
     del shared_snapshots.broken[role(SOURCE)]
-    look(world)
-    assert look(world)["copied"]
+    observe(world)
+    assert observe(world)["copied"]
     assert sorted("lifeboat:recovery-point" in {tag["Key"] for tag in copy["Tags"]} for copy in copies()) == [
         False,
         True,
@@ -213,7 +215,7 @@ def test_a_story_that_comes_after_all_is_taken_too(world, shared_snapshots, read
         (ec2_describe.TooMany(), f"more than {SNAPSHOTS_TO_SHARE} snapshots, expected fewer"),
     ],
 )
-def test_a_source_that_cannot_be_looked_at_stops_no_other(world, shared_snapshots, read_shared, problem, said):
+def test_a_source_that_cannot_be_observed_stops_no_other(world, shared_snapshots, read_shared, problem, said):
     shared_snapshots.broken[OTHER] = problem
     with pytest.raises(VaultIncomplete, match=f"account {OTHER}: {said}"):
         world.invoke("copy_snapshots", RECONCILE)
@@ -264,7 +266,7 @@ def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, shared_sn
     assert made["SnapshotId"] == copy["SnapshotId"]
     del shared_snapshots.broken[OTHER]
     for _ in range(2):
-        assert look(world)["begun"] == [], "it is the vault's own already"
+        assert observe(world)["begun"] == [], "it is the vault's own already"
     assert locked == [copy["SnapshotId"]], "though no record leads to it"
 
 
@@ -273,7 +275,7 @@ def test_a_restore_copies_what_is_shared_and_the_vault_keeps_it(world, shared_sn
     [(AwsError("AccessDenied", "no", answered=True), "AccessDenied: no"), (ec2_describe.TooMany(), "more than 10,000")],
 )
 def test_a_source_that_does_not_let_itself_be_read_is_named(world, shared_snapshots, read_shared, problem, said):
-    look(world)
+    observe(world)
     shared_snapshots.broken[role(SOURCE)] = problem
     found = world.invoke(
         "restore_volume", ask(fresh_platform(world), recovery_point=named(shared_snapshots, "id"), dry_run=True)
@@ -326,7 +328,7 @@ def test_what_is_shared_is_not_shared_again(world, point, monkeypatch):
     assert world.invoke("copy_snapshots", RECONCILE)["vault"]["shared"] == []
 
 
-def test_a_refused_share_is_told_once(world, point, monkeypatch):
+def test_a_refused_share_is_published_once(world, point, monkeypatch):
     def refuse(**_: Any) -> Any:
         raise refusal("OperationNotPermitted")
 
@@ -338,7 +340,7 @@ def test_a_refused_share_is_told_once(world, point, monkeypatch):
 
 
 @pytest.mark.parametrize(("code", "status"), [("RequestLimitExceeded", 503), ("InternalError", 500)])
-def test_what_passes_is_not_told(world, point, monkeypatch, code, status):
+def test_what_passes_is_not_published(world, point, monkeypatch, code, status):
     def refuse(**_: Any) -> Any:
         raise refusal(code, status)
 
@@ -347,7 +349,7 @@ def test_what_passes_is_not_told(world, point, monkeypatch, code, status):
     assert world.message() == []
 
 
-def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
+def test_a_run_shares_a_bounded_number(world, point, monkeypatch):
     asked: list[str] = []
     points = [
         (ec2_snapshots.recovery_point_snapshots()[0], (f"snap-{number:08d}",)) for number in range(MOST_SHARED + 10)
@@ -358,7 +360,7 @@ def test_a_look_shares_a_bounded_number(world, point, monkeypatch):
     assert len(asked) == MOST_SHARED
 
 
-def test_with_more_than_can_be_held_nothing_is_shared_and_somebody_hears_of_it(world, point, monkeypatch):
+def test_with_more_than_can_be_held_nothing_is_shared_and_a_message_is_published(world, point, monkeypatch):
     monkeypatch.setattr("lifeboat.copies.sharing_workflow.SNAPSHOTS_TO_SHARE", 0)
     with pytest.raises(VaultIncomplete, match=r"the snapshots here: more than .*: nothing is shared"):
         world.invoke("copy_snapshots", RECONCILE)
@@ -384,7 +386,7 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(
     monkeypatch.setenv("LIFEBOAT_LOCK_DAYS", "7")
     handler.forget()
     for _ in range(3):
-        look(world)
+        observe(world)
     [copy] = copies()
     assert locked == [copy["SnapshotId"]]
     assert [message["event"] for message in world.message()] == ["SnapshotsCopied"]

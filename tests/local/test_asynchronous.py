@@ -238,7 +238,7 @@ def test_a_schedule_fires_when_it_is_due_and_without_input(
     assert told[0]["event"]["detail"] == "{}"
 
 
-def test_the_schedules_are_told_with_their_next_time(aws: LocalAws, control: Control, deploy: Deploy) -> None:
+def test_the_schedules_are_answered_with_their_next_time(aws: LocalAws, control: Control, deploy: Deploy) -> None:
     function = deploy(RECORD)
     role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
     name = schedule(

@@ -158,7 +158,9 @@ def test_what_may_not_be_shared_is_refused_in_the_recorded_words(aws: LocalAws, 
     assert said == recorded["error"]
 
 
-def test_the_recipient_is_told_of_a_share_as_recorded(aws: LocalAws, ec2: Any, control: Control, volume: str) -> None:
+def test_the_recipient_gets_the_event_of_a_share_as_recorded(
+    aws: LocalAws, ec2: Any, control: Control, volume: str
+) -> None:
     snapshot = new_snapshot(aws, ec2, volume)
     mark = control.mark()
     ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": "444455556666"}]})
@@ -175,7 +177,7 @@ def test_the_recipient_is_told_of_a_share_as_recorded(aws: LocalAws, ec2: Any, c
     assert snapshot in observed("self")
 
 
-def test_a_volume_under_a_bad_key_tells_twice_and_in_the_recorded_form(
+def test_a_volume_under_a_bad_key_sends_two_events_in_the_recorded_form(
     aws: LocalAws, ec2: Any, control: Control
 ) -> None:
     kms = aws.client("kms")
@@ -225,5 +227,5 @@ def test_an_alarm_counts_the_last_real_data_before_missing_ones_unless_they_are_
     past = aws.control.now() - timedelta(seconds=700)
     datum: Any = {"MetricName": "Beats", "Dimensions": metric["Dimensions"], "Value": 1, "Timestamp": past}
     watch.put_metric_data(Namespace="Captures", MetricData=[datum])
-    aws.control.advance(60)  # alarms are looked at each minute
+    aws.control.advance(60)  # alarms are evaluated each minute
     assert states() == {"Plain": "OK", "Filled": "ALARM"}

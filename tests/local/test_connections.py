@@ -43,7 +43,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-def test_a_clients_port_that_is_in_use_twice_tells_two_connections_apart(stack: ExitStack, way: str) -> None:
+def test_a_clients_port_that_is_in_use_twice_is_two_connections(stack: ExitStack, way: str) -> None:
     one, two, nobodys = listening(stack), listening(stack), listening(stack)
     port = connected(stack, one)
     assert connected(stack, two, port) == port

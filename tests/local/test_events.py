@@ -68,7 +68,7 @@ def test_create_snapshots(ec2: Any, control: Control, machine: Machine, outcome:
     assert len(control.events(mark, detail_type=SNAPSHOT)) == 2
 
 
-def test_a_set_may_tell_once_or_each(ec2: Any, control: Control, machine: Machine) -> None:
+def test_a_set_may_send_one_event_or_one_for_each(ec2: Any, control: Control, machine: Machine) -> None:
     mark = control.mark()
     control.configure(per_volume_events=False)
     ec2.create_snapshots(InstanceSpecification={"InstanceId": machine.instance_id})
@@ -76,7 +76,9 @@ def test_a_set_may_tell_once_or_each(ec2: Any, control: Control, machine: Machin
     assert [e["detail_type"] for e in control.events(mark)] == [SET]
 
 
-def test_copy_snapshot_tells_the_destination(aws: LocalAws, ec2: Any, control: Control, volume: str) -> None:
+def test_copy_snapshot_sends_its_event_to_the_destination(
+    aws: LocalAws, ec2: Any, control: Control, volume: str
+) -> None:
     source = new_snapshot(aws, ec2, volume)
     mark = control.mark()
     aws.client("ec2", "eu-central-1").copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)

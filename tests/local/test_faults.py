@@ -141,7 +141,7 @@ def test_calls_are_counted_by_action_and_caller(aws: LocalAws, control: Control,
     assert volume in call["request"]
 
 
-def test_settling_ends_when_nothing_moves_any_more_and_tells_what_is_under_way(
+def test_settling_ends_when_nothing_moves_and_answers_what_is_under_way(
     aws: LocalAws, control: Control, deploy: Deploy, tmp_path: Path
 ) -> None:
     gate = tmp_path / "gate"
@@ -152,11 +152,11 @@ def test_settling_ends_when_nothing_moves_any_more_and_tells_what_is_under_way(
     with pytest.raises(NotSettledError, match=f"{function.name} runs"):
         control.settle()
     assert control.under_way() == [f"{function.name} runs"]
-    gate.write_text("")  # now somebody has opened the other end
+    gate.write_text("")  # now a person has opened the other end
     control.settle()
 
 
-def test_what_is_under_way_is_told(ec2: Any, control: Control, volume: str) -> None:
+def test_what_is_under_way_is_answered(ec2: Any, control: Control, volume: str) -> None:
     snapshot = ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
     assert control.under_way() == [f"snapshot {snapshot}"]
 

@@ -295,7 +295,7 @@ def ended(pid: int) -> bool:
         os.close(process)
 
 
-def test_what_cannot_be_told_as_json_is_an_error(aws: LocalAws, deploy: Deploy) -> None:
+def test_what_is_no_json_is_an_error(aws: LocalAws, deploy: Deploy) -> None:
     assert run(aws, deploy, "def handler(e, c): return object()")["errorType"] == "TypeError"
 
 

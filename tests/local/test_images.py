@@ -15,7 +15,7 @@ def metadata(ec2: Any, instance_id: str) -> dict[str, Any]:
     return result
 
 
-def test_the_metadata_of_a_deregistered_image_is_still_told(aws: LocalAws, ec2: Any, control: Control) -> None:
+def test_the_metadata_of_a_deregistered_image_is_still_answered(aws: LocalAws, ec2: Any, control: Control) -> None:
     image = control.seed_image(owner=VENDOR, name="CadoResponse_v2", watermarks=[{"WatermarkName": "x"}])
     machine = launch(aws, ec2, ImageId=image)
     assert ec2.describe_images(ImageIds=[image])["Images"][0]["OwnerId"] == VENDOR
@@ -56,7 +56,7 @@ def test_who_makes_an_image_of_an_instance_owns_it(aws: LocalAws, ec2: Any, cont
     assert metadata(ec2, launch(aws, ec2, ImageId=clone).instance_id)["OwnerId"] == "111122223333"
 
 
-def test_the_chain_crosses_regions_and_ends_where_nothing_is_recorded(
+def test_the_lineage_crosses_regions_and_ends_where_nothing_is_recorded(
     aws: LocalAws, ec2: Any, control: Control
 ) -> None:
     far = control.seed_image(owner=VENDOR, name="far", region="us-east-1", ancestry_recorded=False)

@@ -21,7 +21,7 @@ def state(ec2: Any, instance_id: str) -> str:
     return str(described(ec2, instance_id)["State"]["Name"])
 
 
-def states_told(control: Control, mark: int, instance_id: str) -> list[str]:
+def states_sent(control: Control, mark: int, instance_id: str) -> list[str]:
     told = control.events(mark, detail_type=STATE_CHANGE)
     return [event["detail"]["state"] for event in told if event["detail"]["instance-id"] == instance_id]
 
@@ -41,7 +41,7 @@ def test_its_life_and_the_events_of_it(aws: LocalAws, ec2: Any, control: Control
     assert ec2.terminate_instances(InstanceIds=[instance])["TerminatingInstances"][0]["CurrentState"]["Code"] == 32
     control.settle()
     life = ["pending", "running", "stopping", "stopped", "pending", "running", "shutting-down", "terminated"]
-    assert states_told(control, mark, instance) == life
+    assert states_sent(control, mark, instance) == life
 
 
 def test_block_device_mappings_are_honoured(aws: LocalAws, ec2: Any, machine: Machine) -> None:
@@ -100,7 +100,7 @@ def test_falling_back_to_stopped(ec2: Any, control: Control, machine: Machine, m
     control.settle()
     found = described(ec2, machine.instance_id)
     assert (found["State"]["Name"], found["StateReason"]["Code"]) == ("stopped", "Client.InternalError")
-    assert states_told(control, mark, machine.instance_id)[-2:] == ["pending", "stopped"]
+    assert states_sent(control, mark, machine.instance_id)[-2:] == ["pending", "stopped"]
 
 
 def test_a_disabled_key_makes_it_fall_back(aws: LocalAws, ec2: Any, control: Control, machine: Machine) -> None:
@@ -165,7 +165,7 @@ def test_stopping_twice_is_harmless(ec2: Any, control: Control, machine: Machine
     control.settle()
     ec2.stop_instances(InstanceIds=[machine.instance_id])
     control.settle()
-    assert states_told(control, mark, machine.instance_id)[-2:] == ["stopping", "stopped"]
+    assert states_sent(control, mark, machine.instance_id)[-2:] == ["stopping", "stopped"]
 
 
 def test_tags_of_aws_are_refused_from_callers(ec2: Any, machine: Machine) -> None:

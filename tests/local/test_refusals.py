@@ -92,7 +92,7 @@ def volume_under_a_disabled_key(aws: LocalAws, ec2: Any, token: str) -> tuple[st
     return answer["VolumeId"], key
 
 
-def test_a_volume_under_a_bad_key_vanishes_and_only_events_tell(aws: LocalAws, ec2: Any, control: Control) -> None:
+def test_a_volume_under_a_bad_key_vanishes_and_only_events_show_it(aws: LocalAws, ec2: Any, control: Control) -> None:
     mark = control.mark()
     volume, key = volume_under_a_disabled_key(aws, ec2, unique("token"))
     control.settle()

@@ -29,7 +29,7 @@ def test_a_snapshot_is_pending_and_then_completed(ec2: Any, control: Control, vo
     assert done["FullSnapshotSizeInBytes"] == 4 * 1024**3
 
 
-def test_what_takes_for_ever_ends_when_it_is_told_to(ec2: Any, control: Control, volume: str) -> None:
+def test_an_infinite_delay_ends_on_demand(ec2: Any, control: Control, volume: str) -> None:
     control.set_delays(snapshot=math.inf)
     taken = [ec2.create_snapshot(VolumeId=volume)["SnapshotId"] for _ in range(3)]
     control.settle()  # it is not waited for
@@ -297,7 +297,7 @@ def test_a_shared_snapshot_is_copied_by_who_sees_it_and_the_copy_outlives_the_sh
     assert refusal(lambda: ec2.delete_snapshot(SnapshotId=copied)) == "InvalidSnapshot.NotFound"
 
 
-def test_a_seeded_snapshot_is_as_old_as_told(ec2: Any, control: Control) -> None:
+def test_a_seeded_snapshot_has_the_age_of_its_seed(ec2: Any, control: Control) -> None:
     old = datetime(2024, 2, 29, 1, 2, 3, tzinfo=UTC)
     seeded = control.seed_snapshot(start_time=old, volume_id="vol-0123456789abcdef0", size=100, tags={"aws:x": "y"})
     found = described(ec2, seeded)

@@ -66,7 +66,7 @@ def test_an_elastic_ip_address_stays(aws: LocalAws, ec2: Any) -> None:
     assert association(stop(aws, ec2, machine)) == before
 
 
-def test_an_instance_type_tells_of_the_disks_of_its_host(ec2: Any) -> None:
+def test_an_instance_type_shows_the_disks_of_its_host(ec2: Any) -> None:
     with_disks, without = ec2.describe_instance_types(InstanceTypes=["m5d.4xlarge", "m5.4xlarge"])["InstanceTypes"]
     assert with_disks["InstanceStorageInfo"]["TotalSizeInGB"] == 600
     assert not without["InstanceStorageSupported"]
@@ -81,7 +81,7 @@ def marketplace_volume(aws: LocalAws, ec2: Any) -> str:
     return new_volume(aws, ec2, SnapshotId=snapshot)
 
 
-def test_a_volume_tells_of_its_product_codes(ec2: Any, marketplace_volume: str, volume: str) -> None:
+def test_a_volume_shows_its_product_codes(ec2: Any, marketplace_volume: str, volume: str) -> None:
     def codes(volume_id: str) -> list[str]:
         found = ec2.describe_volume_attribute(VolumeId=volume_id, Attribute="productCodes")["ProductCodes"]
         return [code["ProductCodeId"] for code in found]

@@ -1,4 +1,4 @@
-"""The product's looks find the same whether EC2's pages are full or the first one is empty."""
+"""The product reads the same whether EC2's pages are full or the first one is empty."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,7 +26,7 @@ def of_the_product(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
     clients.forget()
 
 
-def looked(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[], Any]]:
+def reads(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[], Any]]:
     """All looks that may have pages."""
     instance = machine.instance_id
     return {
@@ -68,7 +68,7 @@ def test_an_empty_page_hides_nothing(aws: LocalAws, control: Control, of_the_pro
     ec2.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=1)
     mappings = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}]
     ec2.register_image(Name="looks", RootDeviceName="/dev/xvda", BlockDeviceMappings=mappings)
-    asked = looked(machine, snapshot, volume)
+    asked = reads(machine, snapshot, volume)
     full = {name: look() for name, look in asked.items()}
     assert not [name for name, found in full.items() if not found]
     control.configure(empty_pages=True)

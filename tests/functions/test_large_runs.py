@@ -1,4 +1,4 @@
-"""Fleets, through their door: handed out by take_snapshots, worked on by take_snapshots, told once."""
+"""Large runs: take_snapshots puts batches on the queue, works on them, and publishes one outcome."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolum
     return asked
 
 
-def told(world):
+def published(world):
     return [message["event"] for message in world.message()]
 
 
-def test_a_fleet_is_handed_out_worked_on_and_told_once(world, workers):
+def test_a_large_run_is_queued_worked_on_and_published_once(world, workers):
     instances = [world.launch() for _ in range(COUNT)]
 
     answer = world.invoke("take_snapshots", SLOT)
@@ -62,7 +62,7 @@ def test_a_fleet_is_handed_out_worked_on_and_told_once(world, workers):
     assert {item["instance_id"] for item in started["details"]["recovery_points"]} == set(instances)
 
 
-def test_the_same_slot_again_hands_nothing_out(world, workers):
+def test_the_same_slot_again_queues_nothing(world, workers):
     for _ in range(COUNT):
         world.launch()
     first = world.invoke("take_snapshots", SLOT)
@@ -72,7 +72,7 @@ def test_the_same_slot_again_hands_nothing_out(world, workers):
     assert world.invoke("take_snapshots", SLOT) == first
     assert workers.work() == 0
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
 def test_few_instances_are_taken_at_once_although_there_is_a_queue(world, workers):
@@ -82,14 +82,14 @@ def test_few_instances_are_taken_at_once_although_there_is_a_queue(world, worker
     assert workers.work() == 0
 
 
-def test_a_dry_run_of_a_fleet_shows_all_and_hands_nothing_out(world, workers):
+def test_a_dry_run_of_a_large_run_shows_all_and_queues_nothing(world, workers):
     for _ in range(COUNT):
         world.launch()
     assert len(world.invoke("take_snapshots", {**SLOT, "dry_run": True})["begun"]) == COUNT
     assert workers.work() == 0
 
 
-def test_a_portion_delivered_twice_makes_nothing_twice_and_tells_once(world, workers):
+def test_a_batch_delivered_twice_makes_nothing_twice_and_publishes_once(world, workers):
     for _ in range(COUNT):
         world.launch()
     world.invoke("take_snapshots", SLOT)
@@ -97,7 +97,7 @@ def test_a_portion_delivered_twice_makes_nothing_twice_and_tells_once(world, wor
     for record in [*records, *records]:
         assert workers.deliver(record)
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
 def test_one_refused_instance_stops_nobody_and_is_done_once_it_is_allowed(world, workers, monkeypatch):
@@ -109,10 +109,10 @@ def test_one_refused_instance_stops_nobody_and_is_done_once_it_is_allowed(world,
         still = instances[1] in record["body"] and bool(refused)
         assert workers.deliver(record) is not still
         if still:
-            assert told(world) == [], "nothing is told before it is known"
+            assert published(world) == [], "nothing is told before it is known"
             refused.clear()
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
     assert workers.held_back == [30]
 
 
@@ -161,7 +161,7 @@ class Ending(Context):
         return 19_000
 
 
-def test_a_portion_that_ran_out_of_time_comes_again(world, workers):
+def test_a_batch_that_ran_out_of_time_comes_again(world, workers):
     for _ in range(COUNT):
         world.launch()
     world.invoke("take_snapshots", SLOT)
@@ -170,7 +170,7 @@ def test_a_portion_that_ran_out_of_time_comes_again(world, workers):
     assert world.snapshots() == []
     workers.work()
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
 def test_out_of_time_in_every_attempt_is_named(world, workers):
@@ -191,7 +191,7 @@ def test_an_instance_that_another_invocation_is_at_is_not_taken_for_done(world, 
     inner: list[bool] = []
 
     def call(instance_id, description, tags):
-        if not inner:  # while EC2 is asked, the same portion is worked on elsewhere
+        if not inner:  # while EC2 is asked, the same batch is worked on elsewhere
             inner.append(workers.deliver({**record, "messageId": "doubled"}))
         return real(instance_id, description, tags)
 
@@ -203,7 +203,7 @@ def test_an_instance_that_another_invocation_is_at_is_not_taken_for_done(world, 
     assert instances
 
 
-def test_an_instance_that_is_gone_when_its_portion_comes_is_left_out(world, workers):
+def test_an_instance_that_is_gone_when_its_batch_comes_is_left_out(world, workers):
     instances = sorted(world.launch() for _ in range(COUNT))
     world.invoke("take_snapshots", SLOT)
     world.ec2.terminate_instances(InstanceIds=instances[:1])
@@ -231,7 +231,7 @@ def test_a_lost_table_costs_no_doubled_recovery_point_and_no_outcome(world, work
     assert started["details"]["begun"] == COUNT
 
 
-def test_a_queue_that_refuses_is_told_to_the_caller_and_asked_again(world, workers, monkeypatch):
+def test_a_refusal_of_the_queue_reaches_the_caller_and_is_asked_again(world, workers, monkeypatch):
     for _ in range(COUNT):
         world.launch()
     real = clients.sqs().send_message_batch
@@ -253,10 +253,10 @@ def test_a_queue_that_refuses_is_told_to_the_caller_and_asked_again(world, worke
     world.invoke("take_snapshots", SLOT)
     workers.work()
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
-def test_by_hand_a_fleet_is_handed_out_once_for_the_same_request(world, workers):
+def test_by_hand_a_large_run_is_queued_once_for_the_same_request(world, workers):
     for _ in range(COUNT):
         world.launch()
     first, second = world.invoke("take_snapshots", {}), world.invoke("take_snapshots", {})
@@ -279,11 +279,11 @@ def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, work
         world.invoke("take_snapshots", {"Records": records})
 
 
-# --- the catch-up of a fleet
+# --- the catch-up of a large run
 
 
 @pytest.fixture
-def hands(monkeypatch):
+def calls(monkeypatch):
     """The clock's hands: `hands[0]` is the present. The catch-up waits for ten minutes."""
     monkeypatch.setenv("LIFEBOAT_CATCH_UP_GRACE_MINUTES", "10")
     handler.forget()
@@ -292,17 +292,17 @@ def hands(monkeypatch):
     return made
 
 
-def catch_up(world, hands, minutes):
+def catch_up(world, calls, minutes):
     """The look so many minutes after the slot."""
-    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC) + timedelta(minutes=minutes)
+    calls[0] = datetime(2026, 11, 23, 2, tzinfo=UTC) + timedelta(minutes=minutes)
     return world.invoke("take_snapshots", {"catch_up": True})
 
 
-def test_a_missed_slot_of_a_fleet_is_handed_out_late(world, workers, hands):
+def test_a_missed_slot_of_a_large_run_is_queued_late(world, workers, calls):
     for _ in range(COUNT):
         world.launch()
-    catch_up(world, hands, -30)
-    answer = catch_up(world, hands, 45)
+    catch_up(world, calls, -30)
+    answer = catch_up(world, calls, 45)
     assert answer["instances"] == COUNT
     workers.work()
     late = [tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:late"]
@@ -311,34 +311,34 @@ def test_a_missed_slot_of_a_fleet_is_handed_out_late(world, workers, hands):
     assert started["summary"].startswith("The missed backup of 2026-11-23T02:00:00Z has begun, late, for 6 of 6")
 
 
-def test_the_catch_up_keeps_off_a_slot_whose_run_is_under_way(world, workers, hands):
+def test_the_catch_up_keeps_off_a_slot_whose_run_is_under_way(world, workers, calls):
     for _ in range(COUNT):
         world.launch()
-    catch_up(world, hands, -30)
-    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
+    catch_up(world, calls, -30)
+    calls[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
     run = world.invoke("take_snapshots", SLOT)["run"]
-    assert catch_up(world, hands, 20) == {"caught_up": [], "under_way": run, "overdue": []}
+    assert catch_up(world, calls, 20) == {"caught_up": [], "under_way": run, "overdue": []}
     assert workers.work() == large_run.WORKERS
-    assert catch_up(world, hands, 35) == {"caught_up": [], "overdue": []}
+    assert catch_up(world, calls, 35) == {"caught_up": [], "overdue": []}
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
-def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_late(world, workers, hands):
+def test_a_run_that_was_cut_off_is_published_as_far_as_it_came_and_the_rest_is_taken_late(world, workers, calls):
     for _ in range(COUNT):
         world.launch()
-    catch_up(world, hands, -30)
-    hands[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
+    catch_up(world, calls, -30)
+    calls[0] = datetime(2026, 11, 23, 2, tzinfo=UTC)
     run = world.invoke("take_snapshots", SLOT)["run"]
     records = list(workers.messages())
     workers.deliver(records[0])  # and the others are never worked on
     done = len(world.snapshots())
     for record in records[1:]:
         workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
-    assert catch_up(world, hands, 20)["under_way"] == run
-    assert told(world) == []
+    assert catch_up(world, calls, 20)["under_way"] == run
+    assert published(world) == []
 
-    answer = catch_up(world, hands, 45)
+    answer = catch_up(world, calls, 45)
 
     [incomplete] = world.message()
     assert incomplete["event"] == "BackupIncomplete"
@@ -347,18 +347,18 @@ def test_a_run_that_was_cut_off_is_told_as_far_as_it_came_and_the_rest_is_taken_
     assert answer["instances"] == COUNT - done
     workers.work()
     assert len(world.snapshots()) == COUNT
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
-def test_a_run_by_hand_that_was_cut_off_is_told_by_the_next_looks_once(world, workers, hands):
+def test_a_run_by_hand_that_was_cut_off_is_published_once_by_a_later_run(world, workers, calls):
     instances = [world.launch() for _ in range(COUNT)]
     assert world.invoke("take_snapshots", {"instance_ids": instances})["batches"] == large_run.WORKERS
     for record in workers.messages():
         workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
-    catch_up(world, hands, -60 + 15)
+    catch_up(world, calls, -60 + 15)
     assert world.message() == []
-    catch_up(world, hands, -60 + 45)
-    catch_up(world, hands, -60 + 24 * 60)
+    catch_up(world, calls, -60 + 45)
+    catch_up(world, calls, -60 + 24 * 60)
     [incomplete] = [message for message in world.message() if message["event"] == "BackupIncomplete"]
     assert incomplete["details"]["unreported_batches"] == large_run.WORKERS
     assert incomplete["subject"] == {"slot": "2026-11-23T01:00:00Z"}
@@ -377,7 +377,7 @@ def test_without_a_queue_a_run_ends_with_its_invocation_and_says_what_many_insta
     with pytest.raises(BackupIncomplete, match=r"more were not tried .* deploy with LargeRuns=true for so many"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 2
-    assert told(world) == ["BackupStarted"]
+    assert published(world) == ["BackupStarted"]
 
 
 # --- the bench's run in one process

@@ -46,7 +46,7 @@ def stage(deployed: Stage) -> Stage:
         ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     control.settle()
     assert deployed.failed_events() == []
-    deployed.forget_news()
+    deployed.forget_messages()
     return deployed
 
 
@@ -70,10 +70,10 @@ def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage,
     stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", nth=2)
     fire(stage, slot)
     assert saved(stage) == Counter(item.instance_id for item in machines)
-    told = stage.message()
-    assert events_of(told) == ["BackupStarted", "BackupFailed", "BackupStarted"]
-    begun = [[item["instance_id"] for item in told[at]["details"]["recovery_points"]] for at in (0, 2)]
-    refused = told[1]["subject"]["instance_id"]
+    published = stage.message()
+    assert events_of(published) == ["BackupStarted", "BackupFailed", "BackupStarted"]
+    begun = [[item["instance_id"] for item in published[at]["details"]["recovery_points"]] for at in (0, 2)]
+    refused = published[1]["subject"]["instance_id"]
     assert begun == [sorted({item.instance_id for item in machines} - {refused}), [refused]]
 
 

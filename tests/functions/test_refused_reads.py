@@ -1,4 +1,4 @@
-"""A look that EC2 refuses stops no other: the rest is looked at and done, and what was not looked at is told."""
+"""A read that EC2 refuses stops no other: the rest is observed and done, and the refused part is published."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lifeboat.backup import store as backups
 from lifeboat.backup.confirm_workflow import ConfirmationIncomplete
 from lifeboat.backup.overdue_workflow import OverdueIncomplete
 from lifeboat.backup.workflow import BackupIncomplete
-from lifeboat.copies import regions_workflow as copies_chain
+from lifeboat.copies import regions_workflow as regions
 from lifeboat.copies import store as table_of_copies
 from lifeboat.copies.regions_workflow import CopyIncomplete
 from lifeboat.copies.workflow import VaultIncomplete
@@ -146,7 +146,7 @@ def test_retention_where_what_came_of_a_deletion_is_not_seen(world, large_run, r
     assert len(answer["deleted"]) == 23, "nothing goes in its stead: it may be gone"
 
 
-def test_a_look_for_a_copy_is_no_failed_copy(world, many):
+def test_describing_a_copy_is_no_failed_copy(world, many):
     with pytest.MonkeyPatch.context() as patch:
         refuse_in(patch, "DescribeSnapshots", "tag:lifeboat:copy-of")
         answer = reconcile(world)
@@ -159,7 +159,7 @@ def test_copies_of_a_part(world, many, refuse):
     reconcile(world)
     known = table_of_copies.records(TABLE, AWAY).keys()
     with pytest.MonkeyPatch.context() as late:
-        now = clock.now() + copies_chain.ALL_EVERY
+        now = clock.now() + regions.ALL_EVERY
         late.setattr(clock, "now", lambda: now)
         refuse("DescribeSnapshots", "'*a'")
         before = copied()

@@ -1,4 +1,4 @@
-"""The chains whole, on the real template with IAM enforced: backups, and what a restore brings back."""
+"""The lineages whole, on the real template with IAM enforced: backups, and what a restore brings back."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def slot() -> str:
 
 
 def of_slot(stage: Stage, machine: Machine, slot: str) -> list[dict[str, Any]]:
-    """What has been told of one machine's recovery point of one slot."""
+    """What has been published of one machine's recovery point of one slot."""
     compact = slot.replace("-", "").replace(":", "")
-    return stage.told_of(instance_id=machine.instance_id, recovery_point=f"rp-{compact}-{machine.instance_id}")
+    return stage.published_about(instance_id=machine.instance_id, recovery_point=f"rp-{compact}-{machine.instance_id}")
 
 
-def test_a_backup_by_its_schedule_is_told_once(stage: Stage, machine: Machine, slot: str) -> None:
+def test_a_backup_by_its_schedule_is_published_once(stage: Stage, machine: Machine, slot: str) -> None:
     mark = stage.control.mark()
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)
     stage.control.settle()
@@ -77,7 +77,9 @@ def test_a_backup_by_its_schedule_is_told_once(stage: Stage, machine: Machine, s
     assert stage.control.invocations(mark, function=stage.outputs["PruneSnapshotsFunction"])
 
 
-def test_a_backup_whose_events_are_lost_is_completed_by_the_sweep(stage: Stage, machine: Machine, slot: str) -> None:
+def test_a_backup_whose_events_are_lost_is_completed_by_the_reconcile_run(
+    stage: Stage, machine: Machine, slot: str
+) -> None:
     with stage.silence():
         stage.control.fire_schedule(SLOT_SCHEDULE, slot)
         stage.control.settle()
@@ -87,7 +89,7 @@ def test_a_backup_whose_events_are_lost_is_completed_by_the_sweep(stage: Stage, 
     assert events_of(of_slot(stage, machine, slot)) == ["BackupCompleted"]
 
 
-def test_a_snapshot_in_error_is_told_as_a_failed_backup(stage: Stage, machine: Machine, slot: str) -> None:
+def test_a_snapshot_in_error_is_published_as_a_failed_backup(stage: Stage, machine: Machine, slot: str) -> None:
     stage.control.fail_creation("snapshot", resource=machine.volume_id, cause="the disk is on fire")
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)
     stage.control.settle()
@@ -162,7 +164,7 @@ def brought_back(stage: Stage) -> dict[str, tuple[Machine, dict[str, Any]]]:
         answer = stage.restore(machine, tags_of(snapshots[machine.volume_id])["lifeboat:recovery-point"])
         assert answer.get("restore_id") == id_of(machine), answer
     ours = {id_of(machine) for machine, _ in machines.values()}
-    stage.sweep_until(lambda: not ours & stage.open_restores(), what="the end of all restores")
+    stage.reconcile_until(lambda: not ours & stage.open_restores(), what="the end of all restores")
     return machines
 
 
@@ -189,10 +191,10 @@ def test_a_volume_comes_back_as_it_was(
     assert {key: value for key, value in tags_of(after).items() if key in marks} == marks
     assert stage.power(machine.instance_id) == "running"
     assert stage.volume(machine.volume_id)["State"] == "available"
-    assert events_of(stage.told_of(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
+    assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
-def test_the_next_backup_carries_the_chain_on(
+def test_the_next_backup_continues_the_lineage(
     stage: Stage, brought_back: dict[str, tuple[Machine, dict[str, Any]]]
 ) -> None:
     machine, _ = brought_back["io2"]
