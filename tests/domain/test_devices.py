@@ -19,7 +19,7 @@ from lifeboat.domain.ec2 import Instance, Volume
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.check import preflight
 from lifeboat.restore.preflight.facts import PreflightFacts
-from lifeboat.restore.request import RestoreRequest
+from lifeboat.restore.request import RecoveryPointChoice, RestoreRequest
 from lifeboat.retention.adoption import Leave, decide_adoption
 from lifeboat.retention.request import VolumeFacts
 from tests.builders import ACCOUNT, PLATFORM, SLOT, attachment, instance, point_tags, snapshot, volume
@@ -193,7 +193,7 @@ def test_no_name_and_no_mapping_makes_the_root_a_data_volume(
         stack="lifeboat",
         ami=TRUSTED,
     )
-    found = preflight(RestoreRequest(instance_id=machine.id, request_id="q-1", device=asked), facts, NOW)
+    found = preflight(RestoreRequest(machine.id, RecoveryPointChoice(), request_id="q-1", device=asked), facts, NOW)
     for item in found.draft.volumes if found.draft else ():
         assert item.displaced_volume_id != ROOT_ID
         at_root = [other.device for other in machine.attachments if other.volume_id == ROOT_ID]

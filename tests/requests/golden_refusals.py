@@ -1,7 +1,7 @@
-"""Odd requests of every function, each with the one sentence that answers it: tests/golden/refusals.
+"""Wrong requests to every function, each with the sentence that refuses it: tests/golden/refusals.
 
-A golden file has two lines for each: the request as it is typed, and the answer. To write the answers anew after a
-change, and read them: `.venv/bin/python -m tests.requests.golden_refusals`.
+A golden file has two lines for each: the request as typed, and the refusal. To regenerate the refusals after a change:
+`.venv/bin/python -m tests.requests.golden_refusals`. Then read the diff.
 """
 
 from __future__ import annotations
@@ -32,24 +32,25 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 
 
 def pairs(function: str) -> Iterator[tuple[str, str]]:
-    """The requests of a function, as they are typed, and their answers."""
+    """The requests of a function as typed, each with its refusal."""
     lines = (GOLDEN / f"{function}.txt").read_text().splitlines()
     yield from zip(lines[::2], (line.removeprefix("    ") for line in lines[1::2]), strict=True)
 
 
-def answer(function: str, typed: str) -> str:
-    """What a request is refused with; a word of its own when it is not."""
+def refusal(function: str, typed: str) -> str:
+    """The sentence that refuses a request; if nothing does, `NOT REFUSED` and the request."""
     try:
-        heard = FUNCTIONS[function](json.loads(typed))
-    except BadRequest as refusal:
-        return str(refusal)
-    return f"NOT REFUSED: {heard}"
+        request = FUNCTIONS[function](json.loads(typed))
+    except BadRequest as problem:
+        return str(problem)
+    return f"NOT REFUSED: {request}"
 
 
 def main() -> None:
     for function in FUNCTIONS:
-        asked = [typed for typed, _ in pairs(function)]
-        (GOLDEN / f"{function}.txt").write_text("".join(f"{typed}\n    {answer(function, typed)}\n" for typed in asked))
+        requests = [typed for typed, _ in pairs(function)]
+        text = "".join(f"{typed}\n    {refusal(function, typed)}\n" for typed in requests)
+        (GOLDEN / f"{function}.txt").write_text(text)
 
 
 if __name__ == "__main__":

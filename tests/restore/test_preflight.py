@@ -22,7 +22,7 @@ from lifeboat.restore.preflight.facts import Preflight, PreflightFacts, Severity
 from lifeboat.restore.preflight.selection import build_tag_filter, group_lineages
 from lifeboat.restore.preflight.volumes import LIMITS
 from lifeboat.restore.record import Restore, RestoreVolume
-from lifeboat.restore.request import RecoveryPointChoice, RestoreRequest, VolumeOverrides
+from lifeboat.restore.request import AmiOverride, RecoveryPointChoice, RestoreRequest, VolumeOverrides
 from tests.builders import (
     ACCOUNT,
     DATA,
@@ -91,7 +91,8 @@ def known(**facts: Any) -> PreflightFacts:
 
 
 def asked(**facts: Any) -> RestoreRequest:
-    return RestoreRequest(**{"instance_id": FRESH, "request_id": "q-1", **facts})
+    known = {"instance_id": FRESH, "recovery_point": RecoveryPointChoice(), "request_id": "q-1"}
+    return RestoreRequest(**{**known, **facts})
 
 
 def codes(found: Preflight, severity: Severity = Severity.REFUSE) -> list[str]:
@@ -581,7 +582,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "was launched 9 minutes ago",
     ),
     "an overridden image": (
-        {"ami_override_reason": "the vendor said so"},
+        {"ami_override": AmiOverride("the vendor said so")},
         {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
         "ami-overridden",
         "overridden: the vendor said so",
@@ -639,7 +640,7 @@ def test_no_finding(facts: dict[str, Any]) -> None:
 
 
 def test_an_override_of_a_trusted_image_is_not_recorded() -> None:
-    assert preflight(asked(ami_override_reason="just in case"), known(), NOW).plan.ami_override is None  # type: ignore[union-attr]
+    assert preflight(asked(ami_override=AmiOverride("just in case")), known(), NOW).plan.ami_override is None  # type: ignore[union-attr]
 
 
 def test_tags_that_do_not_fit_are_left_out_and_counted() -> None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lifeboat.domain.bad_request import Expected, Fields
+from lifeboat.domain.fields import BatchInstanceIds, Flag, Moment
+
+_COUNT = Expected("a whole number from 1")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """The part of a large run that one invocation takes: number `number` of `of`, counted from 1.
+class Batch(Fields):
+    """A part of a run that one invocation of a worker takes: `number` of `of`, counted from 1.
 
     `run` is the run's id. `at_once` is how many calls go out before the worker keeps to its share of EC2's rate.
     """
 
-    run: str
-    number: int
-    of: int
-    slot: datetime
-    instance_ids: tuple[str, ...]
-    late: bool = False
-    at_once: int = 0
+    run: Annotated[str, StringConstraints(min_length=1, max_length=128), Expected("a run's id of 1 to 128 characters")]
+    number: Annotated[int, Field(strict=True, ge=1), _COUNT]
+    of: Annotated[int, Field(strict=True, ge=1), _COUNT]
+    slot: Moment
+    instance_ids: BatchInstanceIds
+    late: Flag
+    at_once: Annotated[int, Field(strict=True, ge=0), Expected("a whole number from 0")]
 
 
 @dataclass(frozen=True, slots=True)

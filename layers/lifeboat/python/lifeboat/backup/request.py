@@ -5,54 +5,55 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from lifeboat.backup.batch import Batch
-from lifeboat.by_hand.request import HandedOver, RunStatus, RunStatusFields, parse_handed_over
-from lifeboat.domain.bad_request import BadRequest, Expected, read, shown
-from lifeboat.domain.envelopes import SCHEDULED, SNAPSHOT, SNAPSHOT_SET, as_text, is_event, parse_event, parse_object
-from lifeboat.domain.fields import (
-    Fields,
-    Flag,
-    InstanceId,
-    InstanceIds,
-    Moment,
-    ReconcileFields,
-    RequestId,
-    Yes,
-    parse_time,
-)
+from lifeboat.by_hand.request import HandedOver, RunStatus, parse_handed_over
+from lifeboat.domain.bad_request import INTERNAL, BadRequest, Fields, parse, shown
+from lifeboat.domain.envelopes import SNAPSHOT, SNAPSHOT_SET, as_text, is_event, parse_event, parse_object
+from lifeboat.domain.fields import Flag, InstanceIds, Moment, ReconcileRequest, RequestId, Yes
 from lifeboat.domain.trigger import Trigger
 
 
 @dataclass(frozen=True, slots=True)
-class BackupRequest:
-    """Make recovery points. `slot` is the schedule's due time, None by hand; no `instance_ids` means all selected.
+class BackupRequest(Fields):
+    """Take recovery points of these instances, or without `instance_ids` of all selected instances.
 
-    `late`: the catch-up asks, after the slot's own run had its time. `request_id` tells requests by hand apart.
-    `retried`: Lambda tries again what fails.
+    `slot` is the schedule's due time, None by hand. `request_id` makes requests by hand that are otherwise the same
+    two. `late`: the catch-up asks, after the slot's own run had its time. `retried`: Lambda retries a failure.
     """
 
-    trigger: Trigger
-    slot: datetime | None = None
-    instance_ids: tuple[str, ...] = ()
-    dry_run: bool = False
-    late: bool = False
-    request_id: str = ""
-    retried: bool = True
+    other_forms = ("request", "catch_up")
+
+    instance_ids: InstanceIds = ()
+    dry_run: Flag = False
+    request_id: RequestId = ""
+    slot: Annotated[Moment | None, Field(alias="scheduled_time")] = None
+    late: Annotated[bool, INTERNAL] = False
+    retried: Annotated[bool, INTERNAL] = True
+
+    @property
+    def trigger(self) -> Trigger:
+        if self.late:
+            return Trigger.RECONCILE
+        return Trigger.SCHEDULE if self.slot else Trigger.MANUAL
 
 
 @dataclass(frozen=True, slots=True)
-class CatchUpRequest:
-    """Make the recovery points of the newest slot that its own run has left missing past the grace."""
+class CatchUpRequest(Fields):
+    """Take the recovery points that the newest slot's own run has left missing past the grace."""
+
+    form = "catch_up"
+
+    catch_up: Yes = True
+    scheduled_time: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """Take a portion of a run that was handed out. `attempt` counts from 1; with `receipt` the message is held back."""
+    """Back up one batch of a large run. `attempt` counts from 1; `receipt` lets the worker delay the next attempt."""
 
     batch: Batch
     message_id: str
@@ -62,91 +63,42 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmRequest:
-    """Look at the recovery points of these snapshots, or with `sweep` at all open ones."""
+    """Confirm the recovery points of these snapshots, or with `reconcile` all open ones."""
 
     snapshot_ids: tuple[str, ...] = ()
     reconcile: bool = False
 
 
-class _Backup(Fields):
-    other_forms: ClassVar = ("request", "catch_up")
-
-    instance_ids: InstanceIds = []
-    dry_run: Flag = False
-    request_id: RequestId = ""
-    scheduled_time: Moment | None = None
-
-
-class _CatchUp(Fields):
-    form: ClassVar = "catch_up"
-
-    catch_up: Yes
-    scheduled_time: Moment | None = None
-
-
-class _Batch(Fields):
-    run: Annotated[str, StringConstraints(min_length=1, max_length=128), Expected("a run's id of 1 to 128 characters")]
-    number: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
-    of: Annotated[int, Field(ge=1), Expected("a whole number from 1")]
-    slot: Moment
-    late: Flag
-    at_once: Annotated[int, Field(ge=0), Expected("a whole number from 0")]
-    instance_ids: Annotated[
-        list[InstanceId], Field(min_length=1, max_length=1000), Expected("a list of 1 to 1000 instances' ids")
-    ]
-
-
 def parse_take(
     event: Mapping[str, Any],
 ) -> BackupRequest | CatchUpRequest | BatchRequest | RunStatus | HandedOver[BackupRequest]:
-    """take_snapshots: a schedule's slot, the look for slots that were missed, a portion of a fleet, or a person.
+    """Parse a request of take_snapshots. Raises BadRequest.
 
-    A person may also ask what came of a run; the function itself hands a person's request over.
+    It comes from the schedule, the catch-up's schedule, the work queue, a person, or the function itself.
     """
     if isinstance(event, Mapping) and "Records" in event:
         return parse_batch(event)
-    if isinstance(event, Mapping) and event.get("detail-type") == SCHEDULED:
-        return BackupRequest(Trigger.SCHEDULE, slot=parse_time("time", as_text(event.get("time"))))
-    if isinstance(event, Mapping) and "catch_up" in event:
-        read(_CatchUp, event)
-        return CatchUpRequest()
-    if isinstance(event, Mapping) and "request" in event:
-        return RunStatus(read(RunStatusFields, event).request)
     if isinstance(event, Mapping) and "carry_out" in event:
         return parse_handed_over(event, parse_backup)
-    return parse_backup(event)
+    return parse(event, CatchUpRequest, RunStatus, BackupRequest)
 
 
 def parse_backup(event: Mapping[str, Any]) -> BackupRequest:
-    ask = read(_Backup, event)
-    return BackupRequest(
-        trigger=Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL,
-        slot=parse_time("scheduled_time", ask.scheduled_time) if ask.scheduled_time else None,
-        instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
-        dry_run=ask.dry_run,
-        request_id=ask.request_id,
-    )
+    """Parse a request for recovery points. Raises BadRequest."""
+    return parse(event, BackupRequest)
 
 
 def parse_batch(event: Mapping[str, Any]) -> BatchRequest:
-    """What the work queue delivers; always one record."""
+    """Parse what the work queue delivers: always one record. Raises BadRequest."""
     records = event["Records"]
     record = records[0] if isinstance(records, list) and len(records) == 1 else None
     if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
         raise BadRequest(f"Records is {shown(records)}, expected one record of SQS")
-    ask = read(_Batch, parse_object(record.get("body"), "Records[0].body"))
-    received = record.get("attributes")
-    count = as_text(received.get("ApproximateReceiveCount")) if isinstance(received, Mapping) else ""
+    batch = parse(parse_object(record.get("body"), "Records[0].body"), Batch)
+    attributes = record.get("attributes")
+    count = as_text(attributes.get("ApproximateReceiveCount")) if isinstance(attributes, Mapping) else ""
     return BatchRequest(
-        Batch(
-            run=ask.run,
-            number=ask.number,
-            of=ask.of,
-            slot=parse_time("slot", ask.slot),
-            instance_ids=tuple(dict.fromkeys(ask.instance_ids)),
-            late=ask.late,
-            at_once=ask.at_once,
-        ),
+        batch,
         message_id=as_text(record.get("messageId")),
         receipt=as_text(record.get("receiptHandle")),
         attempt=int(count) if re.fullmatch("[0-9]{1,9}", count) else 1,
@@ -154,11 +106,11 @@ def parse_batch(event: Mapping[str, Any]) -> BatchRequest:
 
 
 def parse_confirm(event: Mapping[str, Any]) -> ConfirmRequest:
-    """confirm_snapshots: an EBS snapshot event, or the sweep."""
+    """Parse a request of confirm_snapshots: a snapshot's event, or the schedule. Raises BadRequest."""
     if not is_event(event):
-        read(ReconcileFields, event)
+        parse(event, ReconcileRequest)
         return ConfirmRequest(reconcile=True)
-    fact = parse_event(event)
-    if fact.kind not in (SNAPSHOT, SNAPSHOT_SET) or not fact.snapshot_ids:
-        raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")
-    return ConfirmRequest(snapshot_ids=fact.snapshot_ids)
+    about = parse_event(event)
+    if about.kind not in (SNAPSHOT, SNAPSHOT_SET) or not about.snapshot_ids:
+        raise BadRequest(f"detail-type is {shown(about.kind)} about no snapshot, expected an event that names one")
+    return ConfirmRequest(snapshot_ids=about.snapshot_ids)

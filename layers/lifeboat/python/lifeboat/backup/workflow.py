@@ -126,7 +126,7 @@ def _take_late(slot: datetime | None, since: Mapping[str, datetime], invocation:
     )
     if not missing:
         return {"caught_up": []}
-    request = BackupRequest(Trigger.RECONCILE, slot=slot, instance_ids=missing, late=True)
+    request = BackupRequest(slot=slot, instance_ids=missing, late=True)
     answer = take(request, invocation)
     return {"caught_up": [item["instance_id"] for item in answer.get("begun", ())], **answer}
 

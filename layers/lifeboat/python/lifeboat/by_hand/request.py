@@ -1,52 +1,44 @@
-"""Requests about runs by hand: to read a run's outcome, and to carry out a run that was handed over."""
+"""Requests about a run by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
-from lifeboat.domain.bad_request import Expected, read
-from lifeboat.domain.fields import Fields, RunId
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """Return the outcome of a run by hand."""
-
-    run_id: str
+from lifeboat.domain.bad_request import Expected, Fields, parse
+from lifeboat.domain.fields import RunId
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOver[Request]:
-    """Carry out a run by hand. The invocation that the client waits for, named by `lease`, handed it over."""
+class RunStatus(Fields):
+    """Answer the outcome of a run by hand, or that it is under way."""
 
-    run_id: str
-    lease: str
-    request: Request
+    form = "request"
 
-
-class RunStatusFields(Fields):
-    form: ClassVar = "request"
-
-    request: RunId
+    run_id: Annotated[RunId, Field(alias="request")]
 
 
-class HandedOverFields(Fields):
-    form: ClassVar = "carry_out"
+@dataclass(frozen=True, slots=True)
+class HandedOver[Request = dict[str, Any]](Fields):
+    """Carry out a run by hand that the invocation with `lease`, for which a person waits, has handed over."""
 
-    carry_out: RunId
+    form = "carry_out"
+
+    run_id: Annotated[RunId, Field(alias="carry_out")]
     lease: Annotated[
         str, StringConstraints(min_length=1, max_length=128), Expected("the id of the invocation that handed it over")
     ]
-    original_request: Annotated[dict[str, Any], Expected("the request that is to be carried out, as a person sent it")]
+    request: Annotated[
+        Request, Expected("the request that is to be carried out, as a person sent it"), Field(alias="ask")
+    ]
 
 
 def parse_handed_over[Request](
     event: Mapping[str, Any], parse_request: Callable[[Mapping[str, Any]], Request]
 ) -> HandedOver[Request]:
-    """The function's own event: a run by hand that this invocation is to carry out."""
-    fields = read(HandedOverFields, event)
-    return HandedOver(fields.carry_out, fields.lease, parse_request(fields.original_request))
+    """Parse what the function sends itself: a run by hand for this invocation to carry out. Raises BadRequest."""
+    handed: HandedOver[dict[str, Any]] = parse(event, HandedOver)
+    return HandedOver(handed.run_id, handed.lease, parse_request(handed.request))

@@ -4,40 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from lifeboat.domain.bad_request import BadRequest, read, shown
+from lifeboat.domain.bad_request import INTERNAL, BadRequest, parse, shown
 from lifeboat.domain.envelopes import COPIED, SNAPSHOT, completed_recovery_point, is_event, parse_event
-from lifeboat.domain.fields import Flag, ReconcileFields
+from lifeboat.domain.fields import Flag, ReconcileRequest
 
 
 @dataclass(frozen=True, slots=True)
-class CopyRequest:
-    """Continue copying and sharing. `retry`: without pauses, and with the copies that were given up.
+class CopyRequest(ReconcileRequest):
+    """Continue the copies to other regions. With `retry`, at once, and also those that were given up.
 
-    `completed` is the recovery point whose completion started the run, `ended` are the copies whose end did.
+    `completed` is the recovery point whose completion triggered this. `ended` are the copies whose end triggered it.
     """
 
-    retry: bool = False
-    completed: str | None = None
-    ended: tuple[str, ...] = ()
-
-
-class _Copy(ReconcileFields):
     retry: Flag = False
+    completed: Annotated[str | None, INTERNAL] = None
+    ended: Annotated[tuple[str, ...], INTERNAL] = ()
 
 
 def parse_copy(event: Mapping[str, Any]) -> CopyRequest:
-    """copy_snapshots: BackupCompleted, the end of a copy, the reconcile run, or a person, who may ask for a retry."""
+    """Parse a request of copy_snapshots: BackupCompleted, the end of a copy, the schedule or a person.
+
+    Raises BadRequest.
+    """
     if isinstance(event, Mapping) and "Records" in event:
         return CopyRequest(completed=completed_recovery_point(event))
-    if is_event(event):
-        fact = parse_event(event)
-        if fact.kind != SNAPSHOT:
-            raise BadRequest(f"detail-type is {shown(fact.kind)}, expected {SNAPSHOT}")
-        if fact.event != COPIED:
-            raise BadRequest(f"detail.event is {shown(fact.event)}, expected {COPIED}")
-        if not fact.snapshot_ids:
-            raise BadRequest(f"detail-type is {shown(fact.kind)} about no snapshot, expected an event that names one")
-        return CopyRequest(ended=fact.snapshot_ids)
-    return CopyRequest(retry=read(_Copy, event).retry)
+    if not is_event(event):
+        return parse(event, CopyRequest)
+    about = parse_event(event)
+    if about.kind != SNAPSHOT:
+        raise BadRequest(f"detail-type is {shown(about.kind)}, expected {SNAPSHOT}")
+    if about.event != COPIED:
+        raise BadRequest(f"detail.event is {shown(about.event)}, expected {COPIED}")
+    if not about.snapshot_ids:
+        raise BadRequest(f"detail-type is {shown(about.kind)} about no snapshot, expected an event that names one")
+    return CopyRequest(ended=about.snapshot_ids)

@@ -1,52 +1,70 @@
-"""The fields that people write into requests, each with the words for what is expected of it."""
+"""The fields that people write into requests, each with the words for what it takes."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, Field, PlainValidator, Strict, StringConstraints
 
-from lifeboat.domain.bad_request import BadRequest, Expected, not_expected, shown
+from lifeboat.domain.bad_request import Expected, Fields, not_expected
 from lifeboat.domain.devices import EXPECTED as DEVICE_NAME
 from lifeboat.domain.devices import naming_problem
 from lifeboat.domain.text import is_blank
+from lifeboat.domain.trigger import Trigger
+
+MOMENT = "a time with its zone, such as 2026-11-23T02:00:00Z"
+
+REASON = "a reason in words, at most 1000 characters, for whoever asks later why"
+
+_MOMENT_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})")
 
 
-def _true(value: bool) -> bool:
+def _check_true(value: bool) -> bool:
     if not value:
         raise ValueError("it is false")
     return value
 
 
-def _device(name: str) -> str:
+def _check_device(name: str) -> str:
     if problem := naming_problem(name):
         raise not_expected(problem)
     return name
 
 
-def _words(text: str) -> str:
+def _check_words(text: str) -> str:
     if text and is_blank(text):
         raise not_expected("words, or no such field")
     return text
 
 
-def _reason(text: str) -> str:
+def _check_reason(text: str) -> str:
     if is_blank(text):
         raise not_expected(REASON)
     return text
 
 
-def _on_a_clock(text: str) -> str:
-    """The text, if it is a time in UTC: at either end of the calendar there is none. Raises ValueError."""
-    _utc(text)
-    return text
+def _without_duplicates(ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(ids))
 
 
-MOMENT = "a time with its zone, such as 2026-11-23T02:00:00Z"
+def _parse_moment(text: Any) -> datetime:
+    """The time in UTC, in whole seconds. Raises ValueError, also at either end of the calendar."""
+    if not isinstance(text, str) or not _MOMENT_PATTERN.fullmatch(text):
+        raise ValueError("it is not a time with a zone")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise ValueError("no calendar has it in UTC") from None
 
 
-REASON = "a reason in words, at most 1000 characters, for whoever asks later why"
+def _parse_trigger(scheduled_time: Any) -> Trigger:
+    if scheduled_time is None:
+        return Trigger.MANUAL
+    _parse_moment(scheduled_time)
+    return Trigger.SCHEDULE
 
 
 InstanceId = Annotated[
@@ -55,13 +73,19 @@ InstanceId = Annotated[
     Expected("an instance's id such as i-0123456789abcdef0"),
 ]
 
-
 InstanceIds = Annotated[
-    list[InstanceId],
+    tuple[InstanceId, ...],
     Field(max_length=1000),
+    AfterValidator(_without_duplicates),
     Expected('a list of at most 1000 instances\' ids, such as ["i-0123456789abcdef0"]'),
 ]
 
+BatchInstanceIds = Annotated[
+    tuple[InstanceId, ...],
+    Field(min_length=1, max_length=1000),
+    AfterValidator(_without_duplicates),
+    Expected("a list of 1 to 1000 instances' ids"),
+]
 
 SavedInstanceId = Annotated[
     str,
@@ -71,8 +95,7 @@ SavedInstanceId = Annotated[
         "111122223333/i-0123456789abcdef0"
     ),
 ]
-"""An instance that was backed up; in a vault it has its account before it."""
-
+"""An instance that was backed up. In a vault, its account precedes it."""
 
 SnapshotId = Annotated[
     str,
@@ -80,28 +103,22 @@ SnapshotId = Annotated[
     Expected("a snapshot's id such as snap-0123456789abcdef0"),
 ]
 
-
 VolumeId = Annotated[
     str,
     StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$"),
     Expected("a volume's id such as vol-0123456789abcdef0"),
 ]
 
-
 VolumeType = Annotated[
     Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"],
     Expected("one of gp2, gp3, io1, io2, st1, sc1, standard"),
 ]
 
+Device = Annotated[str, AfterValidator(_check_device), Expected(DEVICE_NAME)]
 
-Device = Annotated[str, AfterValidator(_device), Expected(DEVICE_NAME)]
+Iops = Annotated[int, Field(strict=True, ge=100, le=256_000), Expected("a whole number of IOPS from 100 to 256000")]
 
-
-Iops = Annotated[int, Field(ge=100, le=256_000), Expected("a whole number of IOPS from 100 to 256000")]
-
-
-Throughput = Annotated[int, Field(ge=125, le=2_000), Expected("a whole number of MiB/s from 125 to 2000")]
-
+Throughput = Annotated[int, Field(strict=True, ge=125, le=2_000), Expected("a whole number of MiB/s from 125 to 2000")]
 
 # A key's id, its alias, or the ARN of either: what CreateVolume takes.
 KmsKey = Annotated[
@@ -113,13 +130,11 @@ KmsKey = Annotated[
     Expected("a KMS key's id, its alias such as alias/backup, or the ARN of either"),
 ]
 
-
 RestoreId = Annotated[
     str,
     StringConstraints(pattern=r"^restore-[0-9a-f]{16}$"),
     Expected("a restore's id such as restore-0123456789abcdef"),
 ]
-
 
 RunId = Annotated[
     str,
@@ -127,61 +142,37 @@ RunId = Annotated[
     Expected("the id that a request got, such as backup-0123456789abcdef-20261123T020000Z"),
 ]
 
-
 Words = Annotated[
-    str, StringConstraints(max_length=1000), AfterValidator(_words), Expected("a text of at most 1000 characters")
+    str, StringConstraints(max_length=1000), AfterValidator(_check_words), Expected("a text of at most 1000 characters")
 ]
-"""What a person says, or nothing; blanks are neither."""
+"""Words of a person, or no text at all; blanks are refused."""
 
-
-Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_reason), Expected(REASON)]
-
+Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_check_reason), Expected(REASON)]
 
 RequestId = Annotated[
-    str, StringConstraints(max_length=128), AfterValidator(_words), Expected("a text of at most 128 characters")
+    str, StringConstraints(max_length=128), AfterValidator(_check_words), Expected("a text of at most 128 characters")
 ]
-
 
 Name = Annotated[str, StringConstraints(max_length=256), Expected("a text of at most 256 characters")]
 
+Flag = Annotated[bool, Strict(), Expected("true or false, without quotes")]
 
-Flag = Annotated[bool, Expected("true or false, without quotes")]
+Yes = Annotated[bool, Strict(), AfterValidator(_check_true), Expected("true, without quotes")]
 
+Moment = Annotated[datetime, PlainValidator(_parse_moment), Expected(MOMENT)]
 
-Yes = Annotated[bool, AfterValidator(_true), Expected("true, without quotes")]
-
-
-Moment = Annotated[
-    str,
-    StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$"),
-    AfterValidator(_on_a_clock),
+ScheduledTime = Annotated[
+    Trigger,
+    PlainValidator(_parse_trigger),
     Expected(MOMENT),
+    Field(alias="scheduled_time"),
 ]
+"""The trigger of a request: the schedule if the request has its time, otherwise a person."""
 
 
-class Fields(BaseModel):
-    # Built at its first use: a door reads one or two of these, and building all costs its cold start 30 ms.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
+@dataclass(frozen=True, slots=True)
+class ReconcileRequest(Fields):
+    """`{"sweep": true}`: reconcile everything that is open."""
 
-
-class ReconcileFields(Fields):
-    sweep: Yes = True
+    reconcile: Annotated[Yes, Field(alias="sweep")] = True
     scheduled_time: Moment | None = None
-
-
-def parse_time(field: str, text: str) -> datetime:
-    try:
-        return _utc(text).replace(microsecond=0)
-    except ValueError:
-        raise BadRequest(f"{field} is {shown(text)}, expected {MOMENT}") from None
-
-
-def _utc(text: str) -> datetime:
-    """The time in UTC. Raises ValueError for what is none, or has no zone."""
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
-            raise ValueError("it has no zone")
-        return at.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("no clock shows it") from None

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from lifeboat.by_hand.request import HandedOver, RunStatus, RunStatusFields, parse_handed_over
-from lifeboat.domain.bad_request import BadRequest, Expected, read, shown
+from lifeboat.by_hand.request import HandedOver, RunStatus, parse_handed_over
+from lifeboat.domain.bad_request import INTERNAL, BadRequest, Expected, Fields, not_expected, parse, shown
 from lifeboat.domain.envelopes import completed_recovery_point
 from lifeboat.domain.fields import (
     Device,
-    Fields,
     Flag,
     InstanceId,
     Iops,
-    Moment,
     Name,
     RequestId,
+    ScheduledTime,
     Throughput,
     VolumeId,
     VolumeType,
@@ -28,76 +27,58 @@ from lifeboat.domain.trigger import Trigger
 
 
 @dataclass(frozen=True, slots=True)
-class VolumeFacts:
-    """A person's settings for a volume that is deleted or not attached. None means not given.
+class PruneRequest(Fields):
+    """Delete the recovery points that no rule keeps, or with `dry_run` only report them.
 
-    `instance_id` is the volume's former instance; `device` and `delete_on_termination` are those of its attachment.
+    `completed` is the recovery point whose completion triggered this. `request_id` makes requests by hand that are
+    otherwise the same two.
     """
 
-    device: str | None = None
-    type: str | None = None
-    iops: int | None = None
-    throughput: int | None = None
-    delete_on_termination: bool | None = None
-    instance_id: str | None = None
-    instance_name: str | None = None
-    zone: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PruneRequest:
-    """Delete the recovery points that no rule keeps; with `dry_run` only show them.
-
-    `completed` is the recovery point whose completion started the run. `request_id` distinguishes requests by hand.
-    """
-
-    trigger: Trigger
-    dry_run: bool = False
-    completed: str | None = None
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AdoptRequest:
-    """Make recovery points of existing snapshots: those of a volume, or those with a tag (key, value).
-
-    `facts` are settings of that volume that EC2 does not show. Without `confirm` the run only shows the outcome.
-    """
-
-    volume_id: str | None = None
-    tag: tuple[str, str] | None = None
-    facts: VolumeFacts = field(default_factory=VolumeFacts)
-    confirm: bool = False
-    request_id: str = ""
-
-
-class _Prune(Fields):
-    other_forms: ClassVar = ("request", "adopt")
+    other_forms = ("request", "adopt")
 
     dry_run: Flag = False
     request_id: RequestId = ""
-    scheduled_time: Moment | None = None
+    trigger: ScheduledTime = Trigger.MANUAL
+    completed: Annotated[str | None, INTERNAL] = None
 
 
-class _SnapshotTag(Fields):
+@dataclass(frozen=True, slots=True)
+class SnapshotTag(Fields):
+    """The tag that the snapshots to adopt have."""
+
     key: Annotated[
         str, StringConstraints(min_length=1, max_length=128), Expected("the key of a tag, of 1 to 128 characters")
     ]
     value: Annotated[str, StringConstraints(max_length=256), Expected("the value of a tag, of at most 256 characters")]
 
 
-_TAG = 'an object with key and value, such as {"key": "CreatedBy", "value": "nightly"}'
+@dataclass(frozen=True, slots=True)
+class SnapshotsToAdopt(Fields):
+    """The snapshots of a volume, or those with a tag: one of the two."""
 
-
-_ADOPT = 'an object with volume_id or with tag, such as {"volume_id": "vol-0123456789abcdef0"}'
-
-
-class _Adopted(Fields):
     volume_id: VolumeId | None = None
-    tag: Annotated[_SnapshotTag, Expected(_TAG)] | None = None
+    tag: (
+        Annotated[
+            SnapshotTag, Expected('an object with key and value, such as {"key": "CreatedBy", "value": "nightly"}')
+        ]
+        | None
+    ) = None
 
 
-class _VolumeFacts(Fields):
+def _check_one_of_two(named: SnapshotsToAdopt) -> SnapshotsToAdopt:
+    if (named.volume_id is None) is (named.tag is None):
+        raise not_expected("either volume_id or tag in it")
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts(Fields):
+    """What a person states about a volume that is deleted or detached, which EC2 cannot. None: not stated.
+
+    `instance_id` is the instance that the volume belonged to. `device` and `delete_on_termination` are those of its
+    attachment.
+    """
+
     device: Device | None = None
     type: VolumeType | None = None
     iops: Iops | None = None
@@ -115,51 +96,61 @@ class _VolumeFacts(Fields):
     ) = None
 
 
-class _Adopt(Fields):
-    form: ClassVar = "adopt"
+@dataclass(frozen=True, slots=True)
+class AdoptRequest(Fields):
+    """Make existing snapshots recovery points, or without `confirm` only report which.
 
-    adopt: Annotated[_Adopted, Expected(_ADOPT)]
-    volume: Annotated[_VolumeFacts, Expected('an object such as {"device": "/dev/sdh", "type": "gp3"}')] | None = None
+    `facts` are about the volume of `adopt`, where EC2 does not know them.
+    """
+
+    form = "adopt"
+
+    adopt: Annotated[
+        SnapshotsToAdopt,
+        AfterValidator(_check_one_of_two),
+        Expected('an object with volume_id or with tag, such as {"volume_id": "vol-0123456789abcdef0"}'),
+    ]
+    facts: Annotated[
+        VolumeFacts,
+        BeforeValidator(lambda volume: {} if volume is None else volume),
+        Expected('an object such as {"device": "/dev/sdh", "type": "gp3"}'),
+        Field(alias="volume"),
+    ] = VolumeFacts()
     confirm: Flag = False
     request_id: RequestId = ""
+
+    @property
+    def volume_id(self) -> str | None:
+        return self.adopt.volume_id
+
+    @property
+    def tag(self) -> tuple[str, str] | None:
+        """Key and value."""
+        return (self.adopt.tag.key, self.adopt.tag.value) if self.adopt.tag else None
 
 
 def parse_prune(
     event: Mapping[str, Any],
 ) -> PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest]:
-    """prune_snapshots: BackupCompleted, the daily schedule, a person, or a run that the function handed over.
+    """Parse a request of prune_snapshots. Raises BadRequest.
 
-    A person may also adopt existing snapshots and read the outcome of a run.
+    It comes from BackupCompleted, the daily schedule, a person, or the function itself.
     """
     if isinstance(event, Mapping) and "Records" in event:
-        return PruneRequest(Trigger.EVENT, completed=completed_recovery_point(event))
-    if isinstance(event, Mapping) and "request" in event:
-        return RunStatus(read(RunStatusFields, event).request)
+        return PruneRequest(trigger=Trigger.EVENT, completed=completed_recovery_point(event))
     if isinstance(event, Mapping) and "carry_out" in event:
         return parse_handed_over(event, parse_prune_or_adopt)
+    if isinstance(event, Mapping) and "request" in event:
+        return parse(event, RunStatus)
     return parse_prune_or_adopt(event)
 
 
 def parse_prune_or_adopt(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:
-    if isinstance(event, Mapping) and "adopt" in event:
-        return parse_adopt(read(_Adopt, event))
-    ask = read(_Prune, event)
-    trigger = Trigger.SCHEDULE if ask.scheduled_time else Trigger.MANUAL
-    return PruneRequest(trigger, dry_run=ask.dry_run, request_id=ask.request_id)
-
-
-def parse_adopt(ask: _Adopt) -> AdoptRequest:
-    named, tag = ask.adopt, ask.adopt.tag
-    if (named.volume_id is None) is (tag is None):
-        both = shown(named.model_dump(exclude_unset=True))
-        raise BadRequest(f"adopt is {both}, expected either volume_id or tag in it")
-    if ask.volume and tag:
-        given = shown(ask.volume.model_dump(exclude_unset=True))
-        raise BadRequest(f"volume is {given} with adopt.tag, expected it only with adopt.volume_id")
-    return AdoptRequest(
-        volume_id=named.volume_id,
-        tag=(tag.key, tag.value) if tag else None,
-        facts=VolumeFacts(**ask.volume.model_dump()) if ask.volume else VolumeFacts(),
-        confirm=ask.confirm,
-        request_id=ask.request_id,
-    )
+    """Parse a request to prune or to adopt. Raises BadRequest."""
+    request: PruneRequest | AdoptRequest = parse(event, AdoptRequest, PruneRequest)
+    if isinstance(request, AdoptRequest) and request.tag and event.get("volume") is not None:
+        raise BadRequest(
+            f"volume is {shown(event['volume'])} beside adopt.tag, expected it only beside adopt.volume_id, "
+            "for it is about one volume"
+        )
+    return request
