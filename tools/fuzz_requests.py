@@ -1,9 +1,9 @@
-"""Fuzz the request parsers with atheris, which grows its inputs by the code that they reach.
+"""The parsers of requests under atheris, which keeps inputs that reach new code.
 
     .tools/fuzz/bin/python tools/fuzz_requests.py -runs=100000
 
-A parser accepts any input or refuses it by BadRequest with one line. Anything else ends the run and shows the input.
-tests/security/test_fuzz.py checks the same with hypothesis.
+A parser returns a request, or raises BadRequest with one line. Anything else ends the run and shows the input.
+tests/security/test_fuzz.py checks the same with hypothesis, which draws its inputs without knowing the code.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LONGEST = 64
 
 
 def parse_anything(data: bytes) -> None:
-    """Give any parser a good event of any handler, with up to EDITS things replaced, removed or added."""
+    """Give any parser a good event of any function, with up to EDITS things replaced, removed or added."""
     bits = atheris.FuzzedDataProvider(data)
     event = json.loads(GOOD[bits.ConsumeIntInRange(0, len(GOOD) - 1)])
     for _ in range(bits.ConsumeIntInRange(0, EDITS)):

@@ -1,8 +1,7 @@
-"""Whatever is sent to a door: it is understood or refused with one clean sentence, and no call to AWS is made for it.
+"""Any event sent to a function is parsed, or refused with one sentence and without a call to AWS.
 
-FUZZ_EXAMPLES inputs for each way of making them; `make fuzz` takes 100,000 in all, other ones each time. `make test`
-takes 3,500, the same ones each time: they show that each door still refuses each way of being wrong, and new ways are
-for `make fuzz` to find.
+Each test takes FUZZ_EXAMPLES events. `make fuzz` takes 100,000 in all, and others each time: it finds new ways of being
+wrong. `make test` takes 3,500, the same each time: they show that every function still refuses the known ways.
 """
 
 from __future__ import annotations
@@ -18,32 +17,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifeboat import handler as function
-from lifeboat.ami import request as ami_request
-from lifeboat.backup import request as backup_request
-from lifeboat.copies import request as copies_request
+from lifeboat import handler
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.config import Config, Selector
-from lifeboat.restore import request as restore_request
-from lifeboat.retention import request as retention_request
+from tests.functions.conftest import Context
+from tests.requests.golden_refusals import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
 SAMPLES = [json.loads(path.read_text()) for path in sorted((ROOT / "tests" / "fixtures" / "events").glob("*.json"))]
-DOORS = {
-    "take_snapshots": backup_request.parse_take,
-    "confirm_snapshots": backup_request.parse_confirm,
-    "prune_snapshots": retention_request.parse_prune,
-    "restore_volume": restore_request.parse_restore,
-    "attach_volume": restore_request.parse_advance,
-    "check_ami_owner": ami_request.parse_check,
-    "copy_snapshots": copies_request.parse_copy,
-}
-ASKED = {
-    name: [json.loads(path.read_text()) for path in sorted((ROOT / "events" / name).glob("*.json"))] for name in DOORS
+EXAMPLE_REQUESTS = {
+    name: [json.loads(path.read_text()) for path in sorted((ROOT / "events" / name).glob("*.json"))]
+    for name in FUNCTIONS
 }
 LONGEST = 1000
-"""No refusal is longer, in characters: it goes into logs and answers."""
+"""The most characters of a refusal, which stands in logs and answers."""
 
 FOREIGN = [
     *("arn:aws:ec2:eu-west-1:999988887777:instance/i-0123456789abcdef0", "arn:aws-cn:ec2:cn-north-1::snapshot/snap-1"),
@@ -66,20 +54,22 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-FIELDS = sorted({key for asked in ASKED.values() for event in asked for key in event} | {"adopt", "cancel", "status"})
+FIELDS = sorted(
+    {key for events in EXAMPLE_REQUESTS.values() for event in events for key in event} | {"adopt", "cancel", "status"}
+)
 times = st.sampled_from([item for item in FOREIGN if isinstance(item, str) and "T" in item])
 invented = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=12), anything, max_size=6)
 
 
 def paths(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where something stands in a JSON value, its own place included."""
+    """The path of each value inside a JSON value, and of the value itself."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [here, *(path for key, item in inside for path in paths(item, (*here, key)))]
 
 
 @st.composite
 def mangled(draw, originals):
-    """A good event with one thing in it put wrong: replaced, taken away, or one more field beside it."""
+    """A good event with one thing wrong: a value replaced, a value removed, or a field added."""
     event = copy.deepcopy(draw(st.sampled_from(originals)))
     *place, last = draw(st.sampled_from(paths(event)[1:])) if len(paths(event)) > 1 else ("nowhere",)
     parent = event
@@ -96,12 +86,12 @@ def mangled(draw, originals):
 
 
 class AwsCalledError(AssertionError):
-    """A door has called AWS."""
+    """A function has called AWS."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_aws():
-    """Every call of boto3 ends here."""
+    """Every call of boto3 raises AwsCalledError."""
     real = botocore.client.BaseClient._make_api_call
 
     def forbidden(client: Any, operation: str, arguments: Any) -> None:
@@ -113,7 +103,7 @@ def no_aws():
 
 
 def clean(sentence: str) -> bool:
-    """One line, of a length that a log and an answer can carry, that says what was expected."""
+    """Whether it is one line of at most LONGEST characters that says what was expected."""
     return (
         len(sentence) <= LONGEST
         and "expected" in sentence
@@ -123,8 +113,8 @@ def clean(sentence: str) -> bool:
     )
 
 
-def heard(parse: Any, event: Any) -> Any:
-    """What the ear makes of it; None for a clean refusal."""
+def parsed(parse: Any, event: Any) -> Any:
+    """The request that the event is parsed as; None for a clean refusal."""
     before = copy.deepcopy(event)
     refusal = ""
     try:
@@ -135,7 +125,7 @@ def heard(parse: Any, event: Any) -> Any:
     if refusal:
         assert clean(refusal), refusal
         return None
-    hash(request)  # frozen through and through: what was asked cannot change on its way
+    hash(request)  # a request is immutable, with all that is in it
     return request
 
 
@@ -148,65 +138,58 @@ fuzzed = settings(
 )
 
 
-@pytest.mark.parametrize("name", DOORS)
-class TestEars:
+@pytest.mark.parametrize("name", FUNCTIONS)
+class TestParsers:
     @fuzzed
     @given(event=anything)
     def test_anything(self, name, event):
-        heard(DOORS[name], event)
+        parsed(FUNCTIONS[name], event)
 
     @fuzzed
     @given(event=invented)
     def test_fields_with_anything_in_them(self, name, event):
-        heard(DOORS[name], event)
+        parsed(FUNCTIONS[name], event)
 
     @fuzzed
     @given(data=st.data())
     def test_a_request_with_one_thing_wrong(self, name, data):
-        heard(DOORS[name], data.draw(mangled(ASKED[name])))
+        parsed(FUNCTIONS[name], data.draw(mangled(EXAMPLE_REQUESTS[name])))
 
     @fuzzed
     @given(event=mangled(SAMPLES))
     def test_an_event_of_aws_with_one_thing_wrong(self, name, event):
-        heard(DOORS[name], event)
+        parsed(FUNCTIONS[name], event)
 
 
-@pytest.mark.parametrize("name", DOORS)
-def test_no_field_is_taken_that_nobody_knows(name):
-    for event in ASKED[name]:
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_unknown_field_is_refused(name):
+    for event in EXAMPLE_REQUESTS[name]:
         if "detail-type" not in event and "Records" not in event:
-            assert heard(DOORS[name], event) is not None
-            assert heard(DOORS[name], {**event, "unknown_field": 1}) is None
+            assert parsed(FUNCTIONS[name], event) is not None
+            assert parsed(FUNCTIONS[name], {**event, "unknown_field": 1}) is None
 
 
-class Context:
-    """What a handler is told of its invocation."""
-
-    function_name = invoked_function_arn = aws_request_id = "fuzz"
-    memory_limit_in_mb = 256
-
-
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 @fuzzed
 @given(data=st.data())
-def test_a_door_answers_a_refusal_and_calls_nothing(name, data):
-    asked = []
+def test_a_refused_request_is_answered_and_not_carried_out(name, data):
+    carried_out = []
     config = Config("lifeboat", "eu-west-1", "table", "arn:aws:sns:eu-west-1:111122223333:news", Selector("k", "v"))
-    function._config.cache_clear()
-    real, function.load = function.load, lambda: config
+    handler.forget()
+    real, handler.load = handler.load, lambda: config
     try:
-        handler = function.make_handler(DOORS[name], lambda request, *_: asked.append(request) or {})
-        event = data.draw(invented | mangled(ASKED[name]))
-        refused = heard(DOORS[name], event) is None
+        handle = handler.make_handler(FUNCTIONS[name], lambda request, _: carried_out.append(request) or {})
+        event = data.draw(invented | mangled(EXAMPLE_REQUESTS[name]))
+        refused = parsed(FUNCTIONS[name], event) is None
         if refused and ("detail-type" in event or "Records" in event):  # for the queue of failed events
             with pytest.raises(BadRequest):
-                handler(event, Context())
+                handle(event, Context())
         else:
-            assert ("refused" in handler(event, Context())) == refused
-        assert bool(asked) is not refused
+            assert ("refused" in handle(event, Context())) == refused
+        assert bool(carried_out) is not refused
     finally:
-        function.load = real
-        function._config.cache_clear()
+        handler.load = real
+        handler.forget()
 
 
 def test_a_call_to_aws_would_be_noticed():
