@@ -54,8 +54,8 @@ def test_nothing_seen_is_pending_at_first_and_failed_later():
 
 
 def test_a_snapshot_of_another_volume_alone_is_named_in_the_failure():
-    stranger = snapshot(id="snap-2", volume_id="vol-0other")
-    verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER, unrecorded=[stranger])
+    other = snapshot(id="snap-2", volume_id="vol-0other")
+    verdict = confirm("rp", None, begun_at=SLOT, now=SLOT + LATER, unrecorded=[other])
     assert isinstance(verdict, Failed)
     assert "snap-2 is of vol-0other, which its tags do not record" in verdict.reason
 

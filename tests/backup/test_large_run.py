@@ -1,4 +1,4 @@
-"""Fleets: portions that last as long as they may, whose run is known again, and what is told of them."""
+"""Large runs: batches of bounded duration, the id of a run, and the key of its outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def batches(count: int, share: int = 100):
 
 
 @given(st.integers(0, 12_000), st.integers(5, 100))
-def test_every_instance_is_in_one_portion_and_no_portion_lasts_too_long(count, share):
+def test_every_instance_is_in_one_batch_and_no_batch_lasts_too_long(count, share):
     made = batches(count, share)
     assert [item for batch in made for item in batch.instance_ids] == ids(count)
     assert [batch.number for batch in made] == list(range(1, len(made) + 1))
@@ -36,27 +36,27 @@ def test_every_instance_is_in_one_portion_and_no_portion_lasts_too_long(count, s
     for batch in made:
         calls = len(batch.instance_ids)
         assert calls == 1 or calls / rate <= large_run.BATCH_SECONDS + 1e-9
-        assert calls / rate <= LAMBDA_TIMEOUT - 20, "what one invocation has before it must tell and return"
+        assert calls / rate <= LAMBDA_TIMEOUT - 20, "what one invocation has before it must publish and return"
     sizes = {len(batch.instance_ids) for batch in made}
     assert not sizes or max(sizes) - min(sizes) <= 1, "all workers end at about the same time"
 
 
 @given(st.integers(26, 12_000), st.integers(5, 100))
-def test_the_portions_together_get_no_more_at_once_than_the_share_of_a_full_bucket(count, share):
+def test_the_batches_together_may_call_at_once_no_more_than_the_share_of_a_full_bucket(count, share):
     made = batches(count, share)
     at_once = sum(batch.at_once for batch in made)
     assert at_once <= CREATE_SNAPSHOTS_BURST * share / 100
     assert all(0 <= batch.at_once <= len(batch.instance_ids) for batch in made)
 
 
-def test_a_thousand_instances_are_40_portions():
+def test_a_thousand_instances_are_40_batches():
     made = batches(1000)
     assert len(made) == 40
     assert len(made) % large_run.WORKERS == 0
     assert max(len(batch.instance_ids) for batch in made) == 25
 
 
-def test_a_message_is_what_the_ear_reads():
+def test_a_queue_message_is_parsed_as_the_same_batch():
     for batch in (*batches(100), replace(batches(30)[0], late=True)):
         record = {
             "eventSource": "aws:sqs",
@@ -80,7 +80,7 @@ def test_a_run_is_known_by_its_slot_and_its_instances_in_any_order():
     assert len({run, *others}) == 4
 
 
-def test_a_portion_is_tried_five_times_over_some_minutes():
+def test_a_batch_is_tried_five_times_over_some_minutes():
     delays = [large_run.retry_delay(attempt) for attempt in range(1, 7)]
     assert delays == [30, 60, 120, 240, None, None]
 
@@ -120,16 +120,16 @@ def test_what_all_attempts_allow_is_within_the_patience():
     assert timedelta(seconds=waited + large_run.ATTEMPTS * LAMBDA_TIMEOUT) < large_run.CUT_OFF_MARGIN
 
 
-def test_the_results_of_portions_come_together():
+def test_the_results_of_batches_are_combined():
     failed = BatchResult(begun=("i-3",), skipped=("i-4",), failed=(("i-2", "no"),))
     assert large_run.combined([failed, HERE]) == BatchResult(("i-1", "i-3"), ("i-4",), (("i-2", "no"),))
 
 
-def test_the_same_failures_of_a_slot_are_told_once_and_others_again():
+def test_the_same_failures_of_a_slot_have_one_key_and_others_another():
     def key(late=False, run="r", *failed: str) -> str:
         outcome = BatchResult(failed=tuple((item, "no") for item in failed))
         return large_run.message_key(replace(RUN, id=run, late=late), outcome)
 
-    assert key(True, "first look", "i-1") == key(True, "second look", "i-1")
+    assert key(True, "first catch-up", "i-1") == key(True, "second catch-up", "i-1")
     assert len({key(True, "r", "i-1"), key(True, "r", "i-2"), key(False, "r", "i-1")}) == 3
     assert key(False, "a") != key(False, "b")

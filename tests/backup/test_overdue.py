@@ -1,4 +1,4 @@
-"""Overdue: ages count from when a recovery point was taken, alarms go by slots, and what is in the making waits."""
+"""Overdue: ages count from when a recovery point was taken, alerts follow slots, pending snapshots suppress them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def point(slot=SLOT, taken_at=None, **facts):
 
 
 def judged(schedule, now, *points, since=LONG_AGO, volumes=None):
-    """What a look finds overdue, as the chain asks the rule."""
+    """The overdue instances, computed as the workflow does."""
     expected = overdue.expected_slot(schedule, now=now, grace=GRACE)
     if expected is None:
         return None
@@ -67,7 +67,7 @@ class TestExpectedSlot:
             (parse_schedule("cron(0 2 * * ? *)", "Europe/Berlin"), SLOT, SLOT - HOUR),
         ],
     )
-    def test_it_has_had_the_grace_and_a_look_of_the_catch_up(self, schedule, now, expected):
+    def test_it_has_had_the_grace_and_one_catch_up(self, schedule, now, expected):
         assert overdue.expected_slot(schedule, now=now, grace=GRACE) == expected
 
     def test_what_spring_skips_is_not_expected_and_what_autumn_repeats_is_expected_once(self):
@@ -82,8 +82,8 @@ class TestOverdue:
     @pytest.mark.parametrize(
         ("schedule", "now", "points", "late"),
         [
-            pytest.param(DAILY, SLOT + 45 * MINUTE, [point(SLOT - DAY)], False, id="the-catch-up-may-still-mend-it"),
-            pytest.param(DAILY, SLOT + 46 * MINUTE, [point(SLOT - DAY)], True, id="nobody-has-mended-it"),
+            pytest.param(DAILY, SLOT + 45 * MINUTE, [point(SLOT - DAY)], False, id="the-catch-up-may-still-take-it"),
+            pytest.param(DAILY, SLOT + 46 * MINUTE, [point(SLOT - DAY)], True, id="the-catch-up-has-not-taken-it"),
             pytest.param(DAILY, SLOT + 10 * MINUTE, [point(SLOT - 3 * DAY)], True, id="days-ago-in-a-grace"),
             pytest.param(WEEKDAYS, SLOT + 20 * MINUTE, [point(SLOT - 3 * DAY)], False, id="after-the-weekend"),
             pytest.param(WEEKDAYS, SLOT + HOUR, [point(SLOT - 3 * DAY)], True, id="after-the-weekend-no-monday"),
@@ -91,9 +91,9 @@ class TestOverdue:
             pytest.param(DAILY, SLOT + 12 * HOUR, [point(SLOT - DAY), point(SLOT + HOUR)], False, id="by-hand"),
             pytest.param(DAILY, SLOT + 12 * HOUR, [point(SLOT - HOUR)], True, id="by-hand-before-the-slot"),
             pytest.param(DAILY, SLOT + DAY, [point(taken_at=SLOT + 9 * HOUR)], False, id="taken-late-for-its-slot"),
-            pytest.param(DAILY, SLOT + HOUR, [point(state="pending")], False, id="in-the-making"),
-            pytest.param(DAILY, SLOT + 23 * HOUR, [point(state="pending")], False, id="in-the-making-for-hours"),
-            pytest.param(DAILY, SLOT + DAY, [point(state="pending")], True, id="in-the-making-for-too-long"),
+            pytest.param(DAILY, SLOT + HOUR, [point(state="pending")], False, id="pending"),
+            pytest.param(DAILY, SLOT + 23 * HOUR, [point(state="pending")], False, id="pending-for-hours"),
+            pytest.param(DAILY, SLOT + DAY, [point(state="pending")], True, id="pending-for-too-long"),
             pytest.param(DAILY, SLOT + HOUR, [point(state="error")], True, id="failed"),
             pytest.param(DAILY, SLOT + HOUR, [point(tier="archive")], True, id="archived"),
             pytest.param(DAILY, SLOT + HOUR, [point(SLOT - DAY, state="pending")], True, id="making-an-earlier-slot"),
@@ -137,7 +137,7 @@ class TestOverdue:
         assert first == f"{PLATFORM}/2026-11-22T02:00:00Z"
         assert episode(SLOT + 3 * DAY, old, point(SLOT + DAY, state="error")) == first
         assert episode(SLOT + 7 * DAY, old, newer) != first
-        assert episode(SLOT + 7 * DAY, old, since=SLOT + 5 * DAY) != first  # selected anew
+        assert episode(SLOT + 7 * DAY, old, since=SLOT + 5 * DAY) != first  # selected again
         assert episode(SLOT + HOUR) != first
 
     def test_the_oldest_come_first(self):
@@ -198,7 +198,7 @@ class TestWhomToAskAbout:
         assert overdue.uncovered(owing, {a.key, b.key}) == ("i-b",)
         assert overdue.uncovered(owing, ()) == ("i-a", "i-b")
 
-    def test_many_are_looked_for_from_slot_to_slot(self):
+    def test_many_are_queried_from_slot_to_slot(self):
         first, second, *more = overdue.slot_windows(WEEKDAYS, SLOT)
         assert first == (SLOT - 3 * DAY, SLOT - timedelta(seconds=1))
         assert second == (SLOT - 4 * DAY, SLOT - 3 * DAY - timedelta(seconds=1))
@@ -208,13 +208,13 @@ class TestWhomToAskAbout:
         assert list(overdue.slot_windows(parse_schedule("cron(0 2 23 11 ? 2026)"), SLOT)) == []
 
     @pytest.mark.parametrize("count", [0, 1, 1999, 2000, 2001, 4001, 10_000])
-    def test_some_looks_in_a_row_ask_about_everybody(self, count):
+    def test_consecutive_runs_query_every_instance(self, count):
         ids = tuple(f"i-{number:05}" for number in range(count))
-        observations = [
+        turns = [
             overdue.next_queried(ids, SLOT + number * overdue.CATCH_UP_EVERY) for number in range(count // 1000 + 1)
         ]
-        assert set().union(*(look[:1000] for look in observations)) == set(ids), "though there is time for half of each"
-        assert all(len(look) == len(set(look)) == min(count, overdue.INSTANCES_QUERIED) for look in observations)
+        assert set().union(*(queried[:1000] for queried in turns)) == set(ids), "though there is time for half of each"
+        assert all(len(queried) == len(set(queried)) == min(count, overdue.INSTANCES_QUERIED) for queried in turns)
 
 
 class TestSlotPatterns:

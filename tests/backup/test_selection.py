@@ -56,7 +56,7 @@ def test_the_root_device_decides_what_is_data_not_the_size():
     assert [item.volume_id for item in data_attachments(instance())] == [DATA]
 
 
-def test_a_recovery_point_is_planned_with_its_whole_story():
+def test_a_recovery_point_is_planned_with_all_its_metadata():
     action = plan()
     assert isinstance(action, CreateRecoveryPoint)
     assert (action.instance_id, action.volume_ids) == (PLATFORM, (DATA,))
@@ -65,7 +65,7 @@ def test_a_recovery_point_is_planned_with_its_whole_story():
     assert "slot 2026-11-23T02:00:00Z is due" in action.reason
 
 
-def test_a_restored_volume_carries_its_chain_on():
+def test_a_restored_volume_continues_its_lineage():
     action = plan(volumes={DATA: volume(tags={Tag.LINEAGE.value: "vol-0origin"})})
     assert isinstance(action, CreateRecoveryPoint)
     assert action.tags[Tag.LINEAGE] == "vol-0origin"
@@ -93,7 +93,7 @@ def test_late_is_marked():
             {DATA: volume(tags={Tag.LINEAGE.value: "c" * 300})},
             "characters long",
             True,
-            id="story too long",
+            id="metadata too long",
         ),
     ],
 )
@@ -109,17 +109,17 @@ def test_every_living_instance_is_saved(state):
     assert isinstance(plan(instance(state=state)), CreateRecoveryPoint)
 
 
-def test_an_answer_as_planned_has_nothing_to_tell():
+def test_an_answer_as_planned_has_no_deviation():
     differs = compare_answer(plan(), {DATA: "snap-1"})
     assert (differs.missing, differs.unplanned, differs.reason) == ((), {}, "")
 
 
-def test_a_volume_attached_after_the_look_is_unplanned_and_no_failure():
+def test_a_volume_attached_after_the_plan_is_unplanned_and_no_failure():
     differs = compare_answer(plan(), {DATA: "snap-1", "vol-2": "snap-2"})
     assert (differs.missing, differs.unplanned, differs.reason) == ((), {"vol-2": "snap-2"}, "")
 
 
-def test_a_volume_exchanged_after_the_look_is_a_failure_that_names_both():
+def test_a_volume_exchanged_after_the_plan_is_a_failure_that_names_both():
     differs = compare_answer(plan(), {"vol-2": "snap-2"})
     assert differs.missing == (DATA,)
     assert f"no snapshot of {DATA}, but snap-2 of vol-2" in differs.reason

@@ -1,4 +1,4 @@
-"""The tags of snapshots tell a recovery point's whole story, and nothing is guessed where they do not."""
+"""The tags of snapshots record all metadata of a recovery point; missing metadata is never guessed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def second_volume(**facts):
     )
 
 
-def test_a_story_comes_back_as_it_was_written():
+def test_metadata_is_read_as_it_was_written():
     [point] = read_catalogue([snapshot()]).points
 
     assert (point.id, point.instance_id, point.slot, point.stack) == (
@@ -52,7 +52,7 @@ def test_a_story_comes_back_as_it_was_written():
     assert member.metadata.kms_key_id == KEY
 
 
-def test_a_set_of_two_volumes_tells_each_snapshot_its_own_story():
+def test_each_snapshot_of_a_set_has_the_metadata_of_its_own_volume():
     tags = point_tags(volume(), second_volume())
     found = read_catalogue(
         [snapshot(tags=tags), snapshot(id="snap-2", volume_id=SECOND, tags=tags, encrypted=False, size=500)]
@@ -68,7 +68,7 @@ def test_a_set_of_two_volumes_tells_each_snapshot_its_own_story():
     assert Tag.LINEAGE.value not in tags
 
 
-def test_a_set_of_one_volume_carries_its_chain_plainly():
+def test_a_set_of_one_volume_has_the_plain_lineage_tag():
     assert point_tags()[Tag.LINEAGE.value] == DATA
     assert point_tags(second_volume())[Tag.LINEAGE.value] == "vol-0origin"
 
@@ -134,28 +134,28 @@ def test_two_stacks_of_one_slot_make_two_points_each_of_its_stack():
     ]
 
 
-def test_a_copy_whose_volume_id_is_arbitrary_is_read_by_its_only_story():
+def test_a_copy_with_an_arbitrary_volume_id_has_the_only_recorded_metadata():
     assert read_metadata(snapshot(volume_id="vol-ffffffff")) == volume_metadata(volume(), attachment())
 
 
-def test_a_snapshot_of_another_volume_than_its_tags_tell_of_is_not_ours():
-    # Attached between the look and CreateSnapshots, which writes the same tags on all that it takes.
-    stranger = snapshot(id="snap-2", volume_id=SECOND)
+def test_a_snapshot_of_an_unrecorded_volume_is_unreadable():
+    # Attached between the plan and CreateSnapshots, which writes the same tags on all that it takes.
+    unrecorded = snapshot(id="snap-2", volume_id=SECOND)
     with pytest.raises(MetadataError, match=f"snap-2 is of {SECOND}, but its tags record {DATA}"):
-        read_metadata(stranger)
-    found = read_catalogue([stranger])
+        read_metadata(unrecorded)
+    found = read_catalogue([unrecorded])
     assert found.points == ()
-    assert found.of_unrecorded_volumes() == (stranger,)
+    assert found.of_unrecorded_volumes() == (unrecorded,)
 
 
-def test_a_stranger_in_a_set_neither_counts_nor_spoils_it():
+def test_a_snapshot_of_an_unrecorded_volume_does_not_count_in_its_set():
     found = read_catalogue([snapshot(), snapshot(id="snap-2", volume_id=SECOND)])
     [point] = found.points
     assert (point.condition, [member.snapshot.volume_id for member in point.members]) == (Condition.GOOD, [DATA])
     assert [item.id for item in found.of_unrecorded_volumes()] == ["snap-2"]
 
 
-def test_a_stranger_does_not_stand_in_for_a_volume_that_is_missing():
+def test_a_snapshot_of_an_unrecorded_volume_does_not_replace_a_missing_one():
     tags = point_tags(volume(), second_volume())
     third = snapshot(id="snap-3", volume_id="vol-0aaaaaaaaaaaaaa13", tags=tags)
     [point] = read_catalogue([snapshot(tags=tags), third]).points
@@ -219,7 +219,7 @@ def test_tags_that_do_not_fit_even_so_are_counted_and_named():
     assert (metadata.left_out, left_out_of(tags, [volume_metadata(disk, attachment())])) == (missing, {DATA: missing})
 
 
-def test_more_volumes_than_their_story_fits_for_are_refused():
+def test_more_volumes_than_their_metadata_has_room_for_are_refused():
     volumes = [volume(id=f"vol-{number:017}", kms_key_id=KEY) for number in range(39)]
     with pytest.raises(MetadataError, match="has 39 data volumes: their metadata needs 51 tags"):
         point_tags(*volumes, late=True)
@@ -248,7 +248,7 @@ def test_what_a_restore_needs_is_readable():
 
 
 @pytest.mark.parametrize("lineage", ["c" * 256, "a b=c%20 d", " 系 " * 60])
-def test_any_chain_comes_back(lineage):
+def test_any_lineage_is_read_as_written(lineage):
     disk = volume(tags={Tag.LINEAGE.value: lineage})
     tags = point_tags(disk)
     assert all(len(value) <= MAX_VALUE for value in tags.values())
@@ -261,7 +261,7 @@ def test_a_tag_that_is_lost_later_is_counted():
     assert (read_metadata(snapshot(tags=tags)).tags, read_metadata(snapshot(tags=tags)).tags_left_out) == ({}, 2)
 
 
-def test_a_chain_too_long_for_a_tag_is_refused():
+def test_a_lineage_too_long_for_a_tag_is_refused():
     with pytest.raises(MetadataError, match="characters long"):
         point_tags(volume(id="v" * 20, tags={Tag.LINEAGE.value: "c" * (MAX_VALUE + 1)}))
 

@@ -77,15 +77,15 @@ def test_what_ec2_may_show_is_a_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "disk"), [("/dev/nvme1n1", "nvme1n1"), ("nvme12n1p1", "nvme12n1"), ("/dev/NVME0n1", "NVME0n1")]
 )
-def test_a_name_of_the_guest_tells_how_to_find_ec2_s(name: str, disk: str) -> None:
-    told = naming_problem(name)
-    assert f"because {disk} is a name inside the machine" in told
-    assert f"lsblk -no SERIAL /dev/{disk.lower()}" in told
-    assert "describe-volumes --volume-ids" in told
+def test_the_refusal_of_a_guest_name_says_how_to_find_ec2_s(name: str, disk: str) -> None:
+    problem = naming_problem(name)
+    assert f"because {disk} is a name inside the machine" in problem
+    assert f"lsblk -no SERIAL /dev/{disk.lower()}" in problem
+    assert "describe-volumes --volume-ids" in problem
 
 
 @pytest.mark.parametrize("name", ["", "D:", "/dev/mapper/data", "/dev/sdh ", "/dev/sdh\n", "/dev/SDH", "sd" * 1000])
-def test_what_is_no_name_tells_what_is_expected(name: str) -> None:
+def test_the_refusal_of_an_invalid_name_says_what_is_expected(name: str) -> None:
     assert naming_problem(name).startswith("the name that EC2 has for the device, such as /dev/sdh")
 
 
@@ -234,7 +234,7 @@ def machine_of(root_device: str, devices: list[str], **facts: str) -> Instance:
 
 
 @pytest.mark.parametrize(("root_device", "devices", "data"), ORDINARY.values(), ids=ORDINARY)
-def test_root_and_data_are_told_apart(root_device: str, devices: list[str], data: list[int]) -> None:
+def test_root_and_data_are_distinguished(root_device: str, devices: list[str], data: list[int]) -> None:
     machine = machine_of(root_device, devices)
     assert root_problem(machine) == ""
     assert [item.volume_id for item in data_attachments(machine)] == [named(number) for number in data]

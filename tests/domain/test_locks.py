@@ -1,4 +1,4 @@
-"""How long a lock lasts: never longer than retention keeps anyway, unless somebody asked."""
+"""How long a lock lasts: without LockDays never longer than the retention grace."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_less_than_a_day_is_no_lock_and_said(grace, after, hours):
     assert f"another {hours} hours" in found.reason
 
 
-def test_without_locks_nobody_is_told():
+def test_without_locks_nothing_is_published():
     assert asked("none", 7) == NoLock("LockMode is none", wanted=False)
 
 

@@ -1,5 +1,5 @@
-"""Copies that others make, tags and all: their dates are the copying's, so they decide nothing and are nobody's to
-delete. Public reports: Cloud Custodian copies every tag; people encrypt snapshots anew by copying them.
+"""Copies that others make with all tags: their start time is the copy's, so Lifeboat neither uses nor deletes them.
+Public reports: Cloud Custodian copies every tag; people encrypt snapshots by copying them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def history(days: int = DAYS) -> list[Snapshot]:
 
 
 def copied_newest_first(snapshots: list[Snapshot]) -> list[Snapshot]:
-    """What somebody's tool makes of them within an hour: the oldest data has the newest start."""
+    """The copies that a tool of others makes within an hour: the oldest data has the newest start."""
     return [
         replace(item, id=f"snap-x{item.id}", volume_id="vol-ffffffff", started_at=COPYING + number * MINUTE)
         for number, item in enumerate(reversed(snapshots))
@@ -161,8 +161,8 @@ def test_a_clock_that_is_ahead_disowns_no_copy():
 
 def test_a_copy_that_replaces_an_archived_one_is_our_own():
     archived = our_copy(history(1)[0], completed_at=COPYING + MINUTE, tier="archive")
-    anew = our_copy(history(1)[0], at=COPYING + HOUR, id="snap-anew")
-    assert read_catalogue([archived, anew]).foreign == ()
+    again = our_copy(history(1)[0], at=COPYING + HOUR, id="snap-again")
+    assert read_catalogue([archived, again]).foreign == ()
 
 
 @pytest.mark.parametrize("missing", [Tag.COPIED_AT, Tag.COPY_OF])
@@ -175,7 +175,7 @@ def test_a_copy_without_one_of_the_marks_is_one_of_others(missing):
 # --- a person may restore one all the same
 
 
-def test_one_that_is_named_is_restored_with_what_it_tells_and_a_warning():
+def test_one_that_is_named_is_restored_by_its_tags_with_a_warning():
     [theirs] = copied_newest_first(history(1))
     request = asked(recovery_point=RecoveryPointChoice(snapshot_ids=(theirs.id,)))
     found = preflight(request, known(points=(), snapshots={theirs.id: theirs}), NOW)

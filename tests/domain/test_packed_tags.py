@@ -67,7 +67,7 @@ def random_tags(letters: Random, script: str, keys: int, values: int, shared: fl
 
 
 def disks_of(all_tags: Iterator[dict[str, str]], instance_id: str = PLATFORM) -> list[Volume]:
-    """Encrypted volumes that were restored once: each carries another one's chain on, under a customer's key."""
+    """Encrypted volumes that were restored once: each continues another's lineage, under a customer's key."""
     return [
         volume(
             id=f"vol-0{number:016x}",
@@ -124,7 +124,7 @@ def expect_all_is_said(disks: list[Volume]) -> int:
     assert len(plan.tags) <= MAX_TAGS
     assert all(packing.length(value) <= MAX_VALUE and packing.length(key) <= 128 for key, value in plan.tags.items())
     [point] = read_catalogue(snapshots_of(plan)).points
-    told = {member.metadata.volume_id: member.metadata for member in point.members}
+    recorded = {member.metadata.volume_id: member.metadata for member in point.members}
     completed = messages.backup_completed(stack="lifeboat", at=NOW, point=point).as_dict()
     restore, text = restored(disks, plan)
     ended = outcome(restore, NOW, "eu-west-1", ACCOUNT)
@@ -132,7 +132,7 @@ def expect_all_is_said(disks: list[Volume]) -> int:
     missing = 0
     for disk, volume_made in zip(disks, made, strict=True):
         want: VolumeMetadata = volume_metadata(disk, disk.attachments[0])
-        metadata = told[disk.id]
+        metadata = recorded[disk.id]
         own = {key: value for key, value in want.tags.items() if not key.startswith("lifeboat:")}
         lacks = {key for key, value in own.items() if metadata.tags.get(key) != value}
         assert metadata.tags.items() <= own.items(), "none is altered"

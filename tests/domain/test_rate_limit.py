@@ -92,7 +92,7 @@ def test_a_held_pace_takes_what_it_is_given_at_once_and_its_rate_then():
 
 
 def test_a_held_pace_without_anything_at_once_waits_for_its_first_token():
-    # n calls take n tokens: a worker that begins anew with each portion must not win one with each.
+    # n calls take n tokens: a worker that starts again with each batch must not gain one with each.
     pace = Pace(2.0)
     pace.hold(since=10.0, at_once=0)
     assert pace.delay(10.0) == 0.5
@@ -119,7 +119,7 @@ def test_a_held_pace_makes_up_for_what_came_between_but_learns_no_higher_rate():
 
 def test_several_workers_use_one_bucket_up_and_none_falls_behind():
     bucket, latency, batch = Bucket(5), 0.4, 36
-    workers = [[0.0, None, 0] for _ in range(4)]  # when it is next, its pace, calls left of its portion
+    workers = [[0.0, None, 0] for _ in range(4)]  # when it is next, its pace, calls left of its batch
     left, ended = 800, []
     while left or any(calls for *_, calls in workers):
         worker = min((item for item in workers if left or item[2]), key=lambda item: item[0])

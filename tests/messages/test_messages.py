@@ -423,7 +423,7 @@ class TestFleet:
         assert len(told["failures"]) + told["failures_not_listed"] == 10_000
         assert names[INSTANCES_NAMED - 1] in json.loads(body)["email"]
 
-    def test_portions_that_nobody_reported_make_a_run_incomplete(self):
+    def test_unreported_batches_make_a_run_incomplete(self):
         run = fleet_run(done=frozenset({1, 2, 3}))
         message = backup_messages.run_ended(
             stack=STACK, at=AT, run=run, outcome=BatchResult(begun=("i-0ccccccccccccc001",))

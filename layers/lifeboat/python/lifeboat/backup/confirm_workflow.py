@@ -20,7 +20,7 @@ from lifeboat.backup.confirm import Completed, Failed, best_of_each, confirm
 from lifeboat.backup.request import ConfirmRequest
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Snapshot
-from lifeboat.domain.message import Message, listed
+from lifeboat.domain.message import listed
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 
@@ -117,21 +117,23 @@ class _Confirmation:
         if unrecorded:
             made = {item.id: item.volume_id for item in unrecorded}
             message = backup_messages.unplanned_snapshot_taken(stack=stack, at=now, point=point, made=made)
-            published.append(self._publish_once("told-unplanned", point_id, message))
+            published.append(self.invocation.publish_once("published-unplanned", point_id, message))
         if point_id in self.begun:
             # Before publishing: the subscriber of the slot's last message must find none undecided.
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
         published.append(
-            self._publish_once(
-                "told", point.id, backup_messages.backup_completed(stack=stack, at=clock.now(), point=point)
+            self.invocation.publish_once(
+                "published-outcome",
+                point.id,
+                backup_messages.backup_completed(stack=stack, at=clock.now(), point=point),
             )
         )
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
                 stack=stack, at=clock.now(), point=point, reason=locking.problem
             )
-            published.append(self._publish_once("told-not-locked", point.id, problem))
+            published.append(self.invocation.publish_once("published-not-locked", point.id, problem))
         if all(published) and not locking.again:
             backups.close_backup(self.invocation.config.table, point_id)
         self.answer["completed"].append(point.id)
@@ -146,12 +148,9 @@ class _Confirmation:
             reason=verdict.reason,
             snapshot_ids=tuple(member.snapshot.id for member in point.members) if point else (),
         )
-        if self._publish_once("told", point_id, message):
+        if self.invocation.publish_once("published-outcome", point_id, message):
             backups.close_backup(self.invocation.config.table, point_id)
         self.answer["failed"].append({"recovery_point": point_id, "reason": verdict.reason})
-
-    def _publish_once(self, kind: str, key: str, message: Message) -> bool:
-        return self.invocation.publish_once(kind, key, message)
 
 
 def _points_of(snapshot_ids: Sequence[str], invocation: Invocation) -> set[str]:

@@ -52,7 +52,7 @@ def queue_batches(
 
     answer = {"slot": iso(slot), "run": run_id, "instances": len(instance_ids)}
     try:
-        return {**answer, **invocation.once("handed-out", run_id, send)}
+        return {**answer, **invocation.once("queued", run_id, send)}
     except UnderWay:
         return {**answer, "under_way": True}
 
@@ -105,7 +105,7 @@ def publish(run: Run, invocation: Invocation) -> None:
     """Publish the outcome of a run, and the same failures of the same slot only once."""
     outcome = large_run.combined(runs.results_of(invocation.config.table, run.id))
     message = messages.run_ended(stack=invocation.config.stack, at=clock.now(), run=run, outcome=outcome)
-    invocation.publish_once("told-run", large_run.message_key(run, outcome), message)
+    invocation.publish_once("published-run", large_run.message_key(run, outcome), message)
 
 
 def _result(batch: Batch, taken: Taken) -> BatchResult:

@@ -138,4 +138,4 @@ def _publish(late: Overdue, invocation: Invocation) -> bool:
         newest=None if oldest.newest is None else (oldest.newest.recovery_point_id, oldest.newest.slot),
         volume_ids=[item.of.volume_id for item in late.volumes if item.of.volume_id],
     )
-    return invocation.publish_once("told-overdue", late.episode, message)
+    return invocation.publish_once("published-overdue", late.episode, message)

@@ -283,4 +283,4 @@ def _publish_failures(failures: Sequence[Mapping[str, Any]], slot: datetime, inv
             reason=failure["reason"],
             snapshot_ids=(),
         )
-        invocation.publish_once("told-not-begun", point_id, message)
+        invocation.publish_once("published-not-begun", point_id, message)

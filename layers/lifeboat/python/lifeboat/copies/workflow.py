@@ -194,7 +194,7 @@ class _Run(Copying):
             recovery_point_ids=refused,
             snapshot_ids=[snapshot.id for snapshot in undescribed],
         )
-        self._publish_once("published-metadata-missing", f"{clock.now():%Y-%m-%d}", message)
+        self._publish_once("published-no-metadata", f"{clock.now():%Y-%m-%d}", message)
         self._answer["metadata_missing"] = reason
 
 
