@@ -442,35 +442,35 @@ def test_verdict(evidence: ImageEvidence, trusting: dict[str, Any], trust: str, 
         pytest.param(
             COPY,
             f"{IMAGE} is a copy, owned by {CUSTOMER}, of {VENDORS_IMAGE} of the trusted owner {VENDOR}: the platform "
-            "looks at the owner of its image and refuses to start on a copy, launch the original instead.",
+            "checks the owner of its image and refuses to start on a copy, launch the original instead.",
             id="copy",
         ),
         pytest.param(
             replace(OF_CUSTOMER, ancestors=LONG_DESCENT),
-            f"{IMAGE} is owned by {CUSTOMER}, which is no trusted owner, and its recorded ancestry is cut at 50 "
-            "images, so that it comes from a trusted one cannot be proven.",
+            f"{IMAGE} is owned by {CUSTOMER}, which is no trusted owner. EC2 records only 50 "
+            "ancestors, so a trusted origin cannot be proven.",
             id="ancestry-cut",
         ),
         pytest.param(
             replace(NOTHING, problems=(NO_RIGHTS,)),
-            f"Lifeboat has no right to look up who owns {IMAGE}: {NO_RIGHTS}",
+            f"Lifeboat has no permission to read who owns {IMAGE}: {NO_RIGHTS}",
             id="no-rights",
         ),
         pytest.param(ImageEvidence(""), "EC2 has no record of who owns the image.", id="no-record-at-all"),
     ],
 )
-def test_the_reason_is_a_sentence_for_people(evidence: ImageEvidence, reason: str) -> None:
+def test_the_reason_is_a_sentence(evidence: ImageEvidence, reason: str) -> None:
     assert verdict(evidence, **TRUST_VENDOR).reason == reason
 
 
-def test_an_allowed_clone_is_still_called_one() -> None:
+def test_the_reason_names_an_allowed_clone() -> None:
     trusting = {"trusted_owners": [VENDOR], "allowed_images": [IMAGE]}
     assert verdict(CLONED, **trusting).reason.endswith(f", though it was made of the instance {INSTANCE}.")
     assert verdict(OF_CUSTOMER, **trusting).reason.endswith("allowed by their id.")
     assert verdict(replace(OF_VENDOR, source_instance_id=INSTANCE), **trusting).reason.endswith("allowed by their id.")
 
 
-def test_an_inherited_watermark_or_product_code_names_the_clone_of_the_platform() -> None:
+def test_an_inherited_watermark_or_product_code_identifies_a_clone_of_the_platform() -> None:
     bare = replace(CLONED, ancestors=(), product_codes=(PRODUCT,), watermarks=(WATERMARK,))
     by_code = verdict(bare, trusted_owners=[], trusted_product_codes=[PRODUCT])
     by_mark = verdict(bare, trusted_owners=[], trusted_watermarks=[WATERMARK])
@@ -478,7 +478,7 @@ def test_an_inherited_watermark_or_product_code_names_the_clone_of_the_platform(
     assert f"comes from an image with the trusted watermark {WATERMARK}: a clone of the platform's VM" in by_mark.reason
 
 
-def test_all_that_was_seen_is_in_the_evidence() -> None:
+def test_every_observed_fact_is_in_the_evidence() -> None:
     observed = replace(
         CLONED,
         owner_alias="self",
@@ -500,11 +500,11 @@ def test_all_that_was_seen_is_in_the_evidence() -> None:
         f"ancestry {IMAGE} <- {VENDORS_IMAGE} ({VENDOR})",
         f"product codes {PRODUCT}, other",
         f"watermarks {WATERMARK}",
-        f"not looked up: {THROTTLED}",
+        f"not shown by EC2: {THROTTLED}",
     )
 
 
-def test_what_was_not_seen_is_not_in_the_evidence() -> None:
+def test_unknown_facts_are_not_in_the_evidence() -> None:
     assert verdict(NOTHING, **TRUST_VENDOR).evidence == (
         f"image {IMAGE}",
         "owner not known",
@@ -551,18 +551,18 @@ def test_what_was_not_seen_is_not_in_the_evidence() -> None:
         ),
     ],
 )
-def test_a_list_that_could_never_match_is_refused(trusting: dict[str, Any], sentence: str) -> None:
+def test_a_malformed_list_is_refused(trusting: dict[str, Any], sentence: str) -> None:
     with pytest.raises(TrustError) as refusal:
         verdict(OF_VENDOR, **trusting)
     assert sentence in str(refusal.value)
 
 
-def test_old_short_image_ids_are_ids() -> None:
+def test_old_short_image_ids_are_accepted() -> None:
     judged = verdict(ImageEvidence("ami-0123abcd"), trusted_owners=[], allowed_images=["ami-0123abcd"])
     assert judged.verdict is Trust.TRUSTED
 
 
-def test_a_verdict_cannot_be_changed() -> None:
+def test_a_verdict_is_immutable() -> None:
     judged = verdict(OF_CUSTOMER, **TRUST_VENDOR)
     with pytest.raises(FrozenInstanceError):
         judged.verdict = Trust.TRUSTED  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Hands and eyes are tested against moto; where moto differs from EC2, against botocore's Stubber."""
+"""The adapters are tested against moto, and against botocore's Stubber where moto differs from EC2."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def pending(name: str, volume: str, transfer: str = "standard") -> Any:
     }
 
 
-def test_a_pending_snapshot_of_a_volume_is_no_copy_although_it_has_a_transfer_type():
+def test_a_pending_snapshot_with_a_transfer_type_is_no_copy():
     found = [
         pending("snap-backup", "vol-0123456789abcdef0"),
         pending("snap-copy", "vol-ffffffff"),
@@ -55,7 +55,7 @@ FAST_COPY = CopySnapshot("us-east-1", "snap-1", "why", {}, None, 15)
 
 @pytest.mark.parametrize("code", ["InvalidParameterValue", "InvalidParameterDependency", "InvalidParameterCombination"])
 @pytest.mark.parametrize(("change", "counts"), [(VOLUME, True), (COPY, True), (FAST_VOLUME, False), (FAST_COPY, False)])
-def test_a_rehearsal_tells_of_a_value_that_ec2_refuses_before_dry_run(ec2_writes, change, code, counts):
+def test_a_dry_run_reports_a_value_that_ec2_refuses(ec2_writes, change, code, counts):
     """Not where the restore would ask once more without a time or a rate."""
     call = "create_volume" if isinstance(change, CreateVolume) else "copy_snapshot"
     ec2_writes.add_client_error(call, code, "no such value")

@@ -57,7 +57,7 @@ def test_instances_are_found_by_their_tag(aws):
     assert ec2_instances.instances([mine, "i-0123456789abcdef0"]).keys() == {mine}
 
 
-def test_a_filter_takes_stars_literally(ec2_reads):
+def test_a_filter_escapes_stars(ec2_reads):
     ec2_reads.add_response(
         "describe_instances",
         {"Reservations": []},
@@ -66,7 +66,7 @@ def test_a_filter_takes_stars_literally(ec2_reads):
     assert ec2_instances.instances_with_tag("Name", "a*b?\\") == ()
 
 
-def test_volumes_are_seen_with_their_attachments(aws):
+def test_volumes_have_their_attachments(aws):
     instance_id = launch()
     [instance] = ec2_instances.instances([instance_id]).values()
     data = next(item for item in instance.attachments if item.device == "/dev/sdh")
@@ -76,7 +76,7 @@ def test_volumes_are_seen_with_their_attachments(aws):
     assert ec2_volumes.all_volume_ids() >= {data.volume_id}
 
 
-def test_living_chains_are_volume_ids_and_the_chains_they_carry(aws):
+def test_existing_volumes_are_their_ids_and_lineages(aws):
     boto3.client("ec2").create_volume(
         AvailabilityZone="eu-west-1a",
         Size=1,
@@ -95,7 +95,7 @@ def test_the_volumes_of_a_restore_are_found_by_its_tag(aws):
     assert ec2_volumes.volumes_of_restore("rs-2") == {}
 
 
-def test_a_set_of_snapshots_is_made_of_data_volumes_only_with_all_tags(aws):
+def test_a_set_has_snapshots_of_data_volumes_only_with_all_tags(aws):
     instance_id = launch()
     made = ec2_snapshots.create_snapshots(instance_id, "why", {"lifeboat:recovery-point": "rp-1", "lifeboat:slot": "s"})
     found = ec2_snapshots.recovery_point_snapshots({"tag:lifeboat:recovery-point": ["rp-1"]})
@@ -119,7 +119,7 @@ def test_only_our_own_snapshots_are_listed_and_all_pages_read(ec2_reads):
     assert [found.id for found in ec2_snapshots.recovery_point_snapshots()] == ["snap-1", "snap-2"]
 
 
-def test_creating_snapshots_is_never_repeated_behind_our_back():
+def test_botocore_never_repeats_create_snapshots():
     # CreateSnapshots has no idempotency token: botocore's retry after a lost answer would make a second set.
     assert clients.ec2_writes().meta.config.retries["total_max_attempts"] == 1
     assert clients.ec2_reads().meta.config.retries["mode"] == "adaptive"
@@ -151,7 +151,7 @@ def test_snapshots_that_images_are_made_of(ec2_reads):
     assert ec2_images.image_snapshot_ids() == {"snap-1"}
 
 
-def test_own_snapshots_that_everybody_may_use(ec2_reads):
+def test_public_snapshots(ec2_reads):
     wanted: Any = {"OwnerIds": ["self"], "RestorableByUserIds": ["all"], "MaxResults": 1000}
     ec2_reads.add_response("describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-1"}], "NextToken": "more"}, wanted)
     ec2_reads.add_response(
@@ -196,7 +196,7 @@ def described(**more: Any) -> dict[str, Any]:
     return {"Reservations": [{"Instances": [{**known, **more}]}]}
 
 
-def test_what_an_instance_loses_when_it_stops_is_seen(ec2_reads):
+def test_an_instance_has_what_a_stop_takes(ec2_reads):
     elastic = {"PublicIp": "203.0.113.1", "IpOwnerId": "111122223333"}
     given = [{"PublicIp": f"203.0.113.{number}", "IpOwnerId": "amazon"} for number in (7, 8)]
     interfaces = [
@@ -220,7 +220,7 @@ def test_what_an_instance_loses_when_it_stops_is_seen(ec2_reads):
     assert found.outpost.endswith("outpost/op-1")
 
 
-def test_of_an_ordinary_instance_nothing_of_that_is_so(ec2_reads):
+def test_an_ordinary_instance_loses_nothing_by_a_stop(ec2_reads):
     ec2_reads.add_response("describe_instances", described(RootDeviceType="ebs"))
     [found] = ec2_instances.instances(["i-1"]).values()
     assert (found.given_addresses, found.hibernated, found.has_instance_store_root) == ((), False, False)
@@ -230,18 +230,18 @@ def test_of_an_ordinary_instance_nothing_of_that_is_so(ec2_reads):
     ("answer", "size"),
     [({"InstanceStorageInfo": {"TotalSizeInGB": 900}}, 900), ({"InstanceStorageSupported": False}, 0)],
 )
-def test_an_instance_type_has_so_many_gb_of_its_host(ec2_reads, answer, size):
+def test_an_instance_type_has_an_instance_store(ec2_reads, answer, size):
     ec2_reads.add_response("describe_instance_types", {"InstanceTypes": [answer]}, {"InstanceTypes": ["m5d.large"]})
     assert ec2_instances.instance_store("m5d.large") == size
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidInstanceType"])
-def test_an_instance_type_that_ec2_does_not_tell_of_is_not_known(ec2_reads, code):
+def test_the_instance_store_of_an_unknown_type_is_unknown(ec2_reads, code):
     ec2_reads.add_client_error("describe_instance_types", code)
     assert ec2_instances.instance_store("x9.large") is None
 
 
-def test_product_codes_are_looked_up_where_the_instance_has_any(ec2_reads):
+def test_product_codes_are_read_where_the_instance_has_any(ec2_reads):
     places = [Attachment(f"vol-{number}", "i-1", f"/dev/sd{number}", "attached", False) for number in "ab"]
     machine = Instance("i-1", "running", "eu-west-1a", "ami-1", "/dev/sda", tuple(places))
     assert ec2_instances.product_codes(machine) == {}
@@ -261,7 +261,7 @@ def test_encryption_by_default(ec2_reads, on):
 VENDOR_IMAGE = Instance(id="i-0a", state="running", zone="eu-west-1a", ami_id="ami-1", product_codes=("code-1",))
 
 
-def test_the_evidence_on_an_image_gathers_all_that_ec2_tells(ec2_reads):
+def test_the_evidence_on_an_image_has_all_facts(ec2_reads):
     ec2_reads.add_response(
         "describe_instance_image_metadata",
         {
@@ -301,7 +301,7 @@ def test_the_evidence_on_an_image_gathers_all_that_ec2_tells(ec2_reads):
     assert evidence.problems == ()
 
 
-def test_what_cannot_be_looked_up_is_a_problem_never_an_exception(ec2_reads):
+def test_a_refused_read_is_a_problem_in_the_evidence(ec2_reads):
     for action in ("describe_instance_image_metadata", "describe_images", "get_image_ancestry"):
         ec2_reads.add_client_error(action, "UnauthorizedOperation", "no", http_status_code=403)
     evidence = ec2_images.image_evidence(VENDOR_IMAGE)
@@ -323,7 +323,7 @@ def test_image_owners_of_many_instances_over_pages(ec2_reads):
     assert ec2_images.image_owners(["i-1", "i-2"]) == {"i-1": "055430919509", "i-2": "055430919509"}
 
 
-def test_deleting_a_snapshot_that_is_gone_says_so(aws):
+def test_deleting_a_deleted_snapshot_raises(aws):
     with pytest.raises(AwsError, match=r"InvalidSnapshot\.NotFound") as refusal:
         ec2_snapshots.delete_snapshot("snap-0123456789abcdef0")
     assert refusal.value.answered
@@ -341,7 +341,7 @@ def test_deleting_a_snapshot_that_is_gone_says_so(aws):
         ("Unavailable", 503, False),
     ],
 )
-def test_a_lost_answer_is_told_from_a_refusal(code, status, answered):
+def test_a_lost_answer_differs_from_a_refusal(code, status, answered):
     response: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     assert was_answered(ClientError(response, "CreateSnapshots")) is answered
 
@@ -465,7 +465,7 @@ VOLUME, MACHINE = "vol-0123456789abcdef0", "i-0123456789abcdef0"
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, str | dict) else "",
 )
-def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change, call, parameters):
+def test_a_step_of_a_restore_is_one_call_with_all_arguments(ec2_writes, change, call, parameters):
     made = {"SnapshotId": "snap-2"} if call == "copy_snapshot" else {}
     ec2_writes.add_response(call, made, parameters)
     assert ec2_calls.perform(change) == made.get("SnapshotId", "")
@@ -483,12 +483,12 @@ def test_a_step_of_a_restore_is_one_call_with_everything_said(ec2_writes, change
         ("OptInRequired", "OptInRequired: no"),
     ],
 )
-def test_a_rehearsal_tells_of_rights_and_subscriptions_alone(ec2_writes, code, said):
+def test_a_dry_run_reports_permissions_and_subscriptions_only(ec2_writes, code, said):
     ec2_writes.add_client_error("stop_instances", code, "no")
     assert ec2_calls.rehearse(StopInstance(MACHINE)) == said
 
 
-def test_a_refused_step_says_so_in_awss_own_words(ec2_writes):
+def test_a_refused_step_reports_awss_own_words(ec2_writes):
     ec2_writes.add_client_error("stop_instances", "OperationNotPermitted", "stop protection", http_status_code=400)
     with pytest.raises(AwsError) as refusal:
         ec2_calls.perform(StopInstance(MACHINE))

@@ -35,7 +35,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return stream
 
 
-def test_an_encoded_message_goes_to_the_log_and_not_to_people(logged):
+def test_an_encoded_message_goes_to_the_log_only(logged):
     with pytest.raises(AwsError) as told, translated():
         raise refusal("UnauthorizedOperation", DENIED + BLOB)
     assert BLOB[:40] not in str(told.value)
@@ -47,7 +47,7 @@ def test_an_encoded_message_goes_to_the_log_and_not_to_people(logged):
     assert text
 
 
-def test_so_does_that_of_a_rehearsal(ec2_writes, logged):
+def test_an_encoded_message_of_a_dry_run_goes_to_the_log_only(ec2_writes, logged):
     ec2_writes.add_client_error("stop_instances", "UnauthorizedOperation", DENIED + BLOB, http_status_code=403)
     said = ec2_calls.rehearse(StopInstance("i-0"))
     assert "explicit deny in a service control policy" in said
@@ -56,21 +56,21 @@ def test_so_does_that_of_a_rehearsal(ec2_writes, logged):
 
 
 @pytest.mark.parametrize("words", ["", "no", DENIED, f"{DENIED}short", "The volume 'vol-0' is 'in-use'"])
-def test_other_words_stay_as_they_are(logged, words):
+def test_other_messages_are_unchanged(logged, words):
     assert message_of(refusal("UnauthorizedOperation", words)) == words
     assert logged.getvalue() == ""
 
 
 @pytest.mark.parametrize("code", sorted(TRANSIENT))
-def test_what_time_mends_passes(code):
+def test_a_temporary_problem_passes(code):
     assert AwsError(code, "", answered=True).passes
 
 
 @pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidParameterValue", "SnapshotLimitExceeded"])
-def test_what_a_person_mends_does_not_pass(code):
+def test_a_problem_that_a_person_must_repair_does_not_pass(code):
     assert not AwsError(code, "", answered=True).passes
     assert AwsError(code, "", answered=False).passes, "without an answer it may have been done"
 
 
-def test_every_group_of_codes_that_passes_is_among_those_that_do():
+def test_every_group_of_temporary_codes_passes():
     assert THROTTLED | CAPACITY | SNAPSHOT_LIMITS | NOT_NOW == TRANSIENT

@@ -45,7 +45,7 @@ LOOKS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_a_look_at_any_number_is_never_refused(aws, look):
+def test_a_read_of_any_number_of_values_is_not_refused(aws, look):
     assert not look()
 
 
@@ -55,7 +55,7 @@ def test_all_of_many_are_found(aws):
     assert set(ec2_volumes.volumes(made)) == set(made)
 
 
-def test_the_image_owners_of_many_are_asked_for_in_several_calls(ec2_reads):
+def test_the_image_owners_of_many_are_read_in_several_calls(ec2_reads):
     asked = sorted(ids("i"))
     for first in range(0, MANY, ec2_describe.FILTER_VALUES):
         some = asked[first : first + ec2_describe.FILTER_VALUES]
@@ -64,7 +64,7 @@ def test_the_image_owners_of_many_are_asked_for_in_several_calls(ec2_reads):
     assert ec2_images.image_owners(asked) == {}
 
 
-def test_one_that_two_calls_find_is_there_once(aws):
+def test_a_snapshot_that_two_calls_find_is_returned_once(aws):
     client = boto3.client("ec2")
     volume = client.create_volume(AvailabilityZone="eu-west-1a", Size=1)["VolumeId"]
     tags = [{"Key": "lifeboat:recovery-point", "Value": "rp"}, {"Key": "lifeboat:slot", "Value": "2026"}]
@@ -82,7 +82,7 @@ def test_the_fixture_refuses_as_ec2_does(aws):
 
 
 @given(lengths=st.lists(st.one_of(st.integers(0, SHORT), st.integers(0, LONG)), max_size=4))
-def test_the_calls_together_ask_for_exactly_what_was_asked(lengths):
+def test_the_calls_together_request_every_value_once(lengths):
     filters: list[Any] = [
         {"Name": f"tag:{number}", "Values": [f"{number}-{index}" for index in range(length)]}
         for number, length in enumerate(lengths)
@@ -121,7 +121,7 @@ def test_the_calls_together_ask_for_exactly_what_was_asked(lengths):
         ec2_volumes.encryption_by_default,
     ],
 )
-def test_a_look_that_is_refused_says_so_in_awss_own_words(aws, monkeypatch, look):
+def test_a_refused_read_reports_awss_own_words(aws, monkeypatch, look):
     def refuse(self: Any, operation: str, _: Any) -> Any:
         said: Any = {
             "Error": {"Code": "UnauthorizedOperation", "Message": "You are not authorized"},

@@ -29,7 +29,7 @@ def test_snapshots_by_id(ec2_reads, look, asked):
     assert look(["snap-1"]).keys() == {"snap-1"}
 
 
-def test_nobody_is_asked_about_nothing(ec2_reads):
+def test_without_ids_no_call_is_made(ec2_reads):
     observations = (
         ec2_snapshots.own_snapshots,
         ec2_snapshots.snapshots,
@@ -75,7 +75,7 @@ def test_images_by_id(ec2_reads):
         ("not-applicable", "ok"),
     ],
 )
-def test_the_check_of_the_volumes_counts_where_ec2_tells_of_one(ec2_reads, volumes, word):
+def test_the_volumes_check_counts_where_ec2_has_one(ec2_reads, volumes, word):
     checks: Any = {name: {"Status": "ok"} for name in ("InstanceStatus", "SystemStatus")}
     found: Any = {"InstanceStatuses": [{**checks, "AttachedEbsStatus": {"Status": volumes}}]}
     asked = {"InstanceIds": ["i-1"], "IncludeAllInstances": True}
@@ -85,7 +85,7 @@ def test_the_check_of_the_volumes_counts_where_ec2_tells_of_one(ec2_reads, volum
 
 
 @pytest.mark.parametrize("module", [ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, sharing])
-def test_every_look_of_which_ec2_may_answer_a_part_goes_on_to_the_last_page(module: ModuleType):
+def test_every_paged_read_continues_to_the_last_page(module: ModuleType):
     """Through a paginator, or in a function that hands the token back."""
     model = clients.ec2_reads().meta.service_model
     paged = {

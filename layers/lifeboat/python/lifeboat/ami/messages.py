@@ -10,11 +10,11 @@ from lifeboat.domain.message import Message, sentence
 
 
 def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: AmiVerdict) -> Message:
-    """An instance's image has been judged.
+    """The check of an instance's image.
 
-    AmiOwnerTrusted: an instance runs an image from an owner that is trusted.
-    AmiOwnerUntrusted: an instance runs an image that is known not to be trusted: another owner, or a clone.
-    AmiOwnerUnknown: it could not be found out whose the image of an instance is. Unknown is not trusted.
+    AmiOwnerTrusted: an instance runs an image of a trusted owner.
+    AmiOwnerUntrusted: an instance runs an image that is not trusted: one of another owner, or a clone.
+    AmiOwnerUnknown: Lifeboat could not find out who owns the image of an instance. Unknown is not trusted.
     """
     event = {
         Trust.TRUSTED: "AmiOwnerTrusted",
@@ -26,7 +26,7 @@ def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: 
         if verdict.verdict is Trust.TRUSTED
         else (
             "Compare the image's owner with the parameter TrustedAmiOwners.",
-            "If the instance is a clone of the platform's VM, replace it by a fresh deployment.",
+            "If the instance is a clone of the platform's VM, replace it with a fresh deployment.",
         )
     )
     return Message(

@@ -14,7 +14,7 @@ from lifeboat.domain.trigger import Trigger
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest(Fields):
-    """Check the images of these instances, or without `instance_ids` those of all selected instances."""
+    """Judge the images of these instances; without any, of all selected instances."""
 
     instance_ids: InstanceIds = ()
     trigger: ScheduledTime = Trigger.MANUAL

@@ -1,12 +1,12 @@
-"""Trust: is the image that an instance was launched from one of an owner we trust?
+"""Judge whether a trusted owner owns the image that an instance was launched from.
 
-The protected platform looks at the *owner* of its AMI when it starts and refuses to run on any other. An image that a
-customer copied or cloned has the customer as its owner, wherever it came from ("if you copy an AMI that is shared with
-your account, you are the owner of the copy", https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ami-copy-works.html).
-So the owner decides, and the descent only names what an image of another owner is: a clone, a copy, or a stranger's.
+The protected platform checks the *owner* of its AMI when it starts and refuses to run on any other. A customer owns
+each image that the customer copied or cloned, whatever its origin ("if you copy an AMI that is shared with your
+account, you are the owner of the copy", https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ami-copy-works.html).
+So the owner decides. The ancestry only tells what an image of another owner is: a clone, a copy, or an unrelated image.
 
-Product codes and watermarks survive CopyImage and CreateImage, so neither of them is proof on an image that may be a
-clone. What is not known is never trusted.
+Product codes and watermarks survive CopyImage and CreateImage, so neither proves anything about an image that may be a
+clone. Unknown is never trusted.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ MAX_ANCESTRY = 50
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-ancestry.html)."""
 
 AMAZON = "amazon"
-"""The owner alias under which EC2 shows Amazon's own images; nobody else can have it."""
+"""The owner alias of Amazon's own images in EC2; no other owner can have it."""
 
 MARKETPLACE = "aws-marketplace"
-"""The owner alias of AWS Marketplace. It tells nothing of the seller: the product code does."""
+"""The owner alias of AWS Marketplace. It does not identify the seller; the product code does."""
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _IMAGE = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
@@ -39,7 +39,7 @@ _NO_RIGHTS = re.compile(rf"\b(?:{'|'.join(sorted(NOT_ALLOWED))})\b")
 
 
 class TrustError(ValueError):
-    """A list of what to trust has an entry that can never match what EC2 shows, so it would silently trust nothing."""
+    """A trust list has a malformed entry. EC2 never shows such a value, so the entry would trust nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +61,16 @@ def verdict(
     trusted_product_codes: Collection[str] = (),
     trusted_watermarks: Collection[str] = (),
 ) -> AmiVerdict:
-    """Say whether the image is trusted, untrusted or unknown, and why.
+    """Judge whether the image is trusted, untrusted or unknown, and why.
 
-    `trusted_owners` are 12-digit account ids, or `amazon`. `allowed_images` are image ids that someone decided to trust
-    whatever they are. `trusted_product_codes` count on AWS Marketplace's own images only. `trusted_watermarks` are
-    `<account id>:<name>` and count on a plain copy of an image of that account only.
+    `trusted_owners` are 12-digit account ids, or `amazon`. `allowed_images` are ids of images that are trusted whatever
+    their owner. `trusted_product_codes` apply to AWS Marketplace's own images only. `trusted_watermarks` are
+    `<account id>:<name>` and apply only to a plain copy of an image of that account.
 
-    An account in `trusted_owners` is trusted with all its images, clones of the platform's VM among them: name your own
-    account there only if that is meant.
+    All images of an account in `trusted_owners` are trusted, also clones of the platform's VM. So add your own account
+    only if you mean that.
 
-    Raises TrustError when an entry of a list is not of the form that EC2 shows.
+    Raises TrustError when an entry does not have the form that EC2 shows.
     """
     trusted = _Trusted(
         owners=_checked("trusted_owners", trusted_owners, _ACCOUNT, "a 12-digit account id or amazon", also=AMAZON),
@@ -112,15 +112,15 @@ def _judge(evidence: ImageEvidence, trusted: _Trusted) -> _Judgement:
 
 
 def _without_owner(evidence: ImageEvidence) -> _Judgement:
-    """Nobody is named as the owner. Say what to do about it: give rights, wait, or look."""
+    """EC2 named no owner. The reason says what to do: give permissions, retry, or investigate."""
     image = evidence.image_id or "the image"
-    told = "; ".join(problem.rstrip(".") for problem in evidence.problems)
-    if _NO_RIGHTS.search(told):
-        return Trust.UNKNOWN, "no-rights", f"Lifeboat has no right to look up who owns {image}: {told}."
-    if _THROTTLED.search(told):
-        return Trust.UNKNOWN, "throttled", f"EC2 throttled the question who owns {image}, ask again: {told}."
-    if told:
-        return Trust.UNKNOWN, "lookup-failed", f"Who owns {image} could not be looked up: {told}."
+    problems = "; ".join(problem.rstrip(".") for problem in evidence.problems)
+    if _NO_RIGHTS.search(problems):
+        return Trust.UNKNOWN, "no-rights", f"Lifeboat has no permission to read who owns {image}: {problems}."
+    if _THROTTLED.search(problems):
+        return Trust.UNKNOWN, "throttled", f"EC2 throttled the request for the owner of {image}, retry: {problems}."
+    if problems:
+        return Trust.UNKNOWN, "lookup-failed", f"EC2 did not show who owns {image}: {problems}."
     return Trust.UNKNOWN, "no-record", f"EC2 has no record of who owns {image}."
 
 
@@ -147,12 +147,12 @@ def _marketplace(evidence: ImageEvidence, trusted: _Trusted) -> _Judgement:
 
 
 def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) -> _Judgement:
-    """The owner is known and not trusted, so the platform would refuse to start: say what the image is."""
+    """The owner is known and not trusted, so the platform would refuse to start. The reason says what the image is."""
     image = evidence.image_id
     origin = _origin(evidence, trusted)
     if evidence.source_instance_id:
-        # An image made of the platform's VM "leaves the platform in an unreliable state", so no product code and no
-        # watermark, which such an image inherits, can speak for it.
+        # An image made of the platform's VM "leaves the platform in an unreliable state". It inherits product codes and
+        # watermarks, so these prove nothing.
         what = "the platform's VM" if origin else "a VM"
         return (
             Trust.UNTRUSTED,
@@ -165,7 +165,7 @@ def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) ->
         return (
             Trust.UNKNOWN,
             "nothing-trusted",
-            f"{image} is owned by {owner}, but trusted_owners is empty, so nothing says whom to trust.",
+            f"{image} is owned by {owner}, but trusted_owners is empty, so no owner is trusted.",
         )
     marks = [mark for mark in evidence.watermarks if mark in trusted.watermarks]
     if marks:
@@ -175,14 +175,14 @@ def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) ->
             Trust.UNTRUSTED,
             "copy-of-trusted",
             f"{image} is a copy, owned by {owner}, of {origin}: "
-            "the platform looks at the owner of its image and refuses to start on a copy, launch the original instead.",
+            "the platform checks the owner of its image and refuses to start on a copy, launch the original instead.",
         )
     if _is_cut(evidence):
         return (
             Trust.UNTRUSTED,
             "ancestry-cut",
-            f"{image} is owned by {owner}, which is no trusted owner, and its recorded ancestry is cut at "
-            f"{MAX_ANCESTRY} images, so that it comes from a trusted one cannot be proven.",
+            f"{image} is owned by {owner}, which is no trusted owner. EC2 records only {MAX_ANCESTRY} ancestors, so a "
+            "trusted origin cannot be proven.",
         )
     return (
         Trust.UNTRUSTED,
@@ -195,8 +195,8 @@ def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) ->
 def _watermarked(evidence: ImageEvidence, owner: str, mark: str) -> _Judgement:
     image = evidence.image_id
     maker = mark.partition(":")[0]
-    # A watermark is inherited by clones and by copies of clones, and GetImageAncestry does not tell a copy from a
-    # clone. Only an image that EC2 still describes as copied, in one step, from an image of the maker is surely none.
+    # Clones and copies of clones inherit a watermark, and GetImageAncestry does not distinguish a copy from a clone.
+    # Only an image that EC2 describes as a direct copy of an image of the maker is certainly no clone.
     if evidence.source_image_id and any(
         ancestor.image_id == evidence.source_image_id and ancestor.owner_id == maker for ancestor in _before(evidence)
     ):
@@ -209,8 +209,8 @@ def _watermarked(evidence: ImageEvidence, owner: str, mark: str) -> _Judgement:
     return (
         Trust.UNKNOWN,
         "watermark-unproven",
-        f"{image} of account {owner} carries the trusted watermark {mark}, but clones inherit it too, and that it is a "
-        f"plain copy of an image of {maker} cannot be proven.",
+        f"{image} of account {owner} carries the trusted watermark {mark}. Clones inherit it too, and EC2 does not "
+        f"show that this is a plain copy of an image of {maker}.",
     )
 
 
@@ -220,18 +220,18 @@ def _before(evidence: ImageEvidence) -> tuple[ImageAncestor, ...]:
 
 
 def _is_cut(evidence: ImageEvidence) -> bool:
-    """Whether the ancestry stops for its length. An alias marks a verified provider's image, which is a root."""
+    """Whether GetImageAncestry stopped at its limit. An alias marks a verified provider's image, which is a root."""
     return len(evidence.ancestors) >= MAX_ANCESTRY and not evidence.ancestors[-1].owner_alias
 
 
 def _origin(evidence: ImageEvidence, trusted: _Trusted) -> str:
-    """What trusted thing the image comes from, as a phrase; empty when that is not known."""
+    """The trusted origin of the image, as a phrase; empty if none is known."""
     for ancestor in _before(evidence):
         if ancestor.owner_id in trusted.owners:
             return f"{ancestor.image_id} of the trusted owner {ancestor.owner_id}"
         if trusted.owns(ancestor.owner_id, ancestor.owner_alias):
             return f"{ancestor.image_id} of the trusted owner {AMAZON}"
-        # The ids outlive their images: an ancestor that nobody can describe any more is still known by its id.
+        # An id outlives its image: a deregistered ancestor is still known by its id.
         if ancestor.image_id in trusted.images:
             return f"the allowed image {ancestor.image_id}"
     phrases = [
@@ -247,7 +247,7 @@ def _origin(evidence: ImageEvidence, trusted: _Trusted) -> str:
 
 
 def _facts(evidence: ImageEvidence) -> tuple[str, ...]:
-    """What was seen, one phrase each, for the message and the record of an override."""
+    """The observed facts, one phrase each, for the message and the record of an override."""
     ancestors = evidence.ancestors
     facts = [
         f"image {evidence.image_id}",
@@ -263,7 +263,7 @@ def _facts(evidence: ImageEvidence) -> tuple[str, ...]:
         "" if evidence.ancestry_known or ancestors else "no record of its ancestry",
         f"product codes {', '.join(evidence.product_codes)}" if evidence.product_codes else "",
         f"watermarks {', '.join(evidence.watermarks)}" if evidence.watermarks else "",
-        *(f"not looked up: {problem}" for problem in evidence.problems),
+        *(f"not shown by EC2: {problem}" for problem in evidence.problems),
     ]
     return tuple(fact for fact in facts if fact)
 
@@ -276,7 +276,7 @@ def _step(ancestor: ImageAncestor) -> str:
 def _checked(
     field: str, entries: Collection[str], form: re.Pattern[str], expected: str, also: str | None = None
 ) -> frozenset[str]:
-    # A text is a collection of its characters: naming one account without the list around it is the likely slip.
+    # A text is a collection of its characters. A likely mistake is one account without a list around it.
     if isinstance(entries, str):
         raise TrustError(f"{field} is the text {entries!r}, expected a list of entries, each {expected}.")
     for entry in entries:
@@ -286,7 +286,7 @@ def _checked(
 
 
 class Trust(StrEnum):
-    """Whether an instance's image comes from somewhere we trust. UNKNOWN is never treated as TRUSTED (principle 4)."""
+    """Whether an instance's image is trusted. UNKNOWN is never treated as TRUSTED."""
 
     TRUSTED = "trusted"
     UNTRUSTED = "untrusted"
@@ -295,9 +295,9 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AmiVerdict:
-    """What the rule makes of an `ImageEvidence`: `code` is a short kebab-case cause, `reason` one sentence for people.
+    """The verdict on an `ImageEvidence`: `code` is a short kebab-case cause, `reason` explains it to people.
 
-    `evidence` holds the facts that the verdict rests on, one phrase each, in the order they were weighed.
+    `evidence` has the facts of the verdict, one phrase each.
     """
 
     verdict: Trust

@@ -1,8 +1,8 @@
-"""Trust: an instance runs, or somebody asks; is its image from an owner we trust?"""
+"""Check the images of instances: when an instance runs, daily, or on request."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.ami import messages
 from lifeboat.ami import verdict as ami
@@ -13,15 +13,12 @@ from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Instance
 
-if TYPE_CHECKING:
-    pass
-
 
 def check(request: ImageRequest, invocation: Invocation) -> dict[str, Any]:
-    """Judge the image of each instance asked for, and tell. The daily round keeps silent about trusted images.
+    """Judge the image of each requested instance and publish the verdict; the daily run publishes no trusted ones.
 
-    An event of an instance that is not selected is not ours to judge. An instance named by a person is judged whether
-    selected or not: that is how a fresh deployment is checked before a restore.
+    The event of an instance that is not selected is ignored. An instance that a person names is judged even if it is
+    not selected, so that a fresh deployment can be checked before a restore.
     """
     verdicts = []
     for instance in _asked_for(request, invocation):
@@ -47,10 +44,10 @@ def check(request: ImageRequest, invocation: Invocation) -> dict[str, Any]:
 
 
 def judge(instance: Instance, invocation: Invocation) -> AmiVerdict:
-    """The verdict on one instance's image; the same that gates a restore.
+    """The verdict on one instance's image. A restore uses the same verdict.
 
-    The template's patterns refuse a mistyped list at deployment. Should one come another way, nothing is trusted, and
-    the verdict says so; backups, which need no list, go on.
+    The template's patterns refuse a malformed list at deployment. If one gets here another way, nothing is trusted and
+    the verdict says so. Backups need no list and continue.
     """
     evidence = ec2_images.image_evidence(instance)
     try:
@@ -62,7 +59,7 @@ def judge(instance: Instance, invocation: Invocation) -> AmiVerdict:
             trusted_watermarks=invocation.config.trusted_watermarks,
         )
     except ami.TrustError as mistyped:
-        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"nobody can be trusted: {mistyped}")
+        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"no owner can be trusted: {mistyped}")
 
 
 def _asked_for(request: ImageRequest, invocation: Invocation) -> tuple[Instance, ...]:

@@ -1,1 +1,1 @@
-"""EYES and HANDS: one module a service; the only users of boto3."""
+"""Adapters to AWS: one module a resource or service. They are the only users of boto3."""

@@ -1,4 +1,4 @@
-"""boto3 clients, made once per execution environment, from one session (a second session costs 60 ms of start)."""
+"""boto3 clients, made once per execution environment, from one session. A second session adds 60 ms to the start."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
-# Reads may be repeated at will. Adaptive mode slows the client down when EC2's token buckets run dry
+# Reads may be repeated. Adaptive mode slows the client down when EC2's token buckets are empty
 # (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html) instead of failing at the third refusal.
 _READS = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
 
-# CreateSnapshots, AttachVolume and most other mutating calls have no idempotency token (facts: aws.md 2.1), so a
-# repeated call after a lost answer acts twice. Here nothing is repeated behind our back: the caller looks again first.
+# CreateSnapshots, AttachVolume and most other mutating calls have no idempotency token, so a call repeated after a lost
+# answer acts twice. botocore repeats none of them: the caller observes first, then decides.
 _WRITES = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
 
-# A look at a region that may be gone: the others are still to be looked at, within one invocation.
-_GLANCES = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
+# Reads of a region that may not answer. They fail fast, so that the invocation can observe the other regions.
+_FAST_READS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
 
 
 @cache
@@ -40,8 +40,8 @@ def _session() -> boto3.Session:
 
 
 def _time(value: Any) -> datetime:
-    """Of a thousand instances EC2 tells four thousand times, all in ISO 8601. botocore's own parser tries everything
-    that any service has ever sent, and takes longer than all the rest of the parsing.
+    """Parse a time. EC2 sends ISO 8601, four times for each instance. botocore's own parser tries many formats and
+    takes longer than the rest of the parsing.
     """
     if isinstance(value, str) and value[4:5] == "-":
         return datetime.fromisoformat(value)
@@ -49,25 +49,26 @@ def _time(value: Any) -> datetime:
 
 
 def make_ready() -> None:
-    """Make the client that every door needs, before the first event: Lambda gives a whole processor to the making of an
-    execution environment, and a share by its memory to an event
-    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). Outside of Lambda, nothing.
+    """Make the client that every handler needs, before the first event. Outside Lambda do nothing.
+
+    Lambda initialises an execution environment with a whole processor, and runs an event with a share that depends on
+    the function's memory (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).
     """
     with contextlib.suppress(NoRegionError):
         ec2_reads()
 
 
 def ec2_reads(region: str | None = None) -> EC2Client:
-    """Of the function's own region unless another one is named."""
+    """A client for reads; without `region` in the function's own."""
     return _ec2_reads(region)
 
 
 def ec2_writes(region: str | None = None) -> EC2Client:
-    """Of the function's own region unless another one is named."""
+    """A client for mutating calls; without `region` in the function's own."""
     return _ec2_writes(region)
 
 
-# Behind the two above, because a cache takes no region and the region None for two different things.
+# These two have the cache, because a cache distinguishes a missing argument from None.
 @cache
 def _ec2_reads(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_READS)
@@ -78,13 +79,13 @@ def _ec2_writes(region: str | None) -> EC2Client:
     return _session().client("ec2", region_name=region, config=_WRITES)
 
 
-def ec2_glances(region: str) -> EC2Client:
-    """Of a region that may not answer. Not kept: it is asked once."""
-    return _session().client("ec2", region_name=region, config=_GLANCES)
+def ec2_fast_reads(region: str) -> EC2Client:
+    """A client for reads of a region that may not answer. Not cached, because it is used once."""
+    return _session().client("ec2", region_name=region, config=_FAST_READS)
 
 
 def ec2_reads_as(access_key: str, secret: str, token: str) -> EC2Client:
-    """With a role's temporary credentials, in the function's own region; not kept, because they do not last."""
+    """A client for reads with a role's temporary credentials, in the function's own region. Not cached: they expire."""
     return _session().client(
         "ec2", aws_access_key_id=access_key, aws_secret_access_key=secret, aws_session_token=token, config=_READS
     )
@@ -116,6 +117,6 @@ def functions() -> LambdaClient:
 
 
 def forget() -> None:
-    """Drop every client, so that the next is made anew: tests change the environment under us."""
+    """Drop every client. Tests change the environment."""
     for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, functions):
         made.cache_clear()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present, aware, in UTC, cut to whole seconds: that is what tags, messages and EC2 itself carry."""
+    """The present, aware, in UTC, cut to whole seconds, as in tags, messages and EC2."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -17,5 +17,5 @@ def monotonic() -> float:
 
 
 def wait(seconds: float) -> None:
-    """Wait within one invocation. Only for what EC2 finishes within seconds (design.md, "The chains")."""
+    """Wait within one invocation, a few seconds at most. Longer work continues in a later invocation."""
     time.sleep(seconds)

@@ -1,8 +1,8 @@
-"""The calls of a restore, carried out or only rehearsed."""
+"""The calls of a restore, performed or only dry-run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifeboat.aws import clients
 from lifeboat.aws.ec2_describe import tag_list
@@ -23,25 +23,22 @@ from lifeboat.domain.ec2_calls import (
 )
 from lifeboat.domain.error_codes import BAD_VALUES, NOT_ALLOWED, NOT_SUBSCRIBED
 
-if TYPE_CHECKING:
-    pass
-
 
 def perform(change: Change) -> str:
-    """Carry out one step of a restore: the id of a copy that has begun, else nothing.
+    """Perform one call of a restore. Returns the id of a copy that has begun, else an empty text.
 
-    Raises AwsError; what came of it is seen at the next look.
+    The next run observes the outcome. Raises AwsError.
     """
     with translated():
         return _perform(change)
 
 
 def rehearse(change: Change) -> str:
-    """Ask EC2, with DryRun, whether one step of a restore would be allowed: AWS's refusal, or nothing.
+    """Dry-run one call of a restore. Returns AWS's refusal, or an empty text.
 
-    A refusal of the right counts, and of a Marketplace product that the account is not subscribed to; of CreateVolume
-    and CopySnapshot one of a value, too: EC2 checks the values of these two before DryRun. Not where the restore asks
-    once more without a time or a rate. Whatever else is said, of a state or of too many calls, may differ by then.
+    A refusal counts if the function lacks a permission or the account a Marketplace subscription. EC2 checks the values
+    of CreateVolume and CopySnapshot before DryRun, so a refused value counts too, unless the restore would repeat the
+    call without a time limit or a rate. Other refusals, of a state or by throttling, may be over by the real call.
     """
     try:
         with translated():
@@ -74,7 +71,7 @@ def _perform(change: Change, *, dry_run: bool = False) -> str:  # noqa: C901 - o
         case StartInstance(instance_id):
             client.start_instances(InstanceIds=[instance_id], **more)
         case DetachVolume(volume_id, instance_id, device):
-            # The instance is named although EC2 does not need it: only then are its tags part of the permission.
+            # EC2 does not need the instance, but only then checks the permission against the instance's tags.
             client.detach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device, **more)
         case AttachVolume(volume_id, instance_id, device):
             client.attach_volume(VolumeId=volume_id, InstanceId=instance_id, Device=device, **more)
@@ -94,7 +91,7 @@ def _perform(change: Change, *, dry_run: bool = False) -> str:  # noqa: C901 - o
 
 
 def _volume_arguments(change: CreateVolume) -> Any:
-    """All is said: the API's default type is gp2 and its default key the account's, whatever the snapshot had."""
+    """All arguments are explicit, because the API's defaults are gp2 and the account's key."""
     arguments = {
         "ClientToken": change.client_token,
         "SnapshotId": change.snapshot_id,

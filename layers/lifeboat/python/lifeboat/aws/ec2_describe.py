@@ -1,4 +1,4 @@
-"""What every describe call of EC2 shares: pages, filters and their limits."""
+"""What all Describe calls of EC2 share: pages, filters and their limits."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import FilterTypeDef, TagTypeDef
 
 PAGE = 1000
-"""The most that DescribeInstances, DescribeVolumes and DescribeSnapshots give in one answer."""
+"""The most items in one answer of DescribeInstances, DescribeVolumes and DescribeSnapshots."""
 
 
 FILTER_VALUES = 190
-"""How many filter values one call has at most, those of all its filters together.
+"""The most filter values that one call uses, all its filters together.
 
-EC2 refuses a call with more than 200 as a whole: `FilterLimitExceeded`, "The maximum number of filter values specified
-on a single call is 200". Every question here that may have many values is asked in as many calls as that needs.
+EC2 refuses a call with more than 200: `FilterLimitExceeded`, "The maximum number of filter values specified on a single
+call is 200". A request with more values is split into several calls.
 """
 
 
 IDS_PER_CALL = 180
-"""How many ids a caller asks about at once, so that one call is enough with the few values that narrow it."""
+"""How many ids a caller passes at once, so that one call has room for some further filter values."""
 
 
-class TooMany(Exception):  # noqa: N818 - no error: they are to be asked for in parts
-    """There are more than may be held at once."""
+class TooMany(Exception):  # noqa: N818 - no error: the caller reads them in parts
+    """There are more items than may be held in memory at once."""
 
 
 def tag_filters(tags: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -37,14 +37,13 @@ def tag_filters(tags: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def id_filters(name: str, ids: Iterable[str]) -> list[FilterTypeDef]:
-    """The filter for these, in an order that does not change; no filter for none."""
+    """The filter for these ids, sorted; no filter without ids."""
     values = sorted(set(ids))
     return [{"Name": name, "Values": values}] if values else []
 
 
 def within_limit(filters: Sequence[FilterTypeDef]) -> Iterator[list[FilterTypeDef]]:
-    """The same question in as many calls as EC2's limit of filter values needs: the values of the longest filter are
-    shared out among them."""
+    """The filters of as many calls as EC2's limit requires: the values of the longest filter are split among them."""
     numbers = [len(item["Values"]) for item in filters]
     if sum(numbers) <= FILTER_VALUES:
         yield list(filters)
@@ -58,7 +57,7 @@ def within_limit(filters: Sequence[FilterTypeDef]) -> Iterator[list[FilterTypeDe
 
 
 def literal(text: str) -> str:
-    """The text itself, in a filter of EC2: `\\`, `*` and `?` have a meaning there."""
+    """The text escaped for a filter of EC2, where `\\`, `*` and `?` have a meaning."""
     for special in ("\\", "*", "?"):
         text = text.replace(special, "\\" + special)
     return text
@@ -73,4 +72,4 @@ def tag_list(tags: Tags) -> list[TagTypeDef]:
 
 
 LAST_CHARACTERS = "0123456789abcdef"
-"""What the id of an instance ends with."""
+"""The possible last characters of an instance's id."""

@@ -1,9 +1,9 @@
-"""AMIs: who owns an image, and which snapshots images hold."""
+"""AMIs: who owns an image, and which snapshots images use."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,12 +13,9 @@ from lifeboat.aws.errors import code_of, message_of, translated
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.image import ImageAncestor, ImageEvidence
 
-if TYPE_CHECKING:
-    pass
-
 
 def image_snapshot_ids() -> frozenset[str]:
-    """Snapshots that an own image is made of; EC2 refuses to delete them, disabled and deprecated images included."""
+    """The snapshots of the account's images, disabled and deprecated ones included. EC2 refuses to delete them."""
     pages = (
         clients.ec2_reads()
         .get_paginator("describe_images")
@@ -35,7 +32,7 @@ def image_snapshot_ids() -> frozenset[str]:
 
 
 def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
-    """The AMI owner's account id for each instance, where EC2 knows it: also of deregistered and private images.
+    """The AMI owner's account id for each instance, where EC2 shows it, also for deregistered and private images.
 
     Raises AwsError.
     """
@@ -44,8 +41,10 @@ def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
 
 
 def image_evidence(instance: Instance) -> ImageEvidence:
-    """Everything that EC2 tells of the image an instance was launched from. What cannot be looked up is a problem in
-    the evidence, never an exception: the verdict on it is `unknown`."""
+    """All that EC2 shows about the image that an instance was launched from.
+
+    A refused call becomes a problem in the evidence, never an exception: the verdict is then `unknown`.
+    """
     problems: list[str] = []
     metadata: Mapping[str, Any] = {}
     images: Sequence[Mapping[str, Any]] = ()
@@ -87,7 +86,7 @@ def image_evidence(instance: Instance) -> ImageEvidence:
 
 
 def _with_owners(ancestors: tuple[ImageAncestor, ...], problems: list[str]) -> tuple[ImageAncestor, ...]:
-    # GetImageAncestry gives aliases, no owner ids; an ancestor that is still visible here tells its owner itself.
+    # GetImageAncestry gives aliases and no owner ids; DescribeImages gives the owners of visible ancestors.
     if len(ancestors) < 2:
         return ancestors
     try:

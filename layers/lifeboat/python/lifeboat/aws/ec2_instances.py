@@ -1,4 +1,4 @@
-"""EC2 instances: described, never changed here."""
+"""EC2 instances: reads only."""
 
 from __future__ import annotations
 
@@ -17,28 +17,25 @@ if TYPE_CHECKING:
 
 
 def instances_with_tag(key: str, value: str) -> tuple[Instance, ...]:
-    """All instances carrying the tag with exactly this value, terminated ones too.
-
-    `\\`, `*` and `?` have a meaning in EC2's filters, so they are escaped.
-    """
+    """All instances that carry the tag with exactly this value, terminated ones included. Raises AwsError."""
     return tuple(each_instance_with_tag(key, value))
 
 
 def each_instance_with_tag(key: str, value: str) -> Iterator[Instance]:
-    """The same one after the other, as their pages come: who keeps only a part of each has room for any number."""
+    """The same, page by page: a caller that keeps a part of each instance needs little memory. Raises AwsError."""
     return _instances([{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
 def instances(ids: Iterable[str]) -> dict[str, Instance]:
-    """The instances of these ids that exist. A filter is used: naming an unknown id would fail the whole call.
+    """The instances of these ids that exist. It uses a filter, because an unknown id would fail the whole call.
 
-    Raises AwsError, as every look here does that EC2 refuses.
+    Raises AwsError, as all functions here do when EC2 refuses.
     """
     return {instance.id: instance for instance in _instances(id_filters("instance-id", ids))}
 
 
 def status_checks(instance_id: str) -> str:
-    """The instance's and the system's status checks, and that of its volumes where EC2 tells of one, as one word: ok,
+    """The status checks of the instance, of the system, and of its volumes where EC2 has one, as one word: ok,
     initializing, impaired or unknown.
 
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html
@@ -70,7 +67,7 @@ def stop_protected(instance_id: str) -> bool:
 
 
 def instance_store(instance_type: str) -> int | None:
-    """How many GB of disks of the host come with an instance type; None if EC2 does not tell."""
+    """The GB of instance store of an instance type; None if EC2 does not show it."""
     asked: Any = {"InstanceTypes": [instance_type]}
     try:
         pages = clients.ec2_reads().get_paginator("describe_instance_types").paginate(**asked)
@@ -81,9 +78,9 @@ def instance_store(instance_type: str) -> int | None:
 
 
 def product_codes(instance: Instance) -> dict[str, tuple[str, ...]]:
-    """The Marketplace's product codes of each attached volume that has any.
+    """The Marketplace product codes of each attached volume that has any.
 
-    An instance has those of all its volumes (AttachVolume, EC2 API reference), so without any nothing is asked.
+    An instance has the codes of all its volumes (AttachVolume, EC2 API reference), so without any no call is made.
     """
     if not instance.product_codes:
         return {}
@@ -140,8 +137,9 @@ def _instance(item: Mapping[str, Any]) -> Instance:
 
 
 def _given_addresses(item: Mapping[str, Any]) -> tuple[str, ...]:
-    """An address belongs to Amazon until it is released; an Elastic IP address to an account
-    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceAssociation.html)."""
+    """The public addresses that a stop releases. Their owner is `amazon`; that of an Elastic IP address is an account
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceNetworkInterfaceAssociation.html).
+    """
     associations = [
         place.get("Association", {})
         for interface in item.get("NetworkInterfaces", [])

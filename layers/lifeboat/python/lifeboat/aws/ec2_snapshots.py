@@ -1,4 +1,4 @@
-"""EBS snapshots: described, made, copied, tagged, locked and deleted."""
+"""EBS snapshots: read, create, copy, tag, lock and delete."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 def recovery_point_snapshots(
     filters: Mapping[str, Sequence[str]] | None = None, *, most: int | None = None
 ) -> tuple[Snapshot, ...]:
-    """Our own snapshots that belong to a recovery point; `filters` narrow by EC2's filter names.
+    """This account's snapshots that belong to a recovery point; `filters` have EC2's filter names.
 
-    Raises TooMany as soon as there are more than `most`.
-
-    Always with OwnerIds=self: without it the call lists every public snapshot
+    It always passes OwnerIds=self: without it the call lists every public snapshot
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html).
+
+    Raises AwsError, and TooMany as soon as there are more than `most`.
     """
     wanted: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
     wanted += [{"Name": name, "Values": list(values)} for name, values in (filters or {}).items()]
@@ -52,7 +52,7 @@ def recovery_point_snapshots(
 def recovery_point_snapshots_of(
     stack: str, filters: Mapping[str, Sequence[str]], *, most: int | None = None
 ) -> tuple[Snapshot, ...]:
-    """Those that carry this stack's name. Two stacks may save one instance: each counts on its own snapshots alone.
+    """Those that carry this stack's name. Two stacks may back up one instance; each counts its own snapshots only.
 
     Raises TooMany as soon as there are more than `most`.
     """
@@ -60,7 +60,7 @@ def recovery_point_snapshots_of(
 
 
 def recovery_point_snapshots_tagged(tags: Mapping[str, Sequence[str]], *, most: int) -> tuple[Snapshot, ...]:
-    """Those that carry each of these tags with one of its values, exactly.
+    """Those that carry each of these tags with exactly one of its values.
 
     Raises TooMany as soon as there are more than `most`.
     """
@@ -70,20 +70,20 @@ def recovery_point_snapshots_tagged(tags: Mapping[str, Sequence[str]], *, most: 
 def recovery_point_snapshots_elsewhere(
     region: str, stack: str, tags: Mapping[str, Sequence[str]], *, most: int, ids: Sequence[str] = ()
 ) -> tuple[Snapshot, ...]:
-    """Those in another region that carry this stack's name, and each of these tags with one of its values, exactly.
+    """Those in another region that carry this stack's name and each of these tags with exactly one of its values.
 
-    With `ids` only those that are among them. A region that does not answer costs seconds, not minutes.
+    With `ids` only those among them. A region that does not answer costs seconds, not minutes.
 
     Raises AwsError, and TooMany as soon as there are more than `most`.
     """
     filters: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
     filters += [{"Name": name, "Values": values} for name, values in tag_filters({Tag.STACK: [stack], **tags}).items()]
     filters += id_filters("snapshot-id", ids)
-    return _at_most(most, _pages(clients.ec2_glances(region), filters))
+    return _at_most(most, _pages(clients.ec2_fast_reads(region), filters))
 
 
 def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
-    """The copies here of these, which are of another region, that Lifeboat made. Raises AwsError."""
+    """Lifeboat's copies here of these snapshots of another region. Raises AwsError."""
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{Tag.COPY_OF}", "Values": list(snapshot_ids)},
         {"Name": f"tag:{Tag.COPIED_FROM}", "Values": [region]},
@@ -92,14 +92,14 @@ def copies_of(snapshot_ids: Sequence[str], region: str) -> dict[str, Snapshot]:
 
 
 def _ours(copies: Iterable[Snapshot]) -> tuple[Snapshot, ...]:
-    """Those that Lifeboat made: others' copies of them carry the same tags."""
+    """The copies that Lifeboat made. Other programs' copies may carry the same tags."""
     return tuple(copy for copy in copies if not made_by_others(copy))
 
 
 def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
-    """The instances that this stack has taken a snapshot of for a slot, in whatever state, by the snapshots' tags.
+    """The instances of which this stack took a snapshot for a slot, in any state, by the snapshots' tags.
 
-    A snapshot of a volume that its tags do not tell of saves nothing, and a copy is of what was saved elsewhere.
+    A snapshot whose volume is not in its tags does not count, nor does a copy.
     """
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]},
@@ -116,19 +116,19 @@ def instances_saved_by(stack: str, *, slot_tag: str) -> frozenset[str]:
 
 
 def snapshots_of_volume(volume_id: str) -> tuple[Snapshot, ...]:
-    """Our own snapshots that EC2 says are of this volume, whoever made them."""
+    """This account's snapshots of this volume, whoever made them."""
     return _own_snapshots([{"Name": "volume-id", "Values": [volume_id]}])
 
 
 def snapshots_with_tag(key: str, value: str) -> tuple[Snapshot, ...]:
-    """Our own snapshots that carry the tag with exactly this value."""
+    """This account's snapshots that carry the tag with exactly this value."""
     return _own_snapshots([{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
 def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequence[str] = ()) -> tuple[Snapshot, ...]:
-    """Lifeboat's copies in another region that carry all of these tags with exactly one of these values.
+    """Lifeboat's copies in another region that carry each of these tags with exactly one of its values.
 
-    With `ids` only those that are among them; one that is not there is no error. Raises AwsError.
+    With `ids` only those among them; an id that does not exist is no error. Raises AwsError.
     """
     tags = {key: [values] if isinstance(values, str) else values for key, values in of.items()}
     filters: list[FilterTypeDef] = [{"Name": name, "Values": values} for name, values in tag_filters(tags).items()]
@@ -137,7 +137,7 @@ def copies_in(region: str, of: Mapping[str, str | Sequence[str]], *, ids: Sequen
 
 
 def copies_of_instances_in(region: str, of: Tags, *, ending: str) -> tuple[Snapshot, ...]:
-    """Of those that carry all of these tags, the ones of the instances whose ids end so. Raises AwsError."""
+    """Those of instances whose ids end with `ending`, with all of these tags. Raises AwsError."""
     filters: list[FilterTypeDef] = [
         {"Name": f"tag:{literal(key)}", "Values": [literal(value)]} for key, value in of.items()
     ]
@@ -149,10 +149,10 @@ def _of_instances(ending: str) -> FilterTypeDef:
 
 
 def pending_copies_in(region: str) -> frozenset[str]:
-    """All of this account's snapshot copies that a region is making, ours and others': they share EC2's limit.
+    """All of this account's snapshot copies that a region is making, whoever requested them: they share EC2's limit.
 
-    A copy is known by the volume id that every copy has, a time-based one, too: EC2 shows a transfer type on snapshots
-    of volumes as well. Snapshots by the EBS direct APIs have that id and are counted. Raises AwsError.
+    Every copy has the same volume id, also a time-based one. (EC2 shows a transfer type on snapshots of volumes too.)
+    Snapshots made by the EBS direct APIs have that id as well and are counted. Raises AwsError.
     """
     pages = _own_snapshot_pages([{"Name": "status", "Values": ["pending"]}], region)
     return frozenset(item["SnapshotId"] for page in pages for item in page if item.get("VolumeId") == COPIED_VOLUME)
@@ -190,19 +190,19 @@ def _pages(
         for call in calls:
             for page in paginator.paginate(**asked, Filters=call, PaginationConfig={"PageSize": PAGE}):
                 found = page["Snapshots"]
-                if len(calls) > 1:  # one that matches two values may be in the answers of two calls
+                if len(calls) > 1:  # a snapshot that matches two values may be in two answers
                     found = [item for item in found if item["SnapshotId"] not in observed]
                     observed.update(item["SnapshotId"] for item in found)
                 yield found
 
 
 def snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
-    """The snapshots of these ids that exist and that this account may see, whoever owns them."""
+    """The snapshots of these ids that exist and are visible to this account, whoever owns them."""
     return _snapshots_named(ids, owners=())
 
 
 def own_snapshots(ids: Iterable[str]) -> dict[str, Snapshot]:
-    """Those of these ids that exist and that are this account's own."""
+    """The snapshots of these ids that exist and belong to this account."""
     return _snapshots_named(ids, owners=("self",))
 
 
@@ -213,18 +213,18 @@ def _snapshots_named(ids: Iterable[str], owners: Sequence[str]) -> dict[str, Sna
 
 
 def locked_snapshot_ids() -> frozenset[str]:
-    """Snapshots that nobody can delete now: a lock is on them and has not expired."""
+    """The snapshots with a lock that has not expired. They cannot be deleted."""
     return frozenset(item["SnapshotId"] for item in _locked(MaxResults=PAGE) if item.get("LockState") != "expired")
 
 
 def ever_locked(ids: Sequence[str]) -> frozenset[str]:
-    """Which of these own snapshots carry a lock or carried one: EC2 lists an expired lock, too. Raises AwsError."""
+    """Which of this account's snapshots carry or carried a lock; EC2 lists an expired lock too. Raises AwsError."""
     some = batched(sorted(set(ids)), IDS_PER_CALL, strict=False)
     return frozenset(item["SnapshotId"] for few in some for item in _locked(SnapshotIds=list(few)))
 
 
 def _locked(**asked: Any) -> Iterator[Any]:
-    """The snapshots that carry a lock or carried one, page after page."""
+    """The snapshots that carry or carried a lock, page by page."""
     token: str | None = None
     while True:
         more: dict[str, Any] = {"NextToken": token} if token else {}
@@ -237,9 +237,9 @@ def _locked(**asked: Any) -> Iterator[Any]:
 
 
 def public_snapshot_ids() -> frozenset[str]:
-    """Own snapshots that everybody may make volumes of.
+    """This account's public snapshots.
 
-    Those shared with single accounts are not to be listed in one call: only an attribute call for each would tell
+    No single call lists the snapshots that are shared with accounts: that needs one attribute call for each snapshot
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSnapshots.html, `RestorableByUserIds`).
     """
     pages = (
@@ -272,9 +272,9 @@ def snapshot_of(item: Mapping[str, Any]) -> Snapshot:
 
 
 def create_snapshots(instance_id: str, description: str, tags: Tags) -> dict[str, str]:
-    """One crash-consistent set of snapshots of all data volumes; the snapshot's id for each volume's id.
+    """Create one crash-consistent set of snapshots of all data volumes. Returns each volume's id with its snapshot's.
 
-    The call has no idempotency token and is never repeated here: look for the recovery point's tag before calling
+    The call has no idempotency token and is never repeated here: search for the recovery point's tag before calling
     again. Raises AwsError.
     """
     with translated():
@@ -289,12 +289,12 @@ def create_snapshots(instance_id: str, description: str, tags: Tags) -> dict[str
 def copy_snapshot(
     snapshot_id: str, *, from_region: str, to: CopyDestination, description: str, tags: Tags, within: int = 0
 ) -> str:
-    """Begin a copy in another region; its id. CopySnapshot takes no tags along, so all of them are told.
+    """Begin a copy in another region. Returns its id. CopySnapshot copies no tags, so all of them are passed.
 
-    `within` is how many minutes a time-based copy takes at most; 0 is a copy that takes as long as it takes.
+    `within` is the most minutes that a time-based copy takes; 0 sets no limit.
 
-    The call has no idempotency token and is never repeated here: look for the copy's tags before calling again. A key
-    that may not be used is not refused: the copy ends in error later. Raises AwsError.
+    The call has no idempotency token and is never repeated here: search for the copy's tags before calling again. EC2
+    does not refuse a key that it may not use: the copy ends in error later. Raises AwsError.
     """
     change = CopySnapshot(from_region, snapshot_id, description, tags, to.kms_key_id, within)
     with translated():
@@ -302,7 +302,7 @@ def copy_snapshot(
 
 
 def delete_snapshot(snapshot_id: str) -> None:
-    """Delete one snapshot. Raises AwsError; deleting one that is gone says `InvalidSnapshot.NotFound`."""
+    """Delete one snapshot. Raises AwsError, with `InvalidSnapshot.NotFound` if it does not exist."""
     with translated():
         clients.ec2_writes().delete_snapshot(SnapshotId=snapshot_id)
 

@@ -1,4 +1,4 @@
-"""EBS volumes: described, never changed here."""
+"""EBS volumes: reads only."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
 
 
 def all_volume_ids() -> frozenset[str]:
-    """Every volume's id and every chain that a volume carries on: what of our chains still lives."""
-    living: set[str] = set()
+    """Every volume's id, and every lineage in a volume's tags. Raises AwsError."""
+    found: set[str] = set()
     with translated():
         for page in clients.ec2_reads().get_paginator("describe_volumes").paginate(PaginationConfig={"PageSize": PAGE}):
             for item in page["Volumes"]:
-                living.add(item["VolumeId"])
-                living.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.LINEAGE)
-    return frozenset(living)
+                found.add(item["VolumeId"])
+                found.update(tag["Value"] for tag in item.get("Tags", []) if tag["Key"] == Tag.LINEAGE)
+    return frozenset(found)
 
 
 def encryption_by_default() -> bool:
-    """Whether this account encrypts every new volume in this region, whatever a request says."""
+    """Whether this account encrypts every new volume in this region, whatever the call asks for."""
     with translated():
         return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
 

@@ -1,4 +1,4 @@
-"""What AWS's refusals mean, translated once, at the border."""
+"""Translate botocore's exceptions into AwsError, and classify AWS's refusals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lifeboat.domain.error_codes import THROTTLED, TRANSIENT
 
 @cache
 def _logger() -> Logger:
-    """Made when it is needed: a logger reads the function's environment, and importing this module does not."""
+    """Made at first use, because a logger reads the function's environment."""
     return Logger(child=True)
 
 
@@ -24,15 +24,14 @@ _IN_THE_LOG = r"\1in the function's log, for aws sts decode-authorization-messag
 
 
 def code_of(problem: Exception) -> str:
-    """The error code of AWS, such as `VolumeInUse`; the exception's class name when the call got no answer at all."""
+    """AWS's error code, such as `VolumeInUse`; the exception's class name if the call got no answer."""
     if isinstance(problem, ClientError):
         return str(problem.response.get("Error", {}).get("Code", "Unknown"))
     return type(problem).__name__
 
 
 def message_of(problem: Exception) -> str:
-    """AWS's own words. An encoded authorization message in them, thousands of characters that say nothing to a person,
-    goes to the log."""
+    """AWS's own words. An encoded authorization message, thousands of unreadable characters, goes to the log."""
     if not isinstance(problem, ClientError):
         return str(problem)
     said = str(problem.response.get("Error", {}).get("Message", ""))
@@ -43,15 +42,16 @@ def message_of(problem: Exception) -> str:
 
 
 def is_short_of_capacity(code: str) -> bool:
-    """EC2 has no room: `InsufficientInstanceCapacity`, `Server.InsufficientVolumeCapacity` and their like."""
+    """Whether EC2 lacks capacity: `InsufficientInstanceCapacity`, `Server.InsufficientVolumeCapacity` and similar."""
     return "Insufficient" in code and "Capacity" in code
 
 
 def was_answered(problem: Exception) -> bool:
-    """Whether AWS said no, so that nothing was done. A lost answer or a 5xx leaves that open: look before acting again.
+    """Whether AWS refused the call, so that nothing was done. After a lost answer or a 5xx this is not known: observe
+    before acting again.
 
-    A throttled call was not carried out (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html), and
-    a shortage of capacity is a plain no, although it is listed among the server's errors and comes as one (see above).
+    A throttled call was not carried out (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html). A
+    shortage of capacity is a refusal, although EC2 reports it as a server error.
     """
     if not isinstance(problem, ClientError):
         return False
@@ -63,8 +63,8 @@ def was_answered(problem: Exception) -> bool:
 class AwsError(Exception):
     """A call that AWS refused, or that got no answer.
 
-    `code` and `message` are AWS's own words. `answered` is true when AWS said no, so that nothing was done; when it is
-    false, the thing may have been done all the same.
+    `code` and `message` are AWS's own words. `answered` is true if AWS refused the call, so that nothing was done. If
+    it is false, the call may have been carried out.
     """
 
     def __init__(self, code: str, message: str, *, answered: bool) -> None:
@@ -79,13 +79,13 @@ class AwsError(Exception):
 
     @property
     def passes(self) -> bool:
-        """Whether the same call may be granted in a while, or was carried out after all, without anybody's doing."""
+        """Whether the same call may succeed later, or was carried out, without a person's help."""
         return not self.answered or self.code in TRANSIENT or is_short_of_capacity(self.code)
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn botocore's exceptions into AwsError, so that nobody outside `lifeboat.aws` has to know them."""
+    """Turn botocore's exceptions into AwsError, so that only `lifeboat.aws` handles them."""
     try:
         yield
     except (ClientError, BotoCoreError) as problem:

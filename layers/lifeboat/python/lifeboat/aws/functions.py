@@ -1,4 +1,4 @@
-"""Lambda's functions: work is handed over to another invocation."""
+"""Lambda functions: invoke one asynchronously."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from lifeboat.aws.errors import translated
 
 
 def invoke_later(arn: str, event: Mapping[str, Any]) -> None:
-    """Have a function invoked asynchronously, which Lambda may do more than once. Raises AwsError."""
+    """Invoke a function asynchronously. Lambda may deliver the event more than once. Raises AwsError."""
     with translated():
         clients.functions().invoke(FunctionName=arn, InvocationType="Event", Payload=json.dumps(event).encode())

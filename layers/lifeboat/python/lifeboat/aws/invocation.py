@@ -17,31 +17,31 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 LEFT_FOR_RETURN = 20.0
-"""Seconds of an invocation that are kept to publish what was done. What is left goes on in the next one."""
+"""Seconds reserved at the end of an invocation to publish what was done. The next invocation continues the work."""
 
 LONGEST = timedelta(minutes=15)
-"""How long an invocation lasts at most, for one without a context
+"""The longest duration of an invocation, for one without a context
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html)."""
 
 PUBLISH_SECONDS = 120
-"""SNS is asked five times at most, 15 s each with the pauses between (botocore's legacy retries)."""
+"""botocore's legacy retries call SNS at most five times, some 15 s each with the pauses between them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """What a workflow needs beside its request. `context` is Lambda's, None outside Lambda."""
+    """What a workflow needs besides its request. `context` is Lambda's, None outside Lambda."""
 
     config: Config
     context: LambdaContext | None = None
 
     @property
     def request_id(self) -> str:
-        """Lambda's id of this invocation: its retries of an event carry the same one. Empty outside Lambda."""
+        """Lambda's id of this invocation. Retries of an event have the same id. Empty outside Lambda."""
         return self.context.aws_request_id if self.context else ""
 
     @property
     def lease(self) -> str:
-        """A name that only this invocation has."""
+        """The name under which this invocation claims work. Lambda's retries of an event have the same one."""
         return self.request_id or str(uuid4())
 
     @property
@@ -63,7 +63,7 @@ class Invocation:
         return self.context.get_remaining_time_in_millis() / 1000 if self.context else LONGEST.total_seconds()
 
     def has_time(self, seconds: float = 0.0) -> bool:
-        """Whether that many seconds of work can be begun, so that there is still time to publish what was done."""
+        """Whether work of that many seconds leaves time to publish what was done."""
         return self.seconds_left() - seconds > LEFT_FOR_RETURN
 
     def publish(self, message: Message) -> None:
@@ -73,7 +73,7 @@ class Invocation:
     def publish_once(self, kind: str, key: str, message: Message) -> bool:
         """Publish a message unless it was published for this kind and key before.
 
-        Returns False while another invocation publishes it: nobody knows yet whether that succeeds. Raises ClientError.
+        Returns False while another invocation publishes it, because that may still fail. Raises ClientError.
         """
 
         def publish() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Metrics: figures that CloudWatch takes from the log, in its embedded metric format; that needs no call and no right.
+"""Metrics in CloudWatch's embedded metric format: CloudWatch reads them from the log, without a call or a permission.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format.html
 """
@@ -12,14 +12,14 @@ NAMESPACE = "Lifeboat"
 
 
 def seconds(name: str, value: float, *, stack: str, facts: Mapping[str, Any]) -> None:
-    """Log one value of the stack's metric; `facts` are fields of the same log line, and no metrics."""
-    # Only the look every quarter of an hour needs it, and no start of another door is to wait for it.
+    """Log one value of the stack's metric; `facts` are further fields of the same log line."""
+    # Only the catch-up run needs this import, so it must not delay the start of the other functions.
     from aws_lambda_powertools.metrics import MetricUnit  # noqa: PLC0415
     from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import (  # noqa: PLC0415
         AmazonCloudWatchEMFProvider,
     )
 
-    # Powertools would add the service's name as a second dimension, of the environment's.
+    # Without an empty service Powertools adds a second dimension from the environment.
     metrics = AmazonCloudWatchEMFProvider(namespace=NAMESPACE, service="")
     metrics.add_dimension("stack", stack)
     metrics.add_metric(name, MetricUnit.Seconds, value)

@@ -1,4 +1,4 @@
-"""Many calls of one kind in one invocation: as fast as EC2 lets them, and no longer than there is time."""
+"""Many calls of one kind in one invocation: as fast as EC2 allows, and only while time is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.rate_limit import Pace
 
 
-class OutOfTime(Exception):  # noqa: N818 - no error: the next run goes on
+class OutOfTime(Exception):  # noqa: N818 - no error: the next run continues
     """The invocation ends soon."""
 
 
@@ -27,12 +27,12 @@ class PacedCalls:
     _alone: Lock = field(default_factory=Lock)
 
     def check_time(self) -> None:
-        """Raises OutOfTime when nothing more may be begun."""
+        """Raises OutOfTime when no time is left for further work."""
         if not self.invocation.has_time():
             raise OutOfTime
 
     def wait(self) -> None:
-        """Wait until the next call may go out. Raises OutOfTime when there is no time for it any more."""
+        """Wait until the next call may be sent. Raises OutOfTime when no time is left for it."""
         with self._turn:
             delay = self.pace.delay(clock.monotonic())
         if not self.invocation.has_time(delay):
@@ -40,9 +40,10 @@ class PacedCalls:
         clock.wait(delay)
 
     def make[Answer](self, call: Callable[[], Answer]) -> Answer:
-        """Make the call; a throttled one was not carried out, so it goes out again. Raises AwsError and OutOfTime.
+        """Make the call, and repeat it while EC2 throttles it: a throttled call was not carried out.
 
-        Once EC2 has refused one, the threads take turns: all at once they would only be refused together.
+        After EC2 has throttled one call, the threads take turns; otherwise EC2 would throttle them all. Raises AwsError
+        and OutOfTime.
         """
         while True:
             with self._alone if self.pace.has_been_refused else nullcontext():

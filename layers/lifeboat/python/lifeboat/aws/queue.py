@@ -1,4 +1,4 @@
-"""The work queue: portions of a large run go out, and one that is not done yet is held back for a while."""
+"""The work queue of a large run: send batches, and delay a batch that is not done yet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ BATCH = 10
 (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html)."""
 
 TRIES = 3
-"""How often messages go out that SQS has refused one by one; botocore repeats calls that fail as a whole."""
+"""How often messages are sent that SQS refused one by one; botocore repeats calls that fail as a whole."""
 
 
 def send(queue_url: str, bodies: Sequence[str]) -> None:
-    """Put the messages on the queue. Raises AwsError when some could not be; others may be there then."""
+    """Send the messages. Raises AwsError when SQS refused some of them; it may have accepted others."""
     for some in batched(bodies, BATCH, strict=False):
         left = dict(enumerate(some))
         for _ in range(TRIES):
@@ -35,7 +35,7 @@ def send(queue_url: str, bodies: Sequence[str]) -> None:
 
 
 def hold_back(queue_url: str, receipt_handle: str, seconds: int) -> None:
-    """Hand a message out again in so many seconds, from now on. Raises AwsError."""
+    """Make a message visible again after `seconds` from now. Raises AwsError."""
     with translated():
         clients.sqs().change_message_visibility(
             QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds

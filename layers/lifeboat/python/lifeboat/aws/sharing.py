@@ -1,4 +1,4 @@
-"""Snapshots between two accounts: shared with the vault, seen by it, and read by it with the source's own tags."""
+"""Snapshots shared between two accounts: share them, list them, and read their tags in a role of the source."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 SESSION_SECONDS = 900
-"""How long the source lets us read at a time: the least that STS gives
+"""The duration of a session in the source's role: the shortest that STS allows
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
 
 
@@ -47,9 +47,9 @@ def shared_by(account: str, *, most: int) -> dict[str, Snapshot]:
 
 
 def described_by(role_arn: str, *, most: int) -> tuple[Snapshot, ...]:
-    """The recovery points' snapshots of another account with their tags, read in the role that it gave us.
+    """The recovery points' snapshots of another account with their tags, read in that account's role.
 
-    Raises AwsError when it does not let us, and TooMany.
+    Raises AwsError when the role cannot be used, and TooMany.
     """
     asked = {"OwnerIds": ["self"], "Filters": [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]}
     with translated():

@@ -1,7 +1,7 @@
-"""Locks: a recovery point that has been found good is put out of everybody's reach, if the stack was asked to.
+"""Lock the snapshots of a good recovery point, if the stack is configured to.
 
-What carries a lock, or carried one, is left alone, so asking again changes nothing. A refusal hinders no news: the
-recovery point is good all the same, and the sweep tries again for TRIED_FOR.
+A snapshot that carries or carried a lock is skipped, so a repetition changes nothing. A failed lock does not delay
+BackupCompleted: the recovery point is good, and a reconcile run retries for TRIED_FOR.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from lifeboat.domain.locks import NoLock, lock_for
 from lifeboat.domain.recovery_point import RecoveryPoint
 
 TRIED_FOR = timedelta(hours=26)
-"""How long after a snapshot, or a copy, was begun the sweep tries again: longer than a large first one takes."""
+"""How long after a snapshot or copy began the lock is retried: longer than a large first snapshot takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Locking:
-    """What came of it: why a lock that was wanted is not there, and whether the sweep shall try again.
+    """The outcome: why a wanted lock is missing, and whether to try `again`.
 
-    A problem that `passes` (a throttled call, a lost answer, a state that changes) is not worth a message while it is
-    tried again.
+    A problem that `passes` (a throttled call, a lost answer, a state that changes) needs no message while it is
+    retried.
     """
 
     problem: str = ""
@@ -34,21 +34,21 @@ class Locking:
 
     @property
     def worth_publishing(self) -> bool:
-        """Whether somebody has to know."""
+        """Whether a person must know."""
         return bool(self.problem) and not (self.again and self.passes)
 
 
 def lock(point: RecoveryPoint, invocation: Invocation) -> Locking:
     """Lock every snapshot of a good recovery point that never had a lock."""
-    # The data of a copy may be old when the copy is begun: the lock counts from the one, the attempts from the other.
+    # The data of a copy may be older than the copy: the lock counts from the data, the attempts from the copy.
     begun_at = max(member.snapshot.started_at for member in point.members)
     return lock_all([member.snapshot.id for member in point.members], point.taken_at, invocation, begun_at=begun_at)
 
 
 def lock_all(ids: Sequence[str], taken_at: datetime, invocation: Invocation, *, begun_at: datetime) -> Locking:
-    """The same for completed snapshots, whatever they are of.
+    """Lock each of these completed snapshots that never had a lock.
 
-    `taken_at` is when their data is of, `begun_at` when EC2 began the last of them.
+    `taken_at` is when their data was taken, `begun_at` when EC2 began the last of them.
     """
     decided = lock_for(invocation.config.locks, taken_at=taken_at, grace=invocation.config.grace, now=clock.now())
     if isinstance(decided, NoLock):

@@ -1,4 +1,4 @@
-"""The topic: where the news goes out."""
+"""The SNS topic: publish messages."""
 
 from __future__ import annotations
 
