@@ -73,6 +73,15 @@ def first_cells(page: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
+def test_the_guides_tables_name_messages_and_parameters_that_exist():
+    guides = ROOT / "docs" / "guide"
+    assert first_cells((guides / "operate.md").read_text()) - {"warning"} <= set(docs_events.SEVERITIES)
+    assert first_cells((guides / "deploy.md").read_text()) <= set(template()["Parameters"])
+    functions = re.findall(r"^\| `[a-z_]+` \|.* \| (.*) \|$", (ROOT / "docs/design/architecture.md").read_text(), re.M)
+    published = {name for cell in functions for name in re.findall(r"`(\w+)`", cell)}
+    assert published == set(docs_events.SEVERITIES)
+
+
 def test_every_tag_has_a_row():
     written = (recovery_point_tags.VOLUME_TAG, recovery_point_tags.LINEAGE_TAG, recovery_point_tags.KMS_KEY_TAG)
     known = {tag.value for tag in Tag} | {"Name", *written, packed_tags.READABLE, packed_tags.PACKED}
