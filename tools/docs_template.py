@@ -97,7 +97,7 @@ def _allowed(parameter: Json) -> str:
 
 
 def rights(template: Json) -> str:
-    """What each function may do, and who may reach what from outside."""
+    """What each function may do, and which services may use the topic and the queue."""
     own = [
         [f"`{function}`", _actions(statement), _resources(statement), _conditions(statement)]
         for function, statement in function_statements(template)
@@ -114,7 +114,7 @@ def rights(template: Json) -> str:
 
 
 def function_statements(template: Json) -> Iterator[tuple[str, Json]]:
-    """Every statement of every function's role, with the function's name; managed policies are looked into.
+    """Every statement of every function's role, managed policies included, with the function's name.
 
     A role of the template's own, which a service takes on, is there by its name, as a function is.
 

@@ -1,6 +1,6 @@
-"""template.yaml as CloudFormation creates it: after SAM's transform, with the parameters of a deployment put in.
+"""template.yaml as CloudFormation creates it: after SAM's transform, with the parameters of a deployment.
 
-`tools/setup sam` brings the transform.
+`tools/setup sam` installs the transform.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ ARNS: Mapping[str, str] = {
     "AWS::SQS::Queue": "sqs:{region}:{account}:{name}",
 }
 NAMED_BY_ARN = {"AWS::IAM::ManagedPolicy", "AWS::SNS::Topic"}
-"""What a Ref gives the ARN of."""
+"""Types whose Ref is the ARN."""
 
 type Resources = dict[str, dict[str, Any]]
 
@@ -64,7 +64,7 @@ def transformed(parameters: Mapping[str, str], region: str = "eu-west-1") -> dic
     """The template after SAM's transform, with CloudFormation's own functions still in it.
 
     Raises:
-        RuntimeError: SAM refuses the template; the message is what it says.
+        RuntimeError: SAM refuses the template; the message has SAM's words.
     """
     done = subprocess.run(
         [ROOT / ".tools/sam/bin/python", ROOT / "tests/template/transform.py", json.dumps(dict(parameters))],

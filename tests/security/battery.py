@@ -1,8 +1,8 @@
-"""What each function may do, written down by hand; everything else that can be asked here is forbidden.
+"""What each function may do, written by hand. Every other question in this module must be denied.
 
-A question is what EC2 asks IAM about one resource of a call. Every action of `ON` is asked about every resource of its
-kind by every function, with every way of tagging; what `MAY` does not name must be denied. `MAY` is not made of the
-template: it is what the functions are meant to do.
+A question is what EC2 asks IAM about one resource of a call. For every function, every action of `ON` is asked about
+every resource of its kind, with every set of tags. IAM must deny what `MAY` does not name. `MAY` is not generated from
+the template: it states what the functions are meant to do.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ FUNCTIONS = (
 )
 
 ROLES = ("CopyEnded", "VaultReader")
-"""Roles of the template's own, which no function has."""
+"""Roles that the template itself defines; no function has them."""
 
 type Context = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Question:
-    """May it do this to that? `name` says in words what is special about it."""
+    """Whether an action on a resource is allowed. `name` describes the resource and the request in words."""
 
     name: str
     action: str
     resource: str
     context: Context = field(default_factory=dict)
     service: str = ""
-    """The AWS service that asks; nothing if a function does."""
+    """The AWS service that asks; empty if a function asks."""
 
     def __str__(self) -> str:
         return f"{self.action} {self.name}"
 
 
 def tags(of: str, **named: str) -> dict[str, str]:
-    """Tags as condition keys; `_` in a name stands for the `-` of Lifeboat's own."""
+    """Tags as condition keys. `_` in a name stands for `-` in the tag of Lifeboat."""
     return {f"aws:{of}tag/lifeboat:{name.replace('_', '-')}": value for name, value in named.items()}
 
 
@@ -170,7 +170,7 @@ NO_TAG: Context = {"aws:tagkeys": None}
 
 
 def keyed(*names: str, **named: str) -> dict[str, Any]:
-    """A request that writes, or takes off, Lifeboat's tags of these names."""
+    """The condition keys of a request that writes or deletes tags of Lifeboat."""
     return {
         **tags("request", **named),
         "aws:tagkeys": [f"lifeboat:{name.replace('_', '-')}" for name in (*names, *named)],
@@ -191,7 +191,7 @@ TAGGINGS: Mapping[str, Context] = {
         "aws:tagkeys": [*ADOPTION["aws:tagkeys"], "Name"],
     },
     "another stack's tags of adoption": keyed("recovery_point", stack="other"),
-    # A condition on the keys that is true of no key at all, with a value that a request cannot carry without its key.
+    # ForAllValues holds for a request without any tag key. No real request has a value without its key.
     "the stack's tag without its key": {**NO_TAG, **tags("request", stack=STACK)},
 }
 CREATIONS: Mapping[str, Context] = {
@@ -213,7 +213,7 @@ READS = (
 THROUGH_EC2 = {"kms:viaservice": f"ec2.{REGION}.amazonaws.com"}
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
 COPY_KMS_USES = ("GenerateDataKey",)
-"""Beside KMS_USES: what copying an encrypted snapshot needs."""
+"""What copying an encrypted snapshot needs in addition to KMS_USES."""
 KMS_USES = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
 WORK_USES = ("SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
 TABLE_USES = ("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
@@ -256,7 +256,7 @@ ELSEWHERE: Mapping[str, str] = {
 
 
 def questions() -> Iterator[Question]:
-    """Everything that each function is asked."""
+    """Every question that is asked about each function."""
     for kind, named in RESOURCES.items():
         for name, (arn, context) in named.items():
             for action in ON[kind]:
@@ -268,7 +268,7 @@ def questions() -> Iterator[Question]:
     yield from _locks()
     yield from _shares()
     yield from _vault()
-    yield from _looks()
+    yield from _reads()
     yield from _keys()
     yield from _stores()
     yield from _functions()
@@ -281,7 +281,7 @@ def _made() -> Iterator[Question]:
     for kind in ("snapshot", "volume", "instance"):
         for tagging, context in CREATIONS.items():
             yield Question(f"{tagging}, of a new {kind}", "ec2:CreateTags", ec2_arn(kind, name="*"), context)
-            # EC2 sends this key with CreateTags alone, today.
+            # Today EC2 sends ec2:CreateAction with CreateTags only.
             yield Question(f"{tagging}, off a new {kind}", "ec2:DeleteTags", ec2_arn(kind, name="*"), context)
     for tagging, context in {
         "without a tag": NO_TAG,
@@ -367,14 +367,14 @@ def _vault() -> Iterator[Question]:
         }.items():
             yield Question(f"through EC2 with {name}", f"kms:{action}", key, THROUGH_EC2 | resource)
         yield Question("with a source's key by itself", f"kms:{action}", source_key, resource)
-    yield Question("through EC2 with a source's key for anybody", "kms:CreateGrant", source_key, THROUGH_EC2)
+    yield Question("through EC2 with a source's key for any principal", "kms:CreateGrant", source_key, THROUGH_EC2)
     yield Question("of a source's reader", "sts:AssumeRole", READER)
     yield Question("of a source's reader", "sts:TagSession", READER)
     yield Question("of a source's other role", "sts:AssumeRole", READER + "2")
     yield Question("of a stranger's reader", "sts:AssumeRole", READER.replace(SOURCE, FOREIGN))
 
 
-def _looks() -> Iterator[Question]:
+def _reads() -> Iterator[Question]:
     for action in READS:
         yield Question("here", f"ec2:{action}", "*")
         yield Question("elsewhere", f"ec2:{action}", "*", {"ec2:region": "us-east-1"})
@@ -388,9 +388,9 @@ def _keys() -> Iterator[Question]:
         yield Question("through S3", f"kms:{action}", KEY, {"kms:viaservice": f"s3.{REGION}.amazonaws.com"})
     resource = {"kms:grantisforawsresource": "true"}
     yield Question("through EC2 for a volume", "kms:CreateGrant", KEY, THROUGH_EC2 | resource)
-    yield Question("through EC2 for anybody", "kms:CreateGrant", KEY, THROUGH_EC2)
+    yield Question("through EC2 for any principal", "kms:CreateGrant", KEY, THROUGH_EC2)
     yield Question("by itself for a volume", "kms:CreateGrant", KEY, resource)
-    yield Question("by itself for anybody", "kms:CreateGrant", KEY)
+    yield Question("by itself for any principal", "kms:CreateGrant", KEY)
     for action in (*KMS_USES, "CreateGrant"):
         elsewhere = KEY.replace(REGION, "us-east-1")
         yield Question("through EC2 with a key elsewhere", f"kms:{action}", elsewhere, THROUGH_EC2 | resource)
@@ -413,9 +413,9 @@ def _stores() -> Iterator[Question]:
         more = {"dynamodb:leadingkeys": ["backup-open", "restore"]}
         yield Question("of the table's restores, too", f"dynamodb:{action}", TABLE, more)
     selected = {"dynamodb:leadingkeys": ["selected"]}
-    yield Question("of who is selected", "dynamodb:BatchWriteItem", TABLE, selected)
-    yield Question("of who is selected", "dynamodb:BatchGetItem", TABLE, selected)
-    yield Question("of who is selected in another table", "dynamodb:BatchWriteItem", TABLE + "2", selected)
+    yield Question("of selected instances", "dynamodb:BatchWriteItem", TABLE, selected)
+    yield Question("of selected instances", "dynamodb:BatchGetItem", TABLE, selected)
+    yield Question("of selected instances in another table", "dynamodb:BatchWriteItem", TABLE + "2", selected)
     more = {"dynamodb:leadingkeys": ["selected", "restore"]}
     yield Question("of the table's restores, too", "dynamodb:BatchWriteItem", TABLE, more)
     yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
@@ -424,8 +424,8 @@ def _stores() -> Iterator[Question]:
     yield Question("of the terms of retention in another table", "dynamodb:BatchWriteItem", TABLE + "2", terms)
     more = {"dynamodb:leadingkeys": ["retention", "restore"]}
     yield Question("of the terms of retention and restores", "dynamodb:BatchWriteItem", TABLE, more)
-    begun = {"dynamodb:leadingkeys": ["backup-done"]}
-    yield Question("of what was begun", "dynamodb:BatchWriteItem", TABLE, begun)
+    started = {"dynamodb:leadingkeys": ["backup-done"]}
+    yield Question("of started backups", "dynamodb:BatchWriteItem", TABLE, started)
     yield Question("of the table", "dynamodb:ConditionCheckItem", TABLE)
     yield Question("of another table", "dynamodb:ConditionCheckItem", TABLE + "2")
     for action in (*WORK_USES, "PurgeQueue", "SetQueueAttributes", "DeleteQueue"):
@@ -457,9 +457,9 @@ def _buses() -> Iterator[Question]:
             yield Question(f"on {name}", f"events:{action}", arn)
 
 
-# --- what they may
+# --- what each of them may do
 
-_TELL = {"sns:Publish on the topic"}
+_PUBLISH = {"sns:Publish on the topic"}
 _STATE = {
     f"dynamodb:{action} {what}"
     for action in TABLE_USES
@@ -483,7 +483,7 @@ def _each(actions: tuple[str, ...], *names: str) -> set[str]:
     return {f"ec2:{action} {name}" for action in actions for name in names}
 
 
-ANYBODYS = ("source's", "stranger's")
+KEY_OWNERS = ("source's", "stranger's")
 
 _MAKE_VOLUMES = {
     "ec2:CreateVolume a new volume with a restore's tag",
@@ -496,10 +496,10 @@ _MAKE_VOLUMES = {
     ),
     *(f"kms:{action} through EC2" for action in KMS_USES),
     "kms:CreateGrant through EC2 for a volume",
-    # A restore of what a trusted owner shares: the key may be anybody's, and its policy decides.
-    *(f"kms:{action} through EC2 with a {whose} key" for action in (*KMS_USES, "CreateGrant") for whose in ANYBODYS),
+    # A trusted owner may share a snapshot encrypted with a key of any account. The policy of that key decides.
+    *(f"kms:{action} through EC2 with a {whose} key" for action in (*KMS_USES, "CreateGrant") for whose in KEY_OWNERS),
 }
-_KEEP = {
+_COPY_SHARED = {
     "ec2:CopySnapshot a new copy here with our stack's tag and a source's",
     "ec2:CopySnapshot a source's snapshot",
     "ec2:CopySnapshot a source's snapshot elsewhere",
@@ -507,7 +507,7 @@ _KEEP = {
 }
 _FETCH = {
     "ec2:CopySnapshot a fetched copy here with our stack's tag and the fetched region's",
-    *_KEEP,
+    *_COPY_SHARED,
     *(
         f"ec2:CopySnapshot {name}"
         for name, (_, context) in RESOURCES["snapshot"].items()
@@ -518,7 +518,7 @@ _FETCH = {
     *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
     "kms:CreateGrant through EC2 for a volume",
 }
-_SWAP = ("AttachVolume", "DetachVolume")
+_EXCHANGE = ("AttachVolume", "DetachVolume")
 _DISPLACED = "the tags of a displaced volume"
 
 MAY: Mapping[str, set[str]] = {
@@ -534,11 +534,11 @@ MAY: Mapping[str, set[str]] = {
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeInstanceImageMetadata"),
         *(f"sqs:{action} of the work queue" for action in WORK_USES),
         *_STATE,
-        "dynamodb:BatchWriteItem of who is selected",
-        "dynamodb:BatchWriteItem of what was begun",
+        "dynamodb:BatchWriteItem of selected instances",
+        "dynamodb:BatchWriteItem of started backups",
         "dynamodb:ConditionCheckItem of the table",
         "lambda:InvokeFunction of TakeSnapshots",
-        *_TELL,
+        *_PUBLISH,
     },
     "ConfirmSnapshots": {
         *_here("DescribeSnapshots", "DescribeLockedSnapshots"),
@@ -548,7 +548,7 @@ MAY: Mapping[str, set[str]] = {
             for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
         ),
         *_STATE,
-        *_TELL,
+        *_PUBLISH,
     },
     "PruneSnapshots": {
         *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeLockedSnapshots"),
@@ -564,7 +564,7 @@ MAY: Mapping[str, set[str]] = {
         "lambda:InvokeFunction of PruneSnapshots",
         "dynamodb:BatchWriteItem of the terms of retention",
         "dynamodb:GetItem of the table's restore",
-        *_TELL,
+        *_PUBLISH,
     },
     "CopySnapshots": {
         *_here("DescribeSnapshots"),
@@ -580,7 +580,7 @@ MAY: Mapping[str, set[str]] = {
             for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
         ),
         "sts:AssumeRole of a source's reader",
-        *_KEEP,
+        *_COPY_SHARED,
         *(f"kms:{action} through EC2 with a source's key" for action in ("Decrypt", "DescribeKey", "ReEncryptFrom")),
         "kms:CreateGrant through EC2 with a source's key",
         *_here("DescribeLockedSnapshots"),
@@ -594,7 +594,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
         "kms:CreateGrant through EC2 for a volume",
         *_STATE,
-        *_TELL,
+        *_PUBLISH,
     },
     "VaultReader": {*_here("DescribeSnapshots")},
     "CopyEnded": {"events:PutEvents on the default bus at home"},
@@ -608,34 +608,37 @@ MAY: Mapping[str, set[str]] = {
         *_FETCH,
         *_MAKE_VOLUMES,
         *_STATE,
-        *_TELL,
+        *_PUBLISH,
     },
     "AttachVolume": {
         *_here("DescribeInstances", "DescribeInstanceStatus", "DescribeVolumes", "DescribeSnapshots"),
         *_FETCH,
-        *_each((*_SWAP, "StopInstances", "StartInstances", "ModifyInstanceAttribute"), "a target instance"),
+        *_each((*_EXCHANGE, "StopInstances", "StartInstances", "ModifyInstanceAttribute"), "a target instance"),
         *_each(("StartInstances",), "a licence", "a licence shared with us", "a group"),
         *_each(
-            (*_SWAP, "ModifyInstanceAttribute"), "a target volume", "a restored volume", "a restored, displaced volume"
+            (*_EXCHANGE, "ModifyInstanceAttribute"),
+            "a target volume",
+            "a restored volume",
+            "a restored, displaced volume",
         ),
         f"ec2:CreateTags {_DISPLACED} on a target volume",
         f"ec2:DeleteTags {_DISPLACED} off a target volume",
         "ec2:DeleteVolume a restored volume",
         *_MAKE_VOLUMES,
         *_STATE,
-        *_TELL,
+        *_PUBLISH,
     },
     "CheckAmiOwner": {
         *_here("DescribeInstances", "DescribeImages", "DescribeInstanceImageMetadata"),
         *_each(("GetImageAncestry",), "an image", "an own image", "a source's image"),
-        *_TELL,
+        *_PUBLISH,
     },
 }
 
-# --- the topic and the queue, and who speaks for which AWS service
+# --- the topic and the queue: which AWS service may use them, and on behalf of what
 
 
-def _spoken(resource: str, action: str) -> Iterator[Question]:
+def _by_services(resource: str, action: str) -> Iterator[Question]:
     home = {"aws:sourceaccount": ACCOUNT}
     sources = {
         "an alarm": ("cloudwatch", {**home, "aws:sourcearn": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:1"}),
@@ -676,39 +679,38 @@ def _spoken(resource: str, action: str) -> Iterator[Question]:
         )
 
 
-DOORS: Mapping[str, tuple[str, str]] = {
+SHARED_RESOURCES: Mapping[str, tuple[str, str]] = {
     "NotificationTopic": (TOPIC, "sns:Publish"),
     "FailedEvents": (QUEUE, "sqs:SendMessage"),
 }
-MAY_ENTER: Mapping[str, set[str]] = {
+MAY_REACH: Mapping[str, set[str]] = {
     "NotificationTopic": {"sns:Publish by an alarm"},
     "FailedEvents": {"sqs:SendMessage by a rule", "sqs:SendMessage by our topic"},
 }
 
 
 @cache
-@cache
 def asked_of(owner: str) -> tuple[Question, ...]:
-    """Every question about a function's role, or about a resource that lets others in."""
-    return tuple(_spoken(*DOORS[owner])) if owner in DOORS else tuple(questions())
+    """Every question about a function's role, or about a resource with a policy of its own."""
+    return tuple(_by_services(*SHARED_RESOURCES[owner])) if owner in SHARED_RESOURCES else tuple(questions())
 
 
 def expected(owner: str) -> set[str]:
-    """What is to be allowed, in the words of its questions."""
-    return MAY_ENTER[owner] if owner in DOORS else MAY[owner]
+    """The questions that must be allowed, as texts."""
+    return MAY_REACH[owner] if owner in SHARED_RESOURCES else MAY[owner]
 
 
-OWNERS = (*FUNCTIONS, *ROLES, *DOORS)
+OWNERS = (*FUNCTIONS, *ROLES, *SHARED_RESOURCES)
 
 
 @cache
 def _answers(owner: str) -> tuple[tuple[Question, bool], ...]:
-    """What is asked, with what is to be answered."""
+    """Each question with the expected answer."""
     return tuple((question, str(question) in expected(owner)) for question in asked_of(owner))
 
 
 def differences(owner: str, policies: Asked, *, first: bool = False) -> list[str]:
-    """Where the answers differ from what is expected; with `first`, only the first."""
+    """The answers that differ from the expected ones; with `first`, only the first of them."""
     found = []
     for question, may in _answers(owner):
         allowed = policies.allow(question.action, question.resource, question.context, question.service)

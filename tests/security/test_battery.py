@@ -1,4 +1,4 @@
-"""Each function's role may do what it is for and nothing else that anybody thought of."""
+"""The role of each function allows what the battery expects, and nothing else in the battery."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tools.policy_roles import Asked, deployed
 POLICIES = deployed(read_template(TEMPLATE.read_text()))
 
 
-def test_everybody_with_a_policy_is_asked():
+def test_every_owner_of_a_policy_is_asked_about():
     assert set(POLICIES) == set(OWNERS)
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_what_is_expected_is_asked_once(owner):
+def test_every_expected_question_is_asked_once(owner):
     asked = [str(question) for question in asked_of(owner)]
     assert len(asked) == len(set(asked))
     assert expected(owner) <= set(asked)
 
 
 @pytest.mark.parametrize("owner", OWNERS)
-def test_no_answer_differs(owner):
+def test_every_answer_is_the_expected_one(owner):
     assert differences(owner, Asked([{"Statement": POLICIES[owner]}])) == []
 
 
@@ -36,7 +36,7 @@ def test_at_least_a_hundred_calls_are_forbidden(function, show_figure):
     assert forbidden >= 100
 
 
-def test_a_policy_that_says_less_or_more_is_noticed(show_figure):
+def test_the_battery_notices_every_mutant(show_figure):
     made = list(mutants(POLICIES))
     survivors = [f"{mutant.owner}: {mutant.change}" for mutant in made if mutant.survives()]
     show_figure(f"policy mutations: {len(made) - len(survivors)} of {len(made)} noticed")

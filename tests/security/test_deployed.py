@@ -29,7 +29,7 @@ PARAMETERS = {
 }
 
 THIEF = "thief"
-"""The name of a session that takes on a function's role, to tell its calls from the function's."""
+"""The session name of stolen credentials; it separates their calls from those of the function."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def stage():
 
 
 def let_the_vault_read(aws):
-    """The role of a source account that this account, as a vault, takes on to read what was told there."""
+    """Create the role of a source account that this account, as a vault, assumes to read tags there."""
     iam = aws.client("iam", account=SOURCE)
     name = READER.rsplit("/", 1)[-1]
     trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{HOME_ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
@@ -129,7 +129,7 @@ def test_a_confirmed_recovery_point_is_locked(stage, machine):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_thief_of_the_role_is_refused(stage, machine, function):
+def test_stolen_credentials_of_a_role_are_refused(stage, machine, function):
     thief = client_of(stage, function)
     snapshot = stage.recovery_point_snapshots()[0]["SnapshotId"]
     instance, volume = machine.instance_id, machine.volume_id
@@ -158,7 +158,7 @@ def test_a_thief_of_the_role_is_refused(stage, machine, function):
     assert set(codes.values()) == {"UnauthorizedOperation"}, codes
 
 
-def test_the_function_that_may_delete_deletes_no_locked_one(stage, machine):
+def test_the_function_that_may_delete_cannot_delete_a_locked_snapshot(stage, machine):
     thief = client_of(stage, "PruneSnapshots")
     snapshot = stage.recovery_point_snapshots()[0]["SnapshotId"]
     assert refused(thief.delete_snapshot, SnapshotId=snapshot) != "UnauthorizedOperation"

@@ -1,4 +1,4 @@
-"""Every statement of the expanded template speaks of what AWS knows, and a planted fault of each kind is found."""
+"""Every statement of the expanded template agrees with AWS's reference, and a planted fault of each kind is found."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ TARGET = {"StringEquals": {"aws:ResourceTag/lifeboat:restore-target": "true"}}
 
 
 @pytest.fixture(scope="module", params=DEPLOYMENTS)
-def everybody(request):
+def owners_of_policies(request):
     return list(owners(expanded(DEPLOYMENTS[request.param])))
 
 
-def test_aws_knows_what_every_statement_speaks_of(everybody, show_figure):
-    statements = sum(len(owner.statements) for owner in everybody)
-    show_figure(f"policy reference: {statements} statements of {len(everybody)} owners held against it")
+def test_every_statement_agrees_with_the_reference(owners_of_policies, show_figure):
+    statements = sum(len(owner.statements) for owner in owners_of_policies)
+    show_figure(f"policy reference: {statements} statements of {len(owners_of_policies)} owners held against it")
     assert statements > 80
-    assert {owner.kind for owner in everybody} == {"role", "trust", "managed policy", "resource policy"}
-    assert [finding for owner in everybody for finding in findings(owner)] == []
+    assert {owner.kind for owner in owners_of_policies} == {"role", "trust", "managed policy", "resource policy"}
+    assert [finding for owner in owners_of_policies for finding in findings(owner)] == []
 
 
-def test_with_everything_on_there_is_every_resource_of_the_template():
+def test_with_everything_on_every_resource_exists():
     template = (DEPLOYMENTS["everything on"], DEPLOYMENTS["defaults"])
     on, off = (set(expanded(parameters)) for parameters in template)
     assert off < on

@@ -41,7 +41,7 @@ def test_a_vault_of_as_many_sources_as_promised_fits_into_lambda_and_iam():
 def taken(name: str, value: str) -> bool:
     """Whether CloudFormation takes this value of a parameter."""
     parameter = read_template(TEMPLATE.read_text())["Parameters"][name]
-    assert parameter["Type"] == "String", "of a list it would look at each item"
+    assert parameter["Type"] == "String", "CloudFormation applies the pattern to each item of a list"
     fits = len(value) <= parameter.get("MaxLength", len(value))
     return fits and re.search(parameter["AllowedPattern"], value) is not None
 
@@ -97,6 +97,6 @@ def test_no_partition_is_fixed():
 def test_every_arn_of_a_deployment_is_of_its_partition(partition, region, suffix):
     parameters = {name: value.replace("arn:aws:", f"arn:{partition}:") for name, value in EVERYTHING.items()}
     resources = expanded(parameters, region=region, partition=partition, suffix=suffix)
-    # AWS's own managed policies, which the transform of the tests is told of, not SAM's own.
+    # Managed policies of AWS that the tests' transform knows, not policies that SAM makes.
     arns = re.findall(r"arn:aws[a-z-]*:(?!iam::aws:)", json.dumps(resources))
     assert set(arns) == {f"arn:{partition}:"}

@@ -1,4 +1,4 @@
-"""The template's contract: who wakes whom, where failures go, and that nothing may do more than it says."""
+"""The template's contract: what invokes each function, where failures go, and what each function may do."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_longest_stack_name_is_stated():
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir()))
-def test_a_door_has_at_most_40_lines(folder):
+def test_a_handler_has_at_most_40_lines(folder):
     assert len((ROOT / "functions" / folder / "app.py").read_text().splitlines()) <= 40
 
 
@@ -100,7 +100,7 @@ def test_no_alias_of_yaml():
     assert not re.search(r"[:\-] [&*][A-Za-z]", TEXT)
 
 
-# what each rule must match, and what is near enough to be mistaken
+# The samples that each rule must match; it must match no other sample.
 COPIED = {
     "ebs-copySnapshot-standard-succeeded",
     "ebs-copySnapshot-timebased-succeeded",
@@ -137,7 +137,7 @@ def test_a_rule_matches_its_samples_and_no_neighbour(function, name, properties)
 
 
 OTHER, SOURCE = "eu-central-1", "us-east-1"
-"""A region that no copy comes from here, and that of the samples."""
+"""A region that no copy comes from, and the region of the samples."""
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_only_the_ends_of_copies_from_home_are_forwarded(home, arn, forwarded):
     assert not pattern.matches_event(event)
 
 
-def test_what_is_forwarded_goes_to_homes_bus_by_a_role_that_only_eventbridge_takes_on():
+def test_copy_events_go_to_the_home_bus_by_a_role_that_only_eventbridge_assumes():
     [target] = RESOURCES["CopyEndedRule"]["Properties"]["Targets"]
     role = RESOURCES["CopyEndedRole"]["Properties"]
     [statement] = role["Policies"][0]["PolicyDocument"]["Statement"]
@@ -173,7 +173,7 @@ def test_what_is_forwarded_goes_to_homes_bus_by_a_role_that_only_eventbridge_tak
 
 
 @pytest.mark.parametrize(("function", "name", "properties"), events_of("EventBridgeRule") + events_of("ScheduleV2"))
-def test_what_cannot_be_handed_over_goes_to_the_failed_events(function, name, properties):
+def test_what_cannot_be_delivered_goes_to_the_failed_events(function, name, properties):
     assert properties["DeadLetterConfig"] == {"Arn": FAILED}
     assert "MaximumRetryAttempts" in properties["RetryPolicy"]
 
@@ -189,7 +189,7 @@ def test_a_function_that_fails_on_every_attempt_leaves_its_event():
     assert all("EventInvokeConfig" not in properties for properties in FUNCTIONS.values())
 
 
-def test_lambda_tries_as_often_as_the_backup_counts_on():
+def test_lambda_tries_as_often_as_the_backup_workflow_expects():
     assert GLOBALS["EventInvokeConfig"]["MaximumRetryAttempts"] + 1 == backup.ATTEMPTS
 
 
@@ -208,16 +208,16 @@ def test_the_slot_is_the_schedules_due_time_in_its_zone():
     assert json.loads(slot["Input"]) == {"scheduled_time": "<aws.scheduler.scheduled-time>"}
 
 
-def test_missed_slots_are_looked_for_with_the_grace_of_the_parameter():
+def test_the_catch_up_uses_the_grace_of_the_parameter():
     function = FUNCTIONS["TakeSnapshotsFunction"]
-    look = function["Events"]["CatchUp"]["Properties"]
-    assert look["ScheduleExpression"] == "rate(15 minutes)"
-    assert json.loads(look["Input"]) == {"catch_up": True}
+    schedule = function["Events"]["CatchUp"]["Properties"]
+    assert schedule["ScheduleExpression"] == "rate(15 minutes)"
+    assert json.loads(schedule["Input"]) == {"catch_up": True}
     assert function["Environment"]["Variables"]["LIFEBOAT_CATCH_UP_GRACE_MINUTES"] == {"Ref": "CatchUpGraceMinutes"}
 
 
-def test_the_work_queue_of_a_fleet_is_there_only_if_asked_for():
-    # The pollers of an idle queue cost more than all the rest of a stack that saves one instance.
+def test_the_work_queue_exists_only_with_large_runs():
+    # Polling an idle queue costs more than the rest of a stack that backs up one instance.
     of_the_queue = [name for name, item in RESOURCES.items() if item.get("Condition") == "HasLargeRuns"]
     assert of_the_queue == ["SnapshotWork", "SnapshotWorkers"]
     assert TEMPLATE["Parameters"]["LargeRuns"]["Default"] == "false"
@@ -231,11 +231,11 @@ def test_a_restore_has_the_memory_and_the_time_that_it_was_measured_with():
     assert (restore["MemorySize"], restore["Timeout"]) == (restore_memory.MEMORY_SIZE, restore_memory.MAX_SECONDS)
 
 
-def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
+def test_a_batch_outlives_its_worker_and_ends_in_the_failed_events():
     queue = RESOURCES["SnapshotWork"]["Properties"]
     assert FUNCTIONS["TakeSnapshotsFunction"]["MemorySize"] == {"Fn::If": ["HasLargeRuns", MEMORY_SIZE, 256]}
-    with_fleet = {"Fn::If": ["HasLargeRuns", 60, 300]}
-    assert FUNCTIONS["TakeSnapshotsFunction"]["Timeout"] == with_fleet
+    with_large_runs = {"Fn::If": ["HasLargeRuns", 60, 300]}
+    assert FUNCTIONS["TakeSnapshotsFunction"]["Timeout"] == with_large_runs
     # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html: six times the function's timeout
     assert queue["VisibilityTimeout"] >= 6 * 60
     # Every attempt that the rule knows, and one more, which only a worker that was killed can need.
@@ -243,13 +243,13 @@ def test_a_portion_outlives_its_worker_and_ends_in_the_failed_events():
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}
 
 
-def test_as_many_portions_are_worked_on_at_once_as_the_rule_divides_the_rate_by():
+def test_the_queue_has_as_many_workers_as_the_rate_is_divided_by():
     mapping = RESOURCES["SnapshotWorkers"]["Properties"]
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": "SnapshotWork.Arn"}
     assert mapping["FunctionName"] == {"Ref": "TakeSnapshotsFunction"}
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": large_run.WORKERS}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert mapping["BatchSize"] == 1, "the ear takes one record"
+    assert mapping["BatchSize"] == 1, "the request parser takes one record"
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -274,7 +274,7 @@ def test_the_log_level_is_lambdas_own_and_powertools(function):
     assert GLOBALS["Environment"]["Variables"]["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
 
 
-def test_no_log_level_is_offered_at_which_lambda_drops_the_metrics():
+def test_no_log_level_makes_lambda_drop_the_metrics():
     assert TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"] == ["DEBUG", "INFO"]
 
 
@@ -283,9 +283,9 @@ def test_an_alarm_reaches_the_topic(alarm):
     assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NotificationTopic"}]
 
 
-def test_a_sweep_that_stops_is_noticed_after_ten_minutes_and_one_that_begins_rings_no_alarm():
-    """Zeros in place of what is missing: real data come before missing data, and from further back than two periods."""
-    swept = set()
+def test_a_stopped_schedule_raises_an_alarm_after_ten_minutes_and_a_new_one_raises_none():
+    """FILL puts zeros in place of missing data; CloudWatch would use older data points instead."""
+    reconciled = set()
     for properties in of_type("AWS::CloudWatch::Alarm").values():
         if "Metrics" not in properties:
             continue
@@ -298,12 +298,12 @@ def test_a_sweep_that_stops_is_noticed_after_ten_minutes_and_one_that_begins_rin
         assert (properties["ComparisonOperator"], properties["Threshold"]) == ("LessThanThreshold", 1)
         assert properties["TreatMissingData"] == "ignore"
         [dimension] = measured["MetricStat"]["Metric"]["Dimensions"]
-        swept.add(dimension["Value"]["Ref"])
-    assert swept == {function for function, name, *_ in EVENTS if name == "Reconcile"}
+        reconciled.add(dimension["Value"]["Ref"])
+    assert reconciled == {function for function, name, *_ in EVENTS if name == "Reconcile"}
 
 
-def test_who_trusts_a_snapshots_tags_asks_whose_it_is():
-    """An account may tag what another shares with it, and its own tags are what aws:ResourceTag then sees."""
+def test_a_statement_that_trusts_tags_of_a_snapshot_requires_its_owner():
+    """An account may tag a snapshot that another shares with it; aws:ResourceTag then has these tags."""
     trusting = [
         statement
         for _, statement in [*function_statements(TEMPLATE), *resource_statements(TEMPLATE)]
@@ -330,9 +330,9 @@ def test_no_star_on_what_changes_things(statement):
 def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     if any(action.startswith(("ec2:", "kms:")) for action in actions):
-        # VolumesOfThatInstance: CreateSnapshots asks for the instance as well, which has the condition.
-        # ObserveAncestry: a read, on images whose owner is just what is to be found out.
-        # LicencesAndGroupsOfTargetInstances: StartInstances asks for the instance as well, which has the condition.
+        # VolumesOfThatInstance: CreateSnapshots also needs permission on the instance, which has the condition.
+        # ObserveAncestry: a read of images, to find out their owner.
+        # LicencesAndGroupsOfTargetInstances: StartInstances also needs permission on the instance, as above.
         assert "Condition" in statement or statement["Sid"] in {
             "VolumesOfThatInstance",
             "ObserveAncestry",
@@ -366,7 +366,7 @@ def test_no_function_may_write_the_tag_that_consents_to_a_restore():
     )
 
 
-def test_adopting_writes_our_tags_once_on_snapshots_that_nobody_manages():
+def test_adoption_writes_our_tags_once_on_snapshots_without_a_manager():
     [adopting] = [
         statement
         for function, statement in function_statements(TEMPLATE)
@@ -375,7 +375,7 @@ def test_adopting_writes_our_tags_once_on_snapshots_that_nobody_manages():
     assert adopting["Resource"]["Fn::Sub"].endswith("::snapshot/*")
     condition = adopting["Condition"]
     assert condition["ForAllValues:StringLike"] == {"aws:TagKeys": ["lifeboat:*"]}
-    # ForAllValues is true of no tag at all, hence the second word on the keys.
+    # ForAllValues also holds without any tag, so Null requires that there are keys.
     assert condition["Null"]["aws:TagKeys"] == "false"
     absent = {key.removeprefix("aws:ResourceTag/") for key, value in condition["Null"].items() if value == "true"}
     assert absent == {"lifeboat:stack", "aws:backup:source-resource", "aws:dlm:lifecycle-policy-id", "dlm:managed"}
@@ -433,7 +433,7 @@ def test_the_table_outlives_the_stack():
     assert table["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_one_key_encrypts_whatever_is_kept():
+def test_one_key_encrypts_all_stored_data():
     key = {"Fn::If": ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
     kept = {"AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::Logs::LogGroup"}
     for name, resource in RESOURCES.items():
@@ -443,10 +443,10 @@ def test_one_key_encrypts_whatever_is_kept():
             assert key in found, f"{name} has no key"
     queue = RESOURCES["FailedEvents"]["Properties"]
     assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}  # SQS takes one of the two
-    assert "alias/aws/" not in json.dumps(RESOURCES)  # CloudWatch could not use it, and alarms would fall silent
+    assert "alias/aws/" not in json.dumps(RESOURCES)  # CloudWatch could not use it, so no alarm could publish
 
 
-def test_what_is_deleted_comes_back_from_the_bin_only_if_that_is_asked_for():
+def test_the_recycle_bin_exists_only_with_recycle_bin_days():
     rule = RESOURCES["RecoveryPointsBin"]
     assert rule["Condition"] == "HasRecycleBin"
     assert rule["Properties"]["ResourceType"] == "EBS_SNAPSHOT"

@@ -1,4 +1,4 @@
-"""What SAM makes of the template: who may invoke what, and on whose behalf."""
+"""The template after SAM's transform: which services may invoke which function, for which resource."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_service_invokes_only_for_its_own_rule_or_topic(resources):
         assert "FunctionUrlAuthType" not in said
 
 
-def test_a_restore_is_asked_for_by_hand_only(resources):
+def test_a_restore_begins_by_hand_only(resources):
     invokable = {
         item["Properties"]["FunctionName"]["Ref"] for item in of_type(resources, "AWS::Lambda::Permission").values()
     }
