@@ -101,7 +101,6 @@ def test_a_point_with_a_missing_snapshot_is_incomplete_and_with_one_error_failed
     ).points
     assert incomplete.condition is Condition.INCOMPLETE
     assert failed.condition is Condition.FAILED
-    assert read_catalogue([snapshot(tags=tags)]).good() == ()
 
 
 def test_a_doubled_call_makes_two_points_never_a_mixed_one():

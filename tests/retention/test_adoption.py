@@ -215,6 +215,6 @@ def test_an_adopted_snapshot_can_be_read(own, volume_tags, name, state):
             continue
         catalogue = read_catalogue([item.adopted])
         assert catalogue.unreadable == ()
-        assert [point.id for point in catalogue.good()] == [item.recovery_point_id]
+        assert [point.id for point in catalogue.points if point.condition == "good"] == [item.recovery_point_id]
         assert len(item.adopted.tags) <= 50
         assert item.adopted.tags.items() >= own.items(), "what was there stays as it was"

@@ -122,13 +122,8 @@ class _Confirmation:
             # Before publishing: the subscriber of the slot's last message must find none undecided.
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
-        published.append(
-            self.invocation.publish_once(
-                "published-outcome",
-                point.id,
-                backup_messages.backup_completed(stack=stack, at=clock.now(), point=point),
-            )
-        )
+        completed = backup_messages.backup_completed(stack=stack, at=clock.now(), point=point)
+        published.append(self.invocation.publish_once("published-outcome", point.id, completed))
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
                 stack=stack, at=clock.now(), point=point, reason=locking.problem

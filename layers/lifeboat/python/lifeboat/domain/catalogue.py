@@ -43,9 +43,6 @@ class Catalogue:
     unreadable: tuple[tuple[Snapshot, str], ...] = ()
     foreign: tuple[tuple[Snapshot, str], ...] = ()
 
-    def good(self) -> tuple[RecoveryPoint, ...]:
-        return tuple(point for point in self.points if point.condition == "good")
-
     def of_unrecorded_volumes(self) -> tuple[Snapshot, ...]:
         """The unreadable snapshots whose volume their tags do not record."""
         return tuple(
