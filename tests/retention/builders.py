@@ -91,3 +91,20 @@ def existing(points: Sequence[RecoveryPoint]) -> Collection[str]:
 
 def names(points: Sequence[RecoveryPoint]) -> list[str]:
     return [point.id for point in points]
+
+
+def limits(**facts):
+    return Limits(**{"min_keep": 1, "max_delete_share": 1, "grace": timedelta(0), **facts})
+
+
+def gone(decided):
+    return names(decided.deletions)
+
+
+def reasons(decided, name):
+    return next(verdict.reasons for verdict in decided.verdicts if verdict.point.id == name)
+
+
+def days(count, *lineages, prefix="day", **facts):
+    """Good recovery points, one a day, `day-1` taken a day before now."""
+    return [point(f"-{age}d", *lineages, name=f"{prefix}-{age}", **facts) for age in range(count, 0, -1)]

@@ -1,4 +1,4 @@
-"""Looks by id: our own only where only those are meant, and to the last page, though a page may be empty."""
+"""Reads by id: this account's own where only those are meant, and to the last page, even if a page is empty."""
 
 from __future__ import annotations
 
