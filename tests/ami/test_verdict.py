@@ -163,7 +163,7 @@ from tests.ami.images import (
             {"trusted_owners": [VENDOR], "allowed_images": [VENDORS_IMAGE]},
             "untrusted",
             "copy-of-trusted",
-            id="copy-of-an-allowed-image-nobody-can-describe",
+            id="copy-of-an-allowed-deregistered-image",
         ),
         pytest.param(
             replace(COPY, ancestors=(), ancestry_known=False),

@@ -36,12 +36,12 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 
 def test_an_encoded_message_goes_to_the_log_only(logged):
-    with pytest.raises(AwsError) as told, translated():
+    with pytest.raises(AwsError) as raised, translated():
         raise refusal("UnauthorizedOperation", DENIED + BLOB)
-    assert BLOB[:40] not in str(told.value)
-    assert str(told.value).startswith(f"UnauthorizedOperation: {DENIED}")
-    assert "aws sts decode-authorization-message" in str(told.value)
-    assert len(str(told.value)) < 500
+    assert BLOB[:40] not in str(raised.value)
+    assert str(raised.value).startswith(f"UnauthorizedOperation: {DENIED}")
+    assert "aws sts decode-authorization-message" in str(raised.value)
+    assert len(str(raised.value)) < 500
     [text, extra] = json.loads(logged.getvalue())
     assert extra == {"call": "StopInstances", "said": DENIED + BLOB}
     assert text

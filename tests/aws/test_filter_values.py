@@ -24,7 +24,7 @@ def ids(kind: str) -> list[str]:
     return [f"{kind}-{number:017x}" for number in range(MANY)]
 
 
-LOOKS: dict[str, Callable[[], Any]] = {
+READS: dict[str, Callable[[], Any]] = {
     "instances": lambda: ec2_instances.instances(ids("i")),
     "volumes": lambda: ec2_volumes.volumes(ids("vol")),
     "snapshots": lambda: ec2_snapshots.snapshots(ids("snap")),
@@ -44,9 +44,9 @@ LOOKS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-def test_a_read_of_any_number_of_values_is_not_refused(aws, look):
-    assert not look()
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_read_of_any_number_of_values_is_not_refused(aws, read):
+    assert not read()
 
 
 def test_all_of_many_are_found(aws):
@@ -96,7 +96,7 @@ def test_the_calls_together_request_every_value_once(lengths):
 
 
 @pytest.mark.parametrize(
-    "look",
+    "read",
     [
         lambda: ec2_instances.instances(["i-1"]),
         lambda: ec2_instances.instances_with_tag("a", "b"),
@@ -121,7 +121,7 @@ def test_the_calls_together_request_every_value_once(lengths):
         ec2_volumes.encryption_by_default,
     ],
 )
-def test_a_refused_read_reports_awss_own_words(aws, monkeypatch, look):
+def test_a_refused_read_reports_awss_own_words(aws, monkeypatch, read):
     def refuse(self: Any, operation: str, _: Any) -> Any:
         said: Any = {
             "Error": {"Code": "UnauthorizedOperation", "Message": "You are not authorized"},
@@ -131,5 +131,5 @@ def test_a_refused_read_reports_awss_own_words(aws, monkeypatch, look):
 
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", refuse)
     with pytest.raises(AwsError, match="UnauthorizedOperation: You are not authorized") as refusal:
-        look()
+        read()
     assert refusal.value.answered

@@ -20,13 +20,13 @@ BY_ID: Any = {"Filters": [{"Name": "snapshot-id", "Values": ["snap-1"]}], "MaxRe
 
 
 @pytest.mark.parametrize(
-    ("look", "asked"),
+    ("read", "asked"),
     [(ec2_snapshots.own_snapshots, {"OwnerIds": ["self"], **BY_ID}), (ec2_snapshots.snapshots, BY_ID)],
 )
-def test_snapshots_by_id(ec2_reads, look, asked):
+def test_snapshots_by_id(ec2_reads, read, asked):
     ec2_reads.add_response("describe_snapshots", {"Snapshots": [], "NextToken": "more"}, asked)
     ec2_reads.add_response("describe_snapshots", {"Snapshots": [SNAPSHOT]}, {**asked, "NextToken": "more"})
-    assert look(["snap-1"]).keys() == {"snap-1"}
+    assert read(["snap-1"]).keys() == {"snap-1"}
 
 
 def test_without_ids_no_call_is_made(ec2_reads):
@@ -38,7 +38,7 @@ def test_without_ids_no_call_is_made(ec2_reads):
         ec2_snapshots.ever_locked,
         ec2_images.image_owners,
     )
-    assert all(not look([]) for look in observations)
+    assert all(not read([]) for read in observations)
 
 
 def test_locks_by_id(ec2_reads):
