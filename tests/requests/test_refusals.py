@@ -38,7 +38,7 @@ def test_a_wrong_request_is_refused_with_the_golden_sentence(function, typed, se
 def test_a_refusal_is_one_sentence_with_field_value_and_expectation(sentence):
     assert re.fullmatch(
         r"\S.* (is|are) .*, (and there is no such field( beside \w+)?: )?expected .*[^.]", sentence
-    ) or re.fullmatch(r"volume is .* beside adopt\.tag, expected .*", sentence)
+    ) or re.fullmatch(r"volume is .* with adopt\.tag, expected .*", sentence)
     assert not re.search(r"\. [A-Z]", sentence)
     assert not INTERNALS.search(sentence.replace("<aws.scheduler.scheduled-time>", "")), sentence
 

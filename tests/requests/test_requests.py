@@ -360,7 +360,7 @@ def test_any_visible_text_is_a_reason(text):
         (
             "prune_snapshots",
             {"adopt": {"tag": {"key": "By", "value": "x"}}, "volume": {"type": "gp3"}},
-            'volume is {"type": "gp3"} beside adopt.tag',
+            'volume is {"type": "gp3"} with adopt.tag',
         ),
         ("prune_snapshots", {"adopt": {"volume_id": VOL}, "volume": {"type": "gp4"}}, "volume.type is 'gp4', expected"),
         ("attach_volume", SAMPLES["ebs-createSnapshot-succeeded"], "about no volume or instance"),

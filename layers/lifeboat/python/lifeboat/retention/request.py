@@ -150,7 +150,7 @@ def parse_prune_or_adopt(event: Mapping[str, Any]) -> PruneRequest | AdoptReques
     request: PruneRequest | AdoptRequest = parse(event, AdoptRequest, PruneRequest)
     if isinstance(request, AdoptRequest) and request.tag and event.get("volume") is not None:
         raise BadRequest(
-            f"volume is {shown(event['volume'])} beside adopt.tag, expected it only beside adopt.volume_id, "
+            f"volume is {shown(event['volume'])} with adopt.tag, expected it only with adopt.volume_id, "
             "for it is about one volume"
         )
     return request
