@@ -23,7 +23,7 @@ from lifeboat.restore.request import RecoveryPointChoice
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.plan import parse_policy, plan
 from tests.builders import DATA, SLOT, point_tags, snapshot
-from tests.restore.test_preflight import asked, codes, known, planned
+from tests.restore.preflight_cases import asked, codes, known, planned
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 DAYS = 14

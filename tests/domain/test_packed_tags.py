@@ -30,7 +30,7 @@ from lifeboat.restore.record import Restore, RestoreState
 from lifeboat.restore.report import outcome
 from tests.builders import ACCOUNT, KEY, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
 from tests.examples import examples
-from tests.restore.test_preflight import CONSENT, NOW, asked, known
+from tests.restore.preflight_cases import CONSENT, NOW, asked, known
 from tests.steps import steps
 
 VOLUMES, TAGS = 20, 40

@@ -28,7 +28,7 @@ from lifeboat.restore.preflight.selection import may_be_elsewhere, may_be_shared
 from lifeboat.restore.record import Direction, Fetch, Restore, RestoreState, RestoreStep
 from lifeboat.restore.request import RecoveryPointChoice, VolumeOverrides
 from tests.builders import ACCOUNT, DATA, PLATFORM, SLOT, point_tags, snapshot, volume
-from tests.restore.test_preflight import (
+from tests.restore.preflight_cases import (
     FRESH,
     SECOND,
     another,
@@ -40,7 +40,7 @@ from tests.restore.test_preflight import (
     planned,
     points,
 )
-from tests.restore.test_preflight import NOW as ASKED
+from tests.restore.preflight_cases import NOW as ASKED
 
 HERE, AWAY = "eu-west-1", "eu-central-1"
 KEY_HERE = f"arn:aws:kms:{HERE}:{ACCOUNT}:key/22222222-2222-3333-4444-555555555555"

@@ -34,7 +34,7 @@ from lifeboat.restore.machine.rehearsal import after_rehearsal, plan_rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.machine.volumes import client_token
 from lifeboat.restore.record import Direction, KeptVolume, Restore, RestoreState, RestoreStep
-from tests.restore.test_machine_model import NOW, TARGET, Pair, Scenario, World, carried_out, first, observed, progress
+from tests.restore.machine_world import NOW, TARGET, Pair, Scenario, World, carried_out, first, observed, progress
 from tools import docs_restore
 
 D, R = "vol-displaced-0", "vol-restored-0"

@@ -41,7 +41,7 @@ from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.record import Direction, Restore, RestoreState, RestoreStep
 from lifeboat.restore.report import outcome
-from tests.restore.test_machine_model import NOW, Scenario, World, carried_out, first, observed, progress
+from tests.restore.machine_world import NOW, Scenario, World, carried_out, first, observed, progress
 
 KNOWN = {
     code

@@ -24,6 +24,7 @@ from lifeboat.domain.fields import Fields
 from lifeboat.domain.tags import Tag
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from tests.template.pages import PROSE
 from tools import docs_events, docs_template, generate_docs
 from tools.docs_template import TEMPLATE, function_statements, parameters, read_template, resource_statements, rights
 from tools.generate_docs import PAGES, main, stale_pages
@@ -45,7 +46,6 @@ def test_every_page_with_markers_is_generated():
 
 
 LIBRARY = ROOT / "layers" / "lifeboat" / "python" / "lifeboat"
-PROSE = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "local" / "README.md"])
 
 
 def anchors(page: Path) -> set[str]:

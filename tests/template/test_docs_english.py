@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.template.test_docs import PROSE
+from tests.template.pages import PROSE
 from tools.marked_page import ROOT
 
 MOST_WORDS = 40
