@@ -168,7 +168,7 @@ CHOICES = [
         ("take_snapshots", {"request": RUN_ID}, RunStatus(RUN_ID)),
         (
             "take_snapshots",
-            {"carry_out": RUN_ID, "lease": "1", "ask": {"dry_run": True}},
+            {"carry_out": RUN_ID, "lease": "1", "original_request": {"dry_run": True}},
             HandedOver(RUN_ID, "1", BackupRequest(dry_run=True)),
         ),
         (

@@ -32,7 +32,7 @@ class HandedOver[Request = dict[str, Any]](Fields):
         str, StringConstraints(min_length=1, max_length=128), Expected("the id of the invocation that handed it over")
     ]
     request: Annotated[
-        Request, Expected("the request that is to be carried out, as a person sent it"), Field(alias="ask")
+        Request, Expected("the request that is to be carried out, as a person sent it"), Field(alias="original_request")
     ]
 
 
