@@ -30,10 +30,10 @@ def render() -> str:
         ],
     ]
     storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in FLEETS]
-    sources = "; ".join(sorted({f"{price.source} ({price.observed})" for price in PRICES.values()}))
+    sources = "\n".join(sorted({f"* {price.source} ({price.observed})" for price in PRICES.values()}))
     return (
         f"\n{table(head, rows + totals)}\n\n"
-        f"Sources of the prices, us-east-1, in brackets as given by whom and when: {sources}.\n\n"
+        f"Sources of the prices, us-east-1, in brackets as given by whom and when:\n\n{sources}\n\n"
         "Storage, shown apart, for changed blocks of 20 GB kept of each instance:\n\n"
         f"{table('instances | kept | a month', storage)}\n\n"
     )

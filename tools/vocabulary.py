@@ -51,6 +51,7 @@ USE = {
 
 ALLOWED = (
     r"lifeboat:chain\b",  # the tag's name
+    r'"chain"',  # the name of the lineage in the value of the tag `lifeboat:volume/...`
     r"\bitertools\b.*\bchain\b|\bchain\.from_iterable\b",
     r"\b(?:supply|provider|credential|certificate) chains?\b",
     # The request's field, where it is written, read, refused or listed, and the sample of that request.
@@ -81,6 +82,10 @@ _OUT = re.compile("|".join(_spelled(word) for word in sorted(WORDS, key=len, rev
 _ALLOWED = re.compile("|".join(f"(?:{pattern})" for pattern in ALLOWED))
 
 
+_SENTENCE_END = re.compile(r"(?<=[.!?:])[)*_\"']*\s+(?=[\W_]*[A-Z0-9])|(?<=[.!?])\s+(?=code\b)")
+"""A sentence may begin with a piece of code, which is the word `code` in `_prose`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A breach in a file; `kind` is `word`, `sentence` or `size`."""
@@ -101,7 +106,7 @@ def words_out(text: str) -> Iterator[Finding]:
 def long_sentences(text: str, first_line: int = 1) -> Iterator[Finding]:
     """Every sentence of a Markdown text, or of a docstring, that has more than `MOST_WORDS` words."""
     for line, block in _blocks(text):
-        for sentence in re.split(r"(?<=[.!?:])[)*_\"']*\s+(?=[\W_]*[A-Z0-9])", _prose(block)):
+        for sentence in _SENTENCE_END.split(_prose(block)):
             count = len(re.findall(r"\S*\w\S*", sentence))
             if count > MOST_WORDS:
                 start = " ".join(sentence.split()[:8])

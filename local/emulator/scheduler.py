@@ -105,7 +105,7 @@ class Scheduler:
         if CLOCK.simulated:
             TIMERS.sources.append(self)
         else:
-            TIMERS.after(SETTINGS.schedule_sweep_seconds, self._observe, "the schedule sweep", counted=False)
+            TIMERS.after(SETTINGS.schedule_check_seconds, self._observe, "the check of schedules", counted=False)
 
     def _observe(self) -> None:
         try:

@@ -62,7 +62,7 @@ class Settings:
         retry_seconds: the seconds between an asynchronous invocation and its first retry; the second waits twice as
             long. AWS: 60.
         schedules_fire: whether due schedules fire by themselves; off, only `schedules/fire` fires them.
-        schedule_sweep_seconds: how often due schedules are looked for; a simulated clock stops at each by itself.
+        schedule_check_seconds: how often due schedules are checked; a simulated clock stops at each by itself.
         alarm_seconds: how often alarms are evaluated.
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
         empty_pages: whether the first page of every Describe that has a page size is empty and has a NextToken, as any
@@ -81,7 +81,7 @@ class Settings:
     busy_detach: bool = False
     retry_seconds: float = 1.0
     schedules_fire: bool = True
-    schedule_sweep_seconds: float = 0.5
+    schedule_check_seconds: float = 0.5
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False
     empty_pages: bool = False

@@ -244,7 +244,7 @@ def test_root_and_data_are_distinguished(root_device: str, devices: list[str], d
 def test_a_root_that_may_be_any_volume_makes_none_of_them_data(root_device: str, devices: list[str], said: str) -> None:
     machine = machine_of(root_device, devices)
     assert said in root_problem(machine)
-    assert root_problem(machine).endswith("root and data cannot be told apart")
+    assert root_problem(machine).endswith("root and data cannot be separated")
     assert data_attachments(machine) == ()
     skipped = plan_recovery_point(
         machine, volumes_of(machine), recovery_point_id="rp-1", set_id="s", stack="s", slot=SLOT, ami_owner=""

@@ -143,7 +143,7 @@ def test_an_instance_without_its_root_is_refused_in_one_sentence_and_nothing_is_
     assert failed["event"] == "BackupFailed"
     assert failed["details"]["reason"] == (
         f"{instance} has no volume at its root device {root} and {world.volume_of(instance)} (/dev/sdh), expected its "
-        "root volume, and no other, there: root and data cannot be told apart"
+        "root volume, and no other, there: root and data cannot be separated"
     )
     assert world.snapshots() == []
 

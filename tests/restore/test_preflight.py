@@ -164,7 +164,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "instance-store-root",
         "EC2 cannot stop it",
     ),
-    "no root device": ({}, {"instance": fresh(root_device=None)}, "no-root-device", "cannot be told apart"),
+    "no root device": ({}, {"instance": fresh(root_device=None)}, "no-root-device", "cannot be separated"),
     "another restore": ({}, {"open_restore": "restore-1"}, "restore-open", "restore-1 is open"),
     "an untrusted image": (
         {},

@@ -104,6 +104,8 @@ def test_a_long_sentence_is_found(tree, capsys, name, text, line):
     "text",
     [
         pytest.param(" ".join(["word"] * 40) + ". " + " ".join(["Word"] * 40) + ".", id="two sentences"),
+        pytest.param(f"{'word ' * 40}. `a b` {'word ' * 39}.", id="a sentence that begins with code"),
+        pytest.param(f"{'word ' * 39}one? `a b` {'word ' * 39}.", id="a question before it"),
         pytest.param(" ".join(["`a b c`"] * 40), id="code counts as one word"),
         pytest.param(f"```\n{LONG}\n```", id="fenced code"),
         pytest.param("".join(f"* {'word ' * 20}\n" for _ in range(3)), id="a list without full stops"),

@@ -3,7 +3,7 @@
 The protected platform checks the *owner* of its AMI when it starts and refuses to run on any other. A customer owns
 each image that the customer copied or cloned, whatever its origin ("if you copy an AMI that is shared with your
 account, you are the owner of the copy", https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/how-ami-copy-works.html).
-So the owner decides. The ancestry only tells what an image of another owner is: a clone, a copy, or an unrelated image.
+So the owner decides. The ancestry only shows what an image of another owner is: a clone, a copy, or an unrelated image.
 
 Product codes and watermarks survive CopyImage and CreateImage, so neither proves anything about an image that may be a
 clone. Unknown is never trusted.

@@ -81,7 +81,6 @@ def once(
         return work()
 
     try:
-        answer: dict[str, Any] = run(data={"key": key})
+        return dict(run(data={"key": key}))
     except IdempotencyAlreadyInProgressError as problem:
         raise UnderWay(f"{kind} {key} is being done by another invocation") from problem
-    return answer

@@ -53,7 +53,7 @@ def write_run(table: str, key: str, run: Run, instead_of: Run | None) -> bool:
     return documents.write(table, documents.put(_document(key, run, first, len(rest)), condition))
 
 
-def note_heard(table: str, key: str, run: Run) -> None:
+def note_delivered(table: str, key: str, run: Run) -> None:
     """Note that a client has had the answer of a run that is done, unless another run has taken its place."""
     first, *rest = _parts(run.answer)
     delivered = _document(key, replace(run, delivered=True), first, len(rest))

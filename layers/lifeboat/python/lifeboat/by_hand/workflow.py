@@ -18,7 +18,7 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.by_hand.plan import DELIVERED_WITHIN, PAUSES, Run, decide, is_under_way, key_of, key_of_run, take_over
 from lifeboat.by_hand.request import HandedOver
-from lifeboat.by_hand.store import known_run, note_heard, write_run
+from lifeboat.by_hand.store import known_run, note_delivered, write_run
 from lifeboat.domain.bad_request import BadRequest, shown
 from lifeboat.domain.text import iso
 
@@ -53,7 +53,7 @@ def carry_out(
             return _execute(here, work, invocation, waited_for=True)
     found = _wait_for(key, run, invocation)
     if is_ours and found.id == run.id and found.answer is not None:
-        note_heard(invocation.config.table, key, found)
+        note_delivered(invocation.config.table, key, found)
         return dict(found.answer)
     return _answer_of(found, invocation)
 
@@ -165,7 +165,7 @@ def _answer_of(run: Run, invocation: Invocation) -> dict[str, Any]:
         raise BadRequest(run.refused)
     if run.done_at is not None and run.answer is not None:
         if not run.delivered:
-            note_heard(invocation.config.table, key_of_run(run.id), run)
+            note_delivered(invocation.config.table, key_of_run(run.id), run)
         note = f"This is the outcome of an equal request of {iso(run.requested_at)}. To repeat it, add a request_id."
         return {**run.answer, "requested_at": iso(run.requested_at), "next": note}
     known = {"request": run.id, "requested_at": iso(run.requested_at)}

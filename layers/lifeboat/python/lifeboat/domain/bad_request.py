@@ -77,7 +77,7 @@ INTERNAL = PlainValidator(_refuse)
 class Fields:
     """The base of a frozen dataclass that is parsed from JSON. Only parsing checks values, the constructor does not.
 
-    `form` is the field by which this request is told from the function's others; `other_forms` are the others' fields.
+    `form` is the field that only this request of the function has; `other_forms` are such fields of its others.
     """
 
     __slots__ = ()

@@ -15,14 +15,14 @@ def root_attachments(instance: Instance) -> tuple[Attachment, ...]:
 
 
 def root_problem(instance: Instance) -> str:
-    """Why root and data cannot be told apart on this instance, as one sentence; empty if they can.
+    """Why root and data cannot be separated on this instance, as one sentence; empty if they can.
 
     They can if exactly one volume is at the root device, under exactly that name, and nowhere else. In all other cases
-    any volume may be the root: some images name their root `/dev/sda1` and map it at `/dev/sda`; a root that was
-    detached for a rescue may come back under another name; EC2 may show two volumes at one device during an exchange.
+    any volume may be the root. Some images name their root `/dev/sda1` and map it at `/dev/sda`. A root that was
+    detached for a rescue may come back under another name. EC2 may show two volumes at one device during an exchange.
     """
     if not instance.root_device:
-        return f"{instance.id} shows no root device: root and data cannot be told apart"
+        return f"{instance.id} shows no root device: root and data cannot be separated"
     at_root = root_attachments(instance)
     found = {item.volume_id for item in at_root}
     if instance.has_instance_store_root:
@@ -38,7 +38,7 @@ def root_problem(instance: Instance) -> str:
     return (
         f"{instance.id} has {_places(at_root) or 'no volume'} at its root device {instance.root_device}"
         + (f" and {elsewhere}" if elsewhere else "")
-        + f", expected {expected}: root and data cannot be told apart"
+        + f", expected {expected}: root and data cannot be separated"
     )
 
 

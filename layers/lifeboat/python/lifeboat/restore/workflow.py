@@ -315,7 +315,9 @@ def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
         owed = replace(owed, start_published=_publish_started(restore, invocation))
     if owed.start_published and owed.status is RestoreState.FAILED and not owed.failure_published:
         message = _build_ended(restore, invocation)
-        owed = replace(owed, failure_published=invocation.publish_once("restore-told", f"{restore.id} failed", message))
+        owed = replace(
+            owed, failure_published=invocation.publish_once("published-restore", f"{restore.id} failed", message)
+        )
     try:
         return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
     except restores.Overtaken:
@@ -326,7 +328,7 @@ def _publish_started(restore: Restore, invocation: Invocation) -> bool:
     message = restore_messages.restore_started(
         stack=invocation.config.stack, at=restore.started_at, restore=restore, plan=restore.plan
     )
-    return invocation.publish_once("restore-told", f"{restore.id} started", message)
+    return invocation.publish_once("published-restore", f"{restore.id} started", message)
 
 
 def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
@@ -339,7 +341,7 @@ def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
         return restore
     # A roll-back that was published as failed and retried may fail for good: that is a second message.
     key = f"{restore.id} {restore.status} for good"
-    if not invocation.publish_once("restore-told", key, _build_ended(restore, invocation)):
+    if not invocation.publish_once("published-restore", key, _build_ended(restore, invocation)):
         return restore
     return restores.close_restore(invocation.config.table, replace(restore, start_published=True))
 
