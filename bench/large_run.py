@@ -138,7 +138,7 @@ def problems_of(figure: Figure) -> list[str]:
         (figure.doubled, f"{figure.doubled} doubled"),
         (figure.published != ("BackupStarted",), f"told {figure.published}, expected one BackupStarted"),
         (figure.creates - figure.refused != figure.instances, f"{figure.creates} calls, expected one for each"),
-        (figure.share < large_run.WHOLE and figure.refused, f"{figure.refused} refused although a share was kept"),
+        (figure.share < large_run.FULL_SHARE and figure.refused, f"{figure.refused} refused although a share was kept"),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]
 

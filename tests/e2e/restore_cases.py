@@ -120,7 +120,7 @@ class Matrix:
                 some = waiting[: max(0, IN_FLIGHT - len(going_on))]
                 waiting = waiting[len(some) :]
                 list(together.map(self._begin, some))
-                self.stage.control.fire_schedule(self.stage.outputs["AttachVolumeFunction"])
+                self.stage.control.fire_schedule(self.stage.target_of("AttachVolumeFunction"))
                 self.stage.control.advance(self._between)
                 self._meanwhile()
         self.stage.control.settle()

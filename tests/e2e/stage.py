@@ -179,9 +179,13 @@ class Stage:
         """The time on the clock of the local AWS."""
         return self.control.now()
 
+    def target_of(self, function: str) -> str:
+        """The end of the ARN of a function of this stack. Stacks of other accounts may have the same names."""
+        return f":{self.account}:function:{self.outputs[function]}"
+
     def reconcile(self, function: str = "AttachVolumeFunction") -> None:
         """The reconcile run's schedule fires, and what comes of it comes."""
-        self.control.fire_schedule(self.outputs[function], region=self.region)
+        self.control.fire_schedule(self.target_of(function), region=self.region)
         self.control.settle()
 
     def reconcile_until(self, done: Callable[[], Any], minutes: int = 240, what: str = "it") -> Any:

@@ -170,8 +170,7 @@ def take(request: BackupRequest, invocation: Invocation) -> dict[str, Any]:
     open_restores = restores.open_by_instance(invocation.config.table)
     instance_ids = _due(request, invocation, observed)
     if large_run.is_large(instance_ids, invocation) and not request.dry_run:
-        by_hand = request.trigger is Trigger.MANUAL
-        asked = request.request_id if by_hand else invocation.request_id if request.late else ""
+        asked = request.request_id or (invocation.request_id if request.late else "")
         return large_run.queue_batches(instance_ids, slot, invocation, late=request.late, asked=asked)
     last = request.dry_run or _is_last_attempt(request, invocation)
     since = clock.monotonic()
