@@ -77,6 +77,14 @@ class RecoveryPoint:
     account: str = ""
 
     @property
+    def name_and_slot(self) -> tuple[str, datetime]:
+        """What all sets of one recovery point have in common: the id in their tags, and the slot.
+
+        The `id` of each set is its own: all but the first one end with `+2` and so on.
+        """
+        return self.id.partition("+")[0], self.slot
+
+    @property
     def lineages(self) -> tuple[str, ...]:
         """The lineages of its volumes, sorted."""
         return tuple(sorted({member.metadata.lineage for member in self.members}))

@@ -172,12 +172,36 @@ def apply_policy(
 def kept_by_rules(
     lineage: Lineage, chosen: Policy | PolicyError, limits: Limits, existing: frozenset[str] | None
 ) -> Iterator[tuple[Candidate, tuple[str, ...]]]:
-    """The candidates that a policy and the floor keep, each with reasons. A candidate may be yielded several times."""
+    """The candidates that a policy and the floor keep, each with reasons. A candidate may be yielded several times.
+
+    All sets of one recovery point are kept for the same reasons.
+    """
     if isinstance(chosen, PolicyError):
         for candidate in (*lineage.counted, *lineage.removable):
             yield candidate, (f"its retention policy cannot be read: {chosen}",)
         return
-    newest_first = lineage.counted[::-1]
+    sets = _group_sets(lineage.counted)
+    newest_first = [several[-1] for several in sets.values()][::-1]
+    for kept, reasons in _kept_of(newest_first, lineage, chosen, limits, existing):
+        for candidate in sets[kept.point.name_and_slot] if kept.counted else (kept,):
+            yield candidate, reasons
+
+
+def _group_sets(counted: Iterable[Candidate]) -> dict[tuple[str, datetime], list[Candidate]]:
+    """The sets of each recovery point, oldest first, in the order of their newest sets.
+
+    Several sets of one recovery point are one backup: the floor and `last` must not count them as several.
+    """
+    sets: dict[tuple[str, datetime], list[Candidate]] = {}
+    for candidate in counted:
+        key = candidate.point.name_and_slot
+        sets[key] = [*sets.pop(key, ()), candidate]
+    return sets
+
+
+def _kept_of(
+    newest_first: list[Candidate], lineage: Lineage, chosen: Policy, limits: Limits, existing: frozenset[str] | None
+) -> Iterator[tuple[Candidate, tuple[str, ...]]]:
     size, name = _floor(lineage, limits, existing)
     for candidate in newest_first[:size]:
         yield candidate, (f"it is {name}",)
