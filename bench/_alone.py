@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -49,6 +50,20 @@ def reported_alone(module: str, *arguments: object, url: str, **variables: str) 
     done = subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])  # what comes before is the log
     return answer
+
+
+def main(run: Callable[[], Mapping[str, Any]], invoke: Callable[..., Any]) -> int:
+    """A module of the bench as a program: with arguments one invocation, printed as JSON; without them `run`.
+
+    Returns 1 if a bound is not kept.
+    """
+    if len(sys.argv) > 1:
+        kind, *numbers = sys.argv[1:]
+        print(json.dumps(asdict(invoke(kind, *map(int, numbers)))))
+        return 0
+    problems = run()["problems"]
+    print("\n".join(problems) or "within the bounds")
+    return 1 if problems else 0
 
 
 @dataclass(slots=True)

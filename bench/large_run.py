@@ -112,7 +112,7 @@ def back_up(stage: Any, instances: int, *, share: int = 100, speed: float | None
         longest_seconds=round(max(item["milliseconds"] for item in worked) / 1000, 1),
         lost=instances - len(saved),
         doubled=sum(count - 1 for count in saved.values()),
-        published=tuple(message["event"] for message in stage.message()),
+        published=tuple(message["event"] for message in stage.messages()),
         wall_seconds=round(wall, 1),
     )
 

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from bench._alone import ACCOUNT, Context, in_lambda, peak_mb, reported_alone
+from bench._alone import ACCOUNT, Context, in_lambda, main, peak_mb, reported_alone
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import recovery_point_id, write_tags
 from lifeboat.domain.text import iso
@@ -324,15 +324,5 @@ def run() -> dict[str, Any]:
     return {"figures": [asdict(figure) for figure in figures], "problems": problems}
 
 
-def main() -> int:
-    if len(sys.argv) > 1:
-        mode, instances = sys.argv[1:]
-        print(json.dumps(asdict(_invoke(mode, int(instances)))))
-        return 0
-    problems = run()["problems"]
-    print("\n".join(problems) or "within the bounds")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run, _invoke))

@@ -334,7 +334,7 @@ def second_of_five_refused() -> dict[str, Any]:
             made._stage.control.event_fault("drop", count=0)
             then = made.run(tool, again=True)
             subject = "Lifeboat" if tool == "Lifeboat" else ""
-            named = any(second in str(message) for message in made._stage.message()) if subject else None
+            named = any(second in str(message) for message in made._stage.messages()) if subject else None
             found[tool] = {"made": refused.made, "made_once_allowed": then.made, "named": named}
             print(f"2nd of 5 refused: {tool:16} makes {refused.made}, then {then.made}", flush=True)
     return found

@@ -14,7 +14,7 @@ from itertools import product
 from time import perf_counter, process_time
 from typing import Any
 
-from bench._alone import Context, in_lambda, peak_mb, reported_alone
+from bench._alone import Context, in_lambda, main, peak_mb, reported_alone
 from bench.retention_memory import listing
 
 SNAPSHOTS = (20_000, 100_000)
@@ -112,15 +112,5 @@ def run() -> dict[str, Any]:
     return {"figures": [asdict(figure) for figure in figures], "problems": problems}
 
 
-def main() -> int:
-    if len(sys.argv) > 1:
-        choice, snapshots, regions = sys.argv[1:]
-        print(json.dumps(asdict(_invoke(choice, int(snapshots), int(regions)))))
-        return 0
-    problems = run()["problems"]
-    print("\n".join(problems) or "within the bounds")
-    return 1 if problems else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(run, _invoke))

@@ -88,5 +88,5 @@ def all_there(stage: Stage, instance: str, number: int) -> bool:
 
 def published(stage: Stage, instance: str, event: str) -> list[str]:
     """The recovery points of which this has been published."""
-    points = [message["subject"]["recovery_point"] for message in stage.message() if message["event"] == event]
+    points = [message["subject"]["recovery_point"] for message in stage.messages() if message["event"] == event]
     return [point for point in points if point.endswith(instance)]

@@ -257,7 +257,7 @@ class Stage:
         )
         return [item for page in pages for item in page["Snapshots"]]
 
-    def message(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[dict[str, Any]]:
         """All that has been published so far, oldest first, alarms left out."""
         while messages := self.sqs.receive_message(QueueUrl=self._mailbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
@@ -269,11 +269,11 @@ class Stage:
 
     def forget_messages(self) -> None:
         """What has been published so far is of an earlier test."""
-        self.message().clear()
+        self.messages().clear()
 
     def published_about(self, **subject: str) -> list[dict[str, Any]]:
         """What has been published of a restore, an instance or a recovery point."""
-        return [message for message in self.message() if subject.items() <= message["subject"].items()]
+        return [message for message in self.messages() if subject.items() <= message["subject"].items()]
 
     def failed_events(self) -> list[Any]:
         """What has failed for good, taken off its queue."""

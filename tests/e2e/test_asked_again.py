@@ -12,19 +12,13 @@ import pytest
 from botocore.config import Config
 
 from local.session import HOME_ACCOUNT, REGION, SECRET
-from tests.e2e.stage import Stage, events_of, staged, tags_of
+from tests.e2e.stage import Stage, events_of, tags_of
 
 WORK = 90
 """Seconds for which EC2 keeps the work waiting: longer than a client waits for an answer."""
 
 WAITED = 15_000
 """Milliseconds within which an answer comes."""
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as made:
-        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -118,7 +118,7 @@ def test_a_copy_that_fails_is_published_within_one_reconcile_run_and_tried_again
     stage.reconcile(COPY)
     stage.reconcile(COPY)
 
-    [failure] = [message for message in stage.message() if message["event"] == "CopyFailed"]
+    [failure] = [message for message in stage.messages() if message["event"] == "CopyFailed"]
     assert failure["severity"] == "critical"
     assert failure["subject"] == {"recovery_point": point_id(instance, 1), "region": AWAY}
     assert "Given key ID is not accessible" in failure["details"]["reason"]

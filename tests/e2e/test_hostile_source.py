@@ -160,6 +160,6 @@ def test_unshared_deleted_and_silenced_the_copies_stay_and_the_vault_says_so(acc
     assert copies
     assert [item for item in accounts.kept(machine) if item in copies] == copies
     assert {item["State"] for item in copies} == {"completed"}
-    reasons = [item["details"]["reason"] for item in accounts.vault.message() if item["event"] == "MetadataMissing"]
+    reasons = [item["details"]["reason"] for item in accounts.vault.messages() if item["event"] == "MetadataMissing"]
     assert "AssumeRole" in reasons[-1]
     assert accounts.vault.failed_events() == []

@@ -70,7 +70,7 @@ def test_the_second_of_five_is_refused_named_and_done_by_the_retry(stage: Stage,
     stage.control.fault("CreateSnapshots", code="UnauthorizedOperation", nth=2)
     fire(stage, slot)
     assert saved(stage) == Counter(item.instance_id for item in machines)
-    published = stage.message()
+    published = stage.messages()
     assert events_of(published) == ["BackupStarted", "BackupFailed", "BackupStarted"]
     begun = [[item["instance_id"] for item in published[at]["details"]["recovery_points"]] for at in (0, 2)]
     refused = published[1]["subject"]["instance_id"]
@@ -83,13 +83,13 @@ def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage, slot: str
     stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", resource=bad, count=0)
     fire(stage, slot)
     assert set(saved(stage)) == {item.instance_id for item in machines} - {bad}
-    assert stage.message() == [], "its portion is held back"
+    assert stage.messages() == [], "its portion is held back"
     stage.control.reset()
     stage.control.event_fault("drop", count=0)
     assert stage.control.release_messages() == 1
     stage.control.settle()
     assert set(saved(stage)) == {item.instance_id for item in machines}
-    [started] = stage.message()
+    [started] = stage.messages()
     assert (started["event"], started["details"]["begun"]) == ("BackupStarted", SOME)
 
 
@@ -99,10 +99,10 @@ def test_what_is_refused_for_good_is_named_in_the_one_outcome(stage: Stage, slot
     stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", resource=bad, count=0)
     fire(stage, slot)
     for _ in range(60):
-        if stage.message():
+        if stage.messages():
             break
         stage.control.advance(60)
-    [incomplete] = stage.message()
+    [incomplete] = stage.messages()
     assert incomplete["event"] == "BackupIncomplete"
     [failure] = incomplete["details"]["failures"]
     assert failure["instance_id"] == bad
@@ -124,12 +124,12 @@ def test_a_killed_worker_loses_and_doubles_nothing(stage: Stage, slot: str) -> N
     machines = stage.launch(SOME)
     stage.control.fault("CreateSnapshots", "kill", nth=10)
     fire(stage, slot)
-    assert stage.message() == []
+    assert stage.messages() == []
     the_killed_ones_time_is_up(stage)
     stage.control.release_messages()
     stage.control.settle()
     assert saved(stage) == Counter(item.instance_id for item in machines)
-    assert events_of(stage.message()) == ["BackupStarted"]
+    assert events_of(stage.messages()) == ["BackupStarted"]
 
 
 def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
@@ -154,7 +154,7 @@ def test_two_hundred_instances_under_the_buckets(stage: Stage) -> None:
     fire(stage, f"{bench.SLOT:%Y-%m-%dT%H:%M:%SZ}")  # the same slot again
     assert "ec2:CreateSnapshots" not in stage.control.counts(mark)
     assert len(saved(stage)) == MANY
-    assert events_of(stage.message()) == ["BackupStarted"]
+    assert events_of(stage.messages()) == ["BackupStarted"]
 
 
 def test_ten_thousand_instances_are_handed_out_within_the_functions_memory_by_few_calls() -> None:

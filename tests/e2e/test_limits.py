@@ -33,7 +33,7 @@ def test_198_199_and_400_instances_get_their_recovery_points_without_a_large_run
         made = stage.recovery_point_snapshots(("tag:lifeboat:slot", slot))
         assert Counter(tags_of(item)["lifeboat:instance"] for item in made) == dict.fromkeys(there, 1)
         assert {item["State"] for item in made} == {"completed"}
-    assert "BackupFailed" not in events_of(stage.message())
+    assert "BackupFailed" not in events_of(stage.messages())
     assert stage.denied() == []
     assert stage.failed_events() == []
     refused = {call["error"] for call in stage.control.calls(service="ec2", caller="assumed-role") if call["error"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,7 +19,6 @@ from tests.e2e.stage import (
     Stage,
     events_of,
     id_of,
-    staged,
     tags_of,
 )
 
@@ -29,19 +28,6 @@ SLOT_SCHEDULE = "TakeSnapshotsFunctionSlot"
 """A part of the name of the schedule whose slots are due; the function's other one looks for what was missed."""
 
 _slots = count()
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as made:
-        yield made
-
-
-@pytest.fixture
-def machine(stage: Stage) -> Machine:
-    """A running machine with one data volume, selected for backups, with a person's consent to a restore."""
-    [made] = stage.launch()
-    return made
 
 
 @pytest.fixture

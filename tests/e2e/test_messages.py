@@ -101,7 +101,7 @@ def test_a_filter_passes_only_what_needs_a_person(stage: Stage, machine: Machine
     stage.control.settle()
     found = received(stage, urgent)
     assert events_of(found) == ["RestoreRefused"], found
-    assert "BackupCompleted" in events_of(stage.message())
+    assert "BackupCompleted" in events_of(stage.messages())
 
 
 def test_a_false_message_wakes_retention_and_moves_nothing(stage: Stage, machine: Machine) -> None:

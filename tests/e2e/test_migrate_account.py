@@ -33,7 +33,7 @@ def test_to_another_account_by_the_commands_of_the_page():
         source.control.settle()  # BackupCompleted has woken the sharing
         for _ in range(2):
             vault.reconcile("CopySnapshotsFunction")
-        [told] = [item for item in vault.message() if item["event"] == "SnapshotsCopied"]
+        [told] = [item for item in vault.messages() if item["event"] == "SnapshotsCopied"]
         assert told["subject"]["instance_id"] == f"{HOME_ACCOUNT}/{platform.instance_id}"
         wipe_out(source)
 

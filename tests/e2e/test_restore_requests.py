@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import pytest
 
 from lifeboat.restore.machine.history import restore_id
 from local import platform
@@ -21,26 +19,12 @@ from tests.e2e.stage import (
     Stage,
     events_of,
     id_of,
-    staged,
     tag_list,
     tags_of,
 )
 
 WINDOW = 120
 """Seconds: the default of the parameter RunningWindowSeconds."""
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with staged() as made:
-        yield made
-
-
-@pytest.fixture
-def machine(stage: Stage) -> Machine:
-    """A running machine with one data volume, selected for backups, with a person's consent to a restore."""
-    [made] = stage.launch()
-    return made
 
 
 def picture(stage: Stage, machine: Machine) -> dict[str, Any]:
@@ -61,7 +45,7 @@ def picture(stage: Stage, machine: Machine) -> dict[str, Any]:
 
 def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
-    before, told, mark = picture(stage, machine), len(stage.message()), stage.control.mark()
+    before, told, mark = picture(stage, machine), len(stage.messages()), stage.control.mark()
     answer = stage.restore(machine, point, dry_run=True)
     assert answer["possible"]
     assert machine.volume_id in answer["plan"]
@@ -72,7 +56,7 @@ def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     }
     assert set(stage.control.counts(mark, service="dynamodb")) == {"dynamodb:GetItem"}
     stage.control.settle()
-    assert (picture(stage, machine), len(stage.message())) == (before, told)
+    assert (picture(stage, machine), len(stage.messages())) == (before, told)
 
 
 def refusals(answer: Mapping[str, Any]) -> set[str]:

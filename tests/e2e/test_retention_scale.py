@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_is_resumed_by_the_next(stage: Stage, cut: str) -> 
 
 def test_two_runs_at_once_delete_and_publish_each_one_once(stage: Stage) -> None:
     points = seeded(stage, KEPT + 60)
-    before = len(stage.message())
+    before = len(stage.messages())
     mark = stage.control.mark()
     stage.control.fault("DeleteSnapshot", "delay", count=0, seconds=0.02, caller=PRUNE)  # so that they do meet
     for _ in range(2):
@@ -164,7 +164,7 @@ def test_two_runs_at_once_delete_and_publish_each_one_once(stage: Stage) -> None
     assert left(stage) == all_of(points[:KEPT])
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) > len(set(asked)), "both have asked for some"
-    details = [message["details"] for message in stage.message()[before:]]
+    details = [message["details"] for message in stage.messages()[before:]]
     told = [entry["recovery_point"] for found in details for entry in found["deleted"]]
     cut = sum(found.get("deleted_not_listed", 0) for found in details)
     assert len(told) + cut == 60

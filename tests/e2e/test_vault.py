@@ -65,7 +65,7 @@ def test_a_key_of_the_source_that_may_not_be_used_is_published_within_a_reconcil
     accounts.save(fine)
     kms.disable_key(KeyId=key)
     accounts.reconcile()
-    told = [item for item in accounts.vault.message() if item["event"] == "CopyFailed"]
+    told = [item for item in accounts.vault.messages() if item["event"] == "CopyFailed"]
     assert [item["subject"]["recovery_point"].split("-", 2)[2] for item in told] == [
         f"{machine.instance_id}-{HOME_ACCOUNT}"
     ]
@@ -135,7 +135,7 @@ def test_what_is_shared_without_metadata_is_kept_and_published(accounts):
     assert "lifeboat:recovery-point" not in tags_of(copy)
     assert (copy["KmsKeyId"], copy["VolumeSize"]) == (accounts.vault_key, 7)
     assert accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
-    [told] = [item for item in accounts.vault.message() if item["event"] == "MetadataMissing"]
+    [told] = [item for item in accounts.vault.messages() if item["event"] == "MetadataMissing"]
     assert told["subject"] == {"account": HOME_ACCOUNT}
     assert told["details"]["snapshots"] == [shared]
     accounts.vault.invoke("PruneSnapshotsFunction", {})

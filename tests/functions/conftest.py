@@ -115,7 +115,7 @@ class World:
         module = importlib.import_module(f"functions.{function}.app")
         return module.handler(event, Context(invoked_function_arn=f"{FUNCTIONS}:{function}"))
 
-    def message(self) -> list[dict[str, Any]]:
+    def messages(self) -> list[dict[str, Any]]:
         """The messages told since the last look, oldest first."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):

@@ -44,7 +44,7 @@ def saved(world):
     instance = world.launch()
     world.invoke("take_snapshots", SLOT)
     world.invoke("confirm_snapshots", RECONCILE)
-    world.message()
+    world.messages()
     return instance
 
 

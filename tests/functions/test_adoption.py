@@ -65,7 +65,7 @@ def test_a_preview_changes_nothing_and_says_what_retention_will_make_of_it(world
     assert {snapshot for snapshot, fate in fates.items() if fate == "kept"} == set(made[:14])
     assert all(entry["reasons"] and entry["lineage"] == volume_id for entry in answer["adopt"])
     assert left(world) == set()
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_confirmed_they_are_recovery_points_and_governed(world, legacy):
@@ -73,7 +73,7 @@ def test_confirmed_they_are_recovery_points_and_governed(world, legacy):
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
     assert (len(answer["adopted"]), answer["refused"], answer["notices"]) == (DAYS, [], [])
     assert left(world) == set(made)
-    [told] = world.message()
+    [told] = world.messages()
     assert (told["event"], told["severity"]) == ("RecoveryPointsAdopted", "info")
     assert told["subject"] == {"volume_id": volume_id}
     assert len(told["details"]["adopted"]) == DAYS
@@ -89,12 +89,12 @@ def test_asking_again_adopts_nothing_twice(world, legacy):
     ask = {"adopt": {"volume_id": volume_id}, "confirm": True}
     world.invoke("prune_snapshots", ask)
     before = world.snapshots()
-    world.message()
+    world.messages()
     answer = world.invoke("prune_snapshots", ask)
     assert answer["adopted"] == []
     assert all("already a recovery point" in entry["cause"] for entry in answer["refused"])
     assert world.snapshots() == before
-    assert world.message() == [], "nothing was done, so nothing is told"
+    assert world.messages() == [], "nothing was done, so nothing is told"
 
 
 def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
@@ -107,7 +107,7 @@ def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
     assert "Data Lifecycle Manager" in causes[made[0]]
     assert "AWS Backup" in causes[made[1]]
     assert left(world) == set(made[2:])
-    [told] = world.message()
+    [told] = world.messages()
     assert told["severity"] == "warning"
     assert told["subject"] == {"tag": "By=night"}
 
@@ -166,7 +166,7 @@ def test_a_run_cut_off_says_how_many_are_left_and_is_resumed(world, legacy, monk
         answer = world.invoke("prune_snapshots", ask)
     assert len(answer["adopted"]) == len(left(world)) == 7
     assert "13 more can be adopted" in answer["notices"][0]
-    assert "13 more" in str(world.message()[0]["details"]["notices"])
+    assert "13 more" in str(world.messages()[0]["details"]["notices"])
     world.invoke("prune_snapshots", ask)
     assert left(world) == set(made)
 

@@ -47,7 +47,7 @@ def test_a_slot_makes_one_recovery_point_of_the_data_volumes_only(world):
     assert tags["lifeboat:slot"] == "2026-11-23T02:00:00Z"
     assert tags["lifeboat:stack"] == "lifeboat"
     assert tags["lifeboat:volumes"] == "2"
-    [started] = world.message()
+    [started] = world.messages()
     assert started["event"] == "BackupStarted"
 
 
@@ -58,7 +58,7 @@ def test_the_same_slot_again_makes_nothing(world):
     assert again["begun"] == []
     assert len(again["already"]) == 1
     assert len(world.snapshots()) == 1
-    assert [message["event"] for message in world.message()] == ["BackupStarted"]
+    assert [message["event"] for message in world.messages()] == ["BackupStarted"]
 
 
 def test_the_same_slot_after_the_table_was_lost_makes_nothing(world):
@@ -85,7 +85,7 @@ def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
     with pytest.raises(BackupIncomplete, match=sorted(instances)[1]):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
-    told = world.message()
+    told = world.messages()
     assert sorted(message["event"] for message in told) == ["BackupFailed", "BackupStarted"]
     failed = next(message for message in told if message["event"] == "BackupFailed")
     assert failed["subject"]["instance_id"] == sorted(instances)[1]
@@ -104,7 +104,7 @@ def test_a_refused_backup_is_not_being_made_and_its_failure_is_published_once(wo
     later = clock.now() + timedelta(minutes=20)
     monkeypatch.setattr(clock, "now", lambda: later)
     world.invoke("confirm_snapshots", {"sweep": True})
-    assert [message["event"] for message in world.message()] == ["BackupFailed"]
+    assert [message["event"] for message in world.messages()] == ["BackupFailed"]
 
 
 def test_a_backup_without_an_answer_stays_open_whatever_comes_after(world, monkeypatch):
@@ -125,11 +125,11 @@ def test_an_instance_without_data_is_published_and_not_retried(world):
     instance = world.launch(disks=0)
     answer = world.invoke("take_snapshots", SLOT)
     assert [item["instance_id"] for item in answer["failed"]] == [instance]
-    [failed] = world.message()
+    [failed] = world.messages()
     assert failed["event"] == "BackupFailed"
     assert "has no data volume" in failed["summary"] + str(failed["details"])
     world.invoke("take_snapshots", SLOT)
-    assert world.message() == [], "told once"
+    assert world.messages() == [], "told once"
 
 
 def test_an_instance_without_its_root_is_refused_in_one_sentence_and_nothing_is_begun(world):
@@ -139,7 +139,7 @@ def test_an_instance_without_its_root_is_refused_in_one_sentence_and_nothing_is_
     world.ec2.detach_volume(VolumeId=world.volume_of(instance, root), InstanceId=instance, Device=root)
     answer = world.invoke("take_snapshots", SLOT)
     assert [item["instance_id"] for item in answer["failed"]] == [instance]
-    [failed] = world.message()
+    [failed] = world.messages()
     assert failed["event"] == "BackupFailed"
     assert failed["details"]["reason"] == (
         f"{instance} has no volume at its root device {root} and {world.volume_of(instance)} (/dev/sdh), expected its "
@@ -152,7 +152,7 @@ def test_a_terminated_instance_is_left_out_silently(world):
     world.ec2.terminate_instances(InstanceIds=[world.launch()])
     answer = world.invoke("take_snapshots", SLOT)
     assert len(answer["skipped"]) == 1
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_dry_run_changes_nothing(world):
@@ -161,7 +161,7 @@ def test_a_dry_run_changes_nothing(world):
     assert answer["dry_run"] is True
     assert [item["instance_id"] for item in answer["begun"]] == [instance]
     assert world.snapshots() == []
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_by_hand_for_one_instance(world):
@@ -191,7 +191,7 @@ def test_the_owner_of_the_image_is_no_condition_of_a_backup(world, monkeypatch):
 def begun(world):
     instance = world.launch()
     world.invoke("take_snapshots", SLOT)
-    world.message()
+    world.messages()
     return f"rp-20261123T020000Z-{instance}"
 
 
@@ -202,7 +202,7 @@ def event_of(world, sample, name="ebs-createSnapshot-succeeded"):
 
 def test_a_snapshot_event_completes_the_backup(world, begun, sample):
     assert world.invoke("confirm_snapshots", event_of(world, sample))["completed"] == [begun]
-    [completed] = world.message()
+    [completed] = world.messages()
     assert completed["event"] == "BackupCompleted"
     assert completed["subject"]["recovery_point"] == begun
 
@@ -210,18 +210,18 @@ def test_a_snapshot_event_completes_the_backup(world, begun, sample):
 def test_a_doubled_event_and_the_reconcile_run_publish_nothing_twice(world, begun, sample):
     for event in (event_of(world, sample), event_of(world, sample), {"sweep": True}):
         world.invoke("confirm_snapshots", event)
-    assert [message["event"] for message in world.message()] == ["BackupCompleted"]
+    assert [message["event"] for message in world.messages()] == ["BackupCompleted"]
 
 
 def test_a_lost_event_costs_a_reconcile_run(world, begun):
     assert world.invoke("confirm_snapshots", {"sweep": True})["completed"] == [begun]
-    assert [message["event"] for message in world.message()] == ["BackupCompleted"]
+    assert [message["event"] for message in world.messages()] == ["BackupCompleted"]
     assert world.invoke("confirm_snapshots", {"sweep": True}) == {"completed": [], "failed": [], "pending": []}
 
 
 def test_an_event_of_a_snapshot_that_is_not_ours_is_left_alone(world, sample):
     assert world.invoke("confirm_snapshots", sample("ebs-createSnapshot-succeeded"))["completed"] == []
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def state_of(monkeypatch, **facts):
@@ -241,14 +241,14 @@ def test_a_claim_of_success_is_not_believed(world, begun, sample, monkeypatch):
     answer = world.invoke("confirm_snapshots", event_of(world, sample))
     assert answer["completed"] == []
     assert [item["recovery_point"] for item in answer["pending"]] == [begun]
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_snapshot_in_error_is_published_as_a_failure_with_its_cause(world, begun, monkeypatch):
     state_of(monkeypatch, state="error", state_message="Given key ID is not accessible")
     answer = world.invoke("confirm_snapshots", {"sweep": True})
     assert [item["recovery_point"] for item in answer["failed"]] == [begun]
-    [failed] = world.message()
+    [failed] = world.messages()
     assert failed["event"] == "BackupFailed"
     assert failed["severity"] in {"warning", "critical"}
     assert "Given key ID is not accessible" in str(failed)
@@ -265,7 +265,7 @@ def test_a_message_that_could_not_be_published_is_published_by_the_next_run(worl
         world.invoke("confirm_snapshots", {"sweep": True})
     monkeypatch.setattr(topic, "publish", real)
     assert world.invoke("confirm_snapshots", {"sweep": True})["completed"] == [begun]
-    assert [message["event"] for message in world.message()] == ["BackupCompleted"]
+    assert [message["event"] for message in world.messages()] == ["BackupCompleted"]
 
 
 def test_botocores_own_lost_answer_is_translated(world, monkeypatch):

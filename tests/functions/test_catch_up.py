@@ -49,7 +49,7 @@ def test_a_missed_slot_is_taken_late_and_published_once(world, calls):
     tags = tags_of(snapshot)
     assert tags["lifeboat:recovery-point"] == f"rp-20261123T020000Z-{instance}"
     assert tags["lifeboat:late"] == "true"
-    [told] = world.message()
+    [told] = world.messages()
     assert told["event"] == "BackupStarted"
     assert told["summary"] == "The missed backup of 2026-11-23T02:00:00Z has begun, late, for 1 instance."
 
@@ -150,9 +150,9 @@ def test_a_recovery_point_that_a_person_deleted_is_not_published_as_begun_again(
     caught_up(world, calls, SLOT + HOUR)
     [snapshot] = world.snapshots()
     world.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
-    world.message()
+    world.messages()
     assert caught_up(world, calls, SLOT + 2 * HOUR) == []
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_terminated_instance_owes_nothing(world, calls):

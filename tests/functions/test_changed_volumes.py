@@ -60,7 +60,7 @@ def test_a_volume_exchanged_meanwhile_is_no_recovery_point_of_the_planned_one(wo
         world.invoke("take_snapshots", SLOT)
 
     assert good_points() == []
-    [failed] = world.message()
+    [failed] = world.messages()
     assert failed["event"] == "BackupFailed"
     assert f"of {world.volume_of(machine)}" in failed["summary"]
     assert backups.open_backups(TABLE) == {}
@@ -77,7 +77,7 @@ def test_the_next_attempt_of_the_slot_saves_what_is_attached_by_then(world, monk
 
     [point] = good_points()
     assert [member.metadata.volume_id for member in point.members] == [world.volume_of(machine)]
-    assert [message["event"] for message in world.message()][-1] == "BackupCompleted"
+    assert [message["event"] for message in world.messages()][-1] == "BackupCompleted"
 
 
 def test_a_slot_of_which_only_a_stranger_was_made_is_caught_up(world, monkeypatch, machine):
@@ -99,7 +99,7 @@ def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_published
 
     [point] = good_points()
     assert [member.metadata.device for member in point.members] == ["/dev/sdh"]
-    told = {message["event"]: message for message in world.message()}
+    told = {message["event"]: message for message in world.messages()}
     [begun] = told["BackupStarted"]["details"]["recovery_points"]
     assert completed == [begun["recovery_point"]] == [point.id]
     assert told["BackupCompleted"]["subject"]["recovery_point"] == point.id
@@ -121,7 +121,7 @@ def test_a_volume_attached_meanwhile_is_published_and_the_recovery_point_is_good
     assert list(begun["unplanned"]) == [stranger]
     [point] = good_points()
     assert [member.metadata.volume_id for member in point.members] == [planned]
-    told = world.message()
+    told = world.messages()
     assert [message["event"] for message in told] == ["BackupStarted", "UnplannedSnapshotTaken", "BackupCompleted"]
     assert list(told[1]["details"]["snapshots"].values()) == [stranger]
 
@@ -247,6 +247,6 @@ def test_a_recovery_point_stays_open_until_all_of_it_is_published(world, monkeyp
     with time_machine.travel(clock.now(), tick=True):
         world.invoke("confirm_snapshots", {"sweep": True})
 
-    told = [message["event"] for message in world.message()]
+    told = [message["event"] for message in world.messages()]
     assert sorted(told) == ["BackupCompleted", "BackupStarted", "UnplannedSnapshotTaken"]
     assert backups.open_backups(TABLE) == {}

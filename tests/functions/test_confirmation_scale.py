@@ -29,7 +29,7 @@ def large_run(world):
     for _ in range(5):
         world.launch()
     begun = world.invoke("take_snapshots", SLOT)["begun"]
-    world.message()
+    world.messages()
     return sorted(item["recovery_point"] for item in begun)
 
 
@@ -46,7 +46,7 @@ def test_a_reconcile_run_without_time_for_all_publishes_some_and_leaves_the_rest
     second = reconcile(Context())
     assert second["completed"] == large_run[told:]
     assert "left" not in second
-    assert [message["event"] for message in world.message()] == ["BackupCompleted"] * 5
+    assert [message["event"] for message in world.messages()] == ["BackupCompleted"] * 5
 
 
 def test_pending_ones_in_front_do_not_keep_a_reconcile_run_from_those_behind(world, large_run, monkeypatch):

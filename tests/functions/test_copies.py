@@ -28,7 +28,7 @@ def point(world, monkeypatch) -> str:
     world.invoke("take_snapshots", {})
     world.invoke("confirm_snapshots", RECONCILE)
     [made] = world.snapshots()
-    assert [item["event"] for item in world.message()] == ["BackupStarted", "BackupCompleted"]
+    assert [item["event"] for item in world.messages()] == ["BackupStarted", "BackupCompleted"]
     return made["SnapshotId"]
 
 
@@ -43,7 +43,7 @@ def test_a_copy_is_begun_once_and_published_once(world, point):
     world.invoke("copy_snapshots", RECONCILE)
     world.invoke("copy_snapshots", RECONCILE)
     assert len(copies()) == 1
-    [told] = world.message()
+    [told] = world.messages()
     assert (told["event"], told["subject"]["region"]) == ("SnapshotsCopied", AWAY)
 
 
@@ -57,13 +57,13 @@ def test_a_copy_that_vanishes_is_published_once_and_tried_again(world, point, mo
     monkeypatch.setattr(clock, "now", lambda: later)
     [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert f"the copy {lost['SnapshotId']} of {point} has vanished" in failed["reason"]
-    assert [item["event"] for item in world.message()] == ["CopyFailed"]
+    assert [item["event"] for item in world.messages()] == ["CopyFailed"]
     assert "the next attempt is at" in world.invoke("copy_snapshots", RECONCILE)[AWAY]["waiting"][0]["reason"]
 
     monkeypatch.setattr(clock, "now", lambda: later + timedelta(hours=1))
     assert len(world.invoke("copy_snapshots", RECONCILE)[AWAY]["begun"]) == 1
     world.invoke("copy_snapshots", RECONCILE)
-    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.messages()] == ["SnapshotsCopied"]
 
 
 def test_a_destination_that_fails_stops_no_other(world, point, monkeypatch):
@@ -90,7 +90,7 @@ def test_a_copy_that_is_refused_fails_its_recovery_point(world, point, monkeypat
     monkeypatch.setattr(clients.ec2_writes(AWAY), "copy_snapshot", refuse)
     [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert failed["reason"] == f"CopySnapshot of {point} was refused: UnauthorizedOperation: no"
-    [told] = world.message()
+    [told] = world.messages()
     assert (told["event"], told["severity"]) == ("CopyFailed", "critical")
 
 
@@ -107,7 +107,7 @@ def test_the_end_of_our_copy_is_observed_and_published(world, point):
     world.invoke("copy_snapshots", RECONCILE)
     [copy] = copies()
     assert world.invoke("copy_snapshots", ended(copy["SnapshotId"]))[AWAY]["copied"]
-    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.messages()] == ["SnapshotsCopied"]
 
 
 def test_the_end_of_a_foreign_copy_is_not(world, point):

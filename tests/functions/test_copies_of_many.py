@@ -43,7 +43,7 @@ def test_the_oldest_come_first_and_all_are_copied_once(world, many):
     for _ in range(10):
         reconcile(world)
     assert copied() == sorted(many)
-    told = [message["subject"]["recovery_point"] for message in world.message()]
+    told = [message["subject"]["recovery_point"] for message in world.messages()]
     assert sorted(told) == sorted(many)
     assert table_of_copies.open_records(TABLE, AWAY) == {}
     states = {record.state for record in table_of_copies.records(TABLE, AWAY).values()}

@@ -43,7 +43,7 @@ def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolum
 
 
 def published(world):
-    return [message["event"] for message in world.message()]
+    return [message["event"] for message in world.messages()]
 
 
 def test_a_large_run_is_queued_worked_on_and_published_once(world, workers):
@@ -53,10 +53,10 @@ def test_a_large_run_is_queued_worked_on_and_published_once(world, workers):
 
     assert answer["instances"] == COUNT
     assert world.snapshots() == [], "who plans begins nothing"
-    assert world.message() == []
+    assert world.messages() == []
     assert workers.work() == answer["batches"] == large_run.WORKERS
     assert len(world.snapshots()) == COUNT
-    [started] = world.message()
+    [started] = world.messages()
     assert started["event"] == "BackupStarted"
     assert (started["details"]["begun"], started["details"]["instances"]) == (COUNT, COUNT)
     assert {item["instance_id"] for item in started["details"]["recovery_points"]} == set(instances)
@@ -124,7 +124,7 @@ def test_what_is_refused_in_all_attempts_is_named_in_the_one_outcome(world, work
     workers.work()
     assert workers.held_back == [30, 60, 120, 240]
     assert len(world.snapshots()) == COUNT - 1
-    [incomplete] = world.message()
+    [incomplete] = world.messages()
     assert incomplete["event"] == "BackupIncomplete"
     assert incomplete["details"]["begun"] == COUNT - 1
     reasons = {item["instance_id"]: item["reason"] for item in incomplete["details"]["failures"]}
@@ -179,7 +179,7 @@ def test_out_of_time_in_every_attempt_is_named(world, workers):
     world.invoke("take_snapshots", SLOT)
     for record in workers.messages():
         workers.deliver(record, Ending())
-    [incomplete] = world.message()
+    [incomplete] = world.messages()
     assert incomplete["details"]["failed"] == COUNT
     assert "too busy" in incomplete["details"]["failures"][0]["reason"]
 
@@ -210,7 +210,7 @@ def test_an_instance_that_is_gone_when_its_batch_comes_is_left_out(world, worker
     world.ec2.delete_tags(Resources=[instances[1]], Tags=[{"Key": "lifeboat:backup"}])
     workers.work()
     assert len(world.snapshots()) == COUNT - 2
-    [started] = world.message()
+    [started] = world.messages()
     assert started["event"] == "BackupStarted"
     assert started["details"]["skipped"] == 2
     assert f"for {COUNT - 2} of {COUNT - 2} instances" in started["summary"]
@@ -227,7 +227,7 @@ def test_a_lost_table_costs_no_doubled_recovery_point_and_no_outcome(world, work
     for record in records:
         workers.deliver(record)
     assert len(world.snapshots()) == COUNT
-    [started] = world.message()
+    [started] = world.messages()
     assert started["details"]["begun"] == COUNT
 
 
@@ -307,7 +307,7 @@ def test_a_missed_slot_of_a_large_run_is_queued_late(world, workers, calls):
     workers.work()
     late = [tag["Value"] for item in world.snapshots() for tag in item["Tags"] if tag["Key"] == "lifeboat:late"]
     assert late == ["true"] * COUNT
-    [started] = world.message()
+    [started] = world.messages()
     assert started["summary"].startswith("The missed backup of 2026-11-23T02:00:00Z has begun, late, for 6 of 6")
 
 
@@ -340,7 +340,7 @@ def test_a_run_that_was_cut_off_is_published_as_far_as_it_came_and_the_rest_is_t
 
     answer = catch_up(world, calls, 45)
 
-    [incomplete] = world.message()
+    [incomplete] = world.messages()
     assert incomplete["event"] == "BackupIncomplete"
     assert incomplete["details"]["unreported_batches"] == large_run.WORKERS - 1
     assert incomplete["details"]["begun"] == done
@@ -356,10 +356,10 @@ def test_a_run_by_hand_that_was_cut_off_is_published_once_by_a_later_run(world, 
     for record in workers.messages():
         workers.sqs.delete_message(QueueUrl=workers.queue, ReceiptHandle=record["receiptHandle"])
     catch_up(world, calls, -60 + 15)
-    assert world.message() == []
+    assert world.messages() == []
     catch_up(world, calls, -60 + 45)
     catch_up(world, calls, -60 + 24 * 60)
-    [incomplete] = [message for message in world.message() if message["event"] == "BackupIncomplete"]
+    [incomplete] = [message for message in world.messages() if message["event"] == "BackupIncomplete"]
     assert incomplete["details"]["unreported_batches"] == large_run.WORKERS
     assert incomplete["subject"] == {"slot": "2026-11-23T01:00:00Z"}
 

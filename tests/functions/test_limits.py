@@ -62,5 +62,5 @@ def test_every_instance_without_a_backup_is_published_as_overdue(world, monkeypa
     monkeypatch.setattr("lifeboat.backup.workflow.take", refuse)
     with pytest.raises(RuntimeError, match="no backup today"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.message() if message["event"] == "BackupOverdue"}
+    told = {message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"}
     assert told == instances

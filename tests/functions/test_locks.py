@@ -45,13 +45,13 @@ def locks(world, monkeypatch):
     handler.forget()
     world.launch(disks=2)
     world.invoke("take_snapshots", SLOT)
-    world.message()
+    world.messages()
     return made
 
 
 def messages_of(world):
     """By event: two messages of one moment come in either order."""
-    return sorted(world.message(), key=lambda message: message["event"])
+    return sorted(world.messages(), key=lambda message: message["event"])
 
 
 def published(world):

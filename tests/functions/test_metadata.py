@@ -27,7 +27,7 @@ def test_what_does_not_fit_is_named_at_backup(world, machine):
     [begun] = world.invoke("take_snapshots", SLOT)["begun"]
     world.invoke("confirm_snapshots", {"sweep": True})
 
-    started, completed = world.message()
+    started, completed = world.messages()
     missing = begun["tags_left_out"][volume]
     assert missing
     assert started["details"]["recovery_points"][0]["tags_left_out"] == {volume: missing}
@@ -40,7 +40,7 @@ def test_where_all_fits_nothing_is_said(world, machine):
     write(world, world.volume_of(machine), {"Name": "証拠データボリューム" * 6, "team": "forensics"})
     [begun] = world.invoke("take_snapshots", SLOT)["begun"]
     world.invoke("confirm_snapshots", {"sweep": True})
-    _, completed = world.message()
+    _, completed = world.messages()
     assert "tags_left_out" not in begun
     assert "tags_left_out" not in completed["details"]
     [snapshot] = world.snapshots()

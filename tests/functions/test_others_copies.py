@@ -22,7 +22,7 @@ def copies(world, monkeypatch):
     world.launch()
     world.invoke("take_snapshots", SLOT)
     world.invoke("confirm_snapshots", {"sweep": True})
-    world.message()
+    world.messages()
     [source] = world.snapshots()
     made = []
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_a_run_deletes_none_and_is_silent(world, copies):
     answer = world.invoke("prune_snapshots", {})
     assert (answer["kept"], answer["deleted"], answer["refused"]) == (1, [], [])
     assert {item["SnapshotId"] for item in world.snapshots()} >= set(copies)
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_the_preview_names_them_and_counts_none(world, copies):

@@ -12,7 +12,7 @@ from lifeboat import handler
 from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.backup import overdue as rule
-from lifeboat.backup import overdue_workflow as lineage
+from lifeboat.backup import overdue_workflow as workflow
 from lifeboat.backup.workflow import BackupIncomplete
 from tests.functions.conftest import ACCOUNT, TABLE, TODAY, Context
 from tests.functions.large_runs import LargeRun
@@ -57,9 +57,9 @@ class Sight:
 
     def catch_up(self, at):
         """Who was told to be overdue by this look, with the message of each."""
-        self.world.message()
+        self.world.messages()
         answer = self.invoke(CATCH_UP, at)
-        told = [message for message in self.world.message() if message["event"] == "BackupOverdue"]
+        told = [message for message in self.world.messages() if message["event"] == "BackupOverdue"]
         if answer is not None:
             assert {item["subject"]["instance_id"] for item in told} <= set(answer["overdue"])
         return {message["subject"]["instance_id"]: message for message in told}
@@ -284,7 +284,7 @@ def test_a_run_without_time_leaves_it_to_the_next(world, sight, monkeypatch):
 
 def test_of_very_many_each_run_asks_about_some(world, sight, monkeypatch):
     monkeypatch.setattr(rule, "INSTANCES_QUERIED", 2)
-    monkeypatch.setattr(lineage, "AGES_LOGGED", 1)
+    monkeypatch.setattr(workflow, "AGES_LOGGED", 1)
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.catch_up(SLOT - HOUR)
@@ -298,7 +298,7 @@ def test_of_very_many_each_run_asks_about_some(world, sight, monkeypatch):
 
 
 def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, monkeypatch):
-    monkeypatch.setattr(lineage.ec2_describe, "IDS_PER_CALL", 2)
+    monkeypatch.setattr(workflow.ec2_describe, "IDS_PER_CALL", 2)
     never, early, *late = (world.launch() for _ in range(5))
     sight.catch_up(SLOT - HOUR)
     sight.refused.add(never)
@@ -326,7 +326,7 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
 
 
 def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sight, monkeypatch):
-    monkeypatch.setattr(lineage.ec2_describe, "IDS_PER_CALL", 1)
+    monkeypatch.setattr(workflow.ec2_describe, "IDS_PER_CALL", 1)
     instance, never = world.launch(disks=2, **{"lifeboat:backup": "true"}), world.launch()
     first, second = world.volume_of(instance), world.volume_of(instance, "/dev/sdi")
     sight.refused.add(never)

@@ -52,7 +52,7 @@ def invoke(context: Context, event: dict = SLOT) -> dict:
 
 
 def events(world):
-    return [message["event"] for message in world.message()]
+    return [message["event"] for message in world.messages()]
 
 
 @pytest.mark.parametrize("code", PASSING)
@@ -74,7 +74,7 @@ def test_it_is_published_only_after_the_last_attempt(world, waits, refusing, cod
     for attempt in range(1, ATTEMPTS + 1):
         with pytest.raises(BackupIncomplete, match=f"{code}: in EC2's words"):
             invoke(event)
-        told = world.message()
+        told = world.messages()
         assert [message["event"] for message in told] == (["BackupFailed"] if attempt == ATTEMPTS else [])
     assert f"{code}: in EC2's words" in told[0]["summary"]
     assert told[0]["subject"]["instance_id"] == instance

@@ -70,7 +70,7 @@ def test_backup(world, refuse, in_twos, operation):
     with pytest.raises(BackupIncomplete, match=f"{bad} could not be described: InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
-    told = [message for message in world.message() if message["event"] == "BackupFailed"]
+    told = [message for message in world.messages() if message["event"] == "BackupFailed"]
     assert {message["subject"]["instance_id"] for message in told} == set(instances[2:4])
     assert all(WORDS in message["summary"] for message in told)
 
@@ -81,7 +81,7 @@ def test_confirmation(world, refuse, in_twos):
     refuse("DescribeSnapshots", f"Z-{instances[2]}")
     with pytest.raises(ConfirmationIncomplete, match=rf"2 recovery points.* InvalidParameterValue: {WORDS}"):
         world.invoke("confirm_snapshots", {"sweep": True})
-    completed = [message for message in world.message() if message["event"] == "BackupCompleted"]
+    completed = [message for message in world.messages() if message["event"] == "BackupCompleted"]
     assert {message["subject"]["instance_id"] for message in completed} == {*instances[:2], *instances[4:]}
     assert {item.split("Z-")[1] for item in backups.open_backups(TABLE)} == set(instances[2:4])
 
@@ -95,7 +95,7 @@ def test_overdue(world, refuse, in_twos, monkeypatch):
     refuse("DescribeSnapshots", "tag:lifeboat:instance", instances[2])
     with pytest.raises(OverdueIncomplete, match=f"2 instances.* InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.message() if message["event"] == "BackupOverdue"}
+    told = {message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"}
     assert len(told) == 4
     assert instances[2] not in told
 
@@ -106,7 +106,7 @@ def test_retention_of_a_part(world, large_run, in_parts, refuse):
     assert left(world) == {
         snapshot for instance, made in large_run.items() for snapshot in (made if instance.endswith("a") else made[:14])
     }
-    [told] = world.message()
+    [told] = world.messages()
     [notice] = [item for item in answer["notices"] if WORDS in item]
     assert notice in told["details"]["notices"]
     assert "ids end with a are kept" in notice
@@ -151,7 +151,7 @@ def test_describing_a_copy_is_no_failed_copy(world, many):
         refuse_in(patch, "DescribeSnapshots", "tag:lifeboat:copy-of")
         answer = reconcile(world)
     assert (answer["begun"], answer["failed"], copied()) == ([], [], set())
-    assert world.message() == []
+    assert world.messages() == []
     assert reconcile(world)["begun"], "nothing has failed, so nothing is paused"
 
 

@@ -20,7 +20,7 @@ TABLE = "lifeboat-state"
 
 
 def events(world):
-    return [message["event"] for message in world.message()]
+    return [message["event"] for message in world.messages()]
 
 
 def refuse(monkeypatch, kind, code, *, answered=True, times=1):
@@ -67,7 +67,7 @@ def test_a_fresh_platform_runs_on_the_restored_volume(world, saved, time):
     assert {tag["Key"]: tag["Value"] for tag in kept["Tags"]}["lifeboat:displaced-by"] == begun["restore_id"]
     [instance] = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"]
     assert instance["State"]["Name"] == "running"
-    messages = world.message()
+    messages = world.messages()
     assert [message["event"] for message in messages] == ["RestoreStarted", "RestoreCompleted"]
     assert messages[0]["details"]["requested_by"] == "operator"
     assert world.invoke("attach_volume", RECONCILE) == {"restores": {}}
@@ -102,7 +102,7 @@ def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(wor
     refuse(monkeypatch, "AttachVolume", "InvalidVolume.Whatever")
     begun = world.invoke("restore_volume", ask(target))
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
-    [message] = [item for item in world.message() if item["event"] == "RestoreRolledBack"]
+    [message] = [item for item in world.messages() if item["event"] == "RestoreRolledBack"]
     assert message["details"]["stop_took"] == ["the data on its 75 GB of instance store volumes"]
     assert "as it was, except for what its stop removed permanently: the data on its 75 GB" in message["summary"]
 
@@ -114,7 +114,7 @@ def test_without_consent_it_is_refused_with_the_command_that_gives_it(world, sav
     assert answer["refused"].startswith("nothing was touched: ")
     assert "aws ec2 create-tags" in answer["refused"]
     assert done == []
-    [message] = world.message()
+    [message] = world.messages()
     assert message["event"] == "RestoreRefused"
     assert message["subject"]["instance_id"] == target
 
@@ -235,7 +235,7 @@ def test_the_beginning_is_published_once_by_the_first_that_can(world, saved, tim
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["step"] != "volumes", "it goes on"
     assert events(world) == []
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
-    told = world.message()
+    told = world.messages()
     assert [message["event"] for message in told] == ["RestoreStarted", "RestoreCompleted"]
     assert told[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
 

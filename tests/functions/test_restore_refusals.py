@@ -54,7 +54,7 @@ def test_the_last_message_has_ec2s_code_and_words(world, saved, time, monkeypatc
             time.wait(1_800)
     assert f"{code}: {WORDS}" in report["failure"]
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
-    ended = world.message()[-1]
+    ended = world.messages()[-1]
     assert ended["event"] == "RestoreRolledBack"
     assert f"{code}: {WORDS}" in ended["summary"]
     attached = world.ec2.describe_instances(InstanceIds=[target])["Reservations"][0]["Instances"][0]

@@ -12,11 +12,9 @@ from lifeboat import handler
 from lifeboat.aws import clock, ec2_images, ec2_snapshots, ec2_volumes, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import LEFT_FOR_RETURN
-from lifeboat.backup.selection import volume_metadata
-from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.retention import workflow as retention
-from tests.builders import attachment, volume
 from tests.functions.conftest import ACCOUNT, Context
+from tests.functions.saved import saved_snapshot
 
 DAYS = 30
 
@@ -28,30 +26,12 @@ def history(world, monkeypatch):
     monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # moto knows no shares and would list all
     instance = world.launch()
     volume_id = world.volume_of(instance)
-    backend = ec2_backends[ACCOUNT]["eu-west-1"]
     made = []
     for day in range(DAYS):
         slot = clock.now() - timedelta(days=day, minutes=5)
-        tags = write_tags(
-            recovery_point_id=f"rp-{day}",
-            set_id=f"set-{day}",
-            stack="lifeboat",
-            slot=slot,
-            instance_id=instance,
-            instance_name="CadoResponse",
-            zone="eu-west-1a",
-            ami_id="ami-1",
-            ami_owner="055430919509",
-            all_metadata=[volume_metadata(volume(id=volume_id, tags={}), attachment(volume_id))],
+        made.append(
+            saved_snapshot(world, volume_id, instance_id=instance, recovery_point_id=f"rp-{day}", taken_at=slot)
         )
-        snapshot = world.ec2.create_snapshot(
-            VolumeId=volume_id,
-            TagSpecifications=[
-                {"ResourceType": "snapshot", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-            ],
-        )["SnapshotId"]
-        backend.snapshots[snapshot].start_time = slot
-        made.append(snapshot)
     return made
 
 
@@ -75,7 +55,7 @@ def test_a_completed_backup_deletes_what_no_rule_keeps(world, history):
     world.invoke("prune_snapshots", completed(world))
     world.invoke("prune_snapshots", completed(world))
     assert left(world) == set(history[:14])
-    told = world.message()
+    told = world.messages()
     assert {message["event"] for message in told} == {"SnapshotsPruned"}
     assert told[0]["details"]["deleted"]
     assert all(entry["reasons"] for entry in told[0]["details"]["kept"])
@@ -85,11 +65,11 @@ def test_a_second_run_deletes_nothing_more(world, history):
     for _ in range(3):
         world.invoke("prune_snapshots", {})
     before = left(world)
-    world.message()
+    world.messages()
     answer = world.invoke("prune_snapshots", {})
     assert answer["deleted"] == []
     assert left(world) == before
-    assert world.message() == [], "nothing happened, so nothing is told"
+    assert world.messages() == [], "nothing happened, so nothing is told"
 
 
 def test_a_dry_run_gives_the_plan_and_changes_nothing(world, history):
@@ -98,7 +78,7 @@ def test_a_dry_run_gives_the_plan_and_changes_nothing(world, history):
     assert answer["delete"]
     assert all(entry["reasons"] for entry in [*answer["delete"], *answer["kept"]])
     assert left(world) == set(history)
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_held_snapshot_stays(world, history):
@@ -160,7 +140,7 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
     assert left(world).isdisjoint(history[-3:-1])
     assert len(answer["refused"]) == 1
     assert {"rp-27", "rp-28"}.isdisjoint(entry["recovery_point"] for entry in answer["deleted"])
-    [told] = world.message()
+    [told] = world.messages()
     assert told["severity"] == "warning"
     assert "InvalidSnapshot.InUse" in str(told["details"]["refused"])
 
@@ -169,7 +149,7 @@ def test_a_policy_in_error_keeps_everything_and_publishes_it(world, history, mon
     monkeypatch.setenv("LIFEBOAT_RETENTION", "dayly=14")
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history)
-    [told] = world.message()
+    [told] = world.messages()
     assert told["severity"] == "warning"
     assert "dayly" in str(told["details"]["notices"])
 
@@ -204,7 +184,7 @@ def test_a_run_cut_off_is_published_and_resumed_by_the_next(world, history, monk
     assert left(world) == set(history[: DAYS - gone]), "the oldest go first"
     waiting = f"{15 - gone} more recovery points wait for the next run"
     assert any(waiting in notice for notice in answer["notices"])
-    [told] = world.message()
+    [told] = world.messages()
     assert any(waiting in notice for notice in told["details"]["notices"])
     for _ in range(3):
         world.invoke("prune_snapshots", {})
@@ -223,7 +203,7 @@ def test_what_was_deleted_is_published_even_if_the_run_breaks(world, history, mo
     monkeypatch.setattr(ec2_snapshots, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
     assert world.invoke("prune_snapshots", {})["failed"] == "EC2 is away"
-    [told] = world.message()
+    [told] = world.messages()
     assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
 
@@ -297,7 +277,7 @@ def test_what_never_goes_does_not_use_up_what_may_go(world, history, monkeypatch
     # The three are planned around: of the other 27 two may go, instead of none for ever.
     assert left(world) == set(history) - set(history[-5:-3])
     assert len(asked) == len(set(asked)), "nothing is tried twice in one run"
-    assert "deleting it was refused" in str(world.message()[0]["details"]["kept"])
+    assert "deleting it was refused" in str(world.messages()[0]["details"]["kept"])
     for _ in range(20):
         world.invoke("prune_snapshots", {})
     assert left(world) == {*history[:14], *history[-3:]}
@@ -371,7 +351,7 @@ def test_what_it_saves_is_an_upper_bound_in_gib_and_dollars(world, history):
     assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
     answer = world.invoke("prune_snapshots", {})
     assert (answer["saved_gib"], answer["saved_usd_per_month"]) == (15 * 20, 15.0)
-    details = world.message()[0]["details"]
+    details = world.messages()[0]["details"]
     assert (details["saved_gib_at_most"], details["saved_usd_per_month_at_most"]) == (300, 15.0)
 
 
@@ -401,7 +381,7 @@ def shorten_the_policy(world, monkeypatch, text="last=1"):
     """After a run under the policy of the fixture has deleted what that does not keep."""
     for _ in range(2):
         world.invoke("prune_snapshots", {})
-    world.message()
+    world.messages()
     monkeypatch.setenv("LIFEBOAT_RETENTION", text)
     handler.forget()
 
@@ -411,11 +391,11 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_published_at_once(w
     before = left(world)
     assert len(before) == 14
     assert world.invoke("prune_snapshots", {"dry_run": True})["delete"] == []
-    assert world.message() == []
+    assert world.messages() == []
     answers = [world.invoke("prune_snapshots", {}) for _ in range(3)]
     assert [answer["deleted"] for answer in answers] == [[], [], []]
     assert left(world) == before
-    [told] = world.message()
+    [told] = world.messages()
     assert (told["event"], told["severity"]) == ("RetentionChanged", "warning")
     assert told["details"]["would_delete_count"] == 11, "MinimumKept keeps 3"
     assert told["details"]["gib"] == 220
@@ -434,7 +414,7 @@ def test_a_hold_of_no_hours_lets_a_change_count_at_once(world, history, monkeypa
     monkeypatch.setenv("LIFEBOAT_RETENTION_CHANGE_HOURS", "0")
     shorten_the_policy(world, monkeypatch)
     assert world.invoke("prune_snapshots", {})["deleted"]
-    assert {message["event"] for message in world.message()} == {"SnapshotsPruned"}
+    assert {message["event"] for message in world.messages()} == {"SnapshotsPruned"}
 
 
 def test_a_tag_lost_with_its_instance_is_published_with_a_way_to_keep(world, history, monkeypatch):
@@ -442,11 +422,11 @@ def test_a_tag_lost_with_its_instance_is_published_with_a_way_to_keep(world, his
     for _ in range(2):
         world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
-    world.message()
+    world.messages()
     ec2_backends[ACCOUNT]["eu-west-1"].reservations.clear()  # EC2 shows it and its tags for an hour more
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
-    [told] = world.message()
+    [told] = world.messages()
     assert told["details"]["would_delete_count"] == 11
     assert told["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
     assert not any("sam deploy" in step or "lifeboat:retention" in step for step in told["next_steps"])
@@ -465,5 +445,5 @@ def test_a_change_that_could_not_be_published_is_published_by_the_next_run(world
     assert world.invoke("prune_snapshots", {})["failed"] == "Throttled: later"
     monkeypatch.setattr(topic, "publish", real)
     world.invoke("prune_snapshots", {})
-    assert [message["event"] for message in world.message()] == ["RetentionChanged"]
+    assert [message["event"] for message in world.messages()] == ["RetentionChanged"]
     assert len(left(world)) == 14

@@ -30,7 +30,7 @@ def test_a_run_in_parts_deletes_the_same_and_publishes_it_once(world, large_run,
     # last=3 daily=14: six of each lineage's twenty.
     assert (answer["kept"], answer["delete"], len(answer["deleted"])) == (56, 24, 24)
     assert left(world) == {snapshot for made in large_run.values() for snapshot in made[:14]}
-    [told] = world.message()
+    [told] = world.messages()
     assert told["summary"].startswith("24 recovery points deleted, 56 kept")
     assert len(told["details"]["kept"]) + told["details"]["kept_not_listed"] == 56
 

@@ -23,7 +23,7 @@ def large_run(world, monkeypatch):
     for _ in range(3):
         world.launch()
     begun = world.invoke("take_snapshots", SLOT)["begun"]
-    world.message()
+    world.messages()
     return sorted(item["recovery_point"] for item in begun)
 
 
@@ -51,7 +51,7 @@ def finished():
 
 def test_of_a_slots_messages_only_the_last_one_makes_retention_observe(world, large_run):
     world.invoke("confirm_snapshots", RECONCILE)
-    messages = world.message()
+    messages = world.messages()
     assert [item["event"] for item in messages] == ["BackupCompleted"] * 3
     # All were decided when they arrived late, as here: nobody waits for what is over.
     assert all(pruned(world, message) for message in messages)
@@ -60,7 +60,7 @@ def test_of_a_slots_messages_only_the_last_one_makes_retention_observe(world, la
 def test_nobody_waits_for_another_slot(world, large_run):
     unfinished(world, *large_run[1:])
     world.invoke("confirm_snapshots", RECONCILE)
-    [told] = world.message()
+    [told] = world.messages()
     assert not pruned(world, told)
     other = {**told, "subject": {"recovery_point": "rp-20261122T020000Z-i-0123456789abcdef0"}}
     assert pruned(world, other)
@@ -75,7 +75,7 @@ def test_a_slot_in_one_reconcile_run_is_observed_by_its_last_message(world, larg
 
     def deliver(arn, message):
         real(arn, message)
-        [told] = [item for item in world.message() if item["event"] != "SnapshotsPruned"]
+        [told] = [item for item in world.messages() if item["event"] != "SnapshotsPruned"]
         messages.append(told)
         if prompt:
             looked.append(pruned(world, told))
@@ -113,7 +113,7 @@ def test_the_daily_run_and_a_person_wait_for_nobody(world, large_run):
 def test_copies_wait_for_the_slot_or_the_reconcile_run(world, large_run, monkeypatch):
     unfinished(world, *large_run[1:])
     world.invoke("confirm_snapshots", RECONCILE)
-    [told] = world.message()
+    [told] = world.messages()
     assert "waits_for" in world.invoke("copy_snapshots", delivered(told))
     assert "waits_for" not in world.invoke("copy_snapshots", RECONCILE)
 

@@ -23,7 +23,7 @@ def verdicts(answer):
 
 
 def published(world):
-    return [(message["event"], message["subject"]["instance_id"]) for message in world.message()]
+    return [(message["event"], message["subject"]["instance_id"]) for message in world.messages()]
 
 
 def test_a_selected_instance_that_runs_is_judged_and_published(world, sample):
@@ -50,7 +50,7 @@ def test_a_stranger_s_image_is_published_at_once(world, sample):
     world.image_owner = STRANGER
     answer = world.invoke("check_ami_owner", running(sample, instance))
     assert verdicts(answer) == {instance: "untrusted"}
-    [message] = world.message()
+    [message] = world.messages()
     assert (message["event"], message["severity"]) == ("AmiOwnerUntrusted", "critical")
     assert STRANGER in message["summary"] or STRANGER in str(message["details"])
 

@@ -49,9 +49,9 @@ def test_each_confirms_its_own(world, other):
     world.launch()
     other("take_snapshots", SLOT)
     world.invoke("take_snapshots", SLOT)
-    world.message()
+    world.messages()
     [own] = world.invoke("confirm_snapshots", {"sweep": True})["completed"]
-    [told] = world.message()
+    [told] = world.messages()
     [snapshot] = told["details"]["snapshots"]
     tags = {
         tag["Key"]: tag["Value"] for item in world.snapshots() if item["SnapshotId"] == snapshot for tag in item["Tags"]

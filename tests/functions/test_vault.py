@@ -71,7 +71,7 @@ def read_shared(world, shared_snapshots, monkeypatch) -> str:
     world.launch()
     world.invoke("take_snapshots", {})
     world.invoke("confirm_snapshots", RECONCILE)
-    world.message()
+    world.messages()
     monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
     handler.forget()
     told = ec2_snapshots.recovery_point_snapshots()
@@ -101,7 +101,7 @@ def test_begun_once_and_published_once_under_the_vaults_key(world, read_shared):
     assert observe(world)["copied"] == []
     [copy] = copies()
     assert copy["Encrypted"]
-    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.messages()] == ["SnapshotsCopied"]
 
 
 def test_a_lost_answer_makes_no_second_copy(world, read_shared, monkeypatch):
@@ -117,7 +117,7 @@ def test_a_lost_answer_makes_no_second_copy(world, read_shared, monkeypatch):
     observe(world)
     observe(world)
     assert len(copies()) == 1
-    assert [item["event"] for item in world.message()] == ["SnapshotsCopied"]
+    assert [item["event"] for item in world.messages()] == ["SnapshotsCopied"]
 
 
 def test_a_refused_copy_is_published_once_and_tried_again_when_asked(world, read_shared, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_refused_copy_is_published_once_and_tried_again_when_asked(world, read
     [failed] = observe(world)["failed"]
     assert failed["reason"] == f"CopySnapshot of {read_shared} was refused: UnauthorizedOperation: no"
     assert "the next attempt is at" in observe(world)["waiting"][0]["reason"]
-    assert [item["event"] for item in world.message()] == ["CopyFailed"]
+    assert [item["event"] for item in world.messages()] == ["CopyFailed"]
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", real)
     assert world.invoke("copy_snapshots", {"retry": True})[f"account {SOURCE}"]["begun"]
 
@@ -141,7 +141,7 @@ def test_when_ec2_is_busy_nothing_has_failed(world, read_shared, monkeypatch):
 
     monkeypatch.setattr(ec2_snapshots, "copy_snapshot", busy)
     assert observe(world)["failed"] == []
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_copy_that_vanishes_is_published(world, read_shared, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_lock_that_fails_is_published_and_tried_again(world, read_shared, monk
         observe(world)
     [copy] = copies()
     assert asked == [copy["SnapshotId"]] * 2
-    assert [item["event"] for item in world.message()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
+    assert [item["event"] for item in world.messages()] == ["SnapshotsCopied", "RecoveryPointNotLocked"]
 
 
 def test_a_silent_source_is_published_once_and_its_snapshots_are_kept(
@@ -188,7 +188,7 @@ def test_a_silent_source_is_published_once_and_its_snapshots_are_kept(
     observe(world)
     [copy] = copies()
     assert "lifeboat:recovery-point" not in {tag["Key"] for tag in copy["Tags"]}
-    silent = [item for item in world.message() if item["event"] == "MetadataMissing"]
+    silent = [item for item in world.messages() if item["event"] == "MetadataMissing"]
     assert [item["details"]["reason"] for item in silent] == [
         f"{role(SOURCE)} cannot be used: AccessDenied: not yours",
     ]
@@ -312,7 +312,7 @@ def point(world, monkeypatch) -> str:
     world.launch()
     world.invoke("take_snapshots", {})
     world.invoke("confirm_snapshots", RECONCILE)
-    world.message()
+    world.messages()
     [made] = world.snapshots()
     return made["SnapshotId"]
 
@@ -335,7 +335,7 @@ def test_a_refused_share_is_published_once(world, point, monkeypatch):
     monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
     for _ in range(2):
         assert world.invoke("copy_snapshots", RECONCILE)["vault"]["failed"]
-    [told] = world.message()
+    [told] = world.messages()
     assert (told["event"], told["subject"]["account"]) == ("SharingFailed", OTHER)
 
 
@@ -346,7 +346,7 @@ def test_what_passes_is_not_published(world, point, monkeypatch, code, status):
 
     monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
     assert world.invoke("copy_snapshots", RECONCILE)["vault"] == {"shared": [], "failed": {}}
-    assert world.message() == []
+    assert world.messages() == []
 
 
 def test_a_run_shares_a_bounded_number(world, point, monkeypatch):
@@ -389,4 +389,4 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(
         observe(world)
     [copy] = copies()
     assert locked == [copy["SnapshotId"]]
-    assert [message["event"] for message in world.message()] == ["SnapshotsCopied"]
+    assert [message["event"] for message in world.messages()] == ["SnapshotsCopied"]

@@ -8,7 +8,7 @@ from lifeboat.ami import messages
 from lifeboat.ami import verdict as ami
 from lifeboat.ami.request import ImageRequest
 from lifeboat.ami.verdict import AmiVerdict, Trust
-from lifeboat.aws import clock, ec2_images, ec2_instances, topic
+from lifeboat.aws import ec2_images, ec2_instances
 from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Instance
@@ -34,11 +34,8 @@ def check(request: ImageRequest, invocation: Invocation) -> dict[str, Any]:
             }
         )
         if verdict.verdict is not Trust.TRUSTED or request.trigger != "schedule":
-            topic.publish(
-                invocation.config.topic_arn,
-                messages.ami_owner_checked(
-                    stack=invocation.config.stack, at=clock.now(), instance=instance, verdict=verdict
-                ),
+            invocation.publish(
+                messages.ami_owner_checked(**invocation.stamp(), instance=instance, verdict=verdict),
             )
     return {"verdicts": verdicts}
 

@@ -1,4 +1,4 @@
-"""One invocation of a function: its configuration, its clock, its deadline, and what it publishes with."""
+"""One invocation of a function: its configuration, its deadline, and how it publishes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 from lifeboat.aws import clock, topic
 from lifeboat.aws.once import UnderWay, once
 from lifeboat.domain.config import Config
-from lifeboat.domain.message import Message
+from lifeboat.domain.message import Message, Stamp
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -54,10 +54,6 @@ class Invocation:
         """When Lambda ends this invocation at the latest."""
         return clock.now() + timedelta(seconds=self.seconds_left())
 
-    def now(self) -> datetime:
-        """The present, aware, in UTC, in whole seconds."""
-        return clock.now()
-
     def seconds_left(self) -> float:
         """How long this invocation may still last."""
         return self.context.get_remaining_time_in_millis() / 1000 if self.context else LONGEST.total_seconds()
@@ -65,6 +61,10 @@ class Invocation:
     def has_time(self, seconds: float = 0.0) -> bool:
         """Whether work of that many seconds leaves time to publish what was done."""
         return self.seconds_left() - seconds > LEFT_FOR_RETURN
+
+    def stamp(self) -> Stamp:
+        """What every message is built with: which stack publishes it, and when."""
+        return {"stack": self.config.stack, "at": clock.now()}
 
     def publish(self, message: Message) -> None:
         """Publish a message to the stack's topic. Raises ClientError."""

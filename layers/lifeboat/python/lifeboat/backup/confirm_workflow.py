@@ -112,21 +112,20 @@ class _Confirmation:
 
     def _complete(self, point_id: str, point: RecoveryPoint, unrecorded: Sequence[Snapshot]) -> None:
         """Publish all messages about a good one. It stays open for the next reconcile run until all are published."""
-        stack, now = self.invocation.config.stack, clock.now()
         published = []
         if unrecorded:
             made = {item.id: item.volume_id for item in unrecorded}
-            message = backup_messages.unplanned_snapshot_taken(stack=stack, at=now, point=point, made=made)
+            message = backup_messages.unplanned_snapshot_taken(**self.invocation.stamp(), point=point, made=made)
             published.append(self.invocation.publish_once("published-unplanned", point_id, message))
         if point_id in self.begun:
             # Before publishing: the subscriber of the slot's last message must find none undecided.
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
-        completed = backup_messages.backup_completed(stack=stack, at=clock.now(), point=point)
+        completed = backup_messages.backup_completed(**self.invocation.stamp(), point=point)
         published.append(self.invocation.publish_once("published-outcome", point.id, completed))
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
-                stack=stack, at=clock.now(), point=point, reason=locking.problem
+                **self.invocation.stamp(), point=point, reason=locking.problem
             )
             published.append(self.invocation.publish_once("published-not-locked", point.id, problem))
         if all(published) and not locking.again:
@@ -136,8 +135,7 @@ class _Confirmation:
     def _fail(self, point_id: str, verdict: Failed) -> None:
         point = verdict.point
         message = backup_messages.backup_failed(
-            stack=self.invocation.config.stack,
-            at=clock.now(),
+            **self.invocation.stamp(),
             recovery_point_id=point_id,
             instance_id=point.instance_id if point else "",
             reason=verdict.reason,

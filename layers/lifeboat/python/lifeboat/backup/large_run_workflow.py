@@ -104,7 +104,7 @@ def was_caught_up(slot: datetime, invocation: Invocation) -> bool:
 def publish(run: Run, invocation: Invocation) -> None:
     """Publish the outcome of a run, and the same failures of the same slot only once."""
     outcome = large_run.combined(runs.results_of(invocation.config.table, run.id))
-    message = messages.run_ended(stack=invocation.config.stack, at=clock.now(), run=run, outcome=outcome)
+    message = messages.run_ended(**invocation.stamp(), run=run, outcome=outcome)
     invocation.publish_once("published-run", large_run.message_key(run, outcome), message)
 
 

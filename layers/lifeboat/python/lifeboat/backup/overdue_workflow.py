@@ -129,8 +129,7 @@ def _publish(late: Overdue, invocation: Invocation) -> bool:
         return False
     oldest = late.oldest
     message = messages.backup_overdue(
-        stack=invocation.config.stack,
-        at=clock.now(),
+        **invocation.stamp(),
         instance_id=late.instance_id,
         age=oldest.age,
         expected=late.expected,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from lifeboat.aws import clock, ec2_instances, ec2_snapshots, topic
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import PacedCalls
 from lifeboat.backup import attempt_store as attempts
@@ -250,11 +250,8 @@ def _take_here(
     if request.dry_run:
         return {**answer, "dry_run": True}
     if taken.begun:
-        topic.publish(
-            invocation.config.topic_arn,
-            messages.backup_started(
-                stack=invocation.config.stack, at=clock.now(), slot=slot, begun=taken.begun, late=request.late
-            ),
+        invocation.publish(
+            messages.backup_started(**invocation.stamp(), slot=slot, begun=taken.begun, late=request.late),
         )
     final = [item for item in taken.failed if last_attempt or not item.get("passes")]
     _publish_failures(final, slot, invocation)
@@ -275,8 +272,7 @@ def _publish_failures(failures: Sequence[Mapping[str, Any]], slot: datetime, inv
     for failure in failures:
         point_id = recovery_point_id(slot, failure["instance_id"])
         message = messages.backup_failed(
-            stack=invocation.config.stack,
-            at=clock.now(),
+            **invocation.stamp(),
             recovery_point_id=point_id,
             instance_id=failure["instance_id"],
             reason=failure["reason"],

@@ -26,8 +26,6 @@ DELIVERED_WITHIN = timedelta(seconds=50)
 PAUSES = (0.25, 0.5, *(1.0,) * 7)
 """Seconds between reads of a run that was handed over. After eight seconds in all, the answer is the run's id."""
 
-_STAMP = "%Y%m%dT%H%M%SZ"
-
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -60,6 +58,11 @@ def key_of_run(run_id: str) -> str:
     return run_id.rsplit("-", 1)[0]
 
 
+def new_run(key: str, now: datetime, *, lease: str, until: datetime) -> Run:
+    """A run that begins now. Its id is the key and the time."""
+    return Run(f"{key}-{now:%Y%m%dT%H%M%SZ}", now, lease, until)
+
+
 def is_under_way(run: Run, now: datetime) -> bool:
     return run.done_at is None and not run.failed and not run.refused and run.until > now
 
@@ -74,14 +77,14 @@ def decide(known: Run | None, key: str, *, lease: str, until: datetime, now: dat
     if known is None or now - known.requested_at >= WINDOW:
         if known is not None and is_under_way(known, now):
             return known
-        return Run(f"{key}-{now:{_STAMP}}", now, lease, until)
+        return new_run(key, now, lease=lease, until=until)
     if is_under_way(known, now):
         return known
     if known.done_at is None:
         return Run(known.id, known.requested_at, lease, until)
     if once or not known.delivered:
         return known
-    return Run(f"{key}-{now:{_STAMP}}", now, lease, until)
+    return new_run(key, now, lease=lease, until=until)
 
 
 def take_over(known: Run, *, handed_by: str, lease: str, until: datetime, now: datetime) -> Run | None:

@@ -16,7 +16,17 @@ from aws_lambda_powertools import Logger
 from lifeboat.aws import clock, functions
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
-from lifeboat.by_hand.plan import DELIVERED_WITHIN, PAUSES, Run, decide, is_under_way, key_of, key_of_run, take_over
+from lifeboat.by_hand.plan import (
+    DELIVERED_WITHIN,
+    PAUSES,
+    Run,
+    decide,
+    is_under_way,
+    key_of,
+    key_of_run,
+    new_run,
+    take_over,
+)
 from lifeboat.by_hand.request import HandedOver
 from lifeboat.by_hand.store import known_run, note_delivered, write_run
 from lifeboat.domain.bad_request import BadRequest, shown
@@ -95,7 +105,7 @@ def find_or_create_run(kind: str, request: Mapping[str, Any], invocation: Invoca
 def replace_run(run: Run, invocation: Invocation) -> Run:
     """A new run of the same request, after this one was rolled back. Two concurrent callers get the same one."""
     key, now = key_of_run(run.id), clock.now()
-    fresh = Run(f"{key}-{now:%Y%m%dT%H%M%SZ}", now, invocation.lease, invocation.ends)
+    fresh = new_run(key, now, lease=invocation.lease, until=invocation.ends)
     if write_run(invocation.config.table, key, fresh, run):
         return fresh
     return known_run(invocation.config.table, key) or fresh

@@ -61,7 +61,7 @@ class Copying(ABC):
         self._answer: dict[str, Any] = {"begun": [], "copied": [], "failed": [], "waiting": []}
 
     @abstractmethod
-    def _complete_action(self, done: Copied) -> bool:
+    def _handle_complete(self, done: Copied) -> bool:
         """Act on a recovery point that is complete in the destination. Returns whether to record it as copied."""
 
     @abstractmethod
@@ -109,7 +109,7 @@ class Copying(ABC):
         for record in decided.gone if forget else ():
             copies.forget(self._invocation.config.table, record)
         for done in decided.copied:
-            if self._complete_action(done):
+            if self._handle_complete(done):
                 copies.save(self._invocation.config.table, replace(done.record, state=CopyState.COPIED), done.record)
             self._answer["copied"].append(done.record.point_id)
         for failure in decided.failed:
@@ -119,8 +119,7 @@ class Copying(ABC):
 
     def _publish_copied(self, done: Copied) -> bool:
         message = copies_messages.snapshots_copied(
-            stack=self._invocation.config.stack,
-            at=clock.now(),
+            **self._invocation.stamp(),
             point=done.point,
             region=self._to.region,
             home=self._home,
@@ -131,8 +130,7 @@ class Copying(ABC):
         """Publish the failure, then count it. A failure that is not counted is observed and published again."""
         after = after_failure(failure.record, clock.now())
         message = copies_messages.copy_failed(
-            stack=self._invocation.config.stack,
-            at=clock.now(),
+            **self._invocation.stamp(),
             recovery_point_id=failure.record.point_id,
             region=self._to.region,
             reason=failure.reason,

@@ -89,8 +89,9 @@ def _tags_of_our_copies(invocation: Invocation) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """The recovery points here. `points` is None where there are more than AT_ONCE. `all` then says whether to observe
-    all of them in parts, or only the oldest ones that wait.
+    """The recovery points here. `points` is None where there are more than SNAPSHOTS_LISTED.
+
+    `all` then says whether to observe all of them in parts, or only the oldest ones that wait.
     """
 
     at: datetime
@@ -181,7 +182,7 @@ class _Run(Copying):
         if more := len(waiting) - len(some):
             self._answer["more_waiting"] = more
 
-    def _complete_action(self, done: Copied) -> bool:
+    def _handle_complete(self, done: Copied) -> bool:
         return self._publish_copied(done)
 
     def _start(self, call: StartCopy) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lifeboat.aws import clock, ec2_snapshots, sharing
+from lifeboat.aws import ec2_snapshots, sharing
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.copies import messages
@@ -53,8 +53,7 @@ def share_all(invocation: Invocation) -> dict[str, Any]:
 
 def _publish(point: RecoveryPoint, ids: Sequence[str], reason: str, invocation: Invocation) -> None:
     message = messages.sharing_failed(
-        stack=invocation.config.stack,
-        at=clock.now(),
+        **invocation.stamp(),
         point=point,
         account=invocation.config.vault_account,
         reason=reason,

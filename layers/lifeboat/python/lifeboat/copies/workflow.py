@@ -116,13 +116,13 @@ class _Run(Copying):
             unreadable = f"{self._source.reader} cannot be used: {problem}"
         return read_shared((), shared, source=self._source.account, stack=self._invocation.config.stack), unreadable
 
-    def _complete_action(self, done: Copied) -> bool:
+    def _handle_complete(self, done: Copied) -> bool:
         """Lock, then publish, then record. A copy that is not recorded is observed again."""
         locking = lock(done.point, self._invocation)
         published = self._publish_copied(done)
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(
-                stack=self._invocation.config.stack, at=clock.now(), point=done.point, reason=locking.problem
+                **self._invocation.stamp(), point=done.point, reason=locking.problem
             )
             self._publish_once("published-not-locked", done.record.point_id, problem)
         return published and not locking.again
@@ -187,8 +187,7 @@ class _Run(Copying):
             return
         reason = unreadable or (described.refused[0][1] if refused else "its snapshots carry no readable metadata")
         message = copies_messages.metadata_missing(
-            stack=self._invocation.config.stack,
-            at=clock.now(),
+            **self._invocation.stamp(),
             source=self._source.account,
             reason=reason,
             recovery_point_ids=refused,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from lifeboat.domain.text import clip, iso
 
@@ -67,6 +67,13 @@ SEVERITIES = {
     "AmiOwnerUnknown": "warning",
 }
 """Every event, and its severity."""
+
+
+class Stamp(TypedDict):
+    """The arguments that all builders of messages share: the stack's name, and when it publishes."""
+
+    stack: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

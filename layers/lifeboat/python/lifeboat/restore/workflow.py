@@ -191,8 +191,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
 def _refuse(request: RestoreRequest, found: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
     reasons = [item["finding"] for item in found["findings"] if item["severity"] == "refuse"]
     message = restore_messages.restore_refused(
-        stack=invocation.config.stack,
-        at=clock.now(),
+        **invocation.stamp(),
         instance_id=request.instance_id,
         reasons=reasons,
         asked_by=request.requested_by,
@@ -348,4 +347,4 @@ def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
 
 def _build_ended(restore: Restore, invocation: Invocation) -> Message:
     found = outcome(restore, clock.now(), invocation.config.region, invocation.config.account)
-    return restore_messages.restore_ended(stack=invocation.config.stack, at=clock.now(), restore=restore, outcome=found)
+    return restore_messages.restore_ended(**invocation.stamp(), restore=restore, outcome=found)

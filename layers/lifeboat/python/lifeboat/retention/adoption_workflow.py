@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, topic
+from lifeboat.aws import ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
@@ -106,11 +106,9 @@ def _confirmed(
     left = len(chosen) - tried
     notices = [f"{left} more can be adopted: this run was cut off. Repeat the request."] if left else []
     if chosen:
-        topic.publish(
-            invocation.config.topic_arn,
+        invocation.publish(
             messages.recovery_points_adopted(
-                stack=invocation.config.stack,
-                at=clock.now(),
+                **invocation.stamp(),
                 subject=_subject(request),
                 adopted=adopted,
                 refused=refused,

@@ -98,7 +98,7 @@ class Inventory:
 
 
 def inventories(invocation: Invocation) -> Iterator[Inventory]:
-    """All recovery points, observed once: in one part, or in several if they are more than AT_ONCE snapshots.
+    """All recovery points, observed once: in one part, or in several if they are more than SNAPSHOTS_HELD snapshots.
 
     A part has the recovery points of the instances whose ids end with the same character. The plan decides each lineage
     by itself. A lineage belongs to one instance, or to a few if its volume was moved: then each part of it has its own

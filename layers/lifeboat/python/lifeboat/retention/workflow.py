@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from lifeboat.aws import clock, ec2_describe, ec2_snapshots, topic
+from lifeboat.aws import ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
@@ -185,8 +185,7 @@ class _Changes:
     def message(self, invocation: Invocation) -> Message:
         change = self.observed[0].change
         return retention_messages.retention_changed(
-            stack=invocation.config.stack,
-            at=clock.now(),
+            **invocation.stamp(),
             change=change,
             until=max(item.until for item in self.observed),
             lineages=[name for item in self.observed for name in item.lineages],
@@ -334,16 +333,14 @@ class _Run:
         it again.
         """
         for change in self.terms.changes.values():
-            topic.publish(self.invocation.config.topic_arn, change.message(self.invocation))
+            self.invocation.publish(change.message(self.invocation))
         remember_terms(self.invocation.config.table, self.terms.remember)
         forget_terms(self.invocation.config.table, self.terms.forget)
         if not (self.deleted or self.refused or self.notices):
             return
-        topic.publish(
-            self.invocation.config.topic_arn,
+        self.invocation.publish(
             retention_messages.snapshots_pruned(
-                stack=self.invocation.config.stack,
-                at=clock.now(),
+                **self.invocation.stamp(),
                 deleted=self.deleted,
                 kept=self.kept.first,
                 kept_count=self.kept.count,
