@@ -10,6 +10,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifeboat.aws import clock
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.catalogue import Catalogue
@@ -40,7 +41,7 @@ def run(points, config, undeletable=(), lost=()):
     with (
         patch.object(retention.ec2_snapshots, "delete_snapshot", delete),
         patch.object(retention.ec2_snapshots, "own_snapshots", snapshots),
-        patch.object(retention.clock, "now", lambda: NOW),
+        patch.object(clock, "now", lambda: NOW),
         patch.object(retention, "remembered_terms", lambda _: {}),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),
     ):
