@@ -78,7 +78,10 @@ def _install(pip: list[str], requirements: Path, target: Path, architecture: str
 
 
 def _add_machine_code(pip: list[str], requirements: Path, target: Path, folder: Path) -> None:
-    """Of the packages with machine code, that of the other architecture beside it."""
+    """Of the packages with machine code, that of the other architecture beside it.
+
+    Shared libraries that a wheel brings in `<package>.libs` end in a version, and their names differ too.
+    """
     native = {path.relative_to(target).parts[0].replace("_", "-") for path in target.rglob("*.so")}
     if not native:
         return
@@ -86,7 +89,7 @@ def _add_machine_code(pip: list[str], requirements: Path, target: Path, folder: 
     some.write_text("".join(text for name, text in _pins(requirements) if name in native))
     other = folder / "other"
     _install(pip, some, other, ARCHITECTURES[1])
-    for path in other.rglob("*.so"):
+    for path in other.rglob("*.so*"):
         shutil.copy2(path, target / path.relative_to(other))
 
 

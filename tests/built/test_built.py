@@ -120,8 +120,16 @@ def test_a_door_imports_what_most_events_do_not_need_only_when_one_does(built, f
 def test_machine_code_is_there_for_both_architectures(built):
     found = {(path.parent.name, path.name.split("-")[2]) for path in layer_of(built).rglob("*.so")}
     packages = {package for package, _ in found}
-    assert packages == {"pydantic_core"}
+    assert packages == {"google_crc32c", "pydantic_core"}
     assert found == {(package, machine) for package in packages for machine in ("x86_64", "aarch64")}
+
+
+def test_every_shared_library_that_a_wheel_brings_is_there_for_both_architectures(built):
+    """Of each library a file for x86_64 (ELF machine 62) and one for aarch64 (183)."""
+    machines: dict[str, list[int]] = {}
+    for path in layer_of(built).glob("*.libs/*.so.*"):
+        machines.setdefault(path.name.split("-")[0], []).append(int.from_bytes(path.read_bytes()[18:20], "little"))
+    assert {name: sorted(found) for name, found in machines.items()} == {"libcrc32c": [62, 183]}
 
 
 def test_every_operation_that_the_library_calls_is_in_the_layers_models(built):
