@@ -5,15 +5,20 @@ Nothing in the bytes can make this crash or loop: each parser checks what it rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
+from lifeboat.verify.contents import gpt, mbr, xfs
 from lifeboat.verify.contents.found import EMPTY, UNKNOWN, Contents, FileSystem, Partition, PartitionTable
 from lifeboat.verify.contents.image import Image, OutsideError, Part, WorkBoundError
 
 Parser = Callable[[Part], FileSystem | None]
 """Returns None if the bytes hold nothing of its format. Raises OutsideError and WorkBoundError."""
 
-PARSERS: tuple[Parser, ...] = ()
+PARSERS: tuple[Parser, ...] = (xfs.parse,)
+"""They go by a magic number in its place."""
+
+TRACERS: tuple[Parser, ...] = (xfs.parse_trace,)
+"""They recognise a file system whose first header is lost by its other headers."""
 
 
 def inspect(image: Image) -> Contents:
@@ -25,30 +30,46 @@ def inspect(image: Image) -> Contents:
     systems: list[FileSystem] = []
     notes: list[str] = []
     try:
-        for part in _parts(image, table):
-            systems.append(_recognise(part))
+        whole = Part(image, 0, image.size)
+        bare = None
+        found = _table(gpt.parse, image)
+        if found is None:
+            bare = _first(PARSERS, whole)
+            found = None if bare else _table(mbr.parse, image)
+        table = found or table
+        if table.kind == "none":
+            systems.append(bare or _recognise(whole))
+        for partition in table.partitions:
+            systems.append(_recognise(Part(image, partition.offset, partition.size)))
     except WorkBoundError as bound:
         notes.append(f"The inspection ended early: {bound}.")
     return Contents(table, tuple(systems), not notes, image.blocks_fetched, image.bytes_read, tuple(notes))
 
 
-def _parts(image: Image, table: PartitionTable) -> Iterator[Part]:
-    if table.kind == "none":
-        yield Part(image, 0, image.size)
-    for partition in table.partitions:
-        yield Part(image, partition.offset, partition.size)
+def _table(parse: Callable[[Image], PartitionTable | None], image: Image) -> PartitionTable | None:
+    try:
+        return parse(image)
+    except OutsideError:  # a volume too small for this table
+        return None
 
 
 def _recognise(part: Part) -> FileSystem:
-    for parse in PARSERS:
+    found = _first(PARSERS + TRACERS, part)
+    kind = UNKNOWN if part.image.is_written(part.offset) else EMPTY
+    return found or FileSystem(part.offset, part.size, kind)
+
+
+def _first(parsers: tuple[Parser, ...], part: Part) -> FileSystem | None:
+    """What the first parser recognised that recognises anything."""
+    for parse in parsers:
         try:
             found = parse(part)
         except OutsideError as outside:
-            return FileSystem(part.offset, part.size, UNKNOWN, problems=(f"{outside}.",))
+            # Each parser checks places before it reads there. This is for the place that was forgotten.
+            return FileSystem(part.offset, part.size, UNKNOWN, problems=(f"A header points outside: {outside}.",))
         if found:
             return found
-    kind = UNKNOWN if part.image.is_written(part.offset) else EMPTY
-    return FileSystem(part.offset, part.size, kind)
+    return None
 
 
 __all__ = ["Contents", "FileSystem", "Partition", "PartitionTable", "inspect"]
