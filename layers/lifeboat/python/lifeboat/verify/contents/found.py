@@ -39,7 +39,8 @@ class FileSystem:
     `size` is in bytes, as the headers say, or of the partition if they say none. `uuid` is None if there is none, and
     the serial number for NTFS. `log_dirty` is None if the type has no log or its state is not known; a dirty log is
     normal in a crash-consistent snapshot, and is replayed at the next mount. `notes` are sentences about what is normal
-    but worth knowing. `problems` are sentences about what is damaged.
+    but worth knowing. `problems` are sentences about what is damaged. `name` is the partition's, or that of the logical
+    volume with its group in front.
     """
 
     offset: int
@@ -49,6 +50,7 @@ class FileSystem:
     log_dirty: bool | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

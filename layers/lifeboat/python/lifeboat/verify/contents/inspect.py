@@ -6,18 +6,19 @@ Nothing in the bytes can make this crash or loop: each parser checks what it rea
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from lifeboat.verify.contents import gpt, mbr, xfs
+from lifeboat.verify.contents import ext, gpt, lvm2, mbr, ntfs, xfs
 from lifeboat.verify.contents.found import EMPTY, UNKNOWN, Contents, FileSystem, Partition, PartitionTable
 from lifeboat.verify.contents.image import Image, OutsideError, Part, WorkBoundError
 
 Parser = Callable[[Part], FileSystem | None]
 """Returns None if the bytes hold nothing of its format. Raises OutsideError and WorkBoundError."""
 
-PARSERS: tuple[Parser, ...] = (xfs.parse,)
+PARSERS: tuple[Parser, ...] = (xfs.parse, ntfs.parse, lvm2.parse, ext.parse)
 """They go by a magic number in its place."""
 
-TRACERS: tuple[Parser, ...] = (xfs.parse_trace,)
+TRACERS: tuple[Parser, ...] = (xfs.parse_trace, ext.parse_trace, ntfs.parse_trace)
 """They recognise a file system whose first header is lost by its other headers."""
 
 
@@ -38,12 +39,22 @@ def inspect(image: Image) -> Contents:
             found = None if bare else _table(mbr.parse, image)
         table = found or table
         if table.kind == "none":
-            systems.append(bare or _recognise(whole))
+            _add(systems, bare or _recognise(whole), whole, "")
         for partition in table.partitions:
-            systems.append(_recognise(Part(image, partition.offset, partition.size)))
+            part = Part(image, partition.offset, partition.size)
+            _add(systems, _recognise(part), part, partition.name)
     except WorkBoundError as bound:
         notes.append(f"The inspection ended early: {bound}.")
     return Contents(table, tuple(systems), not notes, image.blocks_fetched, image.bytes_read, tuple(notes))
+
+
+def _add(systems: list[FileSystem], found: FileSystem, part: Part, name: str) -> None:
+    """Add what a part holds, and what its logical volumes hold."""
+    systems.append(replace(found, name=name))
+    known = lvm2.read_volume(part) if found.type == "lvm2" else None
+    for volume in known.volumes if known else ():
+        inner = Part(part.image, part.offset + volume.offset, volume.size)
+        systems.append(replace(_recognise(inner), name=volume.name))
 
 
 def _table(parse: Callable[[Image], PartitionTable | None], image: Image) -> PartitionTable | None:

@@ -51,6 +51,11 @@ class _Record:
         """The sectors in front of its data."""
         return max(1, -(-self.size // _HEADER_SPAN)) if self.version & 2 else 1
 
+    @property
+    def end(self) -> int:
+        """The sector behind its data; the log is a ring, so it may count on past its end."""
+        return self.at + self.headers + -(-self.length // SECTOR)
+
 
 def inspect_log(source: Readable, start: int, length: int, uuid: bytes) -> LogState:
     """Inspect the log of `length` bytes at byte `start`.
@@ -73,6 +78,10 @@ def inspect_log(source: Readable, start: int, length: int, uuid: bytes) -> LogSt
     else:
         return LogState(None, f"has the cycle {first} at its start and {last} at its end, expected two that follow")
     record = _last_record(source, start, sectors, head)
+    if record and record.end % sectors != head:
+        # A record that was not written whole does not count, as in xlog_find_verify_log_record.
+        head = record.at
+        record = _last_record(source, start, sectors, head)
     if record is None:
         return LogState(None, f"has no record in front of its head in sector {head}")
     if record.uuid not in (uuid, bytes(16)):
@@ -133,7 +142,7 @@ def _record(at: int, sector: bytes) -> _Record:
 def _is_unmount(source: Readable, start: int, sectors: int, head: int, record: _Record) -> bool:
     """Whether the record ends at the head and holds nothing but the unmount."""
     data = record.at + record.headers
-    if record.operations != 1 or (data + -(-record.length // SECTOR)) % sectors != head:
+    if record.operations != 1 or record.end % sectors != head:
         return False
     flags = source.read(start + data % sectors * SECTOR + 9, 1)[0]
     return bool(flags & _UNMOUNT)
