@@ -1,7 +1,7 @@
 """Makes the images of tests/fixtures/images with the real tools. Run as root on Linux: `make images`.
 
-Needs xfsprogs, e2fsprogs, ntfs-3g, gdisk, fdisk and lvm2, loop devices, and a kernel that mounts XFS and ext4. The tools
-draw UUIDs, so every run makes other images: run `make image-verdicts` afterwards.
+Needs xfsprogs, e2fsprogs, ntfs-3g, gdisk, fdisk and lvm2, loop devices, and a kernel that mounts XFS and ext4. The
+tools draw UUIDs, so every run makes other images: run `make image-verdicts` afterwards.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def lvm2(size: int, *options: str, changes: int = 1) -> Callable[[Path], None]:
             backup.write_text(with_volumes(backup.read_text()))
             lvm("vgcfgrestore", "-f", str(backup), group)
             for number in range(changes):
-                lvm("vgchange", "--addtag", f"change{number}", group)
+                lvm("vgchange", "--addtag", f"change{number}-{'x' * 900}", group)
 
     return make
 
@@ -256,7 +256,7 @@ def with_volumes(text: str) -> str:
 
 def volume(name: str, uuid: str, segments: list[tuple[int, int, int]]) -> str:
     parts = "".join(
-        f"segment{number} {{\nstart_extent = {start}\nextent_count = {count}\ntype = \"striped\"\nstripe_count = 1\n"
+        f'segment{number} {{\nstart_extent = {start}\nextent_count = {count}\ntype = "striped"\nstripe_count = 1\n'
         f'stripes = ["pv0", {first}]\n}}\n'
         for number, (start, count, first) in enumerate(segments, 1)
     )
@@ -315,7 +315,7 @@ IMAGES: dict[str, Callable[[Path], None]] = {
     "gpt": gpt,
     "mbr": mbr,
     "lvm2": lvm2(24 * MIB),
-    "lvm2-wrapped": lvm2(64 * MIB, "--metadatasize", "4k", "--bootloaderareasize", "0", changes=12),
+    "lvm2-wrapped": lvm2(64 * MIB, changes=56),
     "lvm2-two-areas": lvm2(32 * MIB, "--metadatacopies", "2"),
     "gpt-lvm2": gpt_lvm2,
 }

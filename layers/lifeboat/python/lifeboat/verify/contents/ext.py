@@ -8,7 +8,7 @@ never changes is checked, and a wrong checksum is a note.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, product
 
 from lifeboat.verify.contents.ext_groups import check_groups
 from lifeboat.verify.contents.ext_journal import check_journal
@@ -32,8 +32,14 @@ from lifeboat.verify.contents.image import Part
 MOST_COPIES = 24
 """So many copies of the superblock are read: each one costs a block. 100 GiB have 14."""
 
-_SAME = ("log_block", "blocks_per_group", "inodes_per_group", "inode_size", "first_block")
+_SAME = ("log_block", "blocks_per_group", "inodes_per_group", "inode_size", "first_block", "first_inode")
 """What never changes, so that each copy has it."""
+
+_ORPHANS = 0x10000
+"""The bit of `read_only` that says that a file lists deleted but open files."""
+
+_CLUSTER_BLOCKS = (1, 16)
+"""One with bigalloc is usually of 16 blocks, and the groups are so many times larger."""
 
 
 def parse(part: Part) -> FileSystem | None:
@@ -52,9 +58,9 @@ def parse(part: Part) -> FileSystem | None:
 
 def parse_trace(part: Part) -> FileSystem | None:
     """Return a file system without its primary superblock, if the first copy lies where mkfs puts it."""
-    for log_block in range(3):
+    for log_block, ratio in product(range(3), _CLUSTER_BLOCKS):
         size = 1024 << log_block
-        at = (size * 8 + (log_block == 0)) * size
+        at = (size * 8 * ratio + (log_block == 0 and ratio == 1)) * size
         if at + LENGTH > part.size:
             continue
         found = read_superblock(part.read(at, LENGTH))
@@ -85,8 +91,8 @@ def _check_all(part: Part, found: Superblock) -> FileSystem:
         notes.append("The journal is dirty, which is normal in a crash-consistent snapshot: the next mount replays it.")
     if dirty is None and not found.state & VALID:
         notes.append("It was mounted and has no journal: run e2fsck before the next mount.")
-    if unknown_features(found):
-        notes.append(f"It has features that are not known here: {unknown_features(found):#x}.")
+    if any(unknown_features(found)):
+        notes.append(f"It has features that are not known here: {' '.join(map(hex, unknown_features(found)))}.")
     clean = not dirty and bool(found.state & VALID)
     problems += check_groups(part, found, clean=clean)
     problems += check_journal(part, found)
@@ -111,10 +117,18 @@ def _check_copies(part: Part, found: Superblock, problems: list[str], notes: lis
             for name in _SAME
             if getattr(copy, name) != getattr(found, name)
         ]
+        if copy.blocks == found.blocks and copy.reserved_tables != found.reserved_tables:
+            problems.append(f"{where} reserves {copy.reserved_tables} blocks, expected {found.reserved_tables}.")
         if copy.group_number != group & 0xFFFF:
             problems.append(f"{where} says that it is the copy of group {copy.group_number}.")
+        if _features(copy) != _features(found):
+            notes.append(f"{where} names other features than the primary one.")
         if copy.read_only & CHECKSUMS and not checksum_is_right(data):
             notes.append(f"{where} has a wrong CRC32C. Linux up to 6.1 left it so after an online resize.")
+
+
+def _features(found: Superblock) -> tuple[int, ...]:
+    return found.compatible, found.incompatible & ~RECOVER, found.read_only & ~_ORPHANS
 
 
 def _groups_with_copies(found: Superblock) -> list[int]:

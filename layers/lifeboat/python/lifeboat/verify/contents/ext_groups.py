@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lifeboat.verify.contents.checksums import crc16, crc32c_raw
 from lifeboat.verify.contents.ext_superblock import (
@@ -23,7 +24,14 @@ from lifeboat.verify.contents.ext_superblock import (
 from lifeboat.verify.contents.found import MOST_PROBLEMS
 from lifeboat.verify.contents.image import Part
 
-_CHECKSUM_AT = 30
+MOST_COMPARED = 1 << 16
+"""Without checksums, the places of so many groups are held against each other: 8 TiB of 4-KiB blocks."""
+
+_ANY_CHECKSUMS = CHECKSUMS | GROUP_CHECKSUMS
+_UNUSED_PARTS = 0x3
+"""Flags that say that the bitmaps were not written. They need checksums."""
+
+_FLAGS_AT, _CHECKSUM_AT = 18, 30
 _LOW = struct.Struct("<IIIHHHHIHHHH")
 _HIGH = struct.Struct("<IIIHHHH")
 
@@ -48,6 +56,9 @@ def check_groups(part: Part, found: Superblock, *, clean: bool) -> list[str]:
     size, groups = found.descriptor_bytes, found.groups
     in_block = found.block_size // size
     free_blocks = free_inodes = 0
+    places = (
+        _reserved(found) if not found.read_only & (CHECKSUMS | GROUP_CHECKSUMS) and groups <= MOST_COMPARED else None
+    )
     for table in range(-(-groups // in_block)):
         at = _table_at(found, table, in_block) * found.block_size
         if at + found.block_size > part.size:
@@ -59,12 +70,47 @@ def check_groups(part: Part, found: Superblock, *, clean: bool) -> list[str]:
             descriptor = _read(raw, found)
             free_blocks += descriptor.free_blocks
             free_inodes += descriptor.free_inodes
+            if places is not None:
+                places += _places(descriptor, number, found)
             if len(problems) <= MOST_PROBLEMS:  # of many, the first ones are listed
                 where = f"The descriptor of group {number} at byte {part.offset + at + start}"
                 problems += [f"{where} {clause}." for clause in _check(raw, descriptor, number, found)]
+    if places and not problems:
+        problems += _overlaps(sorted(places))
     if clean and not problems:
         problems += _compare(found, free_blocks, free_inodes)
     return problems
+
+
+type _Place = tuple[int, int, str]
+"""First block, number of blocks, and what lies there."""
+
+
+def _reserved(found: Superblock) -> list[_Place]:
+    """The superblock and its copies with the group descriptors behind them."""
+    descriptors = -(-found.groups * found.descriptor_bytes // found.block_size)
+    if found.incompatible & META_BG:
+        descriptors = min(descriptors, found.first_meta_bg)
+    length = 1 + descriptors + found.reserved_tables
+    copies = [group for group in range(found.groups) if found.has_copy(group)]
+    return [(found.first_block_of(group), length, f"the superblock of group {group}") for group in copies]
+
+
+def _places(descriptor: _Descriptor, number: int, found: Superblock) -> list[_Place]:
+    return [
+        (descriptor.block_bitmap, 1, f"the block bitmap of group {number}"),
+        (descriptor.inode_bitmap, 1, f"the inode bitmap of group {number}"),
+        (descriptor.inode_table, found.inode_table_blocks, f"the inode table of group {number}"),
+    ]
+
+
+def _overlaps(places: list[_Place]) -> list[str]:
+    found = [
+        f"The group descriptors put {after[2]} at block {after[0]}, into {before[2]}."
+        for before, after in pairwise(places)
+        if after[0] < before[0] + before[1]
+    ]
+    return found[: MOST_PROBLEMS + 1]
 
 
 def _table_at(found: Superblock, table: int, in_block: int) -> int:
@@ -98,6 +144,8 @@ def _check(raw: bytes, descriptor: _Descriptor, number: int, found: Superblock) 
     if expected is not None and descriptor.checksum != expected:
         yield f"has a wrong checksum {descriptor.checksum:#06x}, expected {expected:#06x}"
         return
+    if not found.read_only & _ANY_CHECKSUMS and raw[_FLAGS_AT] & _UNUSED_PARTS:
+        yield f"has the flags {raw[_FLAGS_AT]:#x}, which need checksums"
     first, last = found.first_block, found.blocks - 1
     if not found.incompatible & FLEX_BG:
         first = found.first_block_of(number)

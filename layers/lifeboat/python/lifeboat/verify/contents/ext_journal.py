@@ -10,13 +10,14 @@ import struct
 from collections.abc import Iterator
 
 from lifeboat.verify.contents.checksums import crc32c_raw
-from lifeboat.verify.contents.ext_superblock import HAS_JOURNAL, Superblock
+from lifeboat.verify.contents.ext_superblock import HAS_JOURNAL, RECOVER, Superblock
 from lifeboat.verify.contents.image import Part
 
 MAGIC = 0xC03B3998
 _BLOCK_MAP_COPIED = 1
 _EXTENTS = 0xF30A
 _CHECKSUMS = 0x8 | 0x10
+_KNOWN_INCOMPATIBLE = 0x3F
 _CHECKSUM_AT = 0xFC
 _LENGTH = 1024
 
@@ -32,7 +33,9 @@ def check_journal(part: Part, found: Superblock) -> list[str]:
     where = f"The journal's superblock at byte {part.offset + at}"
     if not found.first_block < block < found.blocks or at + _LENGTH > part.size:
         return [f"{where} is outside the file system."]
-    return [f"{where} {clause}." for clause in _check(part.read(at, _LENGTH), found)]
+    high, low = struct.unpack_from("<II", found.journal_blocks, 60)
+    blocks = (low | high << 32) // found.block_size
+    return [f"{where} {clause}." for clause in _check(part.read(at, _LENGTH), found, blocks)]
 
 
 def _first_block(blocks: bytes) -> int | None:
@@ -46,18 +49,25 @@ def _first_block(blocks: bytes) -> int | None:
     return int(low | high << 32)
 
 
-def _check(data: bytes, found: Superblock) -> Iterator[str]:
+def _check(data: bytes, found: Superblock, blocks: int) -> Iterator[str]:
+    """What is wrong in the superblock of a journal of so many blocks."""
     magic, kind, _, block_size, length, first, _, start = struct.unpack_from(">8I", data)
     if magic != MAGIC or kind not in (3, 4):
         yield f"lacks its magic number {MAGIC:#x}"
         return
-    [features] = struct.unpack_from(">I", data, 0x28)
-    if kind == 4 and features & _CHECKSUMS:
+    compatible, incompatible, read_only, _, users = struct.unpack_from(">III16sI", data, 0x24)
+    if kind == 4 and incompatible & _CHECKSUMS:
         [checksum] = struct.unpack_from(">I", data, _CHECKSUM_AT)
         if crc32c_raw(0xFFFFFFFF, data[:_CHECKSUM_AT] + bytes(4) + data[_CHECKSUM_AT + 4 :]) != checksum:
             yield "has a wrong CRC32C"
             return
+    if users > 1 or (kind == 3 and (compatible or incompatible or read_only or users)):
+        yield f"has {users} users, or features that its version does not have"
+    if kind == 4 and (incompatible & ~_KNOWN_INCOMPATIBLE or read_only or compatible & ~1):
+        yield f"has unknown features {incompatible:#x}, {read_only:#x} and {compatible:#x}"
     if block_size != found.block_size:
         yield f"has blocks of {block_size} bytes, expected {found.block_size}"
-    if not 0 < first < length <= found.blocks or start >= length:
-        yield f"has {length} blocks, the first record in block {first} and the oldest in block {start}"
+    if not 0 < first < length <= blocks or start >= length:
+        yield f"has {length} of {blocks} blocks, the first record in block {first} and the oldest in block {start}"
+    elif start and not found.incompatible & RECOVER:
+        yield f"has records to replay from block {start}, but the file system is marked clean"

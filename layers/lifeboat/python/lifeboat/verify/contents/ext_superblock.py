@@ -26,7 +26,7 @@ SPARSE_SUPER, GROUP_CHECKSUMS, BIGALLOC, CHECKSUMS = 0x1, 0x10, 0x200, 0x400
 """Bits of `read_only`. GROUP_CHECKSUMS is uninit_bg, with CRC-16; CHECKSUMS is metadata_csum, with CRC32C."""
 
 _EXT4_INCOMPATIBLE, _EXT4_READ_ONLY = 0xFFFFFFC0, 0xFFFFFFF8
-_KNOWN_INCOMPATIBLE = 0x3F7DF
+_KNOWN_COMPATIBLE, _KNOWN_INCOMPATIBLE, _KNOWN_READ_ONLY = 0x1F3F, 0x3F7DF, 0x1BF7F
 VALID, ERRORS = 0x1, 0x2
 """Bits of `state`."""
 
@@ -57,11 +57,17 @@ class Superblock:
     uuid: bytes
     reserved_tables: int
     journal_inode: int
+    journal_elsewhere: bytes
+    """The UUID and the device of a journal on another volume."""
+
     descriptor_size: int
     first_meta_bg: int
     journal_backup: int
     journal_blocks: bytes
     checksum_type: int
+    extra_sizes: tuple[int, int]
+    """The least and the wanted size of the fields behind the first 128 bytes of an inode."""
+
     backup_groups: tuple[int, int]
     checksum_seed: int
 
@@ -161,11 +167,13 @@ def read_superblock(data: bytes) -> Superblock | None:
         uuid=features[3],
         reserved_tables=reserved_tables,
         journal_inode=journal_inode,
+        journal_elsewhere=data[208:224] + data[228:232],
         descriptor_size=descriptor_size,
         first_meta_bg=first_meta_bg,
         journal_backup=backup_type,
         journal_blocks=data[268:336],
         checksum_type=data[373],
+        extra_sizes=struct.unpack_from("<HH", data, 348),
         backup_groups=struct.unpack_from("<II", data, 588),
         checksum_seed=struct.unpack_from("<I", data, 624)[0],
     )
@@ -192,15 +200,21 @@ def check_fields(found: Superblock) -> Iterator[str]:
         yield f"reserves {found.reserved_tables} blocks for group descriptors, expected at most {found.block_size // 4}"
     if found.read_only & CHECKSUMS and found.checksum_type != 1:
         yield f"has the checksum type {found.checksum_type}, expected 1"
+    if found.journal_inode and any(found.journal_elsewhere):
+        yield "names a journal of its own and one on another volume"
     if found.group_number:
         yield f"says that it is the copy of group {found.group_number}"
     if found.state & ERRORS:
         yield "records that the kernel found errors"
 
 
-def unknown_features(found: Superblock) -> int:
-    """Features without which it must not be mounted, and that this parser does not know."""
-    return found.incompatible & ~_KNOWN_INCOMPATIBLE
+def unknown_features(found: Superblock) -> tuple[int, int, int]:
+    """The compatible, incompatible and read-only compatible features that this parser does not know."""
+    return (
+        found.compatible & ~_KNOWN_COMPATIBLE,
+        found.incompatible & ~_KNOWN_INCOMPATIBLE,
+        found.read_only & ~_KNOWN_READ_ONLY,
+    )
 
 
 def _check_groups(found: Superblock) -> Iterator[str]:
@@ -222,6 +236,8 @@ def _check_inodes(found: Superblock) -> Iterator[str]:
         yield f"has {found.inodes_per_group} inodes in a group, expected at most {bits}"
     elif found.inodes != found.inodes_per_group * found.groups:
         yield f"has {found.inodes} inodes, expected {found.inodes_per_group} in each of {found.groups} groups"
+    if size > 128 and any(extra % 4 or extra > size - 128 for extra in found.extra_sizes):
+        yield f"wants {found.extra_sizes[1]} extra bytes in inodes of {size}"
     if found.free_inodes > found.inodes or not 11 <= found.first_inode <= found.inodes:
         yield f"has {found.free_inodes} free inodes of {found.inodes}, and {found.first_inode} as the first usable one"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lifeboat.verify.contents.checksums import crc32
 from lifeboat.verify.contents.found import Partition, PartitionTable, bounded
 from lifeboat.verify.contents.image import Image
-from lifeboat.verify.contents.mbr import SECTOR, SIGNATURE, is_protective, overlaps
+from lifeboat.verify.contents.mbr import SECTOR, SIGNATURE, find_protective, overlaps
 
 MAGIC = b"EFI PART"
 _HEADER = struct.Struct("<8sIIIIQQQQ16sQIII")
@@ -51,13 +51,15 @@ def parse(image: Image) -> PartitionTable | None:
     if sectors < 8:
         return None
     first, second = image.read(0, SECTOR), image.read(SECTOR, SECTOR)
-    protected = is_protective(first)
+    protected = find_protective(first)
     primary = _read(image, 1, "primary")
     if not primary.header and not (protected and first[510:512] == SIGNATURE) and second[:8] != MAGIC:
         return None
     problems = [] if protected else ["The protective MBR in front of the GPT at byte 0 is missing."]
     if protected and first[510:512] != SIGNATURE:
         problems.append("The protective MBR at byte 0 lacks its signature 55AAh.")
+    if protected and protected.start != 1:  # Linux does not use the GPT then: pmbr_part_valid in block/partitions/efi.c
+        problems.append(f"The protective MBR's partition begins in sector {protected.start}, expected 1.")
     at = primary.header.other if primary.header else sectors - 1
     backup = _read(image, at, "backup") if at < sectors else _Copy(None, None, _beyond(at, sectors))
     problems += [copy.problem for copy in (primary, backup) if copy.problem]

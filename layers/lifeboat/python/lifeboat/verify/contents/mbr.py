@@ -49,9 +49,9 @@ def read_entries(sector: bytes) -> tuple[Entry, ...]:
     return tuple(Entry(number + 1, *struct.unpack_from("<B3xB3xII", sector, 446 + 16 * number)) for number in range(4))
 
 
-def is_protective(sector: bytes) -> bool:
-    """Whether the sector protects a GPT: it has a partition of type EEh."""
-    return any(entry.type == PROTECTIVE for entry in read_entries(sector))
+def find_protective(sector: bytes) -> Entry | None:
+    """The entry that protects a GPT: its type is EEh."""
+    return next((entry for entry in read_entries(sector) if entry.type == PROTECTIVE), None)
 
 
 def parse(image: Image) -> PartitionTable | None:

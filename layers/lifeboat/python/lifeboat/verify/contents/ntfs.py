@@ -64,13 +64,13 @@ def parse(part: Part) -> FileSystem | None:
 
 def parse_trace(part: Part) -> FileSystem | None:
     """Return an NTFS without its boot sector, if the mirror of the boot sector lies at the end of the part."""
-    at = part.size - SECTOR
-    if at <= 0 or part.read(at, 11)[3:11] != OEM:
-        return None
-    problem = (
-        f"The boot sector at byte {part.offset} lacks the name NTFS, but its mirror lies at byte {part.offset + at}."
-    )
-    return FileSystem(part.offset, part.size, "ntfs", problems=(problem,))
+    for size in (512, 1024, 2048, 4096):
+        at = part.size - size
+        if at > 0 and part.read(at, 11)[3:11] == OEM:
+            mirror = f"its mirror lies at byte {part.offset + at}"
+            problem = f"The boot sector at byte {part.offset} lacks the name NTFS, but {mirror}."
+            return FileSystem(part.offset, part.size, "ntfs", problems=(problem,))
+    return None
 
 
 def _read_boot(data: bytes) -> _Boot | str:
@@ -100,10 +100,7 @@ def _read_boot(data: bytes) -> _Boot | str:
 def _check_all(part: Part, data: bytes, boot: _Boot) -> FileSystem:
     problems: list[str] = []
     notes: list[str] = []
-    if not _has_mirror(part, data, boot):
-        problems.append(
-            f"The mirror of the boot sector at byte {part.offset + boot.sectors * boot.sector} differs from it."
-        )
+    _check_mirror(part, data, boot, problems, notes)
     records = _read_records(part, boot, boot.mft, "$MFT", problems)
     mirrors = _read_records(part, boot, boot.mirror, "$MFTMirr", problems)
     dirty = None
@@ -122,15 +119,17 @@ def _check_all(part: Part, data: bytes, boot: _Boot) -> FileSystem:
     return FileSystem(part.offset, boot.size, "ntfs", serial, dirty, tuple(notes), bounded(problems))
 
 
-def _has_mirror(part: Part, data: bytes, boot: _Boot) -> bool:
-    """Whether the geometry is repeated behind the last sector, or at the end of a larger partition.
+def _check_mirror(part: Part, data: bytes, boot: _Boot, problems: list[str], notes: list[str]) -> None:
+    """Compare the boot sector with its mirror behind the last sector, or at the end of a larger partition.
 
     Tools change the code for booting, the hidden sectors and the drive number in the first sector alone.
     """
-    for at in (boot.sectors * boot.sector, part.size - boot.sector):
-        if at + SECTOR <= part.size and _geometry(part.read(at, SECTOR)) == _geometry(data):
-            return True
-    return False
+    places = (boot.sectors * boot.sector, part.size - boot.sector)
+    mirrors = [part.read(at, SECTOR) for at in places if at + SECTOR <= part.size]
+    if not any(_geometry(mirror) == _geometry(data) for mirror in mirrors):
+        problems.append(f"The mirror of the boot sector at byte {part.offset + places[0]} differs from it.")
+    elif data not in mirrors:
+        notes.append("The boot sector's mirror has other code for booting. Nothing depends on it after a restore.")
 
 
 def _geometry(sector: bytes) -> tuple[bytes, ...]:

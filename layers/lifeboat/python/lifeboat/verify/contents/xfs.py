@@ -12,7 +12,13 @@ from lifeboat.verify.contents.found import FileSystem, bounded
 from lifeboat.verify.contents.image import Part
 from lifeboat.verify.contents.xfs_group import Totals, check_group
 from lifeboat.verify.contents.xfs_log import LogState, inspect_log
-from lifeboat.verify.contents.xfs_superblock import Superblock, check_fields, crc_is_right, read_superblock
+from lifeboat.verify.contents.xfs_superblock import (
+    Superblock,
+    check_fields,
+    crc_is_right,
+    has_trailing_bytes,
+    read_superblock,
+)
 
 SECTORS = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 MOST_GROUPS = 128
@@ -61,6 +67,8 @@ def _check_primary(part: Part, found: Superblock) -> list[str]:
         if not crc_is_right(part.read(0, found.sectsize), xfs_superblock.CRC_AT):
             return [f"{where} has a wrong CRC32C."]
     problems = [f"{where} {clause}." for clause in check_fields(found)]
+    if found.version == 4 and found.sectsize <= part.size and has_trailing_bytes(part.read(0, found.sectsize)):
+        problems.append(f"{where} has bytes behind its last field.")
     if not problems and found.size > part.size:
         problems.append(f"{where} says {found.size} bytes, but only {part.size} are there.")
     return problems
@@ -77,7 +85,7 @@ def _check_all(part: Part, found: Superblock) -> FileSystem:
     totals = Totals()
     numbers = sample(found.agcount)
     for number in numbers:
-        problems += check_group(part, found, number, totals, clean=log.dirty is False)
+        problems += check_group(part, found, number, totals, log)
     if len(numbers) < found.agcount:
         notes.append(f"{len(numbers)} of {found.agcount} allocation groups were read, an even sample.")
     elif log.dirty is False and not problems:

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lifeboat.verify.contents import xfs_superblock
 from lifeboat.verify.contents.image import Part
-from lifeboat.verify.contents.xfs_superblock import Superblock, crc_is_right, read_superblock
+from lifeboat.verify.contents.xfs_log import LogState
+from lifeboat.verify.contents.xfs_superblock import (
+    Superblock,
+    check_stripes,
+    crc_is_right,
+    has_trailing_bytes,
+    read_superblock,
+)
 
 NOTHING = 0xFFFFFFFF
 _AGF = struct.Struct(">4sIIIIIIIIIIIIIII16s")
 _AGI = struct.Struct(">4sIIIIIIIII")
-_AGF_CRC, _AGI_CRC, _AGFL_CRC = 216, 312, 32
-_AGF_UUID, _AGI_UUID, _AGFL_UUID = 64, 296, 8
+_AGF_PLACES, _AGI_PLACES = (216, 64, 208), (312, 296, 320)
+"""Where the CRC, the UUID and the position in the log are."""
+
+_AGFL_CRC, _AGFL_UUID = 32, 8
+_NO_POSITIONS = (0, (1 << 64) - 1)
 _AGFL_HEADER = 36
-MOST_LEVELS = 9
-"""The deepest tree that Linux accepts, XFS_BTREE_MAXLEVELS."""
+_TREE_HEADERS = {4: 16, 5: 56}
 
 SAME = (
     *("blocksize", "dblocks", "rblocks", "rextents", "uuid", "logstart", "rextsize", "agblocks", "agcount"),
     *("rbmblocks", "logblocks", "sectsize", "inodesize", "inopblock", "blocklog", "sectlog", "inodelog", "inopblog"),
-    *("agblklog", "rextslog", "dirblklog", "logsectlog", "logsectsize"),
+    *("agblklog", "rextslog", "dirblklog", "logsectlog", "logsectsize", "inoalignmt"),
 )
 """The fields in which the copies of the superblock equal the primary one. Counters and flags need not."""
 
@@ -39,7 +48,6 @@ class Totals:
     free_inodes: int = 0
     free_blocks: int = 0
     unlinked: int = 0
-    problems: list[str] = field(default_factory=list)
 
     def compare(self, found: Superblock) -> Iterator[str]:
         """Clauses that follow "The primary superblock"."""
@@ -60,7 +68,12 @@ class _Group:
 
     length: int
     primary: Superblock
-    clean: bool
+    log: LogState
+
+    @property
+    def clean(self) -> bool:
+        """Whether what is in place must agree, because there is nothing to replay."""
+        return self.log.dirty is False
 
     @property
     def checked_by_crc(self) -> bool:
@@ -70,14 +83,14 @@ class _Group:
         return 0 < block < self.length
 
 
-def check_group(part: Part, primary: Superblock, number: int, totals: Totals, *, clean: bool) -> list[str]:
+def check_group(part: Part, primary: Superblock, number: int, totals: Totals, log: LogState) -> list[str]:
     """What is wrong in a group's headers, as sentences. Adds its counters to the totals.
 
-    `clean` says that the log is clean, so that what is in place must agree. Raises OutsideError and WorkBoundError.
+    Raises OutsideError and WorkBoundError.
     """
     size = primary.sectsize
     start = primary.group_at(number)
-    group = _Group(number, part.offset + start, primary.group_length(number), primary, clean)
+    group = _Group(number, part.offset + start, primary.group_length(number), primary, log)
     data = part.read(start, 4 * size)
     sectors = [data[at : at + size] for at in range(0, 4 * size, size)]
     checks = {
@@ -109,15 +122,19 @@ def _check_copy(sector: bytes, group: _Group) -> Iterator[str]:
             yield f"has {name} {shown[0]}, expected {shown[1]} as in the primary one"
     if found.version != primary.version:
         yield f"has the version {found.version}, expected {primary.version}"
+    yield from check_stripes(found)
+    if not group.checked_by_crc and has_trailing_bytes(sector):
+        yield "has bytes behind its last field"
 
 
 def _check_agf(sector: bytes, group: _Group, totals: Totals) -> Iterator[str]:
     magic, version, number, length, *rest = _AGF.unpack_from(sector)
-    yield from _check_head(sector, group, (magic, version, number, length), b"XAGF", (_AGF_CRC, _AGF_UUID))
+    yield from _check_head(sector, group, (magic, version, number, length), b"XAGF", _AGF_PLACES)
     by_block, by_size, _, block_levels, size_levels, _, first, last, listed, free, longest, tree, _ = rest
     totals.free_blocks += free + listed + tree
+    most = _most_levels(group, (group.primary.agblocks + 1) // 2, 8, 12)
     for root, levels in ((by_block, block_levels), (by_size, size_levels)):
-        if not group.has_block(root) or not 0 < levels <= MOST_LEVELS:
+        if not group.has_block(root) or not 0 < levels <= most:
             yield f"has a free space tree of {levels} levels from block {root}"
     entries = _list_length(group)
     if first >= entries or last >= entries:
@@ -130,10 +147,11 @@ def _check_agf(sector: bytes, group: _Group, totals: Totals) -> Iterator[str]:
 
 def _check_agi(sector: bytes, group: _Group, totals: Totals) -> Iterator[str]:
     magic, version, number, length, count, root, levels, free, newest, directory = _AGI.unpack_from(sector)
-    yield from _check_head(sector, group, (magic, version, number, length), b"XAGI", (_AGI_CRC, _AGI_UUID))
+    yield from _check_head(sector, group, (magic, version, number, length), b"XAGI", _AGI_PLACES)
     totals.inodes += count
     totals.free_inodes += free
-    if not group.has_block(root) or not 0 < levels <= MOST_LEVELS:
+    most = _most_levels(group, group.primary.agblocks * group.primary.inopblock // 64, 16, 8)
+    if not group.has_block(root) or not 0 < levels <= most:
         yield f"has an inode tree of {levels} levels from block {root}"
     inodes = group.length * group.primary.inopblock
     if free > count or count > inodes:
@@ -172,10 +190,10 @@ def _check_agfl(sector: bytes, agf: bytes, group: _Group) -> Iterator[str]:
 
 
 def _check_head(
-    sector: bytes, group: _Group, head: tuple[bytes, int, int, int], magic: bytes, places: tuple[int, int]
+    sector: bytes, group: _Group, head: tuple[bytes, int, int, int], magic: bytes, places: tuple[int, int, int]
 ) -> Iterator[str]:
-    """What AGF and AGI begin with, and their CRC and UUID."""
-    crc_at, uuid_at = places
+    """What AGF and AGI begin with, and their CRC, UUID and position in the log, which lie at `places`."""
+    crc_at, uuid_at, position_at = places
     found, version, number, length = head
     if found != magic:
         yield f"lacks its magic number {magic.decode()}"
@@ -186,12 +204,26 @@ def _check_head(
             return
         if sector[uuid_at : uuid_at + 16] != group.primary.metadata_uuid:
             yield "has the UUID of another file system"
+        [written] = struct.unpack_from(">Q", sector, position_at)
+        position, log_end = (written >> 32, written & 0xFFFFFFFF), group.log.position
+        if log_end and written not in _NO_POSITIONS and position >= log_end:
+            # The log has lost what came before. Linux refuses such a header: xfs_log_check_lsn.
+            yield f"was logged at {position[0]}:{position[1]}, but the log ends at {log_end[0]}:{log_end[1]}"
     if version != 1:
         yield f"has the version {version}, expected 1"
     if number != group.number:
         yield f"has the number {number}"
     if length != group.length:
         yield f"has {length} blocks, expected {group.length}"
+
+
+def _most_levels(group: _Group, records: int, record: int, key: int) -> int:
+    """The levels of a tree of so many records whose blocks are half full; `record` and `key` are sizes in bytes."""
+    room = group.primary.blocksize - _TREE_HEADERS[group.primary.version]
+    blocks, levels = -(-records // (room // record // 2)), 1
+    while blocks > 1:
+        blocks, levels = -(-blocks // (room // key // 2)), levels + 1
+    return levels
 
 
 def _list_length(group: _Group) -> int:

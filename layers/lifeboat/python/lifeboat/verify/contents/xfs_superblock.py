@@ -17,12 +17,14 @@ from lifeboat.verify.contents.checksums import crc32c
 MAGIC = b"XFSB"
 LENGTH = 264
 CRC_AT = 224
+_V4_LENGTH = 208
+_NO_INODE = (1 << 64) - 1
 _LAYOUT = struct.Struct(">4sIQQQ16sQQQQIIIIIHHHH12sBBBBBBBBQQQQQQHBBIIIBBHIIIIIIIIIQQ16s")
 
 META_UUID, META_DIRECTORY = 0x4, 0x100
 """Bits of `features_incompat`."""
 
-LOG_V2, SECTORS, MORE_BITS = 0x0400, 0x0800, 0x8000
+QUOTA, LOG_V2, SECTORS, MORE_BITS = 0x0040, 0x0400, 0x0800, 0x8000
 _KNOWN_BITS = 0xBFF0
 _DIRECTORY_V2 = 0x2000
 """Bits of `versionnum`. Linux mounts no version 4 without the second directory format."""
@@ -138,6 +140,11 @@ def crc_is_right(sector: bytes, at: int) -> bool:
     return crc32c(sector[:at] + bytes(4) + sector[at + 4 :]) == int.from_bytes(sector[at : at + 4], "little")
 
 
+def has_trailing_bytes(sector: bytes) -> bool:
+    """Whether something lies behind the fields of version 4. Linux takes such a superblock for one with a CRC."""
+    return any(sector[_V4_LENGTH:])
+
+
 def is_power(value: int, logarithm: int, least: int, most: int) -> bool:
     """Whether the value is a power of two in these bounds, and the logarithm its own."""
     return least <= value <= most and logarithm < 64 and value == 1 << logarithm
@@ -206,6 +213,9 @@ def _check_inodes(found: Superblock) -> Iterator[str]:
         yield f"has the realtime inodes {found.rbmino} and {found.rsumino}, expected {root + 1} and {root + 2}"
     if found.ifree > found.icount or found.fdblocks > found.dblocks:
         yield f"has {found.ifree} free of {found.icount} inodes, and {found.fdblocks} free of {found.dblocks} blocks"
+    quotas = (found.uquotino, found.gquotino)
+    if found.version == 4 and not found.versionnum & QUOTA and (found.qflags or set(quotas) - {0, _NO_INODE}):
+        yield f"has the quota inodes {quotas[0]} and {quotas[1]}, expected none without the feature"
     if found.shared_vn:
         yield f"has the shared version {found.shared_vn}, expected 0"
 
@@ -220,5 +230,10 @@ def _check_log(found: Superblock) -> Iterator[str]:
         yield f"has log sectors of {found.logsectsize} bytes, expected none without the feature"
     if found.versionnum & LOG_V2 and found.logsunit > 1 and found.logsunit % max(found.blocksize, 1):
         yield f"has a log stripe of {found.logsunit} bytes, expected whole blocks"
-    if found.unit and found.width % found.unit:
+    yield from check_stripes(found)
+
+
+def check_stripes(found: Superblock) -> Iterator[str]:
+    """What is wrong in the stripes, as clauses. A mount option may change them in the primary superblock alone."""
+    if bool(found.unit) != bool(found.width) or (found.unit and found.width % found.unit):
         yield f"has stripes {found.width} blocks wide of units of {found.unit}"
