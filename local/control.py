@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from local.contents import Contents
+
 ANSWERED_WITHIN = 3600.0
 """Seconds; a request to the control endpoint is answered however slow the machine is."""
 Tags = Mapping[str, str]
@@ -40,7 +42,7 @@ def _given(**arguments: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Contents):
     """What a test may ask of the local AWS that it could not ask of AWS.
 
     Every method raises `ControlError` if the emulator refuses.

@@ -14,7 +14,7 @@ from local.emulator import cloudformation, lost, mail, processes, queues, schedu
 from local.emulator.activity import ACTIVITY, CHANGED
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
-from local.emulator.ec2 import seeds
+from local.emulator.ec2 import contents, seeds
 from local.emulator.ec2.errors import Ec2Error
 from local.emulator.events import BUS, Event, EventFaultError
 from local.emulator.faults import FAULTS, FaultError
@@ -37,7 +37,7 @@ Send = Callable[[Message], Awaitable[None]]
 async def answer(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
     """Answer a request to the control endpoint: JSON in, JSON out; 400 with an `error` for what cannot be done."""
     name = scope["path"].removeprefix(PREFIX).strip("/")
-    content = b""
+    content = bytearray()
     while True:
         message = await receive()
         content += message.get("body", b"")
@@ -242,5 +242,9 @@ ROUTES: dict[tuple[str, str], Callable[[Body], Any]] = {
     ("POST", "image"): lambda body: seeds.image_state(_scope(body), body),
     ("POST", "instance"): lambda body: seeds.instance_flags(_scope(body), body),
     ("POST", "region/lose"): _lose_region,
+    ("POST", "volume/write"): lambda body: contents.write(_scope(body), body),
+    ("POST", "volume/load"): lambda body: contents.load(_scope(body), body),
+    ("POST", "volume/read"): lambda body: contents.read(_scope(body), body),
+    ("POST", "snapshot/damage"): lambda body: contents.damage(_scope(body), body),
     ("POST", "outcome"): lambda body: {"number": seeds.outcome(body)},
 }

@@ -216,6 +216,8 @@ def create_image(request: Request) -> dict[str, Any]:
             kms_key_id=volume.kms_key_id,
             start_time=at,
             seconds=SETTINGS.delays.image,
+            blocks=dict(volume.blocks),
+            lineage=volume.lineage,
         )
         request.region.snapshots[snapshot.snapshot_id] = snapshot
         image.mappings.append(
@@ -274,6 +276,7 @@ def copy_image(request: Request) -> dict[str, Any]:
     )
     for mapping in source.mappings:
         ebs = dict(mapping.get("Ebs", {}))
+        origin = source_region.snapshots.get(ebs.get("SnapshotId", ""))
         snapshot = Snapshot(
             owner=request.account,
             tags=dict(tagged["snapshot"]),
@@ -282,6 +285,7 @@ def copy_image(request: Request) -> dict[str, Any]:
             description=f"Copied for DestinationAmi {image.image_id} from SourceAmi {source.image_id}",
             encrypted=bool(ebs.get("Encrypted")),
             seconds=SETTINGS.delays.image,
+            blocks=dict(origin.blocks) if origin else {},
         )
         request.region.snapshots[snapshot.snapshot_id] = snapshot
         image.mappings.append({**mapping, "Ebs": {**ebs, "SnapshotId": snapshot.snapshot_id}})

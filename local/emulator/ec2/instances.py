@@ -269,6 +269,8 @@ def _new_device(
         kms_key_id=key,
         snapshot_id=snapshot_id,
         product_codes=list(instance.product_codes) if device == instance.root_device_name else [],
+        blocks=dict(snapshot.blocks) if snapshot else {},
+        of_lineage=snapshot.lineage if snapshot else "",
     )
     request.region.volumes[volume.volume_id] = volume
     volumes.attach(request, volume, instance, device, delete_on_termination=bool(ebs.get("DeleteOnTermination", True)))

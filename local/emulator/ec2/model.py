@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local.emulator.ec2.blocks import Blocks
 from local.emulator.ec2.errors import malformed, not_found
 from local.emulator.scope import Scope
 
@@ -70,7 +71,12 @@ class Attachment:
 
 @dataclass
 class Volume(Resource):
-    """An EBS volume; size in GiB, throughput in MiB/s."""
+    """An EBS volume; size in GiB, throughput in MiB/s.
+
+    Attributes:
+        blocks: what was written to it.
+        of_lineage: whose blocks it began with: the lineage of its snapshot; empty for a volume that began empty.
+    """
 
     volume_id: str = field(default_factory=lambda: new_id("vol"))
     zone: str = ""
@@ -85,6 +91,13 @@ class Volume(Resource):
     create_time: datetime = field(default_factory=now)
     attachment: Attachment | None = None
     product_codes: list[str] = field(default_factory=list)
+    blocks: Blocks = field(default_factory=dict)
+    of_lineage: str = ""
+
+    @property
+    def lineage(self) -> str:
+        """What relates its snapshots to each other: the id of the volume with which its blocks began."""
+        return self.of_lineage or self.volume_id
 
 
 @dataclass
@@ -117,7 +130,11 @@ NO_TAGS: Mapping[str, str] = {}
 
 @dataclass
 class Snapshot(Resource):
-    """An EBS snapshot; its size is the volume's when it was taken."""
+    """An EBS snapshot; its size is the volume's when it was taken, and so are its blocks.
+
+    Attributes:
+        lineage: two snapshots can be compared if theirs is the same.
+    """
 
     snapshot_id: str = field(default_factory=lambda: new_id("snap"))
     volume_id: str = ""
@@ -140,6 +157,11 @@ class Snapshot(Resource):
     product_codes: list[str] = field(default_factory=list)
     owner_alias: str | None = None
     tags_of_others: dict[str, dict[str, str]] = field(default_factory=dict)
+    blocks: Blocks = field(default_factory=dict)
+    lineage: str = ""
+
+    def __post_init__(self) -> None:
+        self.lineage = self.lineage or self.snapshot_id
 
     def tags_seen_by(self, account: str) -> Mapping[str, str]:
         """The owner's tags for the owner; for another account those that it has set itself, also before the snapshot

@@ -25,12 +25,15 @@ def snapshot(scope: Scope, wanted: Mapping[str, Any]) -> dict[str, str]:
     """A snapshot as given; completed and owned by the account unless said otherwise."""
     start = _moment(wanted.get("start_time")) or now()
     state = wanted.get("state", "completed")
+    volume_id = wanted.get("volume_id") or new_id("vol")
     with LOCK:
+        volume = WORLD.region(scope.region).volumes.get(volume_id)
         made = Snapshot(
             owner=wanted.get("owner") or scope.account,
             tags=dict(wanted.get("tags") or {}),
             snapshot_id=wanted.get("snapshot_id") or new_id("snap"),
-            volume_id=wanted.get("volume_id") or new_id("vol"),
+            volume_id=volume_id,
+            lineage=volume.lineage if volume else volume_id,
             size=int(wanted.get("size") or 8),
             state=state,
             description=wanted.get("description") or "",

@@ -10,6 +10,7 @@ import botocore.session
 
 from local.emulator.ec2 import keys, notices, outcomes, tags
 from local.emulator.ec2.actions import handles
+from local.emulator.ec2.blocks import BLOCK_SIZE, GIB
 from local.emulator.ec2.errors import Ec2Error, invalid_value, missing
 from local.emulator.ec2.model import (
     LOCK,
@@ -34,7 +35,6 @@ CONCURRENT_PER_VOLUME = {"st1": 1, "sc1": 1}
 CONCURRENT_DEFAULT = 5
 SECONDS_BETWEEN_SNAPSHOTS = 15
 MOST_PERMISSIONS = 500
-GIB = 1024**3
 COMPLETION_STEP = 15
 MOST_COMPLETION = 2880
 MIB_A_MINUTE = 500 * 60
@@ -68,7 +68,8 @@ def describe(snapshot: Snapshot, viewer: str) -> dict[str, Any]:
     if isinstance(snapshot, _Copy) and snapshot.state == "pending":
         shown["StateMessage"] = "Metadata not updated"
     if snapshot.state == "completed":
-        shown["FullSnapshotSizeInBytes"] = snapshot.size * GIB
+        # Only what was written counts (recorded). Here most volumes are full though nothing was written to them.
+        shown["FullSnapshotSizeInBytes"] = len(snapshot.blocks) * BLOCK_SIZE or snapshot.size * GIB
     return shown
 
 
@@ -124,6 +125,8 @@ def _of_volume(request: Request, volume: Volume, description: str, tagged: dict[
         start_time=at,
         seconds=SETTINGS.delays.snapshot,
         product_codes=list(volume.product_codes),
+        blocks=dict(volume.blocks),
+        lineage=volume.lineage,
     )
 
 
@@ -382,6 +385,8 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
         completion_minutes=minutes,
         tags_of_source=of_volume,
         knows_source=source is not None and source.state == "completed",
+        blocks=dict(source.blocks) if source else {},
+        lineage=_lineage_of_copy(request, source_region, source),
     )
     request.region.snapshots[copy.snapshot_id] = copy
     outcome = outcomes.take("copy", request.parameters["SourceSnapshotId"])
@@ -395,6 +400,14 @@ def copy_snapshot(request: Request) -> dict[str, Any]:
             f"copy {copy.snapshot_id}",
         )
     return {"SnapshotId": copy.snapshot_id, "Tags": tags.as_list(copy.tags)}
+
+
+def _lineage_of_copy(request: Request, source_region: Region, source: Snapshot | None) -> str:
+    """Within a region that of its source, whoever owns the two (recorded). Of copies from another region nothing is
+    recorded: no two of them are related here."""
+    if source is None or source_region.name != request.region.name:
+        return ""
+    return source.lineage
 
 
 def check_values(request: Request) -> None:

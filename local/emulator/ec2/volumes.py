@@ -316,6 +316,8 @@ def create_volume(request: Request) -> dict[str, Any]:
         kms_key_id=key,
         snapshot_id=snapshot_id or "",
         product_codes=list(snapshot.product_codes) if snapshot else [],
+        blocks=dict(snapshot.blocks) if snapshot else {},
+        of_lineage=snapshot.lineage if snapshot else "",
     )
     request.region.volumes[volume.volume_id] = volume
     remember(request, volume.volume_id)
