@@ -26,7 +26,7 @@ class Call:
         caller: the ARN that signed it; the account's root for a 12-digit access key.
         status: the HTTP status answered.
         error: the error code answered, or nothing.
-        request: the beginning of the body.
+        request: the beginning of the body, or if there is none the path and the query.
         milliseconds: how long it took here, by the machine's clock.
     """
 
@@ -62,8 +62,9 @@ class CallLog:
         answer: object,
         at: float,
         took: float,
+        error: str | None = None,
     ) -> None:
-        """Record a call that was answered."""
+        """Record a call that was answered; its error is read from the answer if it is not given."""
         self._calls.append(
             Call(
                 number=next_number(),
@@ -74,7 +75,7 @@ class CallLog:
                 region=region,
                 caller=caller,
                 status=status,
-                error=error_code(answer) if status >= 300 else None,
+                error=(error or error_code(answer)) if status >= 300 else None,
                 request=body[:REQUEST_CHARACTERS].decode(errors="replace"),
                 milliseconds=round(took * 1000, 2),
             )

@@ -16,7 +16,11 @@ EFFECTS = {
     "delay": "carry the call out after `seconds`",
 }
 
-THROTTLED_CODES = {"ec2": "RequestLimitExceeded", "dynamodb": "ProvisionedThroughputExceededException"}
+THROTTLED_CODES = {
+    "ec2": "RequestLimitExceeded",
+    "dynamodb": "ProvisionedThroughputExceededException",
+    "ebs": "RequestThrottledException",
+}
 STATUS_OF = {"RequestLimitExceeded": 503, "InternalError": 500, "InternalFailure": 500, "ServiceUnavailable": 503}
 
 

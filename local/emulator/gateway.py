@@ -20,6 +20,8 @@ from local.emulator import activity, asynchronous, control, lost, throttle, work
 from local.emulator.activity import ACTIVITY
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
+from local.emulator.ebs import answers
+from local.emulator.ebs import endpoint as ebs
 from local.emulator.faults import FAULTS, Fault
 from local.emulator.scope import Scope
 from local.emulator.timers import TIMERS
@@ -96,8 +98,9 @@ async def dispatch(  # noqa: PLR0917 ministack calls it so
             region=scope.region,
             caller=caller,
             status=answer[0] if answer else 0,
-            body=body,
+            body=body or f"{path} {query}".encode(),
             answer=answer[2] if answer else b"",
+            error=_error_type(answer),
             at=at,
             took=time.monotonic() - begun,
         )
@@ -167,11 +170,19 @@ def _caller(headers: dict[str, str], query: dict[str, Any], scope: Scope) -> str
     return str(session["Arn"]) if session else f"arn:aws:iam::{scope.account}:root"
 
 
+def _error_type(answer: Answer | None) -> str | None:
+    """The code of a refusal where it stands in the header alone."""
+    named = answer[1].get("x-amzn-ErrorType") if answer else None
+    return named.split(":", 1)[0] if named else None
+
+
 def _refusal(
     service: str, action: str, headers: dict[str, str], request_id: str, error: tuple[str, str, int]
 ) -> Answer:
     """An error (code, message, status) in the service's protocol; ministack's formatter says 403 to everything."""
     code, message, status = error
+    if service == ebs.SIGNED_AS:
+        return answers.asked_for(code, message, status)
     _, answer_headers, body = iam_actions.access_denied_response(
         service, f"{service}:{action}", "", request_id, error_code=code, message=message, headers=headers
     )

@@ -11,9 +11,11 @@ from importlib.metadata import version
 PINNED = {"ministack": "1.5.33"}
 
 HOOKS = {
-    "ministack.app": ("app", "AUTH", "_dispatch_service_request", "_routing_params"),
+    "ministack.app": ("app", "AUTH", "SERVICE_HANDLERS", "_dispatch_service_request", "_routing_params"),
     "ministack.core.concurrency": ("esm_wake", "threading"),
     "ministack.core.iam_actions": (
+        "SERVICE_TO_IAM_NAMESPACE",
+        "_BOTOCORE_SERVICE_MAP",
         "access_denied_response",
         "extract_iam_action",
         "extract_resource_arn",
@@ -41,7 +43,7 @@ HOOKS = {
         "reset",
     ),
     "ministack.core.responses": ("_account_from_sts_session",),
-    "ministack.core.router": ("detect_service", "extract_access_key_id", "extract_region"),
+    "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
     "ministack.core.sigv4": ("request_time_failure",),
     "ministack.services.cloudformation.changesets": ("_create_stack_task_in_region", "_evaluate_conditions"),
     "ministack.services.cloudformation.engine": ("_evaluate_conditions",),

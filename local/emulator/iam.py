@@ -41,6 +41,7 @@ _resolve_condition_key = iam_evaluator._resolve_condition_key
 _flat: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar("ec2_parameters")
 _leading: contextvars.ContextVar[dict[str, list[str]]] = contextvars.ContextVar("dynamodb_leading_keys")
 _access_key: contextvars.ContextVar[str] = contextvars.ContextVar("ec2_access_key", default="")
+_request: contextvars.ContextVar[tuple[str, dict[str, Any]]] = contextvars.ContextVar("path_and_query")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Check:
     action: str
     resource: str
     context: Context = field(default_factory=dict)
+
+
+CHECKS_OF: dict[str, Callable[[str, str, Mapping[str, Any], Scope], list[Check]]] = {}
+"""Of services beside EC2 that are done here: the questions that an action raises, by path and query."""
 
 
 def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
@@ -62,8 +67,12 @@ def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
     region: str,
     account: str,
 ) -> Any:
-    """In place of ministack's: the same, and what `enforce` is to know of an EC2 or DynamoDB call is kept for it."""
+    """In place of ministack's: the same, and what `enforce` is to know of a call is kept for it."""
     _leading.set(leading_keys(body) if service == "dynamodb" else {})
+    if service in CHECKS_OF:
+        _request.set((path, params))
+        _access_key.set(router.extract_access_key_id(headers, params) or "")
+        return "*"
     if service == "ec2":
         _flat.set(wire.flat(body, params))
         _access_key.set(router.extract_access_key_id(headers, params) or "")
@@ -107,7 +116,9 @@ def enforce(  # noqa: PLR0917 ministack calls it so
     resource_arn: str = "*",
     service_context: dict[str, Any] | None = None,
 ) -> Any:
-    """In place of ministack's: an EC2 call is allowed if every one of its checks is."""
+    """In place of ministack's: a call of EC2 or EBS is allowed if every one of its checks is."""
+    if service in CHECKS_OF:
+        return _enforce_checks(access_key_id, iam_action.split(":", 1)[1], service, region)
     if service != "ec2":
         context = {**(service_context or {}), **(_leading.get({}) if service == "dynamodb" else {})}
         return _enforce(access_key_id, SQS_BATCHES.get(iam_action, iam_action), service, region, resource_arn, context)
@@ -117,6 +128,19 @@ def enforce(  # noqa: PLR0917 ministack calls it so
         if denied:
             return _refusal(denied, check)
     return None
+
+
+def _enforce_checks(access_key_id: str, action: str, service: str, region: str) -> Any:
+    for check in CHECKS_OF[service](action, *_request.get(), Scope(get_account_id(), region)):
+        denied = _enforce(access_key_id, f"{service}:{check.action}", service, region, check.resource, check.context)
+        if denied:
+            return denied if isinstance(denied, iam_evaluator.AuthError) else _access_denied(denied, service, check)
+    return None
+
+
+def _access_denied(denied: Any, service: str, check: Check) -> Any:
+    said = _sentence(denied, f"{service}:{check.action}", f" on resource: {check.resource}")
+    return iam_evaluator.AuthError("AccessDeniedException", said)
 
 
 def _refusal(denied: Any, check: Check) -> Any:

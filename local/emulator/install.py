@@ -1,7 +1,7 @@
 """Put the glue in the places of ministack's parts. Which they are, and that they exist, is checked in `hooks.py`."""
 
 from ministack import app as ministack_app
-from ministack.core import concurrency, iam_actions, iam_evaluator, lambda_runtime, sigv4
+from ministack.core import concurrency, iam_actions, iam_evaluator, lambda_runtime, router, sigv4
 from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns
 from ministack.services import ec2 as ministack_ec2
 from ministack.services.cloudformation import changesets, engine, provisioners, stacks
@@ -23,6 +23,8 @@ from local.emulator import (
 )
 from local.emulator import scheduler as our_scheduler
 from local.emulator.clock import CLOCK
+from local.emulator.ebs import endpoint as ebs
+from local.emulator.ebs import rights
 from local.emulator.ec2 import endpoint
 from local.emulator.invocations import INVOCATIONS
 from local.emulator.timers import TIMERS
@@ -33,6 +35,7 @@ def install() -> None:
     evaluate_conditions = cloudformation.full_conditions(engine._evaluate_conditions)
     ministack_app._dispatch_service_request = gateway.dispatch
     ministack_ec2.handle_request = endpoint.handle_request
+    _enter_ebs()
 
     iam_actions.extract_resource_arn = iam.extract_resource_arn
     iam_evaluator.enforce = iam.enforce
@@ -83,6 +86,16 @@ def install() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"] = cloudformation.whole_schedules(schedule)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
+
+
+def _enter_ebs() -> None:
+    """Make known a service that ministack does not have."""
+    name = ebs.SIGNED_AS
+    ministack_app.SERVICE_HANDLERS[name] = ebs.handle_request
+    router.SERVICE_PATTERNS[name] = ebs.PATTERNS
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
+    iam_actions._BOTOCORE_SERVICE_MAP[name] = [name]
+    iam.CHECKS_OF[name] = rights.checks
 
 
 def remove_workers() -> None:

@@ -30,6 +30,7 @@ class Delays:
         terminate: shutting-down to terminated.
         status: the instance status checks, initializing to ok, counted from running.
         image: CreateImage and CopyImage, pending to available.
+        readable: a snapshot's completed to readable by the EBS direct APIs; nothing is under way meanwhile.
         event: from a change of state to its event on the bus.
     """
 
@@ -45,6 +46,7 @@ class Delays:
     terminate: float = 1.0
     status: float = 2.0
     image: float = 2.0
+    readable: float = 0.0
     event: float = 0.0
 
 
@@ -134,6 +136,7 @@ AS_IN_AWS: Mapping[str, Any] = {
         "terminate": 30,
         "status": 120,
         "image": 120,
+        "readable": 60,
         "event": 1,
     },
     "retry_seconds": 60,

@@ -69,7 +69,13 @@ def refuses(scope: Scope, action: str, body: bytes) -> bool:
     """Whether the call finds its bucket empty; if not, it has taken a token. Never, unless switched on."""
     if not SETTINGS.throttling:
         return False
-    name, limit = bucket_of(action, body)
+    return empty(scope, *bucket_of(action, body))
+
+
+def empty(scope: Scope, name: str, limit: Limit) -> bool:
+    """Whether a bucket is empty; if not, a token is taken. Never empty, unless throttling is switched on."""
+    if not SETTINGS.throttling:
+        return False
     now = CLOCK.monotonic()
     with _lock:
         bucket = _buckets.setdefault((scope, name), _Bucket(limit.capacity, now))

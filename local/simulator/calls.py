@@ -1,6 +1,7 @@
 """From boto3 to the emulator and back without a network: the same request, judged and answered in this process."""
 
 import contextvars
+import io
 import itertools
 import math
 import urllib.parse
@@ -65,14 +66,11 @@ def _sign(self: Any, request: Any) -> None:
     request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
 
 
-class _Body:
-    """What botocore reads an answer from."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
+class _Body(io.BytesIO):
+    """What botocore reads an answer from, at once or, where an operation streams it, piece by piece."""
 
     def stream(self) -> Any:
-        yield self._content
+        yield self.getvalue()
 
 
 class Belated(Exception):  # noqa: N818 - it is no error: the request is on its way

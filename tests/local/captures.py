@@ -99,8 +99,8 @@ def contains(answer: Any, recorded: Any, key: str = "") -> bool:
     return key in CHANGING or form(answer) == form(recorded)
 
 
-def acting(aws: LocalAws, *statements: Mapping[str, Any]) -> Any:
-    """A client of EC2 in a role with these statements, and how to give the role others."""
+def acting(aws: LocalAws, *statements: Mapping[str, Any], service: str = "ec2") -> Any:
+    """A client in a role with these statements, and how to give the role others."""
     iam, name = aws.client("iam"), unique("captured")
     trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
@@ -115,7 +115,7 @@ def acting(aws: LocalAws, *statements: Mapping[str, Any]) -> Any:
     keys = {"AccessKeyId": "aws_access_key_id", "SecretAccessKey": "aws_secret_access_key"}
     session = {ours: given[theirs] for theirs, ours in keys.items()}
     client = boto3.client(  # type: ignore[call-overload]
-        "ec2", region_name=REGION, endpoint_url=aws.endpoint, aws_session_token=given["SessionToken"], **session
+        service, region_name=REGION, endpoint_url=aws.endpoint, aws_session_token=given["SessionToken"], **session
     )
     client.permit = permit
     return client

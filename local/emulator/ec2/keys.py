@@ -1,6 +1,7 @@
 """KMS keys as EBS uses them: the account's default one, and customers' that may be missing, disabled or forbidden."""
 
 import uuid
+from collections.abc import Mapping
 
 from ministack.services import kms
 
@@ -78,14 +79,17 @@ def refuse_for_copy(request: Request, key_arn: str | None) -> None:
         raise Ec2Error("AuthFailure", f"Not authorized to use key {key_arn} ", 403)
 
 
-def why_forbidden(request: Request, key_arn: str | None, actions: tuple[str, ...]) -> str:
-    """Why the caller cannot let EBS use a customer key; nothing if it can."""
+def why_forbidden(
+    request: Request, key_arn: str | None, actions: tuple[str, ...], more: Mapping[str, str] | None = None
+) -> str:
+    """Why the caller cannot let EBS use a customer key; nothing if it can. `more` goes to the context."""
     if not key_arn or key_arn == managed_key(request.region, request.account):
         return ""
     context = {
         "kms:viaservice": f"ec2.{request.region.name}.amazonaws.com",
         "kms:grantisforawsresource": "true",
         "kms:calleraccount": request.account,
+        **(more or {}),
     }
     return next(
         filter(None, (iam.why_caller_may_not(request.scope, action, key_arn, context) for action in actions)), ""

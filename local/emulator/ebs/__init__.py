@@ -1,0 +1,1 @@
+"""The EBS direct APIs that read: ListSnapshotBlocks, ListChangedBlocks and GetSnapshotBlock."""
