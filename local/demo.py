@@ -2,7 +2,8 @@
 
 The real template is built and deployed with SAM CLI, functions are invoked with `sam remote invoke` and the files of
 `events/`, and everything else is what an operator's boto3 client would do. The local AWS is told only what no client
-can bring about: whose images there are, snapshots that are up to 40 days old, and that a whole region is gone.
+can bring about: whose images there are, snapshots that are up to 40 days old, which bytes an instance writes to its
+volume, and that a whole region is gone.
 
 Its clock is simulated: the story's night takes a minute, EC2 takes as long as in AWS, and no parameter is shortened.
 """
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from local import stack
+from local import demo_data, stack
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
 from local.demo_region import AWAY, deploy_twice, home_is_lost
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
@@ -86,6 +87,7 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
     demo.launch(image, "CadoResponseWorker", terraform_disks(key)[:1], FIRST_ZONE)
     lineage: str = demo.disk(platform, "/dev/sdh")["VolumeId"]
     demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {lineage}; a worker beside it")
+    demo_data.save(demo, lineage)
     _history(demo, platform, lineage, image, key)
     demo.story.tell("demo", f"{HISTORY_DAYS} older recovery points, one a day")
     demo.ec2.create_tags(Resources=[platform], Tags=tag_list({"lifeboat:backup": "true"}))
@@ -165,8 +167,10 @@ def _snapshots_of(demo: Demo, point: str) -> list[dict[str, Any]]:
 
 
 def _disaster(demo: Demo, platform: str, image: str) -> str:
-    """The instance is lost, its volume with it, and a fresh platform is deployed in another zone."""
+    """The data is encrypted, the instance is lost, its volume with it, and a fresh platform is deployed in another
+    zone."""
     lost = demo.disk(platform, "/dev/sdh")["VolumeId"]
+    demo_data.encrypt(demo, lost)
     demo.ec2.terminate_instances(InstanceIds=[platform])
     demo.wait_for("the platform is lost", lambda: demo.state(platform) == "terminated", PUBLISHED_WITHIN)
     demo.ec2.delete_volume(VolumeId=lost)
@@ -215,6 +219,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     restored = demo.disk(fresh, "/dev/sdb")
     source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
     story.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
+    demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back, as before the incident")
     story.equal("the instance runs", demo.state(fresh), "running")
     story.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True, "KmsKeyId": key}

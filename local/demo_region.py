@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
+from local import demo_data
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of
 from local.story import shorten
 
@@ -109,6 +110,7 @@ def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, 
     demo, story = away.demo, away.demo.story
     restored = demo.disk(fresh, "/dev/sdb")
     story.equal("from the copy", restored["SnapshotId"], point["SnapshotId"])
+    demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back there, too")
     story.equal("the instance runs on it there", demo.state(fresh), "running")
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True}
     story.equal(
