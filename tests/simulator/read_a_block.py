@@ -1,7 +1,10 @@
 """The EBS direct APIs in the process of the simulator, run by `test_blocks.py` in the local AWS's own environment."""
 
+from local.emulator.ebs import quotas
+from local.emulator.ebs.answers import EbsError
 from local.emulator.ec2 import blocks
 from local.emulator.ec2.model import WORLD
+from local.emulator.settings import SETTINGS
 from local.simulator import stage
 from local.simulator.machine import MACHINE
 
@@ -20,8 +23,21 @@ def read() -> str:
     return content[:4].decode()
 
 
+def granted(*snapshot_ids: str) -> str:
+    """How many blocks of these snapshots are granted at once, in turn, and what ends it."""
+    SETTINGS.throttling = True
+    for number in range(10_000):
+        try:
+            quotas.take(stage.HOME, "GetSnapshotBlock", snapshot_ids[number % len(snapshot_ids)])
+        except EbsError as refusal:
+            return f"{number} {refusal.reason}"
+    return "all"
+
+
 if __name__ == "__main__":
     stage.FUNCTIONS.clear()  # no handler runs here, so none is imported
     stage.begin()
     stage.begin_time("2031-03-03T00:00:30+00:00")
     print(stage.in_background(read))
+    print(granted("snap-1"))
+    print(granted("snap-2", "snap-3", "snap-4", "snap-5", "snap-6"))
