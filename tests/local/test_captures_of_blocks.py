@@ -16,7 +16,7 @@ from tests.local.captures import acting, call, captured, form
 from tests.local.conftest import new_snapshot, new_volume
 
 BLOCKS, PAIRS = "ebs_direct_blocks", "ebs_direct_rights_and_pairs"
-OTHER_ACCOUNT, OTHER_REGION = "444455556666", "us-west-2"
+OTHER_ACCOUNT, OTHER_REGION = "999900001111", "us-west-2"
 READS = ["ebs:ListSnapshotBlocks", "ebs:GetSnapshotBlock", "ebs:ListChangedBlocks"]
 WRITTEN = {0: b"b", 3: b"a", 7: bytes(BLOCK_SIZE), 2047: b"c"}
 
@@ -158,6 +158,7 @@ def test_pairs_of_other_accounts_are_refused(aws: LocalAws, ec2: Any, root: str)
     same_refusal(other, recorded, FirstSnapshotId=root, SecondSnapshotId=private)
     ec2.modify_snapshot_attribute(SnapshotId=root, GroupNames=["all"], **share)
     same_refusal(other, call(PAIRS, "member-public-and-private-list"), SnapshotId=root)
+    ec2.delete_snapshot(SnapshotId=root)  # other tests list what all may see
 
 
 def test_a_missing_right_is_refused_in_the_recorded_words(aws: LocalAws, ec2: Any, root: str) -> None:

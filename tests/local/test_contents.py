@@ -11,7 +11,7 @@ from local.session import LocalAws
 from tests.local.conftest import ZONE, Machine, launch, new_snapshot, new_volume
 
 OTHER_REGION = "eu-central-1"
-OTHER_ACCOUNT = "444455556666"
+OTHER_ACCOUNT = "999900001111"
 LETTER = b"Dear Jo, "
 ACROSS = BLOCK_SIZE - 4
 """An offset from which the letter lies in two blocks."""

@@ -17,7 +17,7 @@ from local.session import HOME_ACCOUNT, REGION, LocalAws
 from tests.local.conftest import new_snapshot, new_volume
 
 OTHER_REGION = "eu-central-1"
-OTHER_ACCOUNT = "444455556666"
+OTHER_ACCOUNT = "999900001111"
 READABLE_AFTER = 60.0
 WEEK = 7 * 24 * 3600.0
 
@@ -248,6 +248,7 @@ def test_another_account_reads_what_is_shared_with_it_and_nothing_public(
     assert refused(other.list_snapshot_blocks, **call) == public
     assert refused(other.get_snapshot_block, **call, **owners) == public
     assert indices(ebs.list_snapshot_blocks(**call)) == [0, 7, 9, 8191]
+    ec2.delete_snapshot(**call)  # other tests list what all may see
 
 
 # --- quotas and faults
