@@ -18,11 +18,11 @@ from lifeboat.domain.recovery_point_tags import (
     VOLUME_TAG,
     MetadataError,
     is_copy,
-    read_time,
     taken_at,
     with_unique_ids,
 )
 from lifeboat.domain.tags import Tag, Tags
+from lifeboat.domain.text import read_time
 
 CACHED_METADATA = 20_000
 """How many volumes' parsed metadata are cached for other snapshots with the same tags."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from lifeboat.domain.ec2 import Snapshot
+from lifeboat.domain.proof import Proof, join_proofs, read_proof
 from lifeboat.domain.tags import Tag, Tags
 
 
@@ -114,3 +116,20 @@ class RecoveryPoint:
     @property
     def blocked_by(self) -> tuple[str, ...]:
         return tuple(sorted({reason for member in self.members for reason in member.snapshot.blocked_by}))
+
+    @property
+    def proof(self) -> Proof | None:
+        """What reading it back has shown. None if a snapshot was not read, or is missing."""
+        found = join_proofs([read_proof(member.snapshot.tags) for member in self.members])
+        return found if found is None or not found.proven or len(self.members) >= self.expected else None
+
+    @property
+    def proven(self) -> bool:
+        """Whether each of its snapshots was read back, and nothing was wrong with any."""
+        return self.proof is not None and self.proof.proven
+
+
+def newest_proven(points: Iterable[RecoveryPoint]) -> RecoveryPoint | None:
+    """The newest good recovery point that is proven, if any."""
+    proven = (point for point in points if point.condition is Condition.GOOD and point.proven)
+    return max(proven, key=lambda point: (point.taken_at, point.id), default=None)

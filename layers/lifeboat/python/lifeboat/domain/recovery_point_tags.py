@@ -23,9 +23,13 @@ from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
 from lifeboat.domain.recovery_point import Member, RecoveryPoint, VolumeMetadata
 from lifeboat.domain.tags import TAG_PREFIX, Tag, Tags
-from lifeboat.domain.text import iso, name_first
+from lifeboat.domain.text import iso, name_first, read_time
 
 MAX_TAGS = 50
+
+
+KEPT_FREE = 1
+"""Tags that are left for what is written later: `lifeboat:verified`. What a restore needs may use them all the same."""
 
 
 MAX_OWN_TAGS = 1_000
@@ -107,7 +111,8 @@ def write_tags(
     for metadata in all_metadata:
         tags.update(_metadata_tags(metadata))
     _check_limits(tags, most)
-    return {**tags, **pack({metadata.volume_id: _own(metadata) for metadata in all_metadata}, most - len(tags))}
+    room = most - len(tags) - KEPT_FREE
+    return {**tags, **pack({metadata.volume_id: _own(metadata) for metadata in all_metadata}, room)}
 
 
 def _check_limits(tags: Tags, most: int) -> None:
@@ -145,15 +150,15 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
 
     They record only the snapshot's own volume, because a copy's volume id is arbitrary and `read_metadata` must find
     it. The KMS key is left out: it belongs to the source's region. Tags that people wrote are left out: a hold on the
-    source does not hold the copy. `set_id` is common to the copies of one recovery point, `now` is when EC2 is asked,
-    and `restore_id` is the restore that needs the copy, if any.
+    source does not hold the copy. So is the proof: nothing has read the copy. `set_id` is common to the copies of one
+    recovery point, `now` is when EC2 is asked, and `restore_id` is the restore that needs the copy, if any.
 
     Raises MetadataError if there are too many tags.
     """
     source, metadata = member.snapshot, replace(member.metadata, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
     for key in list(tags):
-        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE} or key.startswith(_PER_VOLUME):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE, Tag.VERIFIED} or key.startswith(_PER_VOLUME):
             del tags[key]
     tags.update(_metadata_tags(metadata))
     tags[Tag.SET.value] = set_id
@@ -165,7 +170,7 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
         tags[Tag.RESTORE.value] = restore_id
     if len(tags) > MAX_TAGS:
         raise MetadataError(f"a copy of snapshot {source.id} would need {len(tags)} tags, EC2 takes {MAX_TAGS}")
-    return {**tags, **pack({metadata.volume_id: _own(metadata)}, MAX_TAGS - len(tags))}
+    return {**tags, **pack({metadata.volume_id: _own(metadata)}, MAX_TAGS - len(tags) - KEPT_FREE)}
 
 
 def _own(metadata: VolumeMetadata) -> OwnTags:
@@ -237,15 +242,6 @@ def taken_at(snapshot: Snapshot) -> datetime:
             f"{iso(snapshot.started_at)}, when the copy began: the age of its data is not known"
         )
     return at
-
-
-def read_time(text: str) -> datetime | None:
-    """An ISO 8601 time with its zone; None for any other text."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else None
 
 
 _INSTANCE = re.compile(r"i-(?:[0-9a-f]{8}|[0-9a-f]{17})")

@@ -48,6 +48,9 @@ class Tag(StrEnum):
     # on copies in a vault
     SOURCE_ACCOUNT = "lifeboat:source-account"  # the account whose snapshot was copied
 
+    # on snapshots, written when their recovery point was read back
+    VERIFIED = "lifeboat:verified"  # what the newest verification has shown; see `lifeboat.domain.proof`
+
     # on snapshots, written by people
     HOLD = "lifeboat:hold"  # any value: never deleted while it has this tag
     SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup

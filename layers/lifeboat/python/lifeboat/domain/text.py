@@ -20,6 +20,15 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def read_time(text: str) -> datetime | None:
+    """An ISO 8601 time with its zone; None for any other text."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
 def clip(text: str, most: int) -> str:
     """The text in at most `most` characters; a text that was cut ends with `...`."""
     return text if len(text) <= most else text[: most - 3] + "..."
