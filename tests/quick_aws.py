@@ -28,7 +28,7 @@ from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.kms import models as kms
 from moto.moto_api._internal import mock_random
 
-OURS = frozenset({"dynamodb", "ec2", "sns", "sqs", "sts"})
+OURS = frozenset({"dynamodb", "ebs", "ec2", "sns", "sqs", "sts"})
 """What Lifeboat calls."""
 
 

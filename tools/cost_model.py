@@ -36,6 +36,12 @@ PRICES = {
     "e-mails": Price(2.00 / 1e5, 1_000, "aws.amazon.com/sns/pricing", "factualminds.com, 2026-06"),
     "SQS requests": Price(0.40 / 1e6, 1e6, "aws.amazon.com/sqs/pricing", "cloudburn.io, 2026-03"),
     "KMS requests": Price(0.03 / 1e4, 20_000, "aws.amazon.com/kms/pricing", "cloudburn.io, 2026-03; the page, undated"),
+    "EBS block lists": Price(
+        0.0006 / 1e3, 0, "docs.aws.amazon.com/ebs/latest/userguide/ebsapi-pricing.html", "the page, undated"
+    ),
+    "EBS blocks read": Price(
+        0.003 / 1e3, 0, "docs.aws.amazon.com/ebs/latest/userguide/ebsapi-pricing.html", "the page, undated"
+    ),
     "GB of logs taken in": Price(0.50, 5, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02"),
     "alarms": Price(
         0.10, 10, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02; what is free: the page, undated"
@@ -77,8 +83,29 @@ KEY_KEPT = 5
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html). Without KmsKeyArn it is
 the account's aws/dynamodb, which is free to have but not to ask (https://aws.amazon.com/kms/pricing/)."""
 
-ALARMS = 9
-"""Of a stack without copies: one for failed events, one for each of six doors, one for each of two sweeps."""
+ALARMS = 10
+"""Of a stack without copies: one for failed events, one for each of seven doors, one for each of two sweeps."""
+
+GIB = 100
+"""Of each data volume, all of it written: what verification lists."""
+
+LISTED = -(-GIB * 2048 // 10_000)
+"""Calls of ListSnapshotBlocks for one volume: 2,048 blocks a GiB, 10,000 in each answer."""
+
+READ = 50
+"""Blocks, assumed, that the level `read` reads of one volume: the headers of a file system are in a few tens."""
+
+READ_BAR = 200
+"""What they may be of a volume of 100 GiB."""
+
+VERIFY_READS = 4
+"""For each recovery point: whether it was read before, and what is open, three times."""
+
+VERIFY_WRITES = 5
+"""For each recovery point: opening and closing it in three, the right to read in two."""
+
+CHECKPOINTS = -(-LISTED // 10) + 1
+"""For each volume: a write after each tenth call of the list, and one after the inspection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +164,18 @@ class Use:
 
 
 def month(
-    instances: int, *, slots_a_day: float = 1, volumes: int = 1, large_run: bool = False, mailboxes: int = 1
+    instances: int,
+    *,
+    slots_a_day: float = 1,
+    volumes: int = 1,
+    large_run: bool = False,
+    mailboxes: int = 1,
+    verify: bool = True,
 ) -> Use:
     """A month with so many protected instances.
 
     `volumes` of data each. `fleet`: a queue hands out the work. `mailboxes`: how many e-mail addresses are told.
+    `verify`: each recovery point is read back at the level `read`.
     """
     slots = slots_a_day * DAYS
     backups = slots * instances
@@ -170,6 +204,20 @@ def month(
         ),
         (DAYS, Door(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
     ]
+    if verify:
+        doors += [
+            (MINUTES / 15, Door(seconds=0.06, reads=1, scheduled=True, gb=0.5)),
+            (MINUTES / 60, Door(seconds=0.3 + 0.01 * instances, log_bytes=metric_line(instances), gb=0.5, within=True)),
+            (
+                backups,
+                Door(seconds=COLD_START, reads=VERIFY_READS, writes=VERIFY_WRITES, log_bytes=OTHER_LINE, gb=0.5),
+            ),
+            # A list of 10,000 blocks has a megabyte; a block has half of one.
+            (
+                backups * volumes,
+                Door(seconds=0.5 * LISTED + 0.05 * READ, writes=CHECKPOINTS, gb=0.5, within=True),
+            ),
+        ]
     publishes = sum(count * function.publishes for count, function in doors)
     return Use(
         {
@@ -181,10 +229,12 @@ def month(
             "SNS publishes": publishes,
             "e-mails": publishes * mailboxes,
             "SQS requests": (3 * batches + IDLE_POLLS) if large_run else 0.0,
-            "KMS requests": 2 * MINUTES / KEY_KEPT + MINUTES / 15,
+            "KMS requests": 2 * MINUTES / KEY_KEPT + (1 + verify) * MINUTES / 15,
+            "EBS block lists": backups * volumes * LISTED * verify,
+            "EBS blocks read": backups * volumes * READ * verify,
             "GB of logs taken in": sum(count * function.log_bytes for count, function in doors) / 1e9,
             "alarms": float(ALARMS),
-            "metrics": 1.0,
+            "metrics": 1.0 + verify,
         }
     )
 

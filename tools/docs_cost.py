@@ -14,6 +14,7 @@ FLEETS = ((1, False), (100, False), (10_000, True))
 def render() -> str:
     """What stands between the markers, the line ends beside them included."""
     uses = [(size, month(size, large_run=large_run)) for size, large_run in FLEETS]
+    without = [month(size, large_run=large_run, verify=False) for size, large_run in FLEETS]
     head = "a month | price | free in every account | " + " | ".join(f"{size:,}" for size, _ in uses)
     rows = [
         [name, f"${price.dollars:.10f}".rstrip("0"), f"{price.free:,.0f}", *(_amount(use, name) for _, use in uses)]
@@ -23,7 +24,13 @@ def render() -> str:
         ["**within what is free**", "", "", *(f"**${use.within_free:,.3f}**" for _, use in uses)],
         ["**at list price, nothing free**", "", "", *(f"**${use.at_list_price:,.2f}**" for _, use in uses)],
         [
-            "of that alarms and the metric",
+            "of the first of these, verification",
+            "",
+            "",
+            *(f"${use.within_free - less.within_free:,.3f}" for (_, use), less in zip(uses, without, strict=True)),
+        ],
+        [
+            "of the second, alarms and metrics",
             "",
             "",
             *(f"${sum(_dollars(use, name) for name in ('alarms', 'metrics')):,.2f}" for _, use in uses),

@@ -6,7 +6,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,12 @@ from lifeboat.backup.schedule import parse_schedule, previous_slot
 from lifeboat.domain.config import DEFAULT_SCHEDULE
 from lifeboat.domain.text import iso
 from tests.functions.conftest import TABLE
+from tests.functions.written_blocks import in_pages, write_blocks
 from tools import cost_model
 from tools.cost_model import BAR, DAYS, MINUTES, PRICES, Use, month
 from tools.docs_template import read_template
 
+__all__ = ["in_pages"]
 WHOLE = read_template((Path(__file__).parents[2] / "template.yaml").read_text())
 TEMPLATE = WHOLE["Resources"]
 SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
@@ -118,7 +120,7 @@ def test_who_is_selected_takes_as_many_bytes_as_is_counted(world):
     size = sum(len(name) + len(value["S"]) for name, value in item.items())
     assert size == pytest.approx(cost_model.SELECTED_KB * 1000, rel=0.15)
     ten, twenty = (month(size).units["DynamoDB reads"] for size in (10, 20))
-    by_backups = 10 * DAYS * (2 + 1)
+    by_backups = 10 * DAYS * (2 + 1 + cost_model.VERIFY_READS)
     assert twenty - ten - by_backups == pytest.approx(MINUTES / 15 * 10 * cost_model.SELECTED_KB / 4)
 
 
@@ -152,6 +154,40 @@ def test_the_events_of_a_recovery_point_write_publish_and_log_what_is_counted(wo
     assert len(logged.getvalue()) == pytest.approx(cost_model.EVENT_LINE, rel=0.15)
 
 
+def test_a_verification_reads_writes_and_logs_what_is_counted(world, in_pages, calls, logged):
+    world.launch()
+    world.invoke("take_snapshots", SLOT)
+    world.invoke("confirm_snapshots", completed(world))
+    [made] = world.snapshots()
+    write_blocks(made["SnapshotId"], {0: b"data"})
+    tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
+    subject = {"recovery_point": tags["lifeboat:recovery-point"]}
+    message = json.dumps({"event": "BackupCompleted", "subject": subject})
+    emptied(calls, logged)
+    world.invoke("verify_snapshots", {"Records": [{"Sns": {"Message": message}}]})
+    assert calls["GetItem"] + calls["Query"] == cost_model.VERIFY_READS
+    assert calls["write units"] == cost_model.VERIFY_WRITES + 2, "the list in one answer, and the inspection"
+    assert calls["Publish"] == 0
+    assert len(logged.getvalue()) < cost_model.OTHER_LINE
+
+
+def test_an_idle_verification_reads_once(world, calls, logged, monkeypatch):
+    now = clock.now() + timedelta(minutes=30)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    world.invoke("verify_snapshots", {"sweep": True})
+    assert +calls == {"Query": 1}
+    assert logged.getvalue() == ""
+
+
+def test_reading_one_volume_of_100_gib_a_day_costs_at_most_five_cents(show_figure):
+    more_blocks = DAYS * (cost_model.READ_BAR - cost_model.READ) * PRICES["EBS blocks read"].dollars
+    cents = 100 * (month(1).within_free - month(1, verify=False).within_free + more_blocks)
+    show_figure(f"cost: verification at the level read of 100 GiB a day is {cents:.1f} cents a month")
+    assert cents < 100 * BAR
+    blocks = sum(PRICES[name].dollars * month(1).units[name] for name in ("EBS block lists", "EBS blocks read"))
+    assert blocks == pytest.approx(DAYS * (21 * 0.0006 + cost_model.READ * 0.003) / 1000)
+
+
 def test_a_large_runs_batches_are_as_large_as_is_counted():
     share = WHOLE["Parameters"]["ApiSharePercent"]["Default"]
     ids = [f"i-{number}" for number in range(10_000)]
@@ -167,7 +203,7 @@ def test_the_templates_schedules_and_alarms_are_the_models():
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2" and isinstance(event["Properties"]["ScheduleExpression"], str)
     )
-    assert rates == {"rate(1 minute)": 2, "rate(15 minutes)": 1, "rate(1 day)": 2}
+    assert rates == {"rate(1 minute)": 2, "rate(15 minutes)": 2, "rate(1 day)": 2}
     alarms = [item for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
     assert sum("Condition" not in item for item in alarms) == cost_model.ALARMS
     assert PRICES["alarms"].free >= cost_model.ALARMS
@@ -186,18 +222,20 @@ def test_the_arithmetic_by_hand():
 
 def test_reconcile_runs_are_nearly_all_of_one_instances_month():
     one = month(1).units
-    assert one["Lambda requests"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)
-    assert one["Scheduler invocations"] == pytest.approx(2 * MINUTES + MINUTES / 15, rel=0.01)
+    assert one["Lambda requests"] == pytest.approx(2 * MINUTES + 2 * MINUTES / 15, rel=0.01)
+    assert one["Scheduler invocations"] == pytest.approx(2 * MINUTES + 2 * MINUTES / 15, rel=0.01)
 
 
 def test_a_backup_is_counted_by_hand():
-    """One instance and volume, a slot a day: each backup is two events and one pruning."""
+    """One instance and volume, a slot a day: each backup is two events, one pruning and one verification."""
     without, one, two = (month(size).units for size in (0, 1, 2))
-    assert one["Lambda requests"] - without["Lambda requests"] == pytest.approx(DAYS * (2 + 1))
-    assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2))
+    assert one["Lambda requests"] - without["Lambda requests"] == pytest.approx(DAYS * (2 + 1 + 1))
+    assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2 + 5 + 4))
+    assert one["EBS block lists"] == pytest.approx(DAYS * 21)
+    assert one["EBS blocks read"] == pytest.approx(DAYS * cost_model.READ)
     assert two["SNS publishes"] - one["SNS publishes"] == pytest.approx(DAYS)
     assert month(1, mailboxes=3).units["e-mails"] == pytest.approx(3 * one["SNS publishes"])
-    assert one["KMS requests"] == pytest.approx(2 * MINUTES / 5 + MINUTES / 15)
+    assert one["KMS requests"] == pytest.approx(2 * MINUTES / 5 + 2 * MINUTES / 15)
 
 
 def test_no_choice_of_alarms_meets_the_bar_where_nothing_is_free():

@@ -18,6 +18,7 @@ from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.message import Message
+from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore.record import (
@@ -32,7 +33,10 @@ from lifeboat.restore.record import (
 from lifeboat.restore.report import outcome
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.policy_change import Change, Terms
-from tests.builders import ACCOUNT, DATA, KEY, PLATFORM, SLOT, VENDOR, instance, snapshot
+from lifeboat.verify import messages as verify_messages
+from lifeboat.verify.plan import new_verification
+from lifeboat.verify.record import Phase, Reading, Verification
+from tests.builders import ACCOUNT, DATA, KEY, PLATFORM, SLOT, VENDOR, instance, point_tags, snapshot
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
 STACK = "lifeboat"
@@ -73,6 +77,19 @@ def fleet_run(**facts: Any) -> Run:
 
 def point() -> RecoveryPoint:
     return read_catalogue([snapshot()]).points[0]
+
+
+def proven() -> RecoveryPoint:
+    """The recovery point of the day before, which was read back."""
+    day = SLOT - timedelta(days=1)
+    tags = point_tags(recovery_point_id=f"rp-20261122T020000Z-{PLATFORM}", set_id="set-0", slot=day)
+    return read_catalogue([snapshot(id="snap-0aaaaaaaaaaaaaa00", started_at=day, tags=tags)]).points[0]
+
+
+def verification(**facts: Any) -> Verification:
+    known: dict[str, Any] = {"holds": "xfs (dirty log, normal)", "phase": Phase.DONE, "written": 61_440, "read": 9}
+    reading = Reading("snap-0aaaaaaaaaaaaaa01", "/dev/sdh", 100, AT, **{**known, **facts})
+    return replace(new_verification(point().id, Level.READ, AT), readings=(reading,))
 
 
 def _after(minutes: float) -> datetime:
@@ -298,6 +315,19 @@ def messages() -> dict[str, Message]:
                 }
             ],
         ),
+        verify_messages.recovery_point_verified(
+            stack=STACK, at=AT, point=point(), record=verification(), unrecorded=""
+        ),
+        verify_messages.verification_failed(
+            stack=STACK,
+            at=AT,
+            region=REGION,
+            point=point(),
+            record=verification(holds="xfs", failure="what is on it is damaged: The magic of AGF 2 is wrong."),
+            proven=proven(),
+            unrecorded="",
+        ),
+        verify_messages.verification_stopped(stack=STACK, at=AT, record=verification(), reason="it was deleted"),
         restore_messages.restore_started(
             stack=STACK, at=AT, restore=restore(), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"
         ),

@@ -114,6 +114,7 @@ class TestShape:
             "AmiOwnerUntrusted",
             "CopyFailed",
             "SharingFailed",
+            "VerificationFailed",
         }
 
     def test_every_event_has_a_builder_that_says_when(self):

@@ -28,6 +28,7 @@ FUNCTIONS = (
     "AttachVolume",
     "CheckAmiOwner",
     "CopySnapshots",
+    "VerifySnapshots",
 )
 
 ROLES = ("CopyEnded", "VaultReader")
@@ -166,6 +167,11 @@ ON: Mapping[str, tuple[str, ...]] = {
     "group": ("RunInstances", "StartInstances"),
 }
 
+BLOCK_READS = ("GetSnapshotBlock", "ListChangedBlocks", "ListSnapshotBlocks")
+
+VERIFICATIONS = ("verify-open", "verify-done", "verify-reader", "published-verification")
+"""The partitions of the table that verification has."""
+
 NO_TAG: Context = {"aws:tagkeys": None}
 
 
@@ -185,6 +191,8 @@ TAGGINGS: Mapping[str, Context] = {
     "the consent tag": keyed("restore_target"),
     "the selecting tag": keyed("backup"),
     "a hold": keyed("hold"),
+    "the proof": keyed("verified"),
+    "the proof and a hold": keyed("verified", "hold"),
     "the tags of adoption": ADOPTION,
     "the tags of adoption and a name": {
         **ADOPTION,
@@ -222,9 +230,7 @@ ELSEWHERE: Mapping[str, str] = {
     "iam:PassRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
     "iam:PutRolePolicy": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-role",
     "sts:AssumeRole": f"arn:aws:iam::{ACCOUNT}:role/admin",
-    "ebs:GetSnapshotBlock": ec2_arn("snapshot"),
     "ebs:PutSnapshotBlock": ec2_arn("snapshot"),
-    "ebs:ListSnapshotBlocks": ec2_arn("snapshot"),
     "ec2:RunInstances": ec2_arn("instance", name="*"),
     "ec2:DisableEbsEncryptionByDefault": "*",
     "ec2:DisableSnapshotBlockPublicAccess": "*",
@@ -261,6 +267,10 @@ def questions() -> Iterator[Question]:
         for name, (arn, context) in named.items():
             for action in ON[kind]:
                 yield Question(name, f"ec2:{action}", arn, context)
+            for action in (*BLOCK_READS, "StartSnapshot", "CompleteSnapshot") if kind == "snapshot" else ():
+                # The EBS direct APIs send IAM a snapshot's tags, and not its owner.
+                seen = {key: value for key, value in context.items() if key.startswith("aws:")}
+                yield Question(name, f"ebs:{action}", arn, seen)
             for tagging, tagged in TAGGINGS.items():
                 yield Question(f"{tagging} on {name}", "ec2:CreateTags", arn, {**context, **tagged})
                 yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
@@ -406,7 +416,7 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open", "retention", "asked"):
+        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -424,6 +434,7 @@ def _stores() -> Iterator[Question]:
     yield Question("of the terms of retention in another table", "dynamodb:BatchWriteItem", TABLE + "2", terms)
     more = {"dynamodb:leadingkeys": ["retention", "restore"]}
     yield Question("of the terms of retention and restores", "dynamodb:BatchWriteItem", TABLE, more)
+    yield Question("of verifications", "dynamodb:BatchWriteItem", TABLE, {"dynamodb:leadingkeys": ["verify-open"]})
     started = {"dynamodb:leadingkeys": ["backup-done"]}
     yield Question("of started backups", "dynamodb:BatchWriteItem", TABLE, started)
     yield Question("of the table", "dynamodb:ConditionCheckItem", TABLE)
@@ -470,6 +481,7 @@ _STATE = {
         "of the table's restore-open",
         "of the table's retention",
         "of the table's asked",
+        *(f"of the table's {what}" for what in VERIFICATIONS),
         "of the table's restores, too",
     )
 }
@@ -518,6 +530,7 @@ _FETCH = {
     *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
     "kms:CreateGrant through EC2 for a volume",
 }
+_OUR_SNAPSHOTS = ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
 _EXCHANGE = ("AttachVolume", "DetachVolume")
 _DISPLACED = "the tags of a displaced volume"
 
@@ -594,6 +607,19 @@ MAY: Mapping[str, set[str]] = {
         *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
         "kms:CreateGrant through EC2 for a volume",
         *_STATE,
+        *_PUBLISH,
+    },
+    "VerifySnapshots": {
+        *_here("DescribeSnapshots"),
+        *(
+            f"ebs:{action} {name}"
+            for action in BLOCK_READS
+            for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
+        ),
+        *(f"ec2:CreateTags the proof on {name}" for name in _OUR_SNAPSHOTS),
+        "kms:Decrypt through EC2",
+        *(f"kms:Decrypt through EC2 with a {whose} key" for whose in KEY_OWNERS),
+        *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in VERIFICATIONS),
         *_PUBLISH,
     },
     "VaultReader": {*_here("DescribeSnapshots")},

@@ -24,6 +24,7 @@ from lifeboat.domain.bad_request import Fields, fields_of
 from lifeboat.domain.tags import Tag
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from lifeboat.verify import request as verify_request
 from tests.template.pages import PROSE
 from tools import docs_events, docs_template, generate_docs
 from tools.docs_template import TEMPLATE, function_statements, parameters, read_template, resource_statements, rights
@@ -103,6 +104,7 @@ def fields_in(module: ModuleType) -> set[str]:
         ("Copies", [copies_request]),
         ("Restore", [restore_request]),
         ("AMI owner", [ami_request]),
+        ("Verification", [verify_request]),
     ],
 )
 def test_every_field_of_a_request_has_a_row(heading, modules):

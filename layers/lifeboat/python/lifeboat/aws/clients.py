@@ -28,6 +28,9 @@ _READS = Config(retries={"mode": "adaptive", "total_max_attempts": 8}, connect_t
 # answer acts twice. botocore repeats none of them: the caller observes first, then decides.
 _WRITES = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=60)
 
+# Reads of a snapshot's blocks, hundreds in one invocation. Another invocation goes on where one ends.
+_BLOCK_READS = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=5, read_timeout=30)
+
 # Reads of a region that may not answer. They fail fast, so that the invocation can observe the other regions.
 _FAST_READS = Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=3, read_timeout=10)
 
@@ -112,11 +115,17 @@ def sts() -> Any:
 
 
 @cache
+def ebs() -> Any:
+    """The EBS direct APIs. Throttled reads are paced by the caller, so botocore repeats few of them."""
+    return _session().client("ebs", config=_BLOCK_READS)
+
+
+@cache
 def functions() -> LambdaClient:
     return _session().client("lambda", config=Config(connect_timeout=5, read_timeout=10))
 
 
 def forget() -> None:
     """Drop every client. Tests change the environment."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, functions):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, ebs, functions):
         made.cache_clear()

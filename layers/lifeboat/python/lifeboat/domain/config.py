@@ -10,6 +10,7 @@ from datetime import timedelta
 from lifeboat.domain.copy_limits import COMPLETION_STEP, MOST_COMPLETION
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.locks import MODES, MOST_COOL_OFF_HOURS, MOST_DAYS, NO_LOCKS, LockSettings
+from lifeboat.domain.proof import Level
 
 DEFAULT_SCHEDULE = "cron(0 2 * * ? *)"
 DEFAULT_TIME_ZONE = "UTC"
@@ -31,6 +32,7 @@ PARAMETERS = {
     "LIFEBOAT_RETENTION_CHANGE_HOURS": "RetentionChangeHours",
     "LIFEBOAT_FAILED_AFTER_DAYS": "FailedAfterDays",
     "LIFEBOAT_LOCK_MODE": "LockMode",
+    "LIFEBOAT_VERIFY": "Verify",
     "LIFEBOAT_LOCK_DAYS": "LockDays",
     "LIFEBOAT_LOCK_COOL_OFF_HOURS": "LockCoolOffHours",
     "LIFEBOAT_COPY_TO_REGIONS": "CopyToRegions",
@@ -62,7 +64,8 @@ class Config:
     `work_queue` is the URL of the queue for the batches of large runs, empty if there is none. `api_share` is the
     percentage of EC2's bucket of CreateSnapshots to use. `orphan_keep` is the least number of recovery points to keep
     of a lineage whose volume does not exist any more; 0 means `min_keep`, as for other lineages. `retention_hold` is
-    how long recovery points stay after a change of the policy that would delete them.
+    how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
+    each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
     """
 
     stack: str
@@ -99,6 +102,8 @@ class Config:
     vault_account: str = ""
     vault_sources: tuple[VaultSource, ...] = ()
     vault_key: str = ""
+    verify: Level | None = None
+    verified_messages: bool = False
 
     @property
     def account(self) -> str:
@@ -151,6 +156,8 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         vault_sources=_vault_sources(variables),
         vault_key=variables.get("LIFEBOAT_VAULT_KMS_KEY", ""),
         copy_completion_minutes=_completion_minutes(variables),
+        verify=_verify_level(variables),
+        verified_messages=variables.get("LIFEBOAT_VERIFIED_MESSAGES", "false") == "true",
     )
 
 
@@ -163,6 +170,13 @@ def _locks(variables: Mapping[str, str]) -> LockSettings:
         days=int(_number(variables, "LIFEBOAT_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
         cool_off_hours=int(_number(variables, "LIFEBOAT_LOCK_COOL_OFF_HOURS", 0, least=0, most=MOST_COOL_OFF_HOURS)),
     )
+
+
+def _verify_level(variables: Mapping[str, str]) -> Level | None:
+    text = variables.get("LIFEBOAT_VERIFY") or "read"
+    if text not in {"off", *Level}:
+        raise _refused("LIFEBOAT_VERIFY", text, f"one of off, {', '.join(Level)}")
+    return None if text == "off" else Level(text)
 
 
 def _copy_destinations(variables: Mapping[str, str]) -> tuple[CopyDestination, ...]:

@@ -5,7 +5,17 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 
 from __future__ import annotations
 
-THROTTLED = frozenset({"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"})
+BLOCKS_THROTTLED = frozenset(
+    {
+        "RequestThrottledException",
+        "ACCOUNT_THROTTLED",
+        "DEPENDENCY_REQUEST_THROTTLED",
+        "RESOURCE_LEVEL_THROTTLE",
+    }
+)
+"""Too many calls of the EBS direct APIs: the code, and the reasons that they give instead."""
+
+THROTTLED = BLOCKS_THROTTLED | {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"}
 """Too many calls. The call was not carried out."""
 
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})

@@ -21,6 +21,16 @@ CREATE_SNAPSHOTS_BURST = 100
 CREATE_TAGS_REFILL = 10.0
 """The same for CreateTags and DeleteTags."""
 
+LIST_BLOCKS_SHARE = 5.0
+"""Verification's calls of ListSnapshotBlocks a second: a tenth of the account's quota of 50
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebs-resource-quotas.html). It is never exceeded."""
+
+GET_BLOCK_SHARE = 100.0
+"""The same for GetSnapshotBlock: a tenth of 1,000 calls a second. Some regions allow 5,000 (same page)."""
+
+BLOCKS_AT_ONCE = 10.0
+"""Calls of both kinds at the beginning of an invocation that are not delayed."""
+
 PAUSE = 0.5
 """Seconds to wait after a refusal. A token is back sooner, but the next refusal then shows the rate more exactly."""
 

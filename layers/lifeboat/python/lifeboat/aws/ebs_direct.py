@@ -1,0 +1,137 @@
+"""The EBS direct APIs: list the blocks of a snapshot and read them back.
+
+A block has 512 KiB, and its index is its place divided by that. Only blocks that were ever written are listed; the
+others are zeros. Page tokens last an hour and block tokens seven days
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-elements.html). So a list that is continued in another
+invocation begins at a block, not at a token.
+
+A refusal becomes an AwsError whose code is AWS's `Reason` where there is one: SNAPSHOT_NOT_FOUND says more than
+ResourceNotFoundException.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lifeboat.aws import clients
+from lifeboat.aws.errors import AwsError, translated
+
+PAGE = 10_000
+"""The most blocks in one answer of a list
+(https://docs.aws.amazon.com/ebs/latest/APIReference/API_ListSnapshotBlocks.html)."""
+
+LEAST_PAGE = 100
+"""The least that a list may be asked for (same page)."""
+
+
+class WrongChecksumError(Exception):
+    """The bytes of a block are not those whose SHA-256 EBS sent with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPage:
+    """A part of the list of a snapshot's blocks.
+
+    `tokens` has a token for each written block, by its index in the order of the list. `next_block` is where the list
+    goes on; None at its end. `gib` is the volume's size, `block_size` is in bytes, both as EBS says.
+    """
+
+    tokens: Mapping[int, str]
+    next_block: int | None
+    gib: int
+    block_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedPage:
+    """A part of the list of the blocks in which two snapshots of one lineage differ.
+
+    `tokens` has the tokens of a block in the first and in the second snapshot, by its index; an empty one where the
+    snapshot does not have the block.
+    """
+
+    tokens: Mapping[int, tuple[str, str]]
+    next_block: int | None
+    gib: int
+    block_size: int
+
+
+def list_blocks(snapshot_id: str, start: int, most: int = PAGE) -> BlockPage:
+    """The next up to `most` written blocks from `start` on. Raises AwsError."""
+    client = clients.ebs()
+    asked = {"SnapshotId": snapshot_id, "StartingBlockIndex": start, "MaxResults": most}
+    answer = _first_not_empty(client.list_snapshot_blocks, asked, "Blocks")
+    tokens = {item["BlockIndex"]: item["BlockToken"] for item in answer["Blocks"]}
+    return BlockPage(tokens, _next(answer, tokens), answer["VolumeSize"], answer["BlockSize"])
+
+
+def list_changed_blocks(first_id: str, second_id: str, start: int, most: int = PAGE) -> ChangedPage:
+    """The next up to `most` blocks from `start` on that differ. Raises AwsError.
+
+    The code is UNRELATED_SNAPSHOTS for two snapshots that are not of one lineage.
+    """
+    client = clients.ebs()
+    asked = {
+        "FirstSnapshotId": first_id,
+        "SecondSnapshotId": second_id,
+        "StartingBlockIndex": start,
+        "MaxResults": most,
+    }
+    answer = _first_not_empty(client.list_changed_blocks, asked, "ChangedBlocks")
+    tokens = {
+        item["BlockIndex"]: (item.get("FirstBlockToken", ""), item.get("SecondBlockToken", ""))
+        for item in answer["ChangedBlocks"]
+    }
+    return ChangedPage(tokens, _next(answer, tokens), answer["VolumeSize"], answer["BlockSize"])
+
+
+def read_block(snapshot_id: str, index: int, token: str) -> bytes:
+    """The bytes of one block. Raises AwsError, and WrongChecksumError for other bytes than EBS says.
+
+    The signature of an answer does not cover the bytes of a block, so the SHA-256 is computed anew
+    (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-checksums.html).
+    """
+    with _said():
+        answer = clients.ebs().get_snapshot_block(SnapshotId=snapshot_id, BlockIndex=index, BlockToken=token)
+        data: bytes = answer["BlockData"].read()
+    found = base64.b64encode(hashlib.sha256(data).digest()).decode()
+    if found != answer["Checksum"]:
+        raise WrongChecksumError(
+            f"block {index} of {snapshot_id} has the SHA-256 {found}, expected {answer['Checksum']}, which EBS sent "
+            f"with its {len(data)} bytes"
+        )
+    return data
+
+
+def _first_not_empty(call: Any, asked: Mapping[str, Any], key: str) -> Any:
+    """The answer. An empty page may have a token for the next one (same page as PAGE)."""
+    with _said():
+        answer = call(**asked)
+        while not answer[key] and answer.get("NextToken"):
+            answer = call(**asked, NextToken=answer["NextToken"])
+    return answer
+
+
+def _next(answer: Mapping[str, Any], tokens: Mapping[int, Any]) -> int | None:
+    return max(tokens) + 1 if answer.get("NextToken") and tokens else None
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """Translate botocore's exceptions. The reason of a refusal stands beside its message."""
+    try:
+        with translated():
+            yield
+    except AwsError as problem:
+        cause = problem.__cause__
+        reason = cause.response.get("Reason") if isinstance(cause, ClientError) else None
+        if not reason:
+            raise
+        raise AwsError(str(reason), problem.message, answered=problem.answered) from cause

@@ -1,0 +1,139 @@
+"""What verification publishes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from lifeboat.domain.message import Message, counted, sentence
+from lifeboat.domain.proof import Level
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.tags import Tag
+from lifeboat.domain.text import iso
+from lifeboat.verify.record import Reading, Verification
+
+_READ = {
+    Level.READ: "the list of its blocks to the end, and the records of its file systems",
+    Level.SAMPLE: "also a twelfth of its written blocks",
+    Level.FULL: "also every written block",
+}
+
+
+def recovery_point_verified(
+    *, stack: str, at: datetime, point: RecoveryPoint, record: Verification, unrecorded: str
+) -> Message:
+    """RecoveryPointVerified: a recovery point was read back and is proven. It is published if a person asked for it, or
+    if the proof could not be recorded; with `VerifiedMessages` always.
+    """
+    name = point.instance_name or point.instance_id
+    blocks = sum(item.read for item in record.readings)
+    recorded = f", but not recorded: {unrecorded}" if unrecorded else ""
+    return Message(
+        event="RecoveryPointVerified",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=sentence(f"Recovery point {point.id} of {name} was read back and is proven{recorded}"),
+        details={
+            "level": record.level.value,
+            "read": f"{_READ[record.level]}; {counted(blocks, 'block')}",
+            "taken_at": iso(point.taken_at),
+            "lineages": list(point.lineages),
+            "snapshots": [_describe(item) for item in record.readings],
+            "not_recorded": unrecorded,
+        },
+        next_steps=(
+            (
+                "A restore's plan does not show this proof. Keep this message, or remove a tag from the snapshots and "
+                "verify the recovery point again.",
+            )
+            if unrecorded
+            else ()
+        ),
+    )
+
+
+def verification_failed(
+    *,
+    stack: str,
+    at: datetime,
+    region: str,
+    point: RecoveryPoint,
+    record: Verification,
+    proven: RecoveryPoint | None,
+    unrecorded: str,
+) -> Message:
+    """VerificationFailed: a recovery point could not be read back, or what is in it is damaged. `proven` is the newest
+    recovery point of the lineage that is proven.
+    """
+    wrong = [item for item in record.readings if item.failure]
+    first = wrong[0]
+    ids = " ".join(member.snapshot.id for member in point.members)
+    return Message(
+        event="VerificationFailed",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        summary=sentence(
+            f"Recovery point {point.id} of {point.instance_name or point.instance_id} failed its verification: "
+            f"{first.snapshot_id}, {first.device}: {first.failure}"
+        ),
+        details={
+            "level": record.level.value,
+            "taken_at": iso(point.taken_at),
+            "lineages": list(point.lineages),
+            "failures": [
+                {"snapshot_id": item.snapshot_id, "device": item.device, "failure": item.failure} for item in wrong
+            ],
+            "snapshots": [_describe(item) for item in record.readings],
+            "newest_proven": proven.id if proven else "none",
+            "newest_proven_taken_at": iso(proven.taken_at) if proven else "",
+            "not_recorded": unrecorded,
+        },
+        next_steps=(
+            *_hold_proven(proven, region),
+            f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
+            "Check the instance: a damaged file system on the volume is in every later recovery point. Repair it there "
+            "and take a backup.",
+            "If AWS refused a read, repair the key or the permission that its words name. Then invoke "
+            f'VerifySnapshotsFunction with {{"recovery_point": "{point.id}"}}.',
+        ),
+    )
+
+
+def verification_stopped(*, stack: str, at: datetime, record: Verification, reason: str) -> Message:
+    """VerificationStopped: a recovery point was deleted or archived before it was read to the end."""
+    return Message(
+        event="VerificationStopped",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": record.point_id},
+        summary=sentence(f"The verification of recovery point {record.point_id} has stopped: {reason}"),
+        details={"level": record.level.value, "reason": reason, "opened_at": iso(record.opened_at)},
+    )
+
+
+def _hold_proven(proven: RecoveryPoint | None, region: str) -> tuple[str, ...]:
+    if proven is None:
+        return (
+            "No recovery point of this lineage is proven. Verify older ones by hand until one is, before retention "
+            "deletes them.",
+        )
+    ids = " ".join(member.snapshot.id for member in proven.members)
+    return (f"Keep the newest proven one, {proven.id}, until this is clear: {_hold(ids, region)}",)
+
+
+def _hold(ids: str, region: str) -> str:
+    return f"aws ec2 create-tags --region {region} --resources {ids} --tags Key={Tag.HOLD},Value=verification"
+
+
+def _describe(item: Reading) -> dict[str, Any]:
+    return {
+        "snapshot_id": item.snapshot_id,
+        "device": item.device,
+        "gib": item.gib,
+        "holds": item.holds,
+        "blocks_written": item.written,
+        "blocks_read": item.read,
+        **({"notes": list(item.notes)} if item.notes else {}),
+    }

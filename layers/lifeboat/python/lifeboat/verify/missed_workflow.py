@@ -1,0 +1,101 @@
+"""Once an hour: open verifications for recovery points that no event announced, and publish the age of the proven ones.
+
+The reconcile run in the first minutes of each hour does it, so nothing is remembered. A lost run costs an hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots, metrics
+from lifeboat.aws.invocation import Invocation
+from lifeboat.backup.overdue import slot_patterns
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.proof import Level
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.tags import Tag
+from lifeboat.verify import plan
+from lifeboat.verify import store as verifications
+from lifeboat.verify.plan import ProvenAge
+
+METRIC = "ProvenRecoveryPointAge"
+"""Seconds: the age of the oldest of all lineages' newest proven recovery points."""
+
+EVERY_MINUTES = 15
+"""The interval of the reconcile run (template.yaml): one of them falls into the first minutes of each hour."""
+
+MOST_SNAPSHOTS = 20_000
+"""With more in plan.SEARCHED_BACK, only those of a day are read."""
+
+OPENED_AT_ONCE = 1_000
+"""The most verifications that one run opens. The next hour opens more."""
+
+AGES_LOGGED = 100
+"""How many lineages' ages a log line lists, the oldest first: CloudWatch truncates a log event at 256 kB."""
+
+
+def open_missed(invocation: Invocation) -> None:
+    """Open what was missed and publish the metric, if this is the run of the hour. Raises AwsError."""
+    level = invocation.config.verify
+    if level is None or clock.now().minute >= EVERY_MINUTES:
+        return
+    points = _recent_points(invocation)
+    _open(points, level, invocation)
+    ages = plan.proven_ages(_with_older(points, invocation), clock.now())
+    if ages:
+        metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=invocation.config.stack, facts=_facts(ages))
+
+
+def _recent_points(invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    try:
+        return _points_of(plan.SEARCHED_BACK, MOST_SNAPSHOTS, invocation)
+    except ec2_describe.TooMany:
+        return _points_of(timedelta(days=1), None, invocation)
+
+
+def _points_of(past: timedelta, most: int | None, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    """This stack's recovery points of the slots of this time. Raises AwsError and TooMany."""
+    now = clock.now()
+    patterns = {f"tag:{Tag.SLOT}": slot_patterns(now - past, now)}
+    found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, patterns, most=most)
+    return read_catalogue(found).points
+
+
+def _open(points: Sequence[RecoveryPoint], level: Level, invocation: Invocation) -> None:
+    table, now = invocation.config.table, clock.now()
+    without = plan.missed(points, ())
+    if not without:
+        return
+    under_way = {record.point_id for record in verifications.open_verifications(table)}
+    candidates = [point.id for point in without if point.id not in under_way][:OPENED_AT_ONCE]
+    # One whose snapshots had no room for the tag was read, too.
+    ended = verifications.ended_verifications(table, candidates)
+    for point_id in candidates:
+        if point_id not in ended:
+            verifications.open_verification(table, plan.new_verification(point_id, level, now))
+
+
+def _with_older(points: Sequence[RecoveryPoint], invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    """The recovery points, and all older ones of some instances of which none is proven. Raises AwsError."""
+    ages = plan.proven_ages(points, clock.now())
+    unproven = sorted({item.instance_id for item in ages if not item.newest and item.instance_id})
+    some = unproven[: ec2_describe.IDS_PER_CALL]
+    if not some:
+        return tuple(points)
+    older = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {f"tag:{Tag.INSTANCE}": some})
+    return (*points, *read_catalogue(older).points)
+
+
+def _facts(ages: Sequence[ProvenAge]) -> Mapping[str, Any]:
+    first = [
+        {
+            "instance_id": item.instance_id,
+            "lineage": item.lineage,
+            "seconds": int(item.age.total_seconds()),
+            "recovery_point": item.newest,
+        }
+        for item in ages[:AGES_LOGGED]
+    ]
+    return {"ages": first, "ages_not_listed": len(ages) - len(first)}

@@ -1,0 +1,63 @@
+"""Requests of verify_snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from lifeboat.domain.bad_request import BadRequest, Expected, Fields, parse, shown
+from lifeboat.domain.envelopes import parse_notification
+from lifeboat.domain.fields import ReconcileRequest
+from lifeboat.domain.proof import Level
+
+COMPLETED = ("BackupCompleted", "SnapshotsCopied")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest(Fields):
+    """Read one recovery point back, by hand. `level` None: as the stack's parameter says, or `read` if that is off."""
+
+    form = "recovery_point"
+
+    recovery_point: Annotated[
+        str,
+        StringConstraints(pattern=r"^rp-[0-9A-Za-z+-]{1,120}$"),
+        Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
+    ]
+    level: Annotated[Level, Expected("one of read, sample, full")] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueRequest(ReconcileRequest):
+    """Continue the open verifications."""
+
+    other_forms = ("recovery_point",)
+
+
+@dataclass(frozen=True, slots=True)
+class PointCompleted:
+    """A recovery point is complete, here or as a copy in `region`. `region` is empty for one that was taken here."""
+
+    point_id: str
+    region: str = ""
+
+
+def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | PointCompleted | ContinueRequest:
+    """Parse a request of verify_snapshots: BackupCompleted, SnapshotsCopied, the schedule or a person.
+
+    Raises BadRequest.
+    """
+    if not isinstance(event, Mapping) or "Records" not in event:
+        return parse(event, VerifyRequest, ContinueRequest)
+    message = parse_notification(event)
+    if message.get("event") not in COMPLETED:
+        raise BadRequest(f"event is {shown(message.get('event'))}, expected one of {', '.join(COMPLETED)}")
+    subject = message.get("subject")
+    named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
+    if not isinstance(named, str) or not named:
+        raise BadRequest(f"subject is {shown(subject)}, expected an object with recovery_point")
+    region = subject.get("region") if isinstance(subject, Mapping) else None
+    return PointCompleted(named, region if isinstance(region, str) else "")

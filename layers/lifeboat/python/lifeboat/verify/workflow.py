@@ -1,0 +1,254 @@
+"""Verification: read recovery points back, record the proof in the tags of their snapshots, publish what fails.
+
+One invocation at a time reads, with the newest recovery point first. It saves a checkpoint every few seconds and stops
+when its time is over; the next event or reconcile run goes on from there. It changes nothing but one tag.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.paced_calls import OutOfTime
+from lifeboat.domain.bad_request import BadRequest
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.message import Message
+from lifeboat.domain.proof import Level, Proof, Result, write_proof
+from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
+from lifeboat.domain.tags import Tag
+from lifeboat.verify import messages, missed_workflow, plan
+from lifeboat.verify import store as verifications
+from lifeboat.verify.plan import NotYet, Stop
+from lifeboat.verify.reading_workflow import Calls, read_on
+from lifeboat.verify.record import Phase, Verification
+from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyRequest
+
+AT_ONCE = 100
+"""So many verifications are carried out before the open ones are read again."""
+
+GONE = frozenset({"InvalidSnapshot.NotFound", "InvalidID"})
+"""A snapshot does not exist any more."""
+
+
+class VerificationIncomplete(Exception):  # noqa: N818 - a fact; the next run tries again
+    """EC2 refused to describe some recovery points. All others were read on."""
+
+
+class _DeletedError(Exception):
+    """A snapshot was deleted while it was read; the message is its id."""
+
+
+def run(request: VerifyRequest | PointCompleted | ContinueRequest, invocation: Invocation) -> dict[str, Any]:
+    """Open the verification that the request asks for, and read what is open while there is time.
+
+    Raises BadRequest for a recovery point that cannot be read, VerificationIncomplete at the end if EC2 refused to
+    describe some.
+    """
+    table, now = invocation.config.table, clock.now()
+    only = ""
+    if isinstance(request, VerifyRequest):
+        only = _open_by_hand(request, invocation)
+    elif isinstance(request, PointCompleted):
+        if not invocation.config.verify or request.region not in {"", invocation.config.region}:
+            return {}
+        # A message may come again, long after its recovery point was read.
+        if not verifications.ended_verifications(table, [request.point_id]):
+            record = plan.new_verification(request.point_id, invocation.config.verify, now)
+            verifications.open_verification(table, record)
+    elif invocation.config.verify:
+        missed_workflow.open_missed(invocation)
+    if not plan.due(verifications.open_verifications(table), now):
+        return {}
+    until = invocation.ends + timedelta(seconds=1)
+    if not verifications.become_reader(table, invocation.lease, now=now, until=until):
+        return {"waits_for": "the invocation that reads now, or the next reconcile run"}
+    reader = _Reader(invocation)
+    try:
+        reader.read_due(only)
+    finally:
+        verifications.cease_reading(table)
+    if reader.problems:
+        raise VerificationIncomplete("; ".join(reader.problems))
+    return reader.answer
+
+
+def _open_by_hand(request: VerifyRequest, invocation: Invocation) -> str:
+    """Open the verification of one recovery point for a person; its id. Raises BadRequest and AwsError."""
+    table, wanted = invocation.config.table, request.recovery_point
+    point = next((item for item in _points_named(wanted, invocation) if item.id == wanted), None)
+    if point is None or point.condition is not Condition.GOOD:
+        found = f", which is {point.condition}" if point else ""
+        raise BadRequest(
+            f"recovery_point is {wanted}{found}, expected the id of a good one of the stack "
+            f"{invocation.config.stack} in {invocation.config.region}"
+        )
+    level = request.level or invocation.config.verify or Level.READ
+    record = plan.new_verification(point.id, level, clock.now(), by_hand=True)
+    if not verifications.open_verification(table, record):
+        under_way = verifications.find_verification(table, point.id)
+        if under_way and request.level not in {None, under_way.level}:
+            raise BadRequest(
+                f"level is {request.level}, and {wanted} is being read at the level {under_way.level}, expected "
+                "another try when that has ended"
+            )
+    return point.id
+
+
+def _points_named(point_id: str, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    """The sets whose tags have this id. Raises AwsError."""
+    wanted = {f"tag:{Tag.RECOVERY_POINT}": [point_id.partition("+")[0]]}
+    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, wanted)).points
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The reads of one invocation."""
+
+    invocation: Invocation
+    answer: dict[str, Any] = field(default_factory=lambda: {"proven": [], "failed": [], "stopped": [], "open": []})
+    problems: list[str] = field(default_factory=list)
+    _calls: Calls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._calls = Calls(self.invocation)
+
+    def read_due(self, only: str = "") -> None:
+        """Carry out the verifications that may go on, each once. `only`: this recovery point and no other."""
+        tried: set[str] = set()
+        while True:
+            found = verifications.open_verifications(self.invocation.config.table)
+            due = [
+                record
+                for record in plan.due(found, clock.now())
+                if record.key not in tried and only in {"", record.point_id}
+            ]
+            if not due:
+                return
+            for record in due[:AT_ONCE]:
+                if not self.invocation.has_time():
+                    return
+                tried.add(record.key)
+                self._carry_out(record)
+
+    def _carry_out(self, record: Verification) -> None:
+        try:
+            ended = self._advance(record)
+        except verifications.Overtaken:
+            return
+        except AwsError as problem:  # the others go on
+            self.problems.append(f"{record.point_id}: {problem}")
+            return
+        if not ended:
+            left = verifications.find_verification(self.invocation.config.table, record.point_id)
+            self.answer["open"].append({"recovery_point": record.point_id, "reason": left.reason if left else ""})
+
+    def _advance(self, record: Verification) -> bool:
+        """Read a recovery point on. Whether its verification has ended. Raises AwsError and Overtaken."""
+        points = _points_named(record.point_id, self.invocation)
+        point = plan.find_point(record, points)
+        verdict = plan.judge_point(record, point)
+        if isinstance(verdict, Stop):
+            return self._stop(record, verdict.reason)
+        if isinstance(verdict, NotYet) or point is None:
+            reason = verdict.reason if isinstance(verdict, NotYet) else ""
+            verifications.save_verification(self.invocation.config.table, plan.paused(record, reason, clock.now()))
+            return False
+        record = self._read(verdict.record)
+        if not record.read_to_the_end:
+            return False
+        # A snapshot that was deleted while it was read is not a failure.
+        if any(item.failure for item in record.readings):
+            left = plan.judge_point(record, plan.find_point(record, _points_named(record.point_id, self.invocation)))
+            if isinstance(left, Stop):
+                return self._stop(record, left.reason)
+        return self._conclude(record, point)
+
+    def _read(self, record: Verification) -> Verification:
+        """Read each snapshot from its checkpoint, as far as there is time and AWS lets it. Raises Overtaken."""
+        for first in record.readings:
+            if first.phase is Phase.DONE:
+                continue
+            reading = first
+            try:
+                for reading in read_on(first, record.level, record.turn, self._calls):
+                    record = self._save(plan.progress(record, reading))
+            except OutOfTime:
+                return record
+            except AwsError as problem:
+                refused = plan.after_refusal(
+                    record, reading, str(problem), clock.now(), code=problem.code, passes=problem.passes
+                )
+                record = self._save(refused)
+                if record.not_before:
+                    return record
+        return record
+
+    def _save(self, record: Verification) -> Verification:
+        return verifications.save_verification(self.invocation.config.table, record)
+
+    def _stop(self, record: Verification, reason: str) -> bool:
+        message = messages.verification_stopped(**self.invocation.stamp(), record=record, reason=reason)
+        return self._publish_and_close(record, "stopped", message, reason)
+
+    def _conclude(self, record: Verification, point: RecoveryPoint) -> bool:
+        """Record the result in the tags, and publish it. Raises AwsError where a later run may record it."""
+        try:
+            unrecorded = self._record_proof(record)
+        except _DeletedError as deleted:
+            return self._stop(record, f"{deleted} was deleted")
+        if any(item.failure for item in record.readings):
+            proven = newest_proven(self._lineage_of(point))
+            message = messages.verification_failed(
+                **self.invocation.stamp(),
+                region=self.invocation.config.region,
+                point=point,
+                record=record,
+                proven=proven,
+                unrecorded=unrecorded,
+            )
+            reason = "; ".join(f"{item.snapshot_id}: {item.failure}" for item in record.readings if item.failure)
+            return self._publish_and_close(record, "failed", message, reason)
+        # The change canary observes a proven recovery point here, before the verification is closed.
+        verified = messages.recovery_point_verified(
+            **self.invocation.stamp(), point=point, record=record, unrecorded=unrecorded
+        )
+        loud = record.by_hand or unrecorded or self.invocation.config.verified_messages
+        return self._publish_and_close(record, "proven", verified if loud else None)
+
+    def _record_proof(self, record: Verification) -> str:
+        """Tag each snapshot with what it has shown. Why the proof is not recorded, in AWS's words, or an empty text.
+
+        Raises _DeletedError, and AwsError for a refusal that may pass.
+        """
+        refused: list[str] = []
+        for item in record.readings:
+            result = Result.FAILED if item.failure else Result.PROVEN
+            try:
+                ec2_snapshots.tag_snapshot(item.snapshot_id, write_proof(Proof(result, record.level, clock.now())))
+            except AwsError as problem:
+                if problem.code in GONE:
+                    raise _DeletedError(item.snapshot_id) from problem
+                if problem.passes:
+                    raise
+                refused.append(f"{item.snapshot_id}: {problem}")
+        return "; ".join(refused)
+
+    def _lineage_of(self, point: RecoveryPoint) -> tuple[RecoveryPoint, ...]:
+        """The recovery points of the same instance that share a lineage with this one. Raises AwsError."""
+        wanted = {f"tag:{Tag.INSTANCE}": [point.instance_id]}
+        found = ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted)
+        lineages = set(point.lineages)
+        return tuple(item for item in read_catalogue(found).points if lineages & set(item.lineages))
+
+    def _publish_and_close(self, record: Verification, outcome: str, message: Message | None, reason: str = "") -> bool:
+        """Publish once, then close. While another invocation publishes, the verification stays open."""
+        if message is not None and not self.invocation.publish_once("published-verification", record.key, message):
+            return False
+        verifications.close_verification(self.invocation.config.table, record, clock.now())
+        answered = {"recovery_point": record.point_id, **({"reason": reason} if reason else {})}
+        self.answer[outcome].append(answered)
+        return True

@@ -1,0 +1,365 @@
+"""verify_snapshots: recovery points are read back, proven or failed once, from a checkpoint, and never changed."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lifeboat import handler
+from lifeboat.aws import clients, clock
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.proof import Level, read_proof
+from lifeboat.verify import plan, reading_workflow, workflow
+from lifeboat.verify import store as verifications
+from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
+from lifeboat.verify.record import Phase
+from tests.functions.conftest import TABLE, TODAY, Context
+from tests.functions.written_blocks import BLOCK, flip_a_byte, in_pages, write_blocks
+
+RECONCILE = {"sweep": True}
+SLOT = {"scheduled_time": "2026-11-27T02:00:00Z"}
+__all__ = ["in_pages"]
+
+
+def completed(point_id: str, event: str = "BackupCompleted", **subject: str) -> dict[str, Any]:
+    message = {"event": event, "subject": {"recovery_point": point_id, **subject}}
+    return {"Records": [{"Sns": {"Message": json.dumps(message)}}]}
+
+
+class Saved:
+    """A recovery point of some disks, each with some written blocks."""
+
+    def __init__(self, world: Any, disks: int = 1, blocks: int = 12) -> None:
+        self.world = world
+        world.launch(disks=disks)
+        world.invoke("take_snapshots", SLOT)
+        world.invoke("confirm_snapshots", RECONCILE)
+        self.snapshots = [item["SnapshotId"] for item in world.snapshots()]
+        self.bytes = {
+            name: write_blocks(name, {3 * index: b"data" for index in range(blocks)}) for name in self.snapshots
+        }
+        self.id = self.point.id
+        world.messages()
+
+    @property
+    def point(self) -> Any:
+        from lifeboat.aws import ec2_snapshots
+
+        [found] = read_catalogue(ec2_snapshots.recovery_point_snapshots()).points
+        return found
+
+    def verify(self, event: Any = None) -> dict[str, Any]:
+        return self.world.invoke("verify_snapshots", event or {"recovery_point": self.id})
+
+    def events(self) -> list[str]:
+        return [item["event"] for item in self.world.messages()]
+
+
+@pytest.fixture
+def saved(world, in_pages, monkeypatch) -> Saved:
+    # Past the first minutes of the hour, in which what was missed is found.
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30))
+    monkeypatch.setattr(clock, "wait", lambda _: None)
+    return Saved(world)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, code: str, reason: str = "", times: int = 10**6) -> None:
+    """The EBS direct APIs answer a call with a refusal, so many times."""
+    asked, left = getattr(clients.ebs(), call), [times]
+
+    def answer(**arguments: Any) -> Any:
+        if not left[0]:
+            return asked(**arguments)
+        left[0] -= 1
+        status = {"HTTPStatusCode": 404 if code == "ResourceNotFoundException" else 400}
+        said: Any = {"Error": {"Code": code, "Message": "said so"}, "ResponseMetadata": status}
+        raise ClientError(said | ({"Reason": reason} if reason else {}), call)
+
+    monkeypatch.setattr(clients.ebs(), call, answer)
+
+
+def test_a_backup_is_read_back_and_proven_quietly(saved):
+    answer = saved.verify(completed(saved.id))
+    assert answer["proven"] == [{"recovery_point": saved.id}]
+    assert saved.point.proven
+    assert saved.point.proof.level is Level.READ
+    assert saved.events() == []
+    assert verifications.open_verifications(TABLE) == ()
+    saved.verify(completed(saved.id))
+    assert saved.verify(RECONCILE) == {}, "a repeated message reads nothing"
+
+
+def test_nothing_but_one_tag_is_changed(saved):
+    before = {item["SnapshotId"]: item for item in saved.world.snapshots()}
+    saved.verify()
+    for item in saved.world.snapshots():
+        new = [tag for tag in item["Tags"] if tag not in before[item["SnapshotId"]]["Tags"]]
+        assert [tag["Key"] for tag in new] == ["lifeboat:verified"]
+        assert {**item, "Tags": None} == {**before[item["SnapshotId"]], "Tags": None}
+
+
+def test_all_volumes_of_a_set_are_read(world, in_pages, monkeypatch):
+    saved = Saved(world, disks=3)
+    flip_a_byte(saved.bytes[saved.snapshots[1]].blocks[0])
+    [failed] = saved.verify({"recovery_point": saved.id, "level": "full"})["failed"]
+    assert saved.snapshots[1] in failed["reason"]
+    proofs = {item.snapshot.id: read_proof(item.snapshot.tags) for item in saved.point.members}
+    assert [proofs[name].result for name in saved.snapshots] == ["proven", "failed", "proven"]
+    assert not saved.point.proven
+    assert saved.point.proof.result == "failed"
+
+
+@pytest.mark.parametrize(("level", "found"), [("read", False), ("sample", True), ("full", True)])
+def test_a_block_that_is_not_its_checksum_is_found_where_it_is_read(saved, monkeypatch, level, found):
+    turn = plan.turn_of(clock.now().date())
+    damaged = next(index for index in range(3, 36, 3) if index % plan.PARTS == turn - turn % 3)
+    monkeypatch.setattr(plan, "turn_of", lambda _: damaged % plan.PARTS)
+    flip_a_byte(saved.bytes[saved.snapshots[0]].blocks[damaged])
+    answer = saved.verify({"recovery_point": saved.id, "level": level})
+    assert (len(answer["failed"]), len(answer["proven"])) == (int(found), int(not found))
+    if found:
+        assert f"block {damaged} of {saved.snapshots[0]} has the SHA-256" in answer["failed"][0]["reason"]
+
+
+def test_a_sample_reads_another_twelfth_on_each_day_and_all_in_twelve(saved, monkeypatch):
+    reads: list[int] = []
+    ask = clients.ebs().get_snapshot_block
+    monkeypatch.setattr(
+        clients.ebs(), "get_snapshot_block", lambda **what: (reads.append(what["BlockIndex"]), ask(**what))[1]
+    )
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents())
+    counts = []
+    for day in range(plan.PARTS):
+        monkeypatch.setattr(clock, "now", lambda day=day: TODAY + timedelta(days=day, minutes=30))
+        before = len(reads)
+        saved.verify({"recovery_point": saved.id, "level": "sample"})
+        counts.append(len(reads) - before)
+    assert sorted(reads) == [3 * index for index in range(12)]
+    assert max(counts) <= 3
+
+
+def contents(*problems: str, log_dirty: bool | None = False) -> Contents:
+    system = FileSystem(0, 20 * 2**30, "xfs", uuid="u-1", log_dirty=log_dirty, problems=problems)
+    return Contents(PartitionTable("none"), (system,), True, 1, BLOCK)
+
+
+def test_damage_is_published_once_with_what_to_hold(saved, monkeypatch):
+    saved.verify()
+    saved.world.messages()
+    first = saved.point
+    saved.world.invoke("take_snapshots", {"scheduled_time": "2026-11-28T02:00:00Z"})
+    saved.world.invoke("confirm_snapshots", RECONCILE)
+    [second] = {item["SnapshotId"] for item in saved.world.snapshots()} - set(saved.snapshots)
+    write_blocks(second, {0: b"x"})
+    saved.world.messages()
+    point_id = first.id.replace("20261127", "20261128")
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents("the superblock's magic is wrong."))
+    saved.verify(completed(point_id))
+    saved.verify(completed(point_id))
+    [message] = saved.world.messages()
+    assert (message["event"], message["severity"]) == ("VerificationFailed", "critical")
+    assert "the superblock's magic is wrong" in message["summary"]
+    assert message["details"]["newest_proven"] == first.id
+    assert f"--resources {first.members[0].snapshot.id} --tags Key=lifeboat:hold" in message["next_steps"][0]
+
+
+def test_a_dirty_log_is_normal_and_unknown_contents_are_no_failure(saved, monkeypatch):
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents(log_dirty=True))
+    saved.verify()
+    [message] = saved.world.messages()
+    assert message["event"] == "RecoveryPointVerified"
+    assert message["details"]["snapshots"][0]["holds"] == "xfs (dirty log, normal)"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("ResourceNotFoundException", "SNAPSHOT_NOT_FOUND"),
+        ("InternalError", ""),
+    ],
+)
+def test_what_time_mends_is_tried_again_and_not_published(saved, monkeypatch, code, reason):
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=2))
+    refuse(monkeypatch, "list_snapshot_blocks", code, reason, times=1)
+    [left] = saved.verify(completed(saved.id))["open"]
+    assert "said so" in left["reason"]
+    assert saved.verify(RECONCILE) == {}, "not before the pause is over"
+    later = clock.now() + plan.FIRST_PAUSE
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert saved.verify(RECONCILE)["proven"]
+    assert saved.events() == []
+
+
+def test_a_throttled_read_waits_for_its_turn(saved, monkeypatch):
+    waits: list[float] = []
+    monkeypatch.setattr(clock, "wait", waits.append)
+    refuse(monkeypatch, "get_snapshot_block", "RequestThrottledException", "ACCOUNT_THROTTLED", times=3)
+    assert saved.verify({"recovery_point": saved.id, "level": "full"})["proven"]
+
+
+def test_a_key_that_cannot_be_used_is_published_once_in_awss_words(saved, monkeypatch):
+    refuse(monkeypatch, "list_snapshot_blocks", "AccessDeniedException", "DEPENDENCY_ACCESS_DENIED")
+    saved.verify(completed(saved.id))
+    saved.verify(RECONCILE)
+    [message] = saved.world.messages()
+    assert message["event"] == "VerificationFailed"
+    assert "DEPENDENCY_ACCESS_DENIED: said so" in message["summary"]
+    assert message["details"]["newest_proven"] == "none"
+
+
+def test_a_recovery_point_deleted_meanwhile_is_published_once_calmly(saved, monkeypatch):
+    refuse(monkeypatch, "list_snapshot_blocks", "InternalError", times=1)
+    saved.verify(completed(saved.id))
+    saved.world.ec2.delete_snapshot(SnapshotId=saved.snapshots[0])
+    later = clock.now() + plan.LONGEST_PAUSE
+    monkeypatch.setattr(clock, "now", lambda: later)
+    [stopped] = saved.verify(RECONCILE)["stopped"]
+    assert stopped["reason"] == "it was deleted"
+    saved.verify(RECONCILE)
+    [message] = saved.world.messages()
+    assert (message["event"], message["severity"]) == ("VerificationStopped", "info")
+
+
+def test_one_deleted_while_it_is_read_is_no_failure(saved, monkeypatch):
+    def delete(image: Any) -> Contents:
+        saved.world.ec2.delete_snapshot(SnapshotId=saved.snapshots[0])
+        return contents()
+
+    monkeypatch.setattr(reading_workflow, "inspect", delete)
+    assert saved.verify(completed(saved.id))["stopped"]
+    assert saved.events() == ["VerificationStopped"]
+
+
+def test_a_run_that_ends_anywhere_goes_on_from_its_checkpoint(saved, monkeypatch):
+    """Each run is cut off after so many reads; in the end every block was read, few of them twice."""
+    monkeypatch.setattr(reading_workflow, "BLOCKS_A_CHECKPOINT", 100)
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents())
+    write_blocks(saved.snapshots[0], dict.fromkeys(range(210), b"data"))
+    reads: list[int] = []
+    ask = clients.ebs().get_snapshot_block
+    budget = [0]
+
+    class Killed(BaseException):
+        pass
+
+    def answer(**what: Any) -> Any:
+        if not budget[0]:
+            raise Killed
+        budget[0] -= 1
+        reads.append(what["BlockIndex"])
+        return ask(**what)
+
+    monkeypatch.setattr(clients.ebs(), "get_snapshot_block", answer)
+    event: Any = {"recovery_point": saved.id, "level": "full"}
+    runs = 0
+    while event:
+        budget[0] = 120
+        try:
+            event = None if saved.verify(event).get("proven") else RECONCILE
+        except Killed:
+            event = RECONCILE
+        runs += 1
+        assert runs < 9
+        [*left] = verifications.open_verifications(TABLE)
+        assert all(item.phase is Phase.DATA for record in left for item in record.readings)
+    assert set(reads) == set(range(210))
+    assert len(reads) <= 210 + 20 * runs
+    assert saved.point.proof.level is Level.FULL
+
+
+def test_while_one_invocation_reads_another_leaves(saved):
+    now = clock.now()
+    assert verifications.become_reader(TABLE, "another", now=now, until=now + timedelta(minutes=5))
+    assert "reads now" in saved.verify(completed(saved.id))["waits_for"]
+    verifications.cease_reading(TABLE)
+    assert saved.verify(RECONCILE)["proven"]
+
+
+def test_without_time_the_work_stays_open(saved, monkeypatch):
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 15_000)
+    answer = saved.verify(completed(saved.id))
+    assert not any(answer.values())
+    monkeypatch.undo()
+    assert len(verifications.open_verifications(TABLE)) == 1
+
+
+def test_a_proof_without_room_for_its_tag_is_published_and_not_recorded(saved):
+    tags = saved.world.snapshots()[0]["Tags"]
+    more = [{"Key": f"mine-{number}", "Value": "x"} for number in range(50 - len(tags))]
+    saved.world.ec2.create_tags(Resources=saved.snapshots, Tags=more)
+    saved.verify(completed(saved.id))
+    [message] = saved.world.messages()
+    assert message["event"] == "RecoveryPointVerified"
+    assert "TagLimitExceeded" in message["details"]["not_recorded"]
+    assert not saved.point.proven
+
+
+def test_with_verified_messages_each_success_is_published(saved, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_VERIFIED_MESSAGES", "true")
+    handler.forget()
+    saved.verify(completed(saved.id))
+    assert saved.events() == ["RecoveryPointVerified"]
+
+
+def test_switched_off_nothing_is_read_but_what_a_person_asks_for(saved, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_VERIFY", "off")
+    handler.forget()
+    assert saved.verify(completed(saved.id)) == {}
+    monkeypatch.setattr(clock, "now", lambda: TODAY)
+    assert saved.verify(RECONCILE) == {}
+    assert saved.verify()["proven"]
+    assert saved.point.proof.level is Level.READ
+
+
+def test_the_copy_in_this_region_is_read_and_another_regions_is_not(saved):
+    assert saved.verify(completed(saved.id, "SnapshotsCopied", region="eu-central-1")) == {}
+    assert saved.verify(completed(saved.id, "SnapshotsCopied", region="eu-west-1"))["proven"]
+
+
+def test_what_was_missed_is_found_in_the_first_minutes_of_an_hour(saved, monkeypatch, capsys):
+    assert saved.verify(RECONCILE) == {}
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=1))
+    capsys.readouterr()
+    assert saved.verify(RECONCILE)["proven"]
+    assert json.loads(capsys.readouterr().out)["ProvenRecoveryPointAge"] == [pytest.approx(3600, abs=300)]
+    assert saved.verify(RECONCILE) == {}
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"recovery_point": "rp-1"}, "recovery_point is rp-1, expected the id of a good one of the stack lifeboat"),
+        ({"recovery_point": "snap-1"}, "recovery_point is 'snap-1', expected a recovery point's id"),
+        ({"recovery_point": "rp-1", "level": "all"}, "level is 'all', expected one of read, sample, full"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(saved, request_, words):
+    assert saved.verify(request_)["refused"].startswith(words)
+
+
+def test_another_level_is_refused_while_one_is_read(saved, monkeypatch):
+    refuse(monkeypatch, "list_snapshot_blocks", "InternalError", times=1)
+    saved.verify(completed(saved.id))
+    refused = saved.verify({"recovery_point": saved.id, "level": "full"})["refused"]
+    assert "is being read at the level read" in refused
+
+
+def test_ec2s_refusal_to_describe_one_is_raised_after_the_others(saved, monkeypatch):
+    verifications.open_verification(TABLE, plan.new_verification("rp-9", Level.READ, clock.now()))
+    describe = workflow._points_named
+
+    def answer(point_id: str, invocation: Any) -> Any:
+        if point_id == "rp-9":
+            from lifeboat.aws.errors import AwsError
+
+            raise AwsError("UnauthorizedOperation", "no", answered=True)
+        return describe(point_id, invocation)
+
+    monkeypatch.setattr(workflow, "_points_named", answer)
+    with pytest.raises(workflow.VerificationIncomplete, match="rp-9: UnauthorizedOperation: no"):
+        saved.verify(completed(saved.id))
+    assert saved.point.proven
