@@ -25,6 +25,7 @@ class Tag(StrEnum):
     RESTORE = "lifeboat:restore"  # the id of the restore that made the volume; also on copies that a restore made
     DISPLACED_BY = "lifeboat:displaced-by"  # the id of the restore that detached the volume
     DISPLACED_FROM = "lifeboat:displaced-from"  # "<instance> <device>" it was detached from
+    DRILL = "lifeboat:drill"  # the id of the restore drill that made the volume, which is never attached
 
     # on snapshots, all written with their creation
     RECOVERY_POINT = "lifeboat:recovery-point"

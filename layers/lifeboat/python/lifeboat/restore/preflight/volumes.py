@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from lifeboat.domain.copy_limits import completion_minutes
 from lifeboat.domain.ec2_calls import CopySnapshot, origin
@@ -53,9 +54,19 @@ GP3_IOPS_PER_MIBPS = 4
 """gp3 gives at most 0.25 MiB/s for each of its IOPS."""
 
 
+class EncryptionSettings(Protocol):
+    """The stack's settings for a volume whose source was not encrypted. The facts of a pre-flight have them, too."""
+
+    @property
+    def encrypt_restored(self) -> bool: ...
+
+    @property
+    def kms_key_id(self) -> str | None: ...
+
+
 def plan_restored_volume(
     overrides: VolumeOverrides,
-    facts: PreflightFacts,
+    facts: EncryptionSettings,
     zone: str,
     pair: Pair,
 ) -> RestoreVolume:
