@@ -55,6 +55,18 @@ PRICES = {
 SNAPSHOT_GB_MONTH = 0.05
 """aws.amazon.com/ebs/pricing, of changed blocks."""
 
+GP3_GB_MONTH = 0.08
+"""aws.amazon.com/ebs/pricing, billed by the second, for at least a minute."""
+
+DRILL_MINUTES = 5
+"""How long a volume of a drill lives at the most, unless EC2 is slow: until the next reconcile run."""
+
+
+def drill(gib: float) -> float:
+    """Dollars of one restore drill of so many GiB."""
+    return gib * GP3_GB_MONTH * DRILL_MINUTES / MINUTES
+
+
 EVENT_LINE = 450
 """Bytes of the line that says what a snapshot's event led to. Lambda's own lines are switched off."""
 
@@ -127,6 +139,9 @@ class Door:
 IDLE_SWEEP = Door(seconds=0.06, reads=1, scheduled=True)
 """One query of the table that finds nothing; it says nothing."""
 
+DRILL_SWEEP = Door(seconds=0.15, reads=1, scheduled=True)
+"""The same after one DescribeVolumes, for volumes that a drill left behind."""
+
 CATCH_UP = Door(seconds=0.35, reads=1, scheduled=True)
 """Who is selected; the schedule's last slot is read only for a rate. The metric is its line."""
 
@@ -184,6 +199,7 @@ def month(
     # A recovery point has an event for each snapshot and one for the set: the first tells it, the others find it told.
     doors: list[tuple[float, Door]] = [
         (2 * MINUTES, IDLE_SWEEP),
+        (MINUTES / 5, DRILL_SWEEP),
         (MINUTES / 15, CATCH_UP),
         # Who is selected, 4 kB for each unit; the ages.
         (

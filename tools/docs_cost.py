@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tools.cost_model import PRICES, SNAPSHOT_GB_MONTH, Use, month
+from tools.cost_model import DAYS, DRILL_MINUTES, GP3_GB_MONTH, PRICES, SNAPSHOT_GB_MONTH, Use, drill, month
 from tools.marked_page import ROOT, MarkedPage, table
 
 PATH = ROOT / "docs" / "reference" / "costs.md"
@@ -43,6 +43,8 @@ def render() -> str:
         f"Sources of the prices, us-east-1, in brackets as given by whom and when:\n\n{sources}\n\n"
         "Storage, shown apart, for changed blocks of 20 GB kept of each instance:\n\n"
         f"{table('instances | kept | a month', storage)}\n\n"
+        f"A restore drill of 100 GiB costs ${drill(100):.4f}: its volumes live {DRILL_MINUTES} minutes at "
+        f"${GP3_GB_MONTH} a GB and month. Weekly that is ${drill(100) * DAYS / 7:.3f} a month.\n\n"
     )
 
 

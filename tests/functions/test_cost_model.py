@@ -84,7 +84,7 @@ def completed(world) -> dict:
     }
 
 
-@pytest.mark.parametrize("function", ["confirm_snapshots", "attach_volume"])
+@pytest.mark.parametrize("function", ["confirm_snapshots", "attach_volume", "drill_restores"])
 def test_an_idle_reconcile_run_reads_once_and_publishes_nothing(world, calls, logged, capsys, function):
     world.invoke(function, {"sweep": True})
     emptied(calls, logged)
@@ -203,7 +203,7 @@ def test_the_templates_schedules_and_alarms_are_the_models():
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2" and isinstance(event["Properties"]["ScheduleExpression"], str)
     )
-    assert rates == {"rate(1 minute)": 2, "rate(15 minutes)": 2, "rate(1 day)": 2}
+    assert rates == {"rate(1 minute)": 2, "rate(5 minutes)": 1, "rate(15 minutes)": 2, "rate(1 day)": 2}
     alarms = [item for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
     assert sum("Condition" not in item for item in alarms) == cost_model.ALARMS
     assert PRICES["alarms"].free >= cost_model.ALARMS
@@ -222,8 +222,14 @@ def test_the_arithmetic_by_hand():
 
 def test_reconcile_runs_are_nearly_all_of_one_instances_month():
     one = month(1).units
-    assert one["Lambda requests"] == pytest.approx(2 * MINUTES + 2 * MINUTES / 15, rel=0.01)
-    assert one["Scheduler invocations"] == pytest.approx(2 * MINUTES + 2 * MINUTES / 15, rel=0.01)
+    runs = 2 * MINUTES + MINUTES / 5 + 2 * MINUTES / 15
+    assert one["Lambda requests"] == pytest.approx(runs, rel=0.01)
+    assert one["Scheduler invocations"] == pytest.approx(runs, rel=0.01)
+
+
+def test_a_drill_costs_less_than_a_cent():
+    assert cost_model.drill(gib=100) == pytest.approx(100 * 0.08 * 5 / MINUTES)
+    assert cost_model.drill(gib=100) < 0.01
 
 
 def test_a_backup_is_counted_by_hand():

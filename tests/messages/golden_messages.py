@@ -33,7 +33,9 @@ from lifeboat.restore.record import (
 from lifeboat.restore.report import outcome
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.policy_change import Change, Terms
+from lifeboat.verify import drill_messages
 from lifeboat.verify import messages as verify_messages
+from lifeboat.verify.drill_record import Drill, DrillState
 from lifeboat.verify.plan import new_verification
 from lifeboat.verify.record import Phase, Reading, Verification
 from tests.builders import ACCOUNT, DATA, KEY, PLATFORM, SLOT, VENDOR, instance, point_tags, snapshot
@@ -198,6 +200,29 @@ def _judged(verdict: AmiVerdict) -> Message:
     return ami_messages.ami_owner_checked(stack=STACK, at=AT, instance=instance(id=FRESH), verdict=verdict)
 
 
+def drill(**facts: Any) -> Drill:
+    """A drill of one volume that has passed unless told otherwise."""
+    known: dict[str, Any] = {
+        "id": "drill-0123456789abcdef",
+        "run": "2026-11-29T05:00:00Z",
+        "lineage": DATA,
+        "recovery_point_id": point().id,
+        "taken_at": SLOT,
+        "instance_id": PLATFORM,
+        "instance_name": "CadoResponse",
+        "lineages": (DATA,),
+        "zone": "eu-west-1b",
+        "volumes": (_volume(displaced_volume_id=None),),
+        "requested_at": SLOT,
+        "since": AT,
+        "state": DrillState.DELETING,
+        "begun_at": SLOT,
+        "available_at": SLOT + timedelta(seconds=7),
+        "read": True,
+    }
+    return Drill(**{**known, **facts})
+
+
 def messages() -> dict[str, Message]:
     """One message of each kind, by its event."""
     begun = {
@@ -341,6 +366,15 @@ def messages() -> dict[str, Message]:
         _completed(),
         _rolled_back(),
         _failed(),
+        drill_messages.drill_passed(stack=STACK, at=AT, drill=drill()),
+        drill_messages.drill_failed(
+            stack=STACK,
+            at=AT,
+            drill=drill(
+                available_at=None,
+                failure="the volume of snap-0aaaaaaaaaaaaaa01 did not become available within 60 minutes",
+            ),
+        ),
         _judged(
             AmiVerdict(
                 Trust.TRUSTED,

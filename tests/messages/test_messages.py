@@ -111,6 +111,7 @@ class TestShape:
             "BackupOverdue",
             "RecoveryPointNotLocked",
             "RestoreFailed",
+            "DrillFailed",
             "AmiOwnerUntrusted",
             "CopyFailed",
             "SharingFailed",

@@ -17,6 +17,7 @@ from lifeboat.copies import request as copies_request
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from lifeboat.verify import drill_request
 from lifeboat.verify import request as verify_request
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "refusals"
@@ -30,6 +31,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "restore_volume": restore_request.parse_restore,
     "attach_volume": restore_request.parse_advance,
     "check_ami_owner": ami_request.parse_check,
+    "drill_restores": drill_request.parse_drill,
 }
 
 

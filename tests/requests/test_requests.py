@@ -29,6 +29,7 @@ from lifeboat.restore.request import (
     parse_restore,
 )
 from lifeboat.retention.request import AdoptRequest, PruneRequest, SnapshotsToAdopt, SnapshotTag, VolumeFacts
+from lifeboat.verify.drill_request import AdvanceDrills, DrillRequest, VolumeChanged
 from tests.requests.golden_refusals import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -256,6 +257,12 @@ CHOICES = [
         ("attach_volume", SAMPLES["ec2-instance-state-stopped"], AdvanceRequest(instance_ids=(INSTANCE,))),
         ("check_ami_owner", SAMPLES["ec2-instance-state-running"], ImageRequest((INSTANCE,), Trigger.EVENT)),
         ("check_ami_owner", {}, ImageRequest()),
+        ("drill_restores", {}, DrillRequest()),
+        ("drill_restores", {"lineage": VOL}, DrillRequest(VOL)),
+        ("drill_restores", {"scheduled_time": "2026-11-23T02:00:00Z"}, DrillRequest(slot=UTC_2)),
+        ("drill_restores", {"sweep": True}, AdvanceDrills()),
+        ("drill_restores", SAMPLES["ebs-createVolume-available"], VolumeChanged()),
+        ("drill_restores", SAMPLES["ebs-deleteVolume"], VolumeChanged()),
         ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(trigger=Trigger.SCHEDULE)),
     ],
 )

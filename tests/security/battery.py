@@ -27,6 +27,7 @@ FUNCTIONS = (
     "RestoreVolume",
     "AttachVolume",
     "CheckAmiOwner",
+    "DrillRestores",
     "CopySnapshots",
     "VerifySnapshots",
 )
@@ -92,6 +93,22 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
         "a restored, displaced volume": (
             ec2_arn("volume"),
             tags("resource", restore="restore-1", displaced_by="restore-2"),
+        ),
+        "a drill's volume": (ec2_arn("volume"), tags("resource", drill="drill-1", stack=STACK)),
+        "another stack's drill's volume": (ec2_arn("volume"), tags("resource", drill="drill-1", stack="other")),
+        "a drill's volume of no stack": (ec2_arn("volume"), tags("resource", drill="drill-1")),
+        "a volume with our stack's tag": (ec2_arn("volume"), tags("resource", stack=STACK)),
+        "a drill's and a restore's volume": (
+            ec2_arn("volume"),
+            tags("resource", drill="drill-1", stack=STACK, restore="restore-1"),
+        ),
+        "a drill's displaced volume": (
+            ec2_arn("volume"),
+            tags("resource", drill="drill-1", stack=STACK, displaced_by="restore-2"),
+        ),
+        "a drill's volume elsewhere": (
+            ec2_arn("volume", region="us-east-1"),
+            tags("resource", drill="drill-1", stack=STACK),
         ),
         "a displaced volume": (ec2_arn("volume"), tags("resource", displaced_by="restore-2")),
         "a foreign target volume": (ec2_arn("volume", FOREIGN), tags("resource", restore_target="true", restore="r")),
@@ -216,7 +233,7 @@ READS = (
     *("DescribeInstanceTypes", "DescribeVolumeAttribute"),
     *("DescribeSnapshots", "DescribeLockedSnapshots", "DescribeImages", "DescribeInstanceImageMetadata"),
     *("GetEbsEncryptionByDefault", "DescribeSnapshotAttribute", "GetPasswordData", "GetConsoleOutput"),
-    "DescribeInstanceUserData",
+    *("DescribeInstanceUserData", "DescribeAvailabilityZones"),
 )
 THROUGH_EC2 = {"kms:viaservice": f"ec2.{REGION}.amazonaws.com"}
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
@@ -275,6 +292,7 @@ def questions() -> Iterator[Question]:
                 yield Question(f"{tagging} on {name}", "ec2:CreateTags", arn, {**context, **tagged})
                 yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
     yield from _made()
+    yield from _drills()
     yield from _locks()
     yield from _shares()
     yield from _vault()
@@ -305,6 +323,21 @@ def _made() -> Iterator[Question]:
             yield Question(f"a new volume {where}{tagging}", "ec2:CreateVolume", new["volume"], context)
         yield Question(f"a new snapshot {tagging}", "ec2:CopySnapshot", ec2_arn("snapshot", name="*"), context)
     yield from _copied()
+
+
+def _drills() -> Iterator[Question]:
+    for tagging, context in {
+        "with a drill's tags": keyed(drill="drill-1", stack=STACK),
+        "with another stack's drill's tags": keyed(drill="drill-1", stack="other"),
+        "with a drill's tag alone": keyed(drill="drill-1"),
+        "with a drill's and a restore's tags": keyed(drill="drill-1", stack=STACK, restore="restore-1"),
+    }.items():
+        for where, region in (("", REGION), ("elsewhere ", "us-east-1")):
+            arn = ec2_arn("volume", region=region, name="*")
+            for action in ("CreateVolume", "CopyVolumes"):
+                yield Question(f"a new volume {where}{tagging}", f"ec2:{action}", arn, context)
+    alone = OURS | tags("resource", stack=STACK)
+    yield Question("a snapshot with our stack's tag alone", "ec2:CreateVolume", ec2_arn("snapshot"), alone)
 
 
 def _locks() -> Iterator[Question]:
@@ -499,6 +532,7 @@ KEY_OWNERS = ("source's", "stranger's")
 
 _MAKE_VOLUMES = {
     "ec2:CreateVolume a new volume with a restore's tag",
+    "ec2:CreateVolume a new volume with a drill's and a restore's tags",
     *(f"ec2:CreateVolume {name}" for name in RESOURCES["snapshot"] if "recovery point" in name and "else" not in name),
     "ec2:CreateVolume a kept copy",
     "ec2:CreateVolume a trusted owner's snapshot",
@@ -646,11 +680,32 @@ MAY: Mapping[str, set[str]] = {
             "a target volume",
             "a restored volume",
             "a restored, displaced volume",
+            "a drill's and a restore's volume",
         ),
         f"ec2:CreateTags {_DISPLACED} on a target volume",
         f"ec2:DeleteTags {_DISPLACED} off a target volume",
         "ec2:DeleteVolume a restored volume",
+        "ec2:DeleteVolume a drill's and a restore's volume",
         *_MAKE_VOLUMES,
+        *_STATE,
+        *_PUBLISH,
+    },
+    "DrillRestores": {
+        *_here("DescribeAvailabilityZones", "DescribeSnapshots", "DescribeVolumes"),
+        "ec2:CreateVolume a new volume with a drill's tags",
+        *(
+            f"ec2:CreateVolume {name}"
+            for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
+        ),
+        "ec2:CreateTags our stack's tag, at CreateVolume, of a new volume",
+        *(f"kms:{action} through EC2" for action in KMS_USES),
+        "kms:CreateGrant through EC2 for a volume",
+        *(
+            f"kms:{action} through EC2 with a {whose} key"
+            for action in (*KMS_USES, "CreateGrant")
+            for whose in KEY_OWNERS
+        ),
+        "ec2:DeleteVolume a drill's volume",
         *_STATE,
         *_PUBLISH,
     },

@@ -24,6 +24,7 @@ from lifeboat.domain.bad_request import Fields, fields_of
 from lifeboat.domain.tags import Tag
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from lifeboat.verify import drill_request
 from lifeboat.verify import request as verify_request
 from tests.template.pages import PROSE
 from tools import docs_events, docs_template, generate_docs
@@ -105,6 +106,7 @@ def fields_in(module: ModuleType) -> set[str]:
         ("Restore", [restore_request]),
         ("AMI owner", [ami_request]),
         ("Verification", [verify_request]),
+        ("Restore drills", [drill_request]),
     ],
 )
 def test_every_field_of_a_request_has_a_row(heading, modules):
@@ -232,7 +234,7 @@ class TestRights:
             for function, statement in function_statements(template())
             if "ec2:CreateVolume" in statement["Action"]
         }
-        assert creating == {"RestoreVolume", "AttachVolume"}
+        assert creating == {"RestoreVolume", "AttachVolume", "DrillRestores"}
 
     @pytest.mark.parametrize(
         ("statement", "said"),

@@ -94,7 +94,7 @@ def test_a_handler_has_at_most_40_lines(folder):
 
 def test_the_template_stays_readable():
     # It was 1,500 before verification came: a function with its policy, log group, alarm and triggers has 70 lines.
-    assert len(TEXT.splitlines()) < 1600
+    assert len(TEXT.splitlines()) < 1750
 
 
 def test_no_alias_of_yaml():
@@ -126,6 +126,11 @@ PATTERNS = {
         "ec2-instance-state-terminated",
     },
     ("CheckAmiOwnerFunction", "Running"): {"ec2-instance-state-running"},
+    ("DrillRestoresFunction", "Volume"): {
+        "ebs-createVolume-available",
+        "ebs-createVolume-failed",
+        "ebs-deleteVolume",
+    },
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
-from lifeboat.aws.ec2_describe import PAGE, id_filters, tags_of, within_limit
+from lifeboat.aws.ec2_describe import PAGE, id_filters, literal, tags_of, within_limit
 from lifeboat.aws.errors import translated
 from lifeboat.domain.ec2 import Attachment, Volume
 from lifeboat.domain.tags import Tag
@@ -23,6 +23,13 @@ def volumes(ids: Iterable[str]) -> dict[str, Volume]:
 def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
     """The volumes that a restore made, by its tag on them."""
     return _volumes([{"Name": f"tag:{Tag.RESTORE}", "Values": [restore_id]}])
+
+
+def volumes_of_drills(stack: str) -> dict[str, Volume]:
+    """The volumes that this stack's restore drills made, by the tags on them. Raises AwsError."""
+    return _volumes(
+        [{"Name": "tag-key", "Values": [Tag.DRILL]}, {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]}]
+    )
 
 
 def all_volume_ids() -> frozenset[str]:

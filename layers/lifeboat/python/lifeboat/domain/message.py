@@ -65,6 +65,8 @@ SEVERITIES = {
     "RestoreCompleted": "info",
     "RestoreRolledBack": "warning",
     "RestoreFailed": "critical",
+    "DrillPassed": "info",
+    "DrillFailed": "critical",
     "AmiOwnerTrusted": "info",
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",

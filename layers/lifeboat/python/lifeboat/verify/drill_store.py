@@ -1,0 +1,57 @@
+"""Drills in the table: an open one for each lineage, and of each lineage's last one its run and its zone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lifeboat.aws import table as documents
+from lifeboat.aws.table import ABSENT, Cancelled, Document, to_json, unchanged
+from lifeboat.verify.drill_plan import LastDrill
+from lifeboat.verify.drill_record import Drill
+
+_OPEN = "drill-open"
+_LAST = "drill"
+
+
+class DrillMoved(Exception):  # noqa: N818 - a state of affairs, not an error
+    """Another invocation has changed the drill meanwhile, and continues it."""
+
+
+def open_drill(table: str, drill: Drill) -> bool:
+    """Record a new drill. False if a drill of its lineage is open already."""
+    return documents.write(table, documents.put(_document(drill), ABSENT))
+
+
+def open_drills(table: str) -> tuple[Drill, ...]:
+    """All open drills, in one cheap query that returns nothing when none is open."""
+    return tuple(document.read(Drill) for document in documents.find_all(table, _OPEN))
+
+
+def save_drill(table: str, drill: Drill) -> Drill:
+    """Write the next version of a drill. Returns it with its new version. Raises DrillMoved."""
+    moved = replace(drill, version=drill.version + 1)
+    if not documents.write(table, documents.put(_document(moved), unchanged(str(drill.version)))):
+        raise DrillMoved(drill.id)
+    return moved
+
+
+def close_drill(table: str, drill: Drill) -> None:
+    """Delete the record of an open drill and remember it as the last of its lineage, both or neither.
+
+    Raises DrillMoved.
+    """
+    last = Document(_LAST, drill.lineage, to_json(LastDrill(drill.run, drill.zone)))
+    closed = documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))
+    try:
+        documents.transact(table, [closed, documents.put(last)])
+    except Cancelled as problem:
+        raise DrillMoved(drill.id) from problem
+
+
+def last_drills(table: str) -> dict[str, LastDrill]:
+    """What is remembered of the last drill of each lineage."""
+    return {document.sk: document.read(LastDrill) for document in documents.find_all(table, _LAST)}
+
+
+def _document(drill: Drill) -> Document:
+    return Document(_OPEN, drill.lineage, to_json(drill), version=str(drill.version))
