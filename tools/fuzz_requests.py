@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["lifeboat"]):
     from lifeboat.domain import bad_request
     from lifeboat.restore import request as restore_request
     from lifeboat.retention import request as retention_request
+    from lifeboat.verify import drill_request
     from lifeboat.verify import request as verify_request
 
 PARSERS = (
@@ -36,6 +37,7 @@ PARSERS = (
     ami_request.parse_check,
     copies_request.parse_copy,
     verify_request.parse_verify,
+    drill_request.parse_drill,
 )
 GOOD = tuple(
     path.read_text()

@@ -88,7 +88,7 @@ def test_an_unknown_lineage_is_refused(world, saved):
 
 
 def test_without_a_recovery_point_there_is_nothing_to_do(world):
-    assert world.invoke("drill_restores", {}) == {"opened": [], "drills": []}
+    assert world.invoke("drill_restores", {}) == {"opened": [], "drills": [], "waiting": 0}
     assert events(world) == []
 
 
@@ -137,7 +137,7 @@ def test_a_drill_waits_while_a_restore_of_the_same_data_is_open(world, saved, ti
     restore = world.invoke("restore_volume", ask(target))
     world.messages()
     answer = world.invoke("drill_restores", WEEKLY)
-    assert [drill["state"] for drill in answer["drills"]] == ["waiting"]
+    assert (answer["drills"], answer["waiting"]) == ([], 1)
     assert drill_volumes(world) == []
     time.wait(24 * 3600 + 60)
     world.invoke("drill_restores", RECONCILE)
@@ -182,7 +182,7 @@ def test_a_leftover_that_someone_uses_or_that_is_another_stacks_stays(world, sav
     used, foreign = leave_behind(world, saved), leave_behind(world, saved)
     world.ec2.attach_volume(VolumeId=used, InstanceId=saved, Device="/dev/sdz")
     world.ec2.create_tags(Resources=[foreign], Tags=[{"Key": "lifeboat:stack", "Value": "other"}])
-    assert world.invoke("drill_restores", RECONCILE) == {"drills": [], "deleted": []}
+    assert world.invoke("drill_restores", RECONCILE) == {"drills": [], "waiting": 0, "deleted": []}
     assert len(drill_volumes(world)) == 2
 
 

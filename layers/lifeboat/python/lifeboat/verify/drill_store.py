@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from lifeboat.aws import table as documents
 from lifeboat.aws.table import ABSENT, Cancelled, Document, to_json, unchanged
@@ -11,6 +12,9 @@ from lifeboat.verify.drill_record import Drill
 
 _OPEN = "drill-open"
 _LAST = "drill"
+
+REMEMBERED = timedelta(days=400)
+"""How long the last drill of a lineage is remembered. After that its zones begin anew."""
 
 
 class DrillMoved(Exception):  # noqa: N818 - a state of affairs, not an error
@@ -40,10 +44,11 @@ def close_drill(table: str, drill: Drill) -> None:
 
     Raises DrillMoved.
     """
-    last = Document(_LAST, drill.lineage, to_json(LastDrill(drill.run, drill.zone)))
+    last = LastDrill(drill.run, drill.zone)
+    document = Document(_LAST, drill.lineage, to_json(last), expiration=drill.since + REMEMBERED)
     closed = documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))
     try:
-        documents.transact(table, [closed, documents.put(last)])
+        documents.transact(table, [closed, documents.put(document)])
     except Cancelled as problem:
         raise DrillMoved(drill.id) from problem
 

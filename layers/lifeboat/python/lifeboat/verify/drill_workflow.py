@@ -66,14 +66,14 @@ def run(request: DrillRequest | AdvanceDrills | VolumeChanged, invocation: Invoc
     """
     table = invocation.config.table
     if isinstance(request, VolumeChanged):
-        return {"drills": _advance_all(invocation)} if drill_store.open_drills(table) else {}
+        return _advance_all(invocation) if drill_store.open_drills(table) else {}
     if isinstance(request, DrillRequest):
         opened = _open(request, invocation)
-        return {"opened": opened, "drills": _advance_all(invocation)}
+        return {"opened": opened, **_advance_all(invocation)}
     # Observed before the table is read: the record of a drill is always written before its first volume.
     made = ec2_volumes.volumes_of_drills(invocation.config.stack)
     deleted = _delete_leftovers(made, invocation)
-    return {"drills": _advance_all(invocation), "deleted": deleted}
+    return {**_advance_all(invocation), "deleted": deleted}
 
 
 def _open(request: DrillRequest, invocation: Invocation) -> list[str]:
@@ -117,13 +117,11 @@ def _newest_of(snapshots: Iterable[Any]) -> dict[str, RecoveryPoint]:
 # --- advancing
 
 
-def _advance_all(invocation: Invocation) -> list[dict[str, str]]:
-    """Advance the open drills, and start waiting ones as room permits. Returns how each of them stands."""
+def _advance_all(invocation: Invocation) -> dict[str, Any]:
+    """Advance the open drills, and start waiting ones as room permits. Returns how they stand, and how many wait."""
     deadlines = replace(Deadlines(), **invocation.config.deadlines)
     drills = {drill.id: drill for drill in drill_store.open_drills(invocation.config.table)}
-    if not drills:
-        return []
-    blocked = _observe_blocked(drills.values(), invocation)
+    blocked = _observe_blocked(drills.values(), invocation) if drills else {}
     failed: list[str] = []
 
     def advance(drill: Drill) -> None:
@@ -142,7 +140,11 @@ def _advance_all(invocation: Invocation) -> list[dict[str, str]]:
         advance(begin(drill, clock.now()))
     if failed:
         raise RuntimeError("; ".join(failed))
-    return [_describe(drill) for drill in drills.values()]
+    waiting = [drill for drill in drills.values() if drill.state is DrillState.WAITING]
+    return {
+        "drills": [_describe(drill) for drill in drills.values() if drill not in waiting],
+        "waiting": len(waiting),
+    }
 
 
 def _observe_blocked(drills: Iterable[Drill], invocation: Invocation) -> dict[str, str]:
