@@ -336,6 +336,15 @@ def _drills() -> Iterator[Question]:
             arn = ec2_arn("volume", region=region, name="*")
             for action in ("CreateVolume", "CopyVolumes"):
                 yield Question(f"a new volume {where}{tagging}", f"ec2:{action}", arn, context)
+    for what in _DRILL_ITEMS:
+        for action in TABLE_USES:
+            only = {"dynamodb:leadingkeys": [what]}
+            yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
+            yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
+        yield Question(f"of the table's {what}", "dynamodb:BatchWriteItem", TABLE, {"dynamodb:leadingkeys": [what]})
+    more = {"dynamodb:leadingkeys": ["restore", "selected"]}
+    yield Question("of the table's restores and selected", "dynamodb:GetItem", TABLE, more)
+    yield Question("of the table's restores and selected", "dynamodb:Query", TABLE, more)
     alone = OURS | tags("resource", stack=STACK)
     yield Question("a snapshot with our stack's tag alone", "ec2:CreateVolume", ec2_arn("snapshot"), alone)
 
@@ -504,6 +513,8 @@ def _buses() -> Iterator[Question]:
 # --- what each of them may do
 
 _PUBLISH = {"sns:Publish on the topic"}
+_DRILL_ITEMS = ("drill-open", "drill", "published-drill")
+_RESTORE_ITEMS = ("restore", "restore-open")
 _STATE = {
     f"dynamodb:{action} {what}"
     for action in TABLE_USES
@@ -516,8 +527,9 @@ _STATE = {
         "of the table's asked",
         *(f"of the table's {what}" for what in VERIFICATIONS),
         "of the table's restores, too",
+        *(f"of the table's {what}" for what in _DRILL_ITEMS),
     )
-}
+} | {f"dynamodb:{action} of the table's restores and selected" for action in ("GetItem", "Query")}
 
 
 def _here(*actions: str) -> set[str]:
@@ -706,7 +718,8 @@ MAY: Mapping[str, set[str]] = {
             for whose in KEY_OWNERS
         ),
         "ec2:DeleteVolume a drill's volume",
-        *_STATE,
+        *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in _DRILL_ITEMS),
+        *(f"dynamodb:{action} of the table's {what}" for action in ("GetItem", "Query") for what in _RESTORE_ITEMS),
         *_PUBLISH,
     },
     "CheckAmiOwner": {

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from lifeboat.aws import table as documents
-from lifeboat.aws.table import ABSENT, Cancelled, Document, to_json, unchanged
+from lifeboat.aws.table import ABSENT, Document, to_json, unchanged
 from lifeboat.verify.drill_plan import LastDrill
 from lifeboat.verify.drill_record import Drill
 
@@ -40,17 +40,15 @@ def save_drill(table: str, drill: Drill) -> Drill:
 
 
 def close_drill(table: str, drill: Drill) -> None:
-    """Delete the record of an open drill and remember it as the last of its lineage, both or neither.
+    """Remember a drill as the last of its lineage, then delete the record of the open one. Raises DrillMoved.
 
-    Raises DrillMoved.
+    Not in one transaction: an invocation that is killed between the two leaves the drill open, and it is closed again.
     """
     last = LastDrill(drill.run, drill.zone)
     document = Document(_LAST, drill.lineage, to_json(last), expiration=drill.since + REMEMBERED)
-    closed = documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))
-    try:
-        documents.transact(table, [closed, documents.put(document)])
-    except Cancelled as problem:
-        raise DrillMoved(drill.id) from problem
+    documents.write(table, documents.put(document))
+    if not documents.write(table, documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))):
+        raise DrillMoved(drill.id)
 
 
 def last_drills(table: str) -> dict[str, LastDrill]:
