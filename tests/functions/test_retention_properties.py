@@ -24,8 +24,11 @@ SHARES = (0.01, 0.1, 0.34, 0.5, 1.0)
 SNAPSHOT = "snap-{}-0"
 
 
-def run(points, config, undeletable=(), lost=()):
-    """One run; the points that are gone afterwards, and the run. `undeletable` refuse, the calls of `lost` time out."""
+def run(points, config, undeletable=(), lost=(), suspects=()):
+    """One run; the points that are left afterwards, and the run.
+
+    `undeletable` refuse, the calls of `lost` time out, and `suspects` are found after the plan was made.
+    """
     there = {member.snapshot.id: member.snapshot for item in points for member in item.members}
 
     def delete(snapshot_id):
@@ -42,6 +45,7 @@ def run(points, config, undeletable=(), lost=()):
         patch.object(retention.ec2_snapshots, "delete_snapshot", delete),
         patch.object(retention.ec2_snapshots, "own_snapshots", snapshots),
         patch.object(clock, "now", lambda: NOW),
+        patch.object(retention, "suspected_points", lambda: tuple(suspects)),
         patch.object(retention, "remembered_terms", lambda _: {}),
         patch.object(retention, "inventories", lambda _: iter([Inventory(Catalogue(tuple(points)), {}, None)])),
     ):
@@ -49,6 +53,26 @@ def run(points, config, undeletable=(), lost=()):
         done.carry_out()
     left = [item for item in points if all(member.snapshot.id in there for member in item.members)]
     return left, done
+
+
+def test_a_run_during_which_a_suspicion_is_found_deletes_nothing_older():
+    points = [point(f"-{age}d", name=str(age)) for age in range(9, 0, -1)]
+    config = Config(
+        stack="lifeboat",
+        region="eu-west-1",
+        table="table",
+        topic_arn="arn:aws:sns:eu-west-1:111122223333:news",
+        selector=Selector("lifeboat:backup", "true"),
+        retention="last=1",
+        min_keep=1,
+        max_delete_share=1.0,
+    )
+    suspect = point("-4.5d", name="suspect", suspect="state=open")
+    left, done = run(points, config, suspects=[suspect])
+    assert [item.id for item in left] == ["9", "8", "7", "6", "5", "1"]
+    assert [entry["recovery_point"] for entry in done.refused] == ["9", "8", "7", "6", "5"]
+    assert all("recovery point suspect is suspect" in entry["cause"] for entry in done.refused)
+    assert len(run(points, config)[0]) == 1
 
 
 @settings(max_examples=examples(200), deadline=None)

@@ -38,6 +38,7 @@ def point(
     tier: str = "standard",
     missing: int = 0,
     held: bool = False,
+    suspect: str = "",
     blocked: Sequence[str] = (),
     stack: str = STACK,
     instance: str = INSTANCE,
@@ -46,11 +47,13 @@ def point(
 ) -> RecoveryPoint:
     """A recovery point with one volume for each lineage (`vol-1` if none is named).
 
-    The first snapshot has the given state, tier, hold and blocks; `missing` snapshots are not there any more;
-    `volumes` are the ids of volumes whose id differs from their lineage.
+    The first snapshot has the given state, tier, hold, blocks and value of the tag of a suspicion; `missing` snapshots
+    are not there any more; `volumes` are the ids of volumes whose id differs from their lineage.
     """
     when = at(taken) if isinstance(taken, str) else taken
     name = name or f"rp-{next(_numbers)}"
+    tags = {Tag.HOLD.value: "for the audit"} if held else {}
+    tags |= {Tag.SUSPECT.value: suspect} if suspect else {}
     members = []
     for number, lineage in enumerate(lineages or ("vol-1",)):
         first = number == 0
@@ -64,7 +67,7 @@ def point(
             owner_id="111122223333",
             tier=tier if first else "standard",
             blocked_by=tuple(blocked) if first else (),
-            tags={Tag.HOLD.value: "for the audit"} if held and first else {},
+            tags=tags if first else {},
         )
         members.append(Member(snapshot, VolumeMetadata(volume, lineage, "/dev/sdh", "gp3", size, True, False)))
     return RecoveryPoint(name, instance, stack, when, tuple(members), len(members) + missing, when)

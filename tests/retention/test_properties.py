@@ -23,7 +23,7 @@ from tests.retention.builders import BARE, INSTANCE, NOW, STACK, decide, names, 
 pytestmark = pytest.mark.no_cover
 
 EXAMPLES = settings(max_examples=examples(200), deadline=None)
-"""Ten properties: 5,000 examples in a run of the tests."""
+"""Eleven properties: 5,000 examples in a run of the tests."""
 
 BROKEN = PolicyError("retention policy '' is empty")
 
@@ -31,6 +31,8 @@ BROKEN = PolicyError("retention policy '' is empty")
 _KINDS = [
     *[{}] * 12,
     {"held": True},
+    {"suspect": "state=open"},
+    {"suspect": "state=closed"},
     {"state": "pending"},
     {"state": "error"},
     {"missing": 1},
@@ -43,6 +45,8 @@ _KINDS = [
     {"state": "error", "held": True},
     {"instance": "i-2"},
     {"volumes": {"a": "vol-new"}},
+    {"state": "error", "suspect": "state=open"},
+    {"stack": "another", "suspect": "anything"},
 ]
 _CHAINS = [("a",), ("a",), ("a",), ("b",), ("a", "b"), ("a", "b", "c")]
 # Hours before now: some in the future, many within days of one another, some years back.
@@ -133,6 +137,15 @@ def test_protected_ones_are_never_deleted(points, policy, known):
                 assert any(
                     is_good(other) and lineage in other.lineages and other.taken_at > item.taken_at for other in points
                 )
+
+
+@given(POINTS, POLICIES, KNOWN)
+@EXAMPLES
+def test_an_open_suspicion_keeps_all_of_its_lineages_that_is_not_newer(points, policy, known):
+    for item in decide(points, policy, **known).deletions:
+        for suspect in points:
+            if suspect.suspected and set(suspect.lineages) & set(item.lineages):
+                assert item.taken_at > suspect.taken_at
 
 
 @given(POINTS, POLICIES, KNOWN)

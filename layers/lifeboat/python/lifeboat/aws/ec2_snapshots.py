@@ -158,6 +158,11 @@ def pending_copies_in(region: str) -> frozenset[str]:
     return frozenset(item["SnapshotId"] for page in pages for item in page if item.get("VolumeId") == COPIED_VOLUME)
 
 
+def suspect_snapshots() -> tuple[Snapshot, ...]:
+    """This account's snapshots that carry a suspicion, open or closed. Raises AwsError."""
+    return _own_snapshots([{"Name": "tag-key", "Values": [Tag.SUSPECT]}])
+
+
 def _own_snapshots(
     filters: Sequence[FilterTypeDef], region: str | None = None, *, most: int | None = None
 ) -> tuple[Snapshot, ...]:

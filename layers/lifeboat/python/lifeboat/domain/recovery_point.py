@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.proof import Proof, join_proofs, read_proof
+from lifeboat.domain.suspicion import is_suspected
 from lifeboat.domain.tags import Tag, Tags
 
 
@@ -114,6 +115,11 @@ class RecoveryPoint:
         return any(Tag.HOLD in member.snapshot.tags for member in self.members)
 
     @property
+    def suspected(self) -> bool:
+        """Whether a suspicion against it is open. While it is, retention deletes nothing as old as it or older."""
+        return any(is_suspected(member.snapshot.tags) for member in self.members)
+
+    @property
     def blocked_by(self) -> tuple[str, ...]:
         return tuple(sorted({reason for member in self.members for reason in member.snapshot.blocked_by}))
 
@@ -130,6 +136,6 @@ class RecoveryPoint:
 
 
 def newest_proven(points: Iterable[RecoveryPoint]) -> RecoveryPoint | None:
-    """The newest good recovery point that is proven, if any."""
-    proven = (point for point in points if point.condition is Condition.GOOD and point.proven)
+    """The newest good recovery point that is proven and not suspect, if any."""
+    proven = (point for point in points if point.condition is Condition.GOOD and point.proven and not point.suspected)
     return max(proven, key=lambda point: (point.taken_at, point.id), default=None)

@@ -28,8 +28,8 @@ from lifeboat.domain.text import iso, name_first, read_time
 MAX_TAGS = 50
 
 
-KEPT_FREE = 1
-"""Tags that are left for what is written later: `lifeboat:verified`. What a restore needs may use them all the same."""
+KEPT_FREE = 2
+"""Tags that are left for `lifeboat:verified` and `lifeboat:suspect`. What a restore needs may use them all the same."""
 
 
 MAX_OWN_TAGS = 1_000
@@ -150,15 +150,16 @@ def tags_of_copy(member: Member, *, region: str, set_id: str, now: datetime, res
 
     They record only the snapshot's own volume, because a copy's volume id is arbitrary and `read_metadata` must find
     it. The KMS key is left out: it belongs to the source's region. Tags that people wrote are left out: a hold on the
-    source does not hold the copy. So is the proof: nothing has read the copy. `set_id` is common to the copies of one
-    recovery point, `now` is when EC2 is asked, and `restore_id` is the restore that needs the copy, if any.
+    source does not hold the copy. So is the proof: nothing has read the copy. So is a suspicion, which a person closes
+    where it was found. `set_id` is common to the copies of one recovery point, `now` is when EC2 is asked, and
+    `restore_id` is the restore that needs the copy, if any.
 
     Raises MetadataError if there are too many tags.
     """
     source, metadata = member.snapshot, replace(member.metadata, kms_key_id=None)
     tags = {key: value for key, value in source.tags.items() if key == "Name" or key.startswith(TAG_PREFIX)}
     for key in list(tags):
-        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE, Tag.VERIFIED} or key.startswith(_PER_VOLUME):
+        if key in {Tag.HOLD, Tag.SHARED, Tag.RESTORE, Tag.VERIFIED, Tag.SUSPECT} or key.startswith(_PER_VOLUME):
             del tags[key]
     tags.update(_metadata_tags(metadata))
     tags[Tag.SET.value] = set_id

@@ -52,6 +52,9 @@ class Tag(StrEnum):
     # on snapshots, written when their recovery point was read back
     VERIFIED = "lifeboat:verified"  # what the newest verification has shown; see `lifeboat.domain.proof`
 
+    # on snapshots, written when their data has become far more random within one backup
+    SUSPECT = "lifeboat:suspect"  # "state=open ..." or "state=closed ...": see `lifeboat.domain.suspicion`
+
     # on snapshots, written by people
     HOLD = "lifeboat:hold"  # any value: never deleted while it has this tag
     SHARED = "lifeboat:shared"  # any value: others rely on it, so it is neither deleted nor counted as a backup

@@ -36,7 +36,7 @@ class Inventory:
 
     `in_use` are the snapshots that a restore needs, each with the restore's id. `instance_ids` are the instances that
     exist. `unread` says why EC2 did not show this part. `part` is the last character of the instances' ids where the
-    inventory is taken in parts.
+    inventory is taken in parts, and `suspects` are then the suspected recovery points of all parts.
     """
 
     found: Catalogue
@@ -46,6 +46,7 @@ class Inventory:
     unread: str = ""
     instance_ids: frozenset[str] = frozenset()
     part: str = ""
+    suspects: tuple[RecoveryPoint, ...] = ()
 
     def plan(
         self,
@@ -78,6 +79,7 @@ class Inventory:
             stack=config.stack,
             existing_volumes=self.existing_volumes,
             in_use=self.in_use,
+            suspects=self.suspects,
             # Recovery points that EC2 did not show still exist: their terms stay in the table.
             memory=None if known is None or self.unread else Memory(known, config.retention_hold, self.part),
         )
@@ -109,7 +111,7 @@ def inventories(invocation: Invocation) -> Iterator[Inventory]:
     try:
         everything = ec2_snapshots.recovery_point_snapshots(most=SNAPSHOTS_HELD)
     except ec2_describe.TooMany:
-        existing = ec2_volumes.all_volume_ids()
+        existing, suspects = ec2_volumes.all_volume_ids(), suspected_points()
         for character in LAST_CHARACTERS:
             try:
                 part = ec2_snapshots.recovery_point_snapshots({f"tag:{Tag.INSTANCE}": [f"*{character}"]})
@@ -118,7 +120,7 @@ def inventories(invocation: Invocation) -> Iterator[Inventory]:
                 yield Inventory(read_catalogue(()), {}, None, unread=f"{why}: {problem}.")
                 continue
             if part:
-                yield replace(_inventory(part, blocks, in_use, invocation, existing), part=character)
+                yield replace(_inventory(part, blocks, in_use, invocation, existing), part=character, suspects=suspects)
     else:
         yield _inventory(everything, blocks, in_use, invocation, None)
 
@@ -127,6 +129,11 @@ def take_inventory(invocation: Invocation, adopted: Iterable[Snapshot] = ()) -> 
     """Observe all recovery points in one part. `adopted` are further snapshots that count as recovery points."""
     everything = (*ec2_snapshots.recovery_point_snapshots(), *adopted)
     return _inventory(everything, _blocks(), restores.in_use(invocation.config.table), invocation, None)
+
+
+def suspected_points() -> tuple[RecoveryPoint, ...]:
+    """The recovery points with an open suspicion, of all stacks, as EC2 shows them now. Raises AwsError."""
+    return tuple(point for point in read_catalogue(ec2_snapshots.suspect_snapshots()).points if point.suspected)
 
 
 type _Blocks = tuple[tuple[Collection[str], str], ...]

@@ -111,6 +111,33 @@ def keep_in_use(candidates: Iterable[Candidate], in_use: Mapping[str, str]) -> N
         candidate.reasons += tuple(f"{restore} is making volumes of it" for restore in sorted(needed_by))
 
 
+def keep_while_suspect(candidates: Iterable[Candidate], points: Iterable[RecoveryPoint]) -> None:
+    """Keep what is as old as a suspected recovery point of the lineage, or older: it may be all that is left."""
+    suspects = newest_suspects(points)
+    if suspects:
+        for candidate in candidates:
+            candidate.reasons += reasons_while_suspect(candidate.point, suspects)
+
+
+def newest_suspects(points: Iterable[RecoveryPoint]) -> dict[str, RecoveryPoint]:
+    """The newest recovery point with an open suspicion of each lineage that has one, whatever its stack or state."""
+    found: dict[str, RecoveryPoint] = {}
+    for point in points:
+        for name in point.lineages if point.suspected else ():
+            found[name] = max(found.get(name, point), point, key=attrgetter("taken_at", "id"))
+    return found
+
+
+def reasons_while_suspect(point: RecoveryPoint, suspects: Mapping[str, RecoveryPoint]) -> tuple[str, ...]:
+    """Why open suspicions keep this recovery point, one sentence for each of its lineages."""
+    return tuple(
+        f"recovery point {suspect.id} is suspect: nothing of lineage {name} that is as old or older is deleted until a "
+        "person closes the suspicion"
+        for name in point.lineages
+        if (suspect := suspects.get(name)) and point.taken_at <= suspect.taken_at
+    )
+
+
 def _outside(point: RecoveryPoint, lineages: tuple[str, ...], now: datetime, stack: str) -> str:
     """Why this run must not decide about a recovery point, whatever its state; empty if it may."""
     if not point.stack:

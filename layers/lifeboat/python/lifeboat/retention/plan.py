@@ -13,6 +13,8 @@ It decides when all recovery points have been observed. For each lineage (a volu
   kept.
 * **The cap**: one run deletes at most `max_delete_share` of a lineage, the oldest first, but may always delete one.
 * **Former terms**: after a change, recovery points that the former terms keep are kept for a time, see `policy_change`.
+* **A suspicion**: while one is open, everything of the lineage that is as old as the suspected recovery point or older
+  is kept, whatever it is. A recovery point of another stack counts as well: it is the same data.
 
 A recovery point of several volumes belongs to several lineages. It is deleted, as a whole, when none of them keeps it.
 
@@ -42,6 +44,7 @@ from lifeboat.retention.lineage import (
     group_by_lineage,
     in_future,
     keep_in_use,
+    keep_while_suspect,
     kept_by_rules,
     reasons_in_lineage,
     span_in_words,
@@ -136,6 +139,7 @@ def plan(
     stack: str,
     existing_volumes: Collection[str] | None,
     in_use: Mapping[str, str] | None = None,
+    suspects: Iterable[RecoveryPoint] = (),
     memory: Memory | None = None,
 ) -> RetentionPlan:
     """Decide about every recovery point, at `now` (aware).
@@ -143,7 +147,8 @@ def plan(
     `policy` is the stack's; `overrides` are those of instances, by instance id. A PolicyError stands for a policy that
     could not be read. `existing_volumes` are the ids of volumes and lineages that still exist. None means that this is
     not known: then a recovery point is kept if it would be kept in either case. `in_use` are ids of snapshots that a
-    restore needs, each with the restore's id: they are kept. `memory` has the terms in force at the last run.
+    restore needs, each with the restore's id: they are kept. `suspects` are recovery points with an open suspicion that
+    may not be among `points`. `memory` has the terms in force at the last run.
 
     The order of `points` does not matter. Raises RetentionError for a time without a zone.
     """
@@ -152,6 +157,7 @@ def plan(
     candidates = classify(points, now, limits, stack)
     if in_use:
         keep_in_use(candidates, in_use)
+    keep_while_suspect(candidates, (*points, *suspects))
     lineages = group_by_lineage(candidates)
     policy_of = partial(_policy_of, policy=policy, overrides=overrides)
     for lineage in lineages.values():

@@ -25,7 +25,8 @@ from lifeboat.domain.trigger import Trigger
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.adoption_workflow import adopt
 from lifeboat.retention.calendar import render_text
-from lifeboat.retention.inventory_workflow import Inventory, inventories
+from lifeboat.retention.inventory_workflow import Inventory, inventories, suspected_points
+from lifeboat.retention.lineage import newest_suspects, reasons_while_suspect
 from lifeboat.retention.plan import Changed, RetentionPlan, Verdict, dollars_per_month
 from lifeboat.retention.policy_change import Change, Remembered, undo_command
 from lifeboat.retention.request import AdoptRequest, PruneRequest
@@ -270,6 +271,7 @@ class _Run:
         self.calls.check_time()
         try:
             now = ec2_snapshots.own_snapshots(member.snapshot.id for point in points for member in point.members)
+            suspects = newest_suspects(suspected_points())
         except AwsError as problem:
             self._refuse(points, f"EC2 did not show it again: {problem}")
             return
@@ -277,6 +279,8 @@ class _Run:
             self.calls.check_time()
             entry = _entry(point)
             cause, final, deleted = _changed(point, now), True, False
+            if reasons := reasons_while_suspect(point, suspects):  # found since the plan: nothing goes in its place
+                cause, final = reasons[0], False
             try:
                 deleted = not cause and self._delete(point, now)
             except AwsError as problem:
