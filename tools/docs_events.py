@@ -21,6 +21,7 @@ from lifeboat.copies import messages as copies
 from lifeboat.domain.message import SEVERITIES
 from lifeboat.restore import messages as restore
 from lifeboat.retention import messages as retention
+from lifeboat.verify import canary_messages as canary
 from lifeboat.verify import drill_messages as drills
 from lifeboat.verify import messages as verify
 
@@ -58,7 +59,7 @@ def builders() -> dict[str, object]:
     """The functions of the features' `messages` that make a message, by name."""
     functions = (
         item
-        for module in (ami, backup, copies, restore, retention, verify, drills)
+        for module in (ami, backup, canary, copies, drills, restore, retention, verify)
         for item in inspect.getmembers(module, inspect.isfunction)
     )
     return {name: item for name, item in functions if item.__annotations__.get("return") == "Message"}

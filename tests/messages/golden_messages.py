@@ -33,8 +33,9 @@ from lifeboat.restore.record import (
 from lifeboat.restore.report import outcome
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.policy_change import Change, Terms
-from lifeboat.verify import drill_messages
+from lifeboat.verify import canary_messages, drill_messages
 from lifeboat.verify import messages as verify_messages
+from lifeboat.verify.canary import Observation
 from lifeboat.verify.drill_record import Drill, DrillState
 from lifeboat.verify.plan import new_verification
 from lifeboat.verify.record import Phase, Reading, Verification
@@ -353,6 +354,22 @@ def messages() -> dict[str, Message]:
             unrecorded="",
         ),
         verify_messages.verification_stopped(stack=STACK, at=AT, record=verification(), reason="it was deleted"),
+        canary_messages.recovery_point_suspect(
+            stack=STACK,
+            at=AT,
+            region=REGION,
+            point=point(),
+            volumes=[
+                canary_messages.SuspectVolume(
+                    lineage=DATA,
+                    device="/dev/sdh",
+                    observed=Observation(point().id, SLOT, 0.2741, 7.9123, 0.2318, 6.98, 0.08, suspected=True),
+                    usual=Observation("", SLOT, 0.0312, 6.2214, 0.0021, 6.97, 0.08),
+                )
+            ],
+            before=replace(point(), id=f"rp-20261122T020000Z-{PLATFORM}", taken_at=SLOT - timedelta(days=1)),
+            has_copies=True,
+        ),
         restore_messages.restore_started(
             stack=STACK, at=AT, restore=restore(), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"
         ),

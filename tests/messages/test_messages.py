@@ -110,6 +110,7 @@ class TestShape:
             "BackupFailed",
             "BackupOverdue",
             "RecoveryPointNotLocked",
+            "RecoveryPointSuspect",
             "RestoreFailed",
             "DrillFailed",
             "AmiOwnerUntrusted",

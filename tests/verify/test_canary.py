@@ -94,9 +94,9 @@ class TestJudge:
         assert not verdict.suspect
         assert verdict.reason == "no verdict: 6 earlier observations, expected at least 7"
 
-    def test_data_that_already_looks_random_gives_no_verdict_and_says_so(self):
+    def test_data_that_is_already_random_gives_no_verdict_and_says_so(self):
         verdict = after([day(number, held=7.9999) for number in range(20)], day(20, 0.9, 7.9999))
-        assert verdict.reason == "no verdict: the lineage's data looks as random as encrypted data"
+        assert verdict.reason == "no verdict: the lineage's data is as random as encrypted data"
 
     def test_what_is_usual_in_a_lineage_is_not_suspect_there(self):
         dumps = [day(number, changed=0.15, entropy=RANDOM) if number % 7 == 6 else day(number) for number in range(27)]

@@ -106,7 +106,7 @@ def classify(points: Iterable[RecoveryPoint], now: datetime, limits: Limits, sta
 
 
 def keep_in_use(candidates: Iterable[Candidate], in_use: Mapping[str, str]) -> None:
-    for candidate in candidates:
+    for candidate in candidates if in_use else ():
         needed_by = {in_use[member.snapshot.id] for member in candidate.point.members if member.snapshot.id in in_use}
         candidate.reasons += tuple(f"{restore} is making volumes of it" for restore in sorted(needed_by))
 

@@ -147,16 +147,15 @@ def plan(
     `policy` is the stack's; `overrides` are those of instances, by instance id. A PolicyError stands for a policy that
     could not be read. `existing_volumes` are the ids of volumes and lineages that still exist. None means that this is
     not known: then a recovery point is kept if it would be kept in either case. `in_use` are ids of snapshots that a
-    restore needs, each with the restore's id: they are kept. `suspects` are recovery points with an open suspicion that
-    may not be among `points`. `memory` has the terms in force at the last run.
+    restore needs, each with the restore's id: they are kept. `suspects` are suspected recovery points beside `points`.
+    `memory` has the terms in force at the last run. The order of `points` does not matter.
 
-    The order of `points` does not matter. Raises RetentionError for a time without a zone.
+    Raises RetentionError for a time without a zone.
     """
     _require_zones(points, now)
     existing = None if existing_volumes is None else frozenset(existing_volumes)
     candidates = classify(points, now, limits, stack)
-    if in_use:
-        keep_in_use(candidates, in_use)
+    keep_in_use(candidates, in_use or {})
     keep_while_suspect(candidates, (*points, *suspects))
     lineages = group_by_lineage(candidates)
     policy_of = partial(_policy_of, policy=policy, overrides=overrides)

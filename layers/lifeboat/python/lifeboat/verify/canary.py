@@ -1,14 +1,14 @@
 """Decide whether a recovery point is suspect: much of its lineage's data has become far more random within one backup.
 
-Mass encryption rewrites much of a volume with bytes that look random. Neither sign is enough alone. The compaction of
-a database rewrites as much, with data like the old. An upgrade brings packages, which look as random, but few of them.
+Mass encryption rewrites much of a volume with bytes that are as good as random. Neither sign is enough alone. The
+compaction of a database rewrites as much, with data like the old. An upgrade brings packages, as random, but few.
 So both are joined in one number, the **scrambled share**: the share of the written blocks that changed, times how much
 more random the changed data is than four fifths of all that the lineage held before.
 
 The number is held against the lineage's own last observations: their median, their spread and their largest. There is
 no limit that holds for all lineages. Pure: `canary_workflow` reads the blocks.
 
-What it cannot see: a lineage whose data already looks as random as can be, an encryption in small steps over many
+What it cannot see: a lineage whose data is already as random as can be, an encryption in small steps over many
 backups, and one that leaves most bytes of each file as they are.
 """
 
@@ -133,25 +133,13 @@ def bits_per_byte(counts: Mapping[int, int]) -> float:
 
 def judge(sample: Sample, history: Iterable[Observation]) -> Verdict:
     """The verdict about a sample. `history` has earlier and later observations of the lineage, in any order."""
-    earlier = sorted(
-        (item for item in history if item.taken_at < sample.taken_at and item.point_id != sample.point_id),
-        key=lambda item: item.taken_at,
-    )
-    baseline = [item for item in earlier if not item.suspected][-BASELINE:]
+    baseline = _baseline(sample, history)
     observed = _observation(sample, baseline)
     if len(baseline) < LEAST:
         return Verdict(observed, f"no verdict: {len(baseline)} earlier observations, expected at least {LEAST}")
-    usual = Observation(
-        point_id="",
-        taken_at=sample.taken_at,
-        changed=median(item.changed for item in baseline),
-        entropy=median(item.entropy for item in baseline),
-        scrambled=median(item.scrambled for item in baseline),
-        limit=median(item.limit for item in baseline),
-        above=median(item.above for item in baseline),
-    )
+    usual = _medians(observed, baseline)
     if usual.limit >= RANDOM:
-        return Verdict(observed, "no verdict: the lineage's data looks as random as encrypted data", usual)
+        return Verdict(observed, "no verdict: the lineage's data is as random as encrypted data", usual)
     values = [item.scrambled for item in baseline]
     most = max(usual.scrambled + SPREADS * _spread(values), ABOVE_LARGEST * max(values))
     suspect = observed.scrambled > most
@@ -160,6 +148,33 @@ def judge(sample: Sample, history: Iterable[Observation]) -> Verdict:
         f"limit of {most:.1%}"
     )
     return Verdict(replace(observed, suspected=suspect), reason, usual)
+
+
+def usual_before(observed: Observation, history: Iterable[Observation]) -> Observation | None:
+    """The median of each number before an observation; None without an earlier one."""
+    baseline = _baseline(observed, history)
+    return _medians(observed, baseline) if baseline else None
+
+
+def _baseline(of: Sample | Observation, history: Iterable[Observation]) -> list[Observation]:
+    """The last observations before one, oldest first, without suspected ones."""
+    earlier = (
+        item for item in history if item.taken_at < of.taken_at and item.point_id != of.point_id and not item.suspected
+    )
+    return sorted(earlier, key=lambda item: item.taken_at)[-BASELINE:]
+
+
+def _medians(of: Observation, baseline: Sequence[Observation]) -> Observation:
+    return replace(
+        of,
+        point_id="",
+        changed=median(item.changed for item in baseline),
+        entropy=median(item.entropy for item in baseline),
+        scrambled=median(item.scrambled for item in baseline),
+        limit=median(item.limit for item in baseline),
+        above=median(item.above for item in baseline),
+        suspected=False,
+    )
 
 
 def _observation(sample: Sample, baseline: Sequence[Observation]) -> Observation:
@@ -190,7 +205,7 @@ def _held(entropies: Sequence[float]) -> tuple[float, float]:
 
 
 def _gain(entropies: Sequence[float], limit: float) -> float:
-    """How far the data is above the limit, on average: 0 at the limit and below it, 1 if it looks random."""
+    """How far the data is above the limit, on average: 0 at the limit and below it, 1 if it is random."""
     room = RANDOM - limit
     return _mean([min(1.0, max(0.0, (item - limit) / room)) for item in entropies]) if room > 0 else 0.0
 
