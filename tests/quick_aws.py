@@ -5,6 +5,7 @@ Every piece answers as before; only how often it is worked out changes.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,8 @@ from moto import backend_index
 from moto.core import models, responses, serialize
 from moto.core.serialize import ResponseSerializer, XFormedAttributePicker
 from moto.core.utils import MISSING, get_value
+from moto.dynamodb import models as dynamodb
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser
 from moto.ec2 import utils as ec2_utils
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
@@ -239,6 +242,41 @@ def read_names_of_actions_once() -> None:
     responses.camelcase_to_underscores = cache(responses.camelcase_to_underscores)
 
 
+def copy_tables_once() -> None:
+    """moto copies the whole table for each item of a transaction, before the first one is written.
+
+    The copies are the same, and it puts one of them back if an item fails.
+    """
+    write = dynamodb.DynamoDBBackend.transact_write_items
+
+    def write_items(self: Any, transact_items: Any) -> None:
+        copies: dict[str, Any] = {}
+
+        def copied(found: Any) -> Any:
+            if not isinstance(found, dynamodb.Table):
+                return deepcopy(found)
+            if found.name not in copies:
+                copies[found.name] = deepcopy(found)
+            return copies[found.name]
+
+        dynamodb.copy = SimpleNamespace(deepcopy=copied)  # one call at a time: see conftest.py
+        write(self, transact_items)
+
+    dynamodb.DynamoDBBackend.transact_write_items = write_items
+
+
+def name_kinds_of_nodes_once() -> None:
+    """moto makes a dictionary of methods for each node of each expression to look at its keys."""
+    name = DepthFirstTraverser.nodes_to_be_processed
+
+    def nodes_to_be_processed(self: Any) -> Any:
+        if "_lifeboat_kinds" not in self.__dict__:
+            self._lifeboat_kinds = name(self)
+        return self._lifeboat_kinds
+
+    DepthFirstTraverser.nodes_to_be_processed = nodes_to_be_processed
+
+
 def quicken() -> None:
     """Once, before the first client is made."""
     read_descriptions_once()
@@ -256,3 +294,5 @@ def quicken() -> None:
     write_xml_quickly()
     draw_ids_at_once()
     read_names_of_actions_once()
+    copy_tables_once()
+    name_kinds_of_nodes_once()
