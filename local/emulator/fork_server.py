@@ -15,6 +15,7 @@ Nothing here may start a thread or keep a connection: a fork would not have the 
 """
 
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.util
@@ -42,6 +43,9 @@ PACKAGES = (
     "aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch",
 )
 """What functions import, from the layer or from Lambda's runtime; what is in neither is left out."""
+
+SERVICES = ("ec2", "dynamodb", "sns", "sqs", "lambda", "sts")
+"""What functions call: botocore's descriptions of these are read once."""
 
 LIBRARY = "lifeboat"
 """Our own package in the layer; of this one every module."""
@@ -108,6 +112,24 @@ def import_what_is_shared(varying: Iterable[str]) -> dict[str, str | None]:
             with contextlib.suppress(Exception, Varies):
                 importlib.import_module(name)
     return environment.read
+
+
+def read_descriptions() -> None:
+    """Read the files in which botocore describes the services, and give them to each session of each child.
+
+    A cold start reads them for its first client: a tenth of a second of a processor for EC2. They depend on nothing.
+    """
+    with contextlib.suppress(ImportError):  # the layer has no botocore, nor has the runtime
+        import botocore.session
+
+        botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+        loader = botocore.session.create_loader(None)  # no folder of descriptions of the function's own
+        for service in SERVICES:
+            for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
+                with contextlib.suppress(LookupError, botocore.exceptions.DataNotFoundError):
+                    loader.load_service_model(service, kind)
+        for name in ("endpoints", "partitions", "_retry"):
+            loader.load_data(name)
 
 
 def _modules_of(package: str) -> Iterator[str]:
@@ -201,6 +223,7 @@ def main() -> None:
     gc.disable()
     bootstrap.set_path(begin)
     read = import_what_is_shared(begin["varying"])
+    read_descriptions()
     bootstrap.import_time_machine(begin["runtime"])
     if threading.active_count() > 1:
         print("a module of the layer starts a thread when it is imported: its functions start without a fork")

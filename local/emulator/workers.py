@@ -29,7 +29,7 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import new_uuid
 from ministack.services import lambda_svc
 
-from local.emulator import connections, fork_client
+from local.emulator import connections, fork_client, shared_layers
 from local.emulator.activity import ACTIVITY
 from local.emulator.clock import CLOCK
 from local.emulator.invocations import INVOCATIONS, Running, running_here
@@ -56,6 +56,9 @@ COMMON_VARIABLES = {
 """What every function has, with the same values unless it sets them itself."""
 
 _unpacked: dict[str, Path] = {}
+"""By digest, in the emulator's temporary folder."""
+_shared: dict[str, Path] = {}
+"""By digest, shared with other emulators."""
 _digests: dict[int, tuple[bytes, str]] = {}
 """The digest of an archive by its id; the archive is kept with it, so that no other one gets the id."""
 _unpacking = threading.Lock()
@@ -67,6 +70,10 @@ def _unpack_once(content: bytes, kind: str) -> Path:
         if id(content) not in _digests:  # a layer's takes longer than a fork
             _digests[id(content)] = content, hashlib.sha256(content).hexdigest()
         _content, digest = _digests[id(content)]
+        if len(content) >= shared_layers.SHARED_FROM:
+            if digest not in _shared:
+                _shared[digest] = shared_layers.unpack(content, digest)
+            return _shared[digest]
         if digest not in _unpacked:
             folder = Path(tempfile.mkdtemp(prefix=f"ministack-lambda-{kind}-"))
             with zipfile.ZipFile(BytesIO(content)) as archive:
