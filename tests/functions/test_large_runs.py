@@ -268,9 +268,12 @@ def test_by_hand_a_large_run_is_queued_once_for_the_same_request(world, workers)
 @pytest.mark.parametrize(
     ("records", "said"),
     [
-        ([], "expected one record of SQS"),
-        ([{"eventSource": "aws:sns", "body": "{}"}], "expected one record of SQS"),
-        ([{"eventSource": "aws:sqs", "body": "not JSON"}], "Records[0].body is 'not JSON', expected a JSON object"),
+        ([], "expected a list of one record of SQS"),
+        ([{"eventSource": "aws:sns", "body": "{}"}], "expected a list of one record of SQS"),
+        (
+            [{"eventSource": "aws:sqs", "body": "not JSON"}],
+            "Records[0].body is 'not JSON', expected a text",
+        ),
         ([{"eventSource": "aws:sqs", "body": "{}"}], "run is missing, expected a run's id"),
     ],
 )

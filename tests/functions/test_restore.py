@@ -260,7 +260,8 @@ def test_of_two_that_ask_at_the_same_moment_the_table_takes_one(world, saved, ti
     monkeypatch.setattr(restores, "open_restore", _taken_by(first["restore_id"]))
     second = world.invoke("restore_volume", ask(target, request_id="incident-2"))
     assert second == {
-        "refused": f"instance_id is {target}, on which {first['restore_id']} is open, expected an instance without"
+        "refused": f"instance_id is {target}, on which {first['restore_id']} is open, expected an instance without "
+        "an open restore"
     }
 
 
@@ -301,7 +302,8 @@ def test_a_cancel_that_is_overtaken_asks_for_another_try(world, saved, time, mon
 
     monkeypatch.setattr(restores, "save_restore", overtaken)
     answer = world.invoke("restore_volume", {"cancel": begun["restore_id"]})
-    said = f"cancel is {begun['restore_id']}, which another invocation is advancing, expected another try"
+    said = f"cancel is {begun['restore_id']}, which another invocation is advancing, expected the same request in "
+    said += "some seconds"
     assert answer == {"refused": said}
 
 

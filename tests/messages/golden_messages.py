@@ -264,7 +264,7 @@ def messages() -> dict[str, Message]:
             stack=STACK,
             at=AT,
             source=ACCOUNT,
-            reason="a lineage is 'x', expected the form that EC2 or Lifeboat uses",
+            reason="a lineage is 'x', expected one such as vol-0123456789abcdef0",
             recovery_point_ids=(point().id,),
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import MISSING, fields
 from types import NoneType
@@ -41,6 +42,27 @@ def test_a_refusal_is_one_sentence_with_field_value_and_expectation(sentence):
     ) or re.fullmatch(r"volume is .* with adopt\.tag, expected .*", sentence)
     assert not re.search(r"\. [A-Z]", sentence)
     assert not INTERNALS.search(sentence.replace("<aws.scheduler.scheduled-time>", "")), sentence
+
+
+def names_in(function, pattern):
+    """What the golden refusals of a function say that was expected, where they match the pattern."""
+    found = [re.search(pattern, sentence) for at, _, sentence in REFUSED if at == function]
+    return {name for item in found if item for name in re.split(r", | or ", item[1])}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_every_field_that_its_refusals_name(function):
+    named = names_in(function, r"^\w+ is .*no such field: expected (?:one of |only )?(.*)")
+    for field in named - {"or", "instead of these"}:
+        assert "no such field" not in refusal(function, json.dumps({field: 1.5})), field
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_takes_every_event_that_its_refusals_name(function):
+    for kind in names_in(function, r"^detail-type is [^ ]+, expected (?:one of )?(.*)"):
+        ids = ["i-0123456789abcdef0", "vol-0123456789abcdef0", "snap-0123456789abcdef0"]
+        event = {"detail-type": kind, "resources": ids, "detail": {"event": "copySnapshot"}}
+        assert refusal(function, json.dumps(event)).startswith("NOT REFUSED"), kind
 
 
 def kinds(base: type[Fields] = Fields) -> list[type[Fields]]:

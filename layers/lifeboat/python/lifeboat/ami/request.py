@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lifeboat.domain.bad_request import BadRequest, Fields, parse, shown
+from lifeboat.domain.bad_request import Fields, parse
 from lifeboat.domain.envelopes import INSTANCE, is_event, parse_event
 from lifeboat.domain.fields import InstanceIds, ScheduledTime
 from lifeboat.domain.trigger import Trigger
@@ -24,9 +24,4 @@ def parse_check(event: Mapping[str, Any]) -> ImageRequest:
     """Parse a request of check_ami_owner: an instance's event, the daily schedule or a person. Raises BadRequest."""
     if not is_event(event):
         return parse(event, ImageRequest)
-    about = parse_event(event)
-    if about.kind != INSTANCE:
-        raise BadRequest(f"detail-type is {shown(about.kind)}, expected {INSTANCE}")
-    if not about.instance_ids:
-        raise BadRequest(f"detail-type is {shown(about.kind)} about no instance, expected an event that names one")
-    return ImageRequest(about.instance_ids, Trigger.EVENT)
+    return ImageRequest(parse_event(event, INSTANCE).instance_ids, Trigger.EVENT)

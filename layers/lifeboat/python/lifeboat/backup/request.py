@@ -93,8 +93,8 @@ def parse_batch(event: Mapping[str, Any]) -> BatchRequest:
     records = event["Records"]
     record = records[0] if isinstance(records, list) and len(records) == 1 else None
     if not isinstance(record, Mapping) or record.get("eventSource") != "aws:sqs":
-        raise BadRequest(f"Records is {shown(records)}, expected one record of SQS")
-    batch = parse(parse_object(record.get("body"), "Records[0].body"), Batch)
+        raise BadRequest(f"Records is {shown(records)}, expected a list of one record of SQS")
+    batch = parse(parse_object(record, "body", "Records[0]"), Batch, place="Records[0].body")
     attributes = record.get("attributes")
     count = as_text(attributes.get("ApproximateReceiveCount")) if isinstance(attributes, Mapping) else ""
     return BatchRequest(
@@ -110,7 +110,4 @@ def parse_confirm(event: Mapping[str, Any]) -> ConfirmRequest:
     if not is_event(event):
         parse(event, ReconcileRequest)
         return ConfirmRequest(reconcile=True)
-    about = parse_event(event)
-    if about.kind not in (SNAPSHOT, SNAPSHOT_SET) or not about.snapshot_ids:
-        raise BadRequest(f"detail-type is {shown(about.kind)} about no snapshot, expected an event that names one")
-    return ConfirmRequest(snapshot_ids=about.snapshot_ids)
+    return ConfirmRequest(parse_event(event, SNAPSHOT, SNAPSHOT_SET).snapshot_ids)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from lifeboat.domain.bad_request import INTERNAL, BadRequest, parse, shown
+from lifeboat.domain.bad_request import INTERNAL, parse
 from lifeboat.domain.envelopes import COPIED, SNAPSHOT, completed_recovery_point, is_event, parse_event
 from lifeboat.domain.fields import Flag, ReconcileRequest
 
@@ -32,11 +32,4 @@ def parse_copy(event: Mapping[str, Any]) -> CopyRequest:
         return CopyRequest(completed=completed_recovery_point(event))
     if not is_event(event):
         return parse(event, CopyRequest)
-    about = parse_event(event)
-    if about.kind != SNAPSHOT:
-        raise BadRequest(f"detail-type is {shown(about.kind)}, expected {SNAPSHOT}")
-    if about.event != COPIED:
-        raise BadRequest(f"detail.event is {shown(about.event)}, expected {COPIED}")
-    if not about.snapshot_ids:
-        raise BadRequest(f"detail-type is {shown(about.kind)} about no snapshot, expected an event that names one")
-    return CopyRequest(ended=about.snapshot_ids)
+    return CopyRequest(ended=parse_event(event, SNAPSHOT, of_snapshots=COPIED).snapshot_ids)

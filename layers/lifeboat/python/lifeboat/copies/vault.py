@@ -97,11 +97,11 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
 
     Raises MetadataError when a name in it is not well-formed, or its tags do not fit on a snapshot.
     """
-    _check_format("the recovery point's id", point.id, _POINT)
-    _check_format("the instance", point.instance_id, _INSTANCE)
-    _check_format("the zone", point.zone, _PLACE)
-    _check_format("the image", point.ami_id, _IMAGE)
-    _check_format("the image's owner", point.ami_owner, _PLACE)
+    _check_format("the recovery point's id", point.id, _POINT, "rp-20261123T020000Z-i-0123456789abcdef0")
+    _check_format("the instance", point.instance_id, _INSTANCE, "i-0123456789abcdef0")
+    _check_format("the zone", point.zone, _PLACE, "eu-west-1a")
+    _check_format("the image", point.ami_id, _IMAGE, "ami-0123456789abcdef0")
+    _check_format("the image's owner", point.ami_owner, _PLACE, "111122223333")
     all_metadata = [_checked_metadata(member.metadata, source) for member in point.members]
     point_id, instance_id = f"{point.id}-{source}", f"{source}/{point.instance_id}"
     tags = write_tags(
@@ -150,10 +150,10 @@ def _set_of(point: RecoveryPoint, source: str) -> str:
 
 
 def _checked_metadata(metadata: VolumeMetadata, source: str) -> VolumeMetadata:
-    _check_format("a volume", metadata.volume_id, _VOLUME)
-    _check_format("a lineage", metadata.lineage, _LINEAGE)
-    _check_format("a device", metadata.device, _DEVICE)
-    _check_format("a volume's type", metadata.type, _TYPE)
+    _check_format("a volume", metadata.volume_id, _VOLUME, "vol-0123456789abcdef0")
+    _check_format("a lineage", metadata.lineage, _LINEAGE, "vol-0123456789abcdef0")
+    _check_format("a device", metadata.device, _DEVICE, "/dev/sdh")
+    _check_format("a volume's type", metadata.type, _TYPE, "gp3")
     tags = dict(filter(_is_harmless, metadata.tags.items()))
     return replace(
         metadata,
@@ -176,11 +176,9 @@ def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:MAX_VALUE]
 
 
-def _check_format(what: str, value: str, form: re.Pattern[str]) -> None:
+def _check_format(what: str, value: str, form: re.Pattern[str], example: str) -> None:
     if not form.fullmatch(value):
-        raise MetadataError(
-            f"{what} is {clip(value, 80)!r}, expected the form that EC2 or Lifeboat uses: {form.pattern.rstrip('|')}"
-        )
+        raise MetadataError(f"{what} is {clip(value, 80)!r}, expected one such as {example}")
 
 
 def tags_without_metadata(snapshot: Snapshot, *, source: str, region: str, stack: str, now: datetime) -> dict[str, str]:

@@ -117,7 +117,7 @@ class Fields:
         if meant := get_close_matches(typed, plain, n=1, cutoff=SIMILAR):
             return plain[meant[0]]
         known = f"only {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"
-        return known + (f", or instead of these {' or '.join(cls.other_forms)}" if cls.other_forms else "")
+        return known + (f", or, instead of these, {' or '.join(cls.other_forms)}" if cls.other_forms else "")
 
 
 def fields_of(kind: type[Any]) -> dict[str, tuple[Any, ...]]:
@@ -132,21 +132,24 @@ def fields_of(kind: type[Any]) -> dict[str, tuple[Any, ...]]:
 
 
 @overload
-def parse[A: Fields](event: Any, form: type[A], /) -> A: ...
+def parse[A: Fields](event: Any, form: type[A], /, *, place: str = "") -> A: ...
 @overload
 def parse[A: Fields, B: Fields](event: Any, form: type[A], last: type[B], /) -> A | B: ...
 @overload
 def parse[A: Fields, B: Fields, C: Fields](
     event: Any, form: type[A], second: type[B], last: type[C], /
 ) -> A | B | C: ...
-def parse(event: Any, *forms: type[Fields]) -> Fields:
-    """Parse an event as the first form whose own field it has, or else as the last. Raises BadRequest."""
+def parse(event: Any, *forms: type[Fields], place: str = "") -> Fields:
+    """Parse an event as the first form whose own field it has, or else as the last. Raises BadRequest.
+
+    `place` is where in an envelope the event is.
+    """
     names = event if isinstance(event, Mapping) else ()
     kind: Any = next((form for form in forms[:-1] if form.form in names), forms[-1])
     try:
         request: Fields = adapter(kind).validate_python(event)
     except ValidationError as problem:
-        raise BadRequest(_sentence(problem)) from None
+        raise BadRequest(f"{place}.{_sentence(problem)}" if place else _sentence(problem)) from None
     return request
 
 

@@ -32,7 +32,8 @@ VOLUME = "EBS Volume Notification"
 
 INSTANCE = "EC2 Instance State-change Notification"
 
-KINDS = (SNAPSHOT, SNAPSHOT_SET, VOLUME, INSTANCE)
+KINDS = {SNAPSHOT: "snapshot", SNAPSHOT_SET: "snapshot", VOLUME: "volume", INSTANCE: "instance"}
+"""What each kind of event is about."""
 
 ID_PATTERNS = {
     "snapshot_ids": re.compile(r"snap-(?:[0-9a-f]{8}|[0-9a-f]{17})"),
@@ -41,18 +42,26 @@ ID_PATTERNS = {
 }
 
 
-def parse_event(event: Mapping[str, Any]) -> Event:
-    """Parse an event of EventBridge. Raises BadRequest if it is none, or of a kind that no rule subscribes to."""
-    if not is_event(event):
-        raise BadRequest(f"event has no detail-type but {shown(_keys(event))}, expected an event of EventBridge")
-    kind = event["detail-type"]
-    if kind not in KINDS:
-        raise BadRequest(f"detail-type is {shown(kind)}, expected one of {', '.join(KINDS)}")
+def parse_event(event: Mapping[str, Any], *kinds: str, of_snapshots: str = "") -> Event:
+    """Parse an event of EventBridge that names what it is about.
+
+    `kinds` are the detail-types that the function subscribes to, `of_snapshots` the only name of a snapshot's event.
+    Raises BadRequest for every other event.
+    """
+    kind = event.get("detail-type")
+    if kind not in kinds:
+        expected = kinds[0] if len(kinds) == 1 else f"one of {', '.join(kinds)}"
+        raise BadRequest(f"detail-type is {_shown_or_missing(event, 'detail-type')}, expected {expected}")
     detail = event.get("detail")
     if not isinstance(detail, Mapping):
-        raise BadRequest(f"detail is {shown(detail)}, expected a JSON object")
+        raise BadRequest(f"detail is {_shown_or_missing(event, 'detail')}, expected a JSON object")
     # A published sample has a blank before the event's name.
-    return Event(kind, as_text(detail.get("event")).strip(), **_named(event, detail))
+    parsed = Event(kind, as_text(detail.get("event")).strip(), **_named(event, detail))
+    if kind == SNAPSHOT and of_snapshots and parsed.event != of_snapshots:
+        raise BadRequest(f"detail.event is {_shown_or_missing(detail, 'event')}, expected {of_snapshots}")
+    if not getattr(parsed, f"{KINDS[kind]}_ids"):
+        raise BadRequest(f"detail-type is {shown(kind)} about no {KINDS[kind]}, expected an event that names one")
+    return parsed
 
 
 def _named(event: Mapping[str, Any], detail: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -77,21 +86,24 @@ def parse_notification(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """Parse what SNS delivers: always one record. Raises BadRequest."""
     records = event.get("Records")
     if not isinstance(records, list) or len(records) != 1 or not isinstance(records[0], Mapping):
-        raise BadRequest(f"Records is {shown(records)}, expected one record of SNS")
+        raise BadRequest(f"Records is {shown(records)}, expected a list of one record of SNS")
     notification = records[0].get("Sns")
-    return parse_object(
-        notification.get("Message") if isinstance(notification, Mapping) else None, "Records[0].Sns.Message"
-    )
+    if not isinstance(notification, Mapping):
+        raise BadRequest(f"Records[0].Sns is {_shown_or_missing(records[0], 'Sns')}, expected a JSON object")
+    return parse_object(notification, "Message", "Records[0].Sns")
 
 
-def parse_object(text: Any, field: str) -> Mapping[str, Any]:
-    """Parse the JSON object that an envelope has as text. Raises BadRequest."""
+def parse_object(envelope: Mapping[str, Any], field: str, place: str) -> Mapping[str, Any]:
+    """Parse the JSON object that a field of an envelope has as text; `place` is the envelope's. Raises BadRequest."""
+    text = envelope.get(field)
     try:
         message = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, Mapping):
-        raise BadRequest(f"{field} is {shown(text)}, expected a JSON object")
+        raise BadRequest(
+            f"{place}.{field} is {_shown_or_missing(envelope, field)}, expected a text that is a JSON object"
+        )
     return message
 
 
@@ -99,7 +111,9 @@ def completed_recovery_point(event: Mapping[str, Any]) -> str | None:
     """The recovery point that a BackupCompleted names; None if it names none. Raises BadRequest."""
     message = parse_notification(event)
     if message.get("event") != "BackupCompleted":
-        raise BadRequest(f"event is {shown(message.get('event'))}, expected BackupCompleted")
+        raise BadRequest(
+            f"Records[0].Sns.Message.event is {_shown_or_missing(message, 'event')}, expected BackupCompleted"
+        )
     subject = message.get("subject")
     named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
     return named if isinstance(named, str) and named else None
@@ -115,5 +129,5 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _keys(event: Any) -> str:
-    return ", ".join(sorted(map(str, event))) if isinstance(event, Mapping) else type(event).__name__
+def _shown_or_missing(envelope: Mapping[str, Any], field: str) -> str:
+    return shown(envelope[field]) if field in envelope else "missing"

@@ -17,7 +17,10 @@ from lifeboat.domain.trigger import Trigger
 
 MOMENT = "a time with its zone, such as 2026-11-23T02:00:00Z"
 
-REASON = "a reason in words, at most 1000 characters, for whoever asks later why"
+_DIGITS = "with 8 or 17 digits or lower-case letters a to f"
+"""What an id of EC2 has after its hyphen. A missing digit or a capital letter is not seen in an example."""
+
+REASON = "a reason in words, of at most 1000 characters"
 
 _MOMENT_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})")
 
@@ -36,7 +39,7 @@ def _check_device(name: str) -> str:
 
 def _check_words(text: str) -> str:
     if text and is_blank(text):
-        raise not_expected("words, or no such field")
+        raise not_expected("a text that is not blank")
     return text
 
 
@@ -51,13 +54,13 @@ def _without_duplicates(ids: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _parse_moment(text: Any) -> datetime:
-    """The time in UTC, in whole seconds. Raises ValueError, also at either end of the calendar."""
+    """The time in UTC, in whole seconds. Raises what refuses the field, also at either end of the calendar."""
     if not isinstance(text, str) or not _MOMENT_PATTERN.fullmatch(text):
         raise ValueError("it is not a time with a zone")
     try:
         return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
     except OverflowError:
-        raise ValueError("no calendar has it in UTC") from None
+        raise not_expected("a time that is in the years 1 to 9999 in UTC") from None
 
 
 def _parse_trigger(scheduled_time: Any) -> Trigger:
@@ -70,7 +73,7 @@ def _parse_trigger(scheduled_time: Any) -> Trigger:
 InstanceId = Annotated[
     str,
     StringConstraints(pattern=r"^i-([0-9a-f]{8}|[0-9a-f]{17})$"),
-    Expected("an instance's id such as i-0123456789abcdef0"),
+    Expected(f"an instance's id such as i-0123456789abcdef0, {_DIGITS}"),
 ]
 
 InstanceIds = Annotated[
@@ -100,13 +103,13 @@ SavedInstanceId = Annotated[
 SnapshotId = Annotated[
     str,
     StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$"),
-    Expected("a snapshot's id such as snap-0123456789abcdef0"),
+    Expected(f"a snapshot's id such as snap-0123456789abcdef0, {_DIGITS}"),
 ]
 
 VolumeId = Annotated[
     str,
     StringConstraints(pattern=r"^vol-([0-9a-f]{8}|[0-9a-f]{17})$"),
-    Expected("a volume's id such as vol-0123456789abcdef0"),
+    Expected(f"a volume's id such as vol-0123456789abcdef0, {_DIGITS}"),
 ]
 
 VolumeType = Annotated[
@@ -133,7 +136,7 @@ KmsKey = Annotated[
 RestoreId = Annotated[
     str,
     StringConstraints(pattern=r"^restore-[0-9a-f]{16}$"),
-    Expected("a restore's id such as restore-0123456789abcdef"),
+    Expected("a restore's id such as restore-0123456789abcdef, with 16 digits or lower-case letters a to f"),
 ]
 
 RunId = Annotated[

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidatorFunctionWrapHandler, WrapValidator
 
-from lifeboat.domain.bad_request import INTERNAL, BadRequest, Expected, Fields, adapter, not_expected, parse, shown
-from lifeboat.domain.envelopes import COPIED, ID_PATTERNS, SNAPSHOT, is_event, parse_event
+from lifeboat.domain.bad_request import INTERNAL, Expected, Fields, adapter, not_expected, parse
+from lifeboat.domain.envelopes import COPIED, INSTANCE, SNAPSHOT, VOLUME, is_event, parse_event
 from lifeboat.domain.fields import (
     Device,
     Flag,
@@ -74,8 +74,8 @@ def _parse_choice(value: Any, parse_object: ValidatorFunctionWrapHandler) -> Rec
         return choice
     if value == "latest":
         return RecoveryPointChoice()
-    if isinstance(value, str) and ID_PATTERNS["snapshot_ids"].fullmatch(value):
-        return RecoveryPointChoice(snapshot_ids=(value,))
+    if isinstance(value, str) and value.startswith("snap-"):
+        return RecoveryPointChoice(snapshot_ids=(adapter(SnapshotId).validate_python(value),))
     if isinstance(value, str) and _RECOVERY_POINT_ID.fullmatch(value):
         return RecoveryPointChoice(id=value)
     raise not_expected(RECOVERY_POINT)
@@ -177,14 +177,8 @@ def parse_advance(event: Mapping[str, Any]) -> AdvanceRequest:
     if not is_event(event):
         parse(event, ReconcileRequest)
         return AdvanceRequest(reconcile=True)
-    about = parse_event(event)
-    if about.kind == SNAPSHOT and about.event == COPIED and about.snapshot_ids:
-        return AdvanceRequest(copy_ids=about.snapshot_ids)
-    if not about.volume_ids and not about.instance_ids:
-        raise BadRequest(
-            f"detail-type is {shown(about.kind)} about no volume or instance, expected an event that names one"
-        )
-    return AdvanceRequest(volume_ids=about.volume_ids, instance_ids=about.instance_ids)
+    about = parse_event(event, VOLUME, INSTANCE, SNAPSHOT, of_snapshots=COPIED)
+    return AdvanceRequest(about.volume_ids, about.instance_ids, copy_ids=about.snapshot_ids)
 
 
 # Pydantic loads much of itself for its first parser, some 13 ms. A restore is not to wait for that in its first event:

@@ -179,7 +179,8 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
         if taken.restore_id == restore.id:  # the same request at the same moment
             return describe_restore(_load_known(restore.id, "request_id", invocation))
         raise BadRequest(
-            f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without"
+            f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without "
+            "an open restore"
         ) from None
     # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
     restore, _ = _advance(restore, invocation, only=(CopySnapshot, CreateVolume))
@@ -210,7 +211,8 @@ def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
         raise BadRequest(str(refusal)) from None
     except restores.Overtaken:
         raise BadRequest(
-            f"cancel is {request.restore_id}, which another invocation is advancing, expected another try"
+            f"cancel is {request.restore_id}, which another invocation is advancing, expected the same request "
+            "in some seconds"
         ) from None
 
 

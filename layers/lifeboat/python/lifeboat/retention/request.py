@@ -67,7 +67,7 @@ class SnapshotsToAdopt(Fields):
 
 def _check_one_of_two(named: SnapshotsToAdopt) -> SnapshotsToAdopt:
     if (named.volume_id is None) is (named.tag is None):
-        raise not_expected("either volume_id or tag in it")
+        raise not_expected("either volume_id or tag in it, and not both")
     return named
 
 
@@ -151,6 +151,6 @@ def parse_prune_or_adopt(event: Mapping[str, Any]) -> PruneRequest | AdoptReques
     if isinstance(request, AdoptRequest) and request.tag and event.get("volume") is not None:
         raise BadRequest(
             f"volume is {shown(event['volume'])} with adopt.tag, expected it only with adopt.volume_id, "
-            "for it is about one volume"
+            "because it describes one volume"
         )
     return request
