@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from re import _parser as sre_parse  # type: ignore[attr-defined] # it knows how wide a match can be
+from typing import Any
 
 import pytest
 
 from tools.docs_template import ROOT, TEMPLATE, read_template
-from tools.expanded_template import EVERYTHING, expanded
+from tools.expanded_template import EVERYTHING, KEY, expanded
 from tools.policy_reference import findings, owners
 
 MOST_ENVIRONMENT = 4096
 """Bytes of the names and values of a function's variables (https://docs.aws.amazon.com/lambda/latest/dg/limits.html)."""
 
-MOST_SOURCES = 30
+MOST_SOURCES = 20
 """What docs/guide/migrate.md promises a vault."""
 
 NAMES_OF_AWS = 250
@@ -27,13 +29,8 @@ def vault(sources: int) -> dict[str, str]:
     return {**EVERYTHING, "VaultSourceAccounts": ",".join(accounts), "VaultReaderRoleArns": ",".join(roles)}
 
 
-def test_a_vault_of_as_many_sources_as_promised_fits_into_lambda_and_iam():
+def test_a_vault_of_as_many_sources_as_promised_fits_into_iam():
     resources = expanded(vault(MOST_SOURCES))
-    for name, item in resources.items():
-        if item["Type"] == "AWS::Lambda::Function":
-            variables = item["Properties"]["Environment"]["Variables"]
-            size = sum(len(key) + len(str(value)) for key, value in variables.items())
-            assert size + NAMES_OF_AWS <= MOST_ENVIRONMENT, name
     assert [finding for owner in owners(resources) for finding in findings(owner)] == []
     assert f"{MOST_SOURCES} source accounts" in (ROOT / "docs/guide/migrate.md").read_text()
 
@@ -54,17 +51,67 @@ def test_a_vault_of_more_sources_than_fit_is_refused_at_deployment_with_a_senten
     assert not taken(name, vault(MOST_SOURCES + 1)[name])
     assert not taken(name, vault(2)[name].replace(",", ", ")), "IAM would get the blank"
     parameter = read_template(TEMPLATE.read_text())["Parameters"][name]
-    assert re.search("at most (30|2300) ", parameter["ConstraintDescription"])
+    assert re.search("at most (20|1540) ", parameter["ConstraintDescription"])
 
 
-def test_roles_as_long_as_the_template_takes_fit_into_lambda():
-    longest = read_template(TEMPLATE.read_text())["Parameters"]["VaultReaderRoleArns"]["MaxLength"]
-    for item in expanded({**vault(MOST_SOURCES), "VaultReaderRoleArns": "r" * longest}).values():
-        if item["Type"] == "AWS::Lambda::Function":
-            variables = item["Properties"]["Environment"]["Variables"]
-            assert (
-                sum(len(key) + len(str(value)) for key, value in variables.items()) + NAMES_OF_AWS <= MOST_ENVIRONMENT
-            )
+def variables(parameters: dict[str, str], **place: str) -> dict[str, dict[str, Any]]:
+    """The environment of each function of a deployment."""
+    return {
+        name: item["Properties"]["Environment"]["Variables"]
+        for name, item in expanded(parameters, **place).items()
+        if item["Type"] == "AWS::Lambda::Function"
+    }
+
+
+def longest(parameter: dict[str, Any]) -> str:
+    """A value as long as CloudFormation takes one. Raises ValueError if nothing bounds it."""
+    if "AllowedValues" in parameter:
+        return max(map(str, parameter["AllowedValues"]), key=len)
+    if parameter["Type"] == "Number":
+        return str(parameter["MaxValue"])
+    pattern = parameter.get("AllowedPattern", ".*")
+    most = min(parameter.get("MaxLength", MOST_ENVIRONMENT), sre_parse.parse(pattern).getwidth()[1])
+    if parameter["Type"] != "String" or most >= MOST_ENVIRONMENT:
+        raise ValueError("expected a String with a MaxLength, or with a pattern that bounds it")
+    return "x" * most
+
+
+def test_no_values_that_the_template_takes_are_too_long_for_lambda_together():
+    parameters = dict(EVERYTHING)
+    unbounded = {}
+    for name, parameter in read_template(TEMPLATE.read_text())["Parameters"].items():
+        try:
+            parameters[name] = longest(parameter)
+        except ValueError as problem:
+            unbounded[name] = str(problem)
+    found = variables(parameters)
+    assert unbounded.keys() == {"NotificationEmail"}, unbounded
+    assert not any(parameters["NotificationEmail"] in item.values() for item in found.values())
+    sizes = {name: sum(len(key) + len(str(value)) for key, value in item.items()) for name, item in found.items()}
+    assert {name: size for name, size in sizes.items() if size + NAMES_OF_AWS > MOST_ENVIRONMENT} == {}, (
+        "shorten a MaxLength or AllowedPattern, or give a variable only to the functions that read it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fits", "too_many"),
+    [
+        ("TrustedAmiOwners", ["111122223333"] * 10, ["111122223333"] * 11),
+        ("AllowedImages", ["ami-0123456789abcdef0"] * 10, ["ami-0123456789abcdef0"] * 11),
+        ("TrustedProductCodes", ["a" * 25] * 4, ["a" * 25] * 5),
+        ("TrustedWatermarks", ["111122223333:gold"] * 7, ["111122223333:gold"] * 8),
+        ("TrustedSnapshotOwners", ["111122223333"] * 10, ["111122223333"] * 11),
+        ("CopyToRegions", ["ap-southeast-2"] * 3, ["ap-southeast-2"] * 4),
+        ("CopyKmsKeyArns", [KEY] * 3, [KEY] * 4),
+        ("RestoreFromRegions", ["us-gov-west-1"] * 4, ["us-gov-west-1"] * 5),
+    ],
+)
+def test_a_list_that_is_too_long_is_refused_at_deployment_with_a_sentence(name, fits, too_many):
+    assert taken(name, "")
+    assert taken(name, ",".join(fits))
+    assert not taken(name, ",".join(too_many))
+    parameter = read_template(TEMPLATE.read_text())["Parameters"][name]
+    assert re.search("at most|one KMS key for each", parameter["ConstraintDescription"])
 
 
 @pytest.mark.parametrize(
@@ -78,9 +125,9 @@ def test_roles_as_long_as_the_template_takes_fit_into_lambda():
 )
 def test_whom_the_default_trusts_is_of_the_partition(partition, asked, trusted):
     assert read_template(TEMPLATE.read_text())["Parameters"]["TrustedAmiOwners"]["Default"] == "055430919509"
-    for item in expanded({**EVERYTHING, "TrustedAmiOwners": asked}, partition=partition).values():
-        if item["Type"] == "AWS::Lambda::Function":
-            assert item["Properties"]["Environment"]["Variables"]["LIFEBOAT_TRUSTED_OWNERS"] == trusted
+    found = variables({**EVERYTHING, "TrustedAmiOwners": asked}, partition=partition)
+    for function in ("CheckAmiOwnerFunction", "RestoreVolumeFunction"):
+        assert found[function]["LIFEBOAT_TRUSTED_OWNERS"] == trusted
 
 
 def test_no_partition_is_fixed():
