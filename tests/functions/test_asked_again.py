@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from lifeboat.aws import clock, ec2_snapshots, functions
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots, functions
 from lifeboat.aws.errors import AwsError
 from lifeboat.by_hand.plan import WINDOW, Run, key_of_run
 from lifeboat.by_hand.store import ROOM, known_run, write_run
+from lifeboat.restore.request import parse_restore
 from lifeboat.retention import workflow as retention
 from lifeboat.retention.request import parse_prune
 from tests.functions.conftest import TABLE, Context, client
@@ -150,6 +151,43 @@ def test_what_is_handed_over_is_what_was_asked_for(world, later, ask):
     first = world.invoke("prune_snapshots", ask)
     [(_, handed, _)] = world.functions.handed
     assert (handed["carry_out"], parse_prune(handed).request) == (first["request"], parse_prune(ask))
+
+
+VOLUME = {"type": "io2", "size": 200, "iops": 3000, "encrypted": False, "kms_key_id": "alias/backup"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"start": False, "requested_by": "operator", "reason": "INC-17", "request_id": "why not", "device": "/dev/sdh"},
+        {"volume": VOLUME, "ami_override": {"reason": "INC-17"}},
+        {"recovery_point": "rp-20261123T020000Z-i-0123456789abcdef0"},
+        {"recovery_point": ["snap-0123456789abcdef0", "snap-0123456789abcdef1"]},
+        {"recovery_point": {"lineage": "vol-0123456789abcdef0", "before": "2026-11-23T02:00:00Z"}},
+        {"recovery_point": {"instance_id": "111122223333/i-0123456789abcdef0"}},
+    ],
+)
+def test_a_dry_run_of_a_restore_is_handed_over_as_it_was_sent(world, later, more):
+    world.functions.busy = True
+    sent = {"instance_id": "i-0123456789abcdef0", "recovery_point": "latest", "dry_run": True, **more}
+    first = world.invoke("restore_volume", sent)
+    assert first["under_way"] is True
+    [(_, handed, _)] = world.functions.handed
+    assert (handed["carry_out"], parse_restore(handed).request) == (first["request"], parse_restore(sent))
+
+
+def test_a_dry_run_of_a_restore_that_takes_90_seconds_is_answered_within_seconds(world, impatient, saved):
+    target = fresh_platform(world)
+    sent = {**ask(target), "dry_run": True}
+    answers = impatient(ec2_instances, "instances", "restore_volume", sent)
+    for answer in answers:
+        assert answer["under_way"] is True
+        assert answer["request"] == answers[0]["request"]
+    assert len(world.functions.handed) == 1
+    outcome = world.invoke("restore_volume", {"request": answers[0]["request"]})
+    assert (outcome["possible"], outcome["dry_run"]) == (True, True)
+    assert outcome["plan"]
 
 
 def test_a_refusal_is_one_sentence_and_not_remembered(world, later):

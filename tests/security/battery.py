@@ -677,6 +677,7 @@ MAY: Mapping[str, set[str]] = {
         *_each(("GetImageAncestry",), "an image", "an own image", "a source's image"),
         "ec2:DescribeSnapshots in a destination",
         "sts:AssumeRole of a source's reader",
+        "lambda:InvokeFunction of RestoreVolume",
         *_FETCH,
         *_MAKE_VOLUMES,
         *_STATE,

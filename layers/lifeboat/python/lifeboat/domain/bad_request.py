@@ -116,8 +116,9 @@ class Fields:
         typed = name.lower().replace("_", "").replace("-", "")
         if meant := get_close_matches(typed, plain, n=1, cutoff=SIMILAR):
             return plain[meant[0]]
+        others = ", ".join(cls.other_forms[:-1]), "".join(cls.other_forms[-1:])
         known = f"only {names[0]}" if len(names) == 1 else f"one of {', '.join(names)}"
-        return known + (f", or, instead of these, {' or '.join(cls.other_forms)}" if cls.other_forms else "")
+        return known + (f", or, instead of these, {' or '.join(filter(None, others))}" if others[-1] else "")
 
 
 def fields_of(kind: type[Any]) -> dict[str, tuple[Any, ...]]:

@@ -141,7 +141,7 @@ RestoreId = Annotated[
 
 RunId = Annotated[
     str,
-    StringConstraints(pattern=r"^(backup|prune|adopt)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}Z$"),
+    StringConstraints(pattern=r"^(backup|prune|adopt|preflight)-[0-9a-f]{16}-[0-9]{8}T[0-9]{6}Z$"),
     Expected("the id that a request got, such as backup-0123456789abcdef-20261123T020000Z"),
 ]
 

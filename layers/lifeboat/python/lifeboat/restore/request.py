@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidatorFunctionWrapHandler, WrapValidator
 
+from lifeboat.by_hand.request import HandedOver, RunStatus, parse_handed_over
 from lifeboat.domain.bad_request import INTERNAL, Expected, Fields, adapter, not_expected, parse
 from lifeboat.domain.envelopes import COPIED, INSTANCE, SNAPSHOT, VOLUME, is_event, parse_event
 from lifeboat.domain.fields import (
@@ -28,6 +29,7 @@ from lifeboat.domain.fields import (
     VolumeType,
     Words,
 )
+from lifeboat.domain.text import iso
 
 RECOVERY_POINT = (
     "latest, a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0, a snapshot's id such as "
@@ -61,6 +63,12 @@ class RecoveryPointChoice(Fields):
     before: Moment | None = None
     id: Annotated[str | None, INTERNAL] = None
     snapshot_ids: Annotated[tuple[str, ...], INTERNAL] = ()
+
+    def as_sent(self) -> str | list[str] | dict[str, str]:
+        """The choice as a request has it."""
+        before = iso(self.before) if self.before else None
+        named = {"lineage": self.lineage, "instance_id": self.instance_id, "before": before}
+        return self.id or list(self.snapshot_ids) or {key: value for key, value in named.items() if value} or "latest"
 
 
 def _parse_choice(value: Any, parse_object: ValidatorFunctionWrapHandler) -> RecoveryPointChoice:
@@ -113,7 +121,7 @@ class RestoreRequest(Fields):
     `start`: whether to start the instance; None leaves it running or stopped as it was.
     """
 
-    other_forms = ("status", "cancel")
+    other_forms = ("status", "cancel", "request")
 
     instance_id: InstanceId
     recovery_point: Annotated[RecoveryPointChoice, WrapValidator(_parse_choice), Expected(RECOVERY_POINT)]
@@ -129,6 +137,12 @@ class RestoreRequest(Fields):
     @property
     def ami_override_reason(self) -> str | None:
         return self.ami_override.reason if self.ami_override else None
+
+    def as_sent(self) -> dict[str, Any]:
+        """The request as it can be sent again."""
+        volume = {name: value for name, value in asdict(self.volume).items() if value is not None}
+        sent = {**asdict(self), "recovery_point": self.recovery_point.as_sent(), "volume": volume}
+        return {name: value for name, value in sent.items() if value not in (None, "", {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +178,17 @@ class AdvanceRequest:
     reconcile: bool = False
 
 
-def parse_restore(event: Mapping[str, Any]) -> RestoreRequest | CancelRestore | RestoreStatus:
-    """Parse a request of restore_volume: a person requests, cancels or asks after a restore. Raises BadRequest."""
+def parse_restore(
+    event: Mapping[str, Any],
+) -> RestoreRequest | CancelRestore | RestoreStatus | RunStatus | HandedOver[RestoreRequest]:
+    """Parse a request of restore_volume. Raises BadRequest.
+
+    A person requests, rehearses, cancels or asks after a restore. The function itself continues a rehearsal.
+    """
+    if isinstance(event, Mapping) and "carry_out" in event:
+        return parse_handed_over(event, lambda original: parse(original, RestoreRequest))
+    if isinstance(event, Mapping) and "request" in event:
+        return parse(event, RunStatus)
     return parse(event, RestoreStatus, CancelRestore, RestoreRequest)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
-from lifeboat.by_hand.workflow import find_or_create_run, replace_run
+from lifeboat.by_hand.request import HandedOver, RunStatus
+from lifeboat.by_hand.workflow import carry_out, continue_run, find_or_create_run, read_outcome, replace_run
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
@@ -44,8 +45,14 @@ WAIT_SECONDS = 30.0
 """Seconds that one invocation may wait for EC2. After that the next event or reconcile run continues."""
 
 
-def answer(request: RestoreRequest | CancelRestore | RestoreStatus, invocation: Invocation) -> dict[str, Any]:
-    """Start a restore, cancel one, or report the state of one.
+def answer(
+    request: RestoreRequest | CancelRestore | RestoreStatus | RunStatus | HandedOver[RestoreRequest],
+    invocation: Invocation,
+) -> dict[str, Any]:
+    """Start a restore, rehearse one, cancel one, or report the state of one.
+
+    Observing 100,000 snapshots can take longer than a client waits. A restore finds its record again when the request
+    is repeated. A dry run has none, and is handed over.
 
     Raises BadRequest for a restore that does not exist, and for an instance on which another restore is open.
     """
@@ -53,8 +60,14 @@ def answer(request: RestoreRequest | CancelRestore | RestoreStatus, invocation: 
         return describe_restore(_load_known(request.restore_id, "status", invocation))
     if isinstance(request, CancelRestore):
         return _cancel(request, invocation)
+    if isinstance(request, RunStatus):
+        return read_outcome(request.run_id, invocation)
+    if isinstance(request, HandedOver):
+        asked = request.request
+        return continue_run(request, lambda _: _rehearse(asked, invocation), invocation)
     if request.dry_run:
-        return _start(replace(request, request_id=request.request_id or "a dry run"), invocation)
+        asked = request
+        return carry_out("preflight", asked.as_sent(), lambda _: _rehearse(asked, invocation), invocation, once=False)
     if not request.request_id:
         request = replace(request, request_id=_derive_request_id(request, invocation))
     # A repeated request finds the instance stopped or on its new volumes. The pre-flight would refuse that.
@@ -157,6 +170,11 @@ def _is_concerned(restore: Restore, request: AdvanceRequest) -> bool:
 
 
 # --- requests of a person
+
+
+def _rehearse(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
+    """The findings and the plan. Nothing is recorded or changed."""
+    return _start(replace(request, dry_run=True, request_id=request.request_id or "a dry run"), invocation)
 
 
 def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
