@@ -70,8 +70,8 @@ def next_due(schedule: dict[str, Any], after: datetime) -> datetime | None:
         return due.astimezone(UTC) if due > after else None
     seconds = eventbridge._parse_rate_seconds(expression)
     if seconds:
-        created = datetime.fromtimestamp(float(schedule["CreationDate"]), UTC).replace(second=0, microsecond=0)
-        periods = max(0, int((after - created).total_seconds() // seconds)) + 1
+        created = _created(schedule)
+        periods = 0 if after < created else int((after - created).total_seconds() // seconds) + 1
         return created + timedelta(seconds=seconds * periods)
     fields = eventbridge._parse_cron_fields(expression)
     if fields is None:
@@ -84,6 +84,23 @@ def next_due(schedule: dict[str, Any], after: datetime) -> datetime | None:
         if _exists(found):
             return found.astimezone(UTC)
         local = found
+
+
+def _created(schedule: dict[str, Any]) -> datetime:
+    """The minute in which a schedule was made."""
+    return datetime.fromtimestamp(float(schedule["CreationDate"]), UTC).replace(second=0, microsecond=0)
+
+
+def _watched_from(schedule: dict[str, Any], now: datetime) -> datetime:
+    """The time after which a schedule's slots are due: a rate's first one is its creation.
+
+    "If you do not provide a StartDate for a rate-based schedule, your schedule starts invoking the target immediately"
+    (https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html).
+    """
+    is_new = schedule["CreationDate"] == schedule["LastModificationDate"]
+    if is_new and schedule.get("ScheduleExpression", "").startswith("rate("):
+        return _created(schedule) - timedelta(seconds=1)
+    return now
 
 
 def _exists(local: datetime) -> bool:
@@ -129,7 +146,7 @@ class Scheduler:
         if schedule.get("State") != "ENABLED" or lost.is_lost(Scope(*scope[:2])):
             return None
         key = (*scope, str(schedule["LastModificationDate"]))
-        since = self._looked_at.setdefault(key, now)
+        since = self._looked_at.setdefault(key, _watched_from(schedule, now))
         known = self._next.get(key)
         if known is None or known[0] != since:
             due = next_due(schedule, since)
@@ -140,7 +157,7 @@ class Scheduler:
         for (account, region, name), schedule in list(schedules._schedules._data.items()):
             # An update starts anew, as the schedule may be a different one now.
             key = (account, region, name, str(schedule["LastModificationDate"]))
-            since = self._looked_at.setdefault(key, now)
+            since = self._looked_at.setdefault(key, _watched_from(schedule, now))
             if lost.is_lost(Scope(account, region)):
                 continue
             if not SETTINGS.schedules_fire or schedule.get("State") != "ENABLED" or not _within(schedule, now):

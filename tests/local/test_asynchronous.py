@@ -238,6 +238,22 @@ def test_a_schedule_fires_when_it_is_due_and_without_input(
     assert told[0]["event"]["detail"] == "{}"
 
 
+def test_a_rate_fires_at_once_and_then_after_each_period(
+    aws: LocalAws, control: Control, deploy: Deploy, mark: int
+) -> None:
+    function = deploy(RECORD)
+    role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
+    created = control.now().replace(second=0, microsecond=0)
+    schedule(aws, function.arn, role, "rate(90 minutes)")
+    control.settle()
+    assert len(control.invocations(mark, function=function.name)) == 1
+    control.advance(to=created + timedelta(minutes=180))
+    events = [item["event"] for item in control.invocations(mark, function=function.name)]
+    assert [event["time"] for event in events] == [
+        (created + timedelta(minutes=90 * period)).strftime("%Y-%m-%dT%H:%M:%SZ") for period in range(3)
+    ]
+
+
 def test_the_schedules_are_answered_with_their_next_time(aws: LocalAws, control: Control, deploy: Deploy) -> None:
     function = deploy(RECORD)
     role = scheduler_role(aws, {"Action": "lambda:InvokeFunction", "Resource": function.arn})
@@ -286,7 +302,7 @@ def test_a_schedule_that_may_not_invoke_goes_to_its_dead_letter_queue(
     function, dead = deploy(RECORD), new_queue()
     role = scheduler_role(aws, {"Action": "sqs:SendMessage", "Resource": dead.arn})
     target = {"Input": json.dumps(TOKENS), "DeadLetterConfig": {"Arn": dead.arn}}
-    name = schedule(aws, function.arn, role, "rate(1 day)", target=target)
+    name = schedule(aws, function.arn, role, "cron(0 2 * * ? *)", target=target)
     control.fire_schedule(name, "2026-11-23T02:00:00Z")
     control.settle()
     (message,) = dead.messages()
