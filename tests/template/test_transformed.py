@@ -31,7 +31,7 @@ def of_type(resources, kind):
 
 def test_a_service_invokes_only_for_its_own_rule_or_topic(resources):
     permissions = of_type(resources, "AWS::Lambda::Permission")
-    assert len(permissions) == 10
+    assert len(permissions) == 11
     for name, permission in permissions.items():
         said = permission["Properties"]
         assert said["Action"] == "lambda:InvokeFunction"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from lifeboat.domain.bad_request import BadRequest, Expected, Fields, parse, shown
+from lifeboat.domain.bad_request import Expected, Fields, parse
 from lifeboat.domain.envelopes import VOLUME, is_event, parse_event
 from lifeboat.domain.fields import Moment, ReconcileRequest
 
@@ -50,7 +50,5 @@ def parse_drill(event: Mapping[str, Any]) -> DrillRequest | AdvanceDrills | Volu
         return parse(event, AdvanceDrills)
     if not is_event(event):
         return parse(event, DrillRequest)
-    about = parse_event(event)
-    if about.kind != VOLUME or not about.volume_ids:
-        raise BadRequest(f"detail-type is {shown(about.kind)} about no volume, expected an event that names one")
+    parse_event(event, VOLUME)
     return VolumeChanged()
