@@ -26,6 +26,8 @@ def saved(stage: Stage) -> Iterator[Machine]:
     disks = {device: {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True} for device in ("/dev/sdh", "/dev/sdi")}
     [machine] = stage.launch(disks=disks)
     stage.back_up(machine.instance_id)
+    stage.control.advance(120)  # EBS does not show a snapshot to its readers at once
+    stage.control.settle()
     stage.forget_messages()
     yield machine
     stage.control.settle()
@@ -76,6 +78,8 @@ def test_a_set_is_rehearsed_by_events_alone_and_the_instance_is_not_touched(stag
     assert len(passed["details"]["volumes"]) == 2
     assert 0 < passed["details"]["recovery_seconds"] < 300
     assert stage.changes(mark) == ["CreateVolume", "CreateVolume", "DeleteVolume", "DeleteVolume"]
+    read = [call["action"] for call in stage.control.calls(mark, service="ebs", caller="drill-restores")]
+    assert read.count("ListSnapshotBlocks") == 2
     assert stage.disks(saved.instance_id) == before
 
 

@@ -6,15 +6,18 @@ import json
 from datetime import timedelta
 
 import pytest
+from moto.ebs.models import ebs_backends
 
-from lifeboat.aws import clock, ec2_calls, ec2_snapshots
+from lifeboat.aws import clock, ebs_direct, ec2_calls, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.ec2_calls import CreateVolume, DeleteVolume
 from lifeboat.verify import drill_workflow
 from tests.functions.conftest import ACCOUNT, TABLE, client
-from tests.functions.restores import RECONCILE, ask, fresh_platform, saved, time
+from tests.functions.restores import RECONCILE, ask, fresh_platform, time
+from tests.functions.restores import saved as saved_once
+from tests.functions.written_blocks import flip_a_byte, write_blocks
 
-__all__ = ["saved", "time"]  # fixtures
+__all__ = ["saved_once", "time"]  # fixtures
 
 WEEKLY = {"scheduled_time": "2026-11-28T05:00:00Z"}
 
@@ -25,6 +28,14 @@ def drill_volumes(world):
 
 def events(world):
     return [message["event"] for message in world.messages()]
+
+
+@pytest.fixture
+def saved(world, saved_once):
+    """A platform with one good recovery point, whose snapshot has two written blocks."""
+    [snapshot] = world.snapshots()
+    write_blocks(snapshot["SnapshotId"], {7: b"first", 9: b"second"})
+    return saved_once
 
 
 @pytest.fixture
@@ -107,6 +118,41 @@ def test_a_refused_creation_fails_the_drill_once_with_ec2s_words_and_a_next_step
     assert (failed["event"], failed["severity"]) == ("DrillFailed", "critical")
     assert "in eu-west-1a was refused: UnauthorizedOperation: You are not authorized." in failed["details"]["reason"]
     assert world.volume_of(saved) in failed["next_steps"][1]
+
+
+def blocks_of(world):
+    [snapshot] = world.snapshots()
+    return ebs_backends[ACCOUNT]["eu-west-1"].snapshots[snapshot["SnapshotId"]].blocks
+
+
+def test_a_block_with_other_bytes_than_its_checksum_fails_the_drill_and_the_volume_is_deleted(world, saved):
+    flip_a_byte(blocks_of(world)[7])
+    world.invoke("drill_restores", WEEKLY)
+    [failed] = world.messages()
+    assert failed["event"] == "DrillFailed"
+    assert "block 7 of snap-" in failed["details"]["reason"]
+    assert drill_volumes(world) == []
+
+
+def test_a_snapshot_without_a_written_block_passes(world, saved):
+    blocks_of(world).clear()
+    world.invoke("drill_restores", WEEKLY)
+    assert events(world) == ["DrillPassed"]
+
+
+def test_a_snapshot_that_ebs_does_not_show_yet_is_read_by_a_later_run(world, saved, monkeypatch, time):
+    answers, list_blocks = [AwsError("SNAPSHOT_NOT_FOUND", "no such snapshot", answered=True)], ebs_direct.list_blocks
+
+    def late(*asked):
+        if answers:
+            raise answers.pop()
+        return list_blocks(*asked)
+
+    monkeypatch.setattr(ebs_direct, "list_blocks", late)
+    assert world.invoke("drill_restores", WEEKLY)["drills"][0]["state"] == "creating"
+    time.wait(60)
+    world.invoke("drill_restores", RECONCILE)
+    assert events(world) == ["DrillPassed"]
 
 
 def test_a_throttled_creation_is_tried_again(world, saved, refused, time):

@@ -719,6 +719,11 @@ MAY: Mapping[str, set[str]] = {
             for whose in KEY_OWNERS
         ),
         "ec2:DeleteVolume a drill's volume",
+        *(
+            f"ebs:{action} {name}"
+            for action in ("ListSnapshotBlocks", "GetSnapshotBlock")
+            for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
+        ),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in _DRILL_ITEMS),
         *(f"dynamodb:{action} of the table's {what}" for action in ("GetItem", "Query") for what in _RESTORE_ITEMS),
         *_PUBLISH,

@@ -16,6 +16,7 @@ from lifeboat.verify.drill import (
     ReadBlocks,
     Requeue,
     after_refusal,
+    after_unread,
     begin,
     build_create_call,
     compare,
@@ -254,6 +255,21 @@ def test_an_open_restore_does_not_hinder_the_deletion():
     drill, volume = available()
     failed = fail(drill, "why", NOW)
     assert step(failed, [volume], blocked="restore-1 is open").action == DeleteVolume(volume.id)
+
+
+@pytest.mark.parametrize(
+    ("code", "passes", "failure"),
+    [
+        ("SNAPSHOT_NOT_FOUND", False, ""),
+        ("ACCOUNT_THROTTLED", True, ""),
+        ("AccessDeniedException", False, "a block of snap-1 could not be read: said"),
+    ],
+)
+def test_a_block_that_cannot_be_read_yet_is_read_later(code, passes, failure):
+    drill, _ = available()
+    after = after_unread(drill, "snap-1", code, "said", NOW, passes=passes)
+    assert (after.failure, after.read) == (failure, False)
+    assert after.refused == ("" if failure else "said")
 
 
 def test_a_block_that_cannot_be_read_before_the_deadline_fails_the_drill():

@@ -16,6 +16,7 @@ from lifeboat.restore.machine.history import describe_duration
 from lifeboat.restore.machine.volumes import describe_key_problem
 from lifeboat.restore.record import RestoreVolume
 from lifeboat.verify.drill_record import Drill, DrillState
+from lifeboat.verify.plan import NOT_FOUND
 
 GONE = frozenset({"deleting", "deleted"})
 """States of a volume that EC2 still shows for about a second after its deletion."""
@@ -261,6 +262,13 @@ def after_refusal(
     )
     failure = f"CreateVolume of {action.snapshot_id} in {action.zone} was refused: {said}"
     return fail(replace(drill, volumes=volumes), failure, now)
+
+
+def after_unread(drill: Drill, snapshot_id: str, code: str, said: str, now: datetime, *, passes: bool) -> Drill:
+    """The record after a block could not be read. EBS may show a new snapshot to its readers only after a minute."""
+    if passes or code == NOT_FOUND:
+        return replace(drill, refused=said)
+    return fail(drill, f"a block of {snapshot_id} could not be read: {said}", now)
 
 
 def find_leftovers(observed: Iterable[Volume], open_ids: Iterable[str]) -> list[Volume]:

@@ -12,8 +12,8 @@ from lifeboat.verify.drill_record import Drill
 
 
 def drill_passed(*, stack: str, at: datetime, drill: Drill) -> Message:
-    """DrillPassed: a recovery point was rehearsed. Its volumes were created, equal what it records, and are deleted
-    again.
+    """DrillPassed: a recovery point was rehearsed. Its volumes were created, equal what it records, a block of each
+    snapshot was read, and the volumes are deleted again.
     """
     seconds = drill.seconds or 0
     return Message(
