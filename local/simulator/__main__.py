@@ -59,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--shrink-seconds", type=float, default=SHRINK_SECONDS, help="for how long a failure is made short"
     )
+    parser.add_argument("--shrink-tries", type=int, help="how many worlds are lived for that at most")
     parser.add_argument("--no-shrink", action="store_true", help="leave a failure as long as it is")
     return parser.parse_args()
 
@@ -209,7 +210,7 @@ def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> dict[str, A
             return True
         return False
 
-    kept = shrink.shrink(numbers, fails, seconds=wanted.shrink_seconds)
+    kept = shrink.shrink(numbers, fails, seconds=wanted.shrink_seconds, tries=wanted.shrink_tries)
     only = " ".join(map(str, kept)) or "-1"
     print(f"\nshrunk to {len(kept)} of {len(numbers)} happenings: make simulate SEED={seed}{days} ONLY='{only}'\n")
     trace = shortest["trace"]

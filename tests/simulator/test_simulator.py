@@ -35,7 +35,7 @@ UNCLAIMED = Planted(
 def test_a_planted_bug_is_shrunk_and_seen_again_to_the_letter(tmp_path: Path) -> None:
     plant(UNCLAIMED, tmp_path)
 
-    failed, figures, said = worlds(tmp_path / "result", *UNCLAIMED.world, "--shrink-seconds", "5", at=tmp_path)
+    failed, figures, said = worlds(tmp_path / "result", *UNCLAIMED.world, "--shrink-tries", "2", at=tmp_path)
 
     assert failed
     assert figures["violations"][0]["rule"] == UNCLAIMED.rule
