@@ -11,14 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-import botocore.client
-import botocore.session
-import botocore.useragent
 import xmltodict
 from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.compat import get_current_datetime
-from botocore.hooks import EVENT_ALIASES, EventAliaser
-from botocore.loaders import create_loader
 from moto import backend_index
 from moto.core import models, responses, serialize
 from moto.core.serialize import ResponseSerializer, XFormedAttributePicker
@@ -31,56 +26,8 @@ from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.kms import models as kms
 from moto.moto_api._internal import mock_random
 
-OURS = frozenset({"dynamodb", "ebs", "ec2", "sns", "sqs", "sts"})
-"""What Lifeboat calls."""
-
-
-def read_descriptions_once() -> None:
-    """botocore reads the description of a service anew for each session, and many tests have one of their own."""
-    botocore.session.create_loader = cache(create_loader)
-
-
-def make_client_classes_once() -> None:
-    """botocore makes a class with a method for each of EC2's 700 operations for each client."""
-    make = botocore.client.ClientCreator._create_client_class
-    made: dict[str, type] = {}
-
-    def make_once(self: Any, service_name: str, service_model: Any) -> type:
-        if service_name not in OURS:
-            return make(self, service_name, service_model)  # boto3 adds to S3's
-        if service_name not in made:
-            made[service_name] = make(self, service_name, service_model)
-        return made[service_name]
-
-    botocore.client.ClientCreator._create_client_class = make_once
-
-
-def read_models_once() -> None:
-    """botocore makes the shapes of a service anew for each client, and goes through all operations for one of them."""
-    load = botocore.client.ClientCreator._load_service_model
-    made: dict[tuple[str, str | None], Any] = {}
-
-    def load_once(self: Any, service_name: str, api_version: str | None = None) -> Any:
-        if service_name not in OURS:
-            return load(self, service_name, api_version)
-        if (service_name, api_version) not in made:
-            made[service_name, api_version] = load(self, service_name, api_version)
-        return made[service_name, api_version]
-
-    botocore.client.ClientCreator._load_service_model = load_once
-
-
-def translate_events_once() -> None:
-    """botocore compares the name of each event of each client with all names that have ever changed."""
-    begin = EventAliaser.__init__
-    names: dict[str, str] = {}
-
-    def __init__(self: Any, event_emitter: Any, event_aliases: Any = None) -> None:  # noqa: N807
-        begin(self, event_emitter, event_aliases)
-        if self._event_aliases == EVENT_ALIASES:
-            self._alias_name_cache = names
-
-    EventAliaser.__init__ = __init__
+from local import quick_botocore
+from local.quick_botocore import OURS
 
 
 def name_the_caller_without_signing() -> None:
@@ -97,12 +44,6 @@ def name_the_caller_without_signing() -> None:
         request.headers["Authorization"] = words
 
     SigV4Auth.add_auth = add_auth
-
-
-def clean_user_agents_once() -> None:
-    """botocore looks at each character of each part of the user agent for each call."""
-    name = "sanitize_user_agent_string_component"
-    setattr(botocore.useragent, name, cache(getattr(botocore.useragent, name)))
 
 
 def look_for_methods_once() -> None:
@@ -279,12 +220,8 @@ def name_kinds_of_nodes_once() -> None:
 
 def quicken() -> None:
     """Once, before the first client is made."""
-    read_descriptions_once()
-    make_client_classes_once()
-    read_models_once()
-    translate_events_once()
+    quick_botocore.quicken()
     name_the_caller_without_signing()
-    clean_user_agents_once()
     look_for_methods_once()
     find_services_quickly()
     leave_requests_alone()

@@ -47,6 +47,7 @@ from ministack.services import dynamodb, lambda_svc, sns  # noqa: E402
 from ministack.services.cloudformation import changesets, stacks  # noqa: E402
 from ministack.services.cloudformation import handlers as stack_calls  # noqa: E402
 
+from local import quick_botocore  # noqa: E402
 from local.emulator import alarms, hooks, install, invocations, workers  # noqa: E402
 from local.emulator.scope import Scope  # noqa: E402
 from local.emulator.settings import SETTINGS  # noqa: E402
@@ -67,6 +68,7 @@ def begin() -> None:
     """Make this process the local AWS, with no thread but this one."""
     logging.basicConfig(level=os.environ.get("LOG_LEVEL", "ERROR"), format="%(name)s %(message)s", force=True)
     hooks.require_hooks()
+    quick_botocore.quicken()
     calls.begin()
     functions.begin()
     alarms.start = lambda: None
