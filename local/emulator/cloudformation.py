@@ -6,11 +6,21 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import yaml
 from ministack.services import scheduler
+from ministack.services.cloudformation import engine
 
 from local.emulator.activity import ACTIVITY, CHANGED
 from local.emulator.clock import CLOCK
 from local.emulator.scope import Scope
+
+
+class TemplateLoader(yaml.CSafeLoader):
+    """ministack's loader of templates on libyaml's parser, which reads ours in a tenth of the time of one in Python."""
+
+    yaml_constructors = engine.CfnLoader.yaml_constructors
+    yaml_implicit_resolvers = engine.CfnLoader.yaml_implicit_resolvers
+
 
 SUFFIX = 13
 """How many characters of a resource's name ministack makes of the stack's name and the logical id."""

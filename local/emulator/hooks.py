@@ -46,7 +46,7 @@ HOOKS = {
     "ministack.core.router": ("SERVICE_PATTERNS", "detect_service", "extract_access_key_id", "extract_region"),
     "ministack.core.sigv4": ("request_time_failure",),
     "ministack.services.cloudformation.changesets": ("_create_stack_task_in_region", "_evaluate_conditions"),
-    "ministack.services.cloudformation.engine": ("_evaluate_conditions",),
+    "ministack.services.cloudformation.engine": ("CfnLoader", "_evaluate_conditions"),
     "ministack.services.cloudformation.handlers": ("_create_stack_task_in_region", "_evaluate_conditions"),
     "ministack.services.cloudformation.provisioners": ("_RESOURCE_HANDLERS", "_physical_name"),
     "ministack.services.cloudformation.stacks": ("_create_stack_task_in_region", "_evaluate_conditions"),

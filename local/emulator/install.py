@@ -74,6 +74,7 @@ def install() -> None:
 
     for module in (engine, changesets, stack_calls, stacks):  # each has the name for itself
         module._evaluate_conditions = evaluate_conditions
+    engine.CfnLoader = cloudformation.TemplateLoader
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
     rules = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
     rules["create"] = bus_targets.checked_rule(rules["create"])
