@@ -8,10 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # One worker a core: time is simulated, so tests do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: help demo test check local simulate fuzz bench docs lock format clean
+.PHONY: help demo test check local simulate fuzz images image-verdicts bench docs lock format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 demo:  ## the main job, end to end, on the local AWS
 	@tools/setup dev sam local
@@ -48,15 +48,25 @@ docs:  ## regenerate the generated parts of the docs
 	@tools/setup dev
 	@python tools/generate_docs.py
 
-fuzz:  ## a hundred thousand broken requests, a million by atheris, and ten thousand examples of each property
+fuzz:  ## broken requests and images by the hundred thousand, and ten thousand examples of each property
 	@tools/setup dev fuzz
 	@.tools/fuzz/bin/python tools/fuzz_requests.py -runs=1000000 -verbosity=0
 	@tools/setup dev sam local
 	@python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/simulator/planted_bugs.py
+	@PYTHONPATH=layers/lifeboat/python python -m tools.images.fuzz 100000
+	@CORRUPTIONS=all python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/verify/contents
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py
 	@PROPERTY_EXAMPLES=10000 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/domain/test_devices.py \
 		tests/domain/test_packed_tags.py tests/retention/test_policy.py tests/retention/test_properties.py \
 		tests/functions/test_retention_properties.py
+
+images:  ## make the test images of file systems again, as root, with the tools that tools/images/make.py names
+	@tools/setup dev
+	@python -m tools.images.make
+
+image-verdicts:  ## record what xfs_repair, e2fsck, ntfsfix and sgdisk say of 2,000 corruptions of the images
+	@tools/setup dev
+	@PYTHONPATH=layers/lifeboat/python python -m tools.images.verdicts
 
 bench:  ## measure costs and scale
 	@tools/setup dev sam local rie peer-custodian peer-shelvery

@@ -16,11 +16,14 @@ from pathlib import Path
 
 from tools.images.sparse import FOLDER, store
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 XFS_SIZE = 304 * MIB
 
 ENVIRONMENT = {**os.environ, "TEST_DIR": "/tmp", "TEST_DEV": "/tmp", "QA_CHECK_FS": "1"}  # noqa: S108
 """mkfs.xfs refuses small volumes and logs, but not where xfstests sets these."""
+
+SMALL_LOG = ("-m", "reflink=0,finobt=0,inobtcount=0", "-l", "size=4m", "-d", "agcount=2")
+"""The smallest log, which soon begins a second round."""
 
 SAME_UUID = "1b0a4e1c-6d5a-4d0e-9a51-0c1f3e1d2b3a"
 
@@ -279,11 +282,14 @@ IMAGES: dict[str, Callable[[Path], None]] = {
     "xfs-v5-1024": xfs("-s", "size=1024", "-b", "size=1024", "-d", "agcount=5"),
     "xfs-v5-2048": xfs("-s", "size=2048", "-b", "size=2048", "-i", "size=1024"),
     "xfs-v5-many-groups": xfs("-d", "agcount=19"),
-    "xfs-v5-new-uuid": new_uuid(xfs()),
+    "xfs-v5-new-uuid": new_uuid(xfs("-l", "size=10m")),
     "xfs-v5-cleared-log": log_cleared(crashed(xfs("-m", "reflink=0"))),
     "xfs-v5-used": used(xfs()),
     "xfs-v5-grown": grown,
     "xfs-v5-crashed": crashed(xfs()),
+    "xfs-v5-100-gib": xfs(size=100 * GIB),
+    "xfs-v5-1000-groups": xfs("-d", "agcount=1000", size=100 * GIB),
+    "xfs-v5-wrapped-crashed": crashed(xfs(*SMALL_LOG), 6000),
     "xfs-v5-external-log": xfs_external_log,
     "xfs-v5-stripes": xfs("-d", "su=64k,sw=4", "-l", "su=32k"),
     "xfs-v4": xfs("-m", "crc=0"),
@@ -305,6 +311,7 @@ IMAGES: dict[str, Callable[[Path], None]] = {
     "ext4-meta-bg": ext("ext4", "meta_bg,^resize_inode", "-b", "1024", size=150 * MIB),
     "ext4-csum-seed": ext("ext4", "metadata_csum_seed", "-b", "1024", size=24 * MIB),
     "ext4-bigalloc": ext("ext4", "bigalloc", "-b", "1024", size=60 * MIB),
+    "ext4-100-gib": ext("ext4", "", size=100 * GIB),
     "ext4-used": used(ext("ext4", "", "-b", "1024", size=40 * MIB)),
     "ext4-crashed": crashed(ext("ext4", "", "-b", "1024", size=40 * MIB), 60),
     "ext4-grown": ext4_grown,
