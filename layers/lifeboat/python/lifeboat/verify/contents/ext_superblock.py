@@ -22,7 +22,7 @@ HAS_JOURNAL, SPARSE_SUPER2 = 0x4, 0x200
 RECOVER, JOURNAL_DEVICE, META_BG, WIDE, FLEX_BG, CHECKSUM_SEED = 0x4, 0x8, 0x10, 0x80, 0x200, 0x2000
 """Bits of `incompatible`. WIDE is the feature 64bit."""
 
-SPARSE_SUPER, GROUP_CHECKSUMS, BIGALLOC, CHECKSUMS = 0x1, 0x10, 0x200, 0x400
+SPARSE_SUPER, GROUP_CHECKSUMS, QUOTA, BIGALLOC, CHECKSUMS = 0x1, 0x10, 0x100, 0x200, 0x400
 """Bits of `read_only`. GROUP_CHECKSUMS is uninit_bg, with CRC-16; CHECKSUMS is metadata_csum, with CRC32C."""
 
 _EXT4_INCOMPATIBLE, _EXT4_READ_ONLY = 0xFFFFFFC0, 0xFFFFFFF8
@@ -68,6 +68,7 @@ class Superblock:
     extra_sizes: tuple[int, int]
     """The least and the wanted size of the fields behind the first 128 bytes of an inode."""
 
+    quota_inodes: tuple[int, int]
     backup_groups: tuple[int, int]
     checksum_seed: int
 
@@ -174,6 +175,7 @@ def read_superblock(data: bytes) -> Superblock | None:
         journal_blocks=data[268:336],
         checksum_type=data[373],
         extra_sizes=struct.unpack_from("<HH", data, 348),
+        quota_inodes=struct.unpack_from("<II", data, 576),
         backup_groups=struct.unpack_from("<II", data, 588),
         checksum_seed=struct.unpack_from("<I", data, 624)[0],
     )
@@ -194,14 +196,7 @@ def check_fields(found: Superblock) -> Iterator[str]:
         yield f"has {found.blocks} blocks, {found.free_blocks} of them free and {found.reserved} reserved"
     elif found.blocks_per_group:
         yield from _check_inodes(found)
-    if found.incompatible & WIDE and found.descriptor_size not in (64, 128, 256, 512, 1024):
-        yield f"has group descriptors of {found.descriptor_size} bytes, expected 64 to 1024"
-    if found.reserved_tables > found.block_size // 4:
-        yield f"reserves {found.reserved_tables} blocks for group descriptors, expected at most {found.block_size // 4}"
-    if found.read_only & CHECKSUMS and found.checksum_type != 1:
-        yield f"has the checksum type {found.checksum_type}, expected 1"
-    if found.journal_inode and any(found.journal_elsewhere):
-        yield "names a journal of its own and one on another volume"
+    yield from _check_features(found)
     if found.group_number:
         yield f"says that it is the copy of group {found.group_number}"
     if found.state & ERRORS:
@@ -226,6 +221,21 @@ def _check_groups(found: Superblock) -> Iterator[str]:
     expected = 1 if found.block_size == 1024 and ratio == 1 else 0
     if found.first_block != expected and not (ratio > 1 and found.first_block == 1):
         yield f"has the first data block {found.first_block}, expected {expected}"
+
+
+def _check_features(found: Superblock) -> Iterator[str]:
+    if found.incompatible & WIDE and found.descriptor_size not in (64, 128, 256, 512, 1024):
+        yield f"has group descriptors of {found.descriptor_size} bytes, expected 64 to 1024"
+    if found.reserved_tables > found.block_size // 4:
+        yield f"reserves {found.reserved_tables} blocks for group descriptors, expected at most {found.block_size // 4}"
+    if found.read_only & CHECKSUMS and found.checksum_type != 1:
+        yield f"has the checksum type {found.checksum_type}, expected 1"
+    if found.journal_inode and any(found.journal_elsewhere):
+        yield "names a journal of its own and one on another volume"
+    if found.journal_inode and not found.compatible & HAS_JOURNAL:
+        yield f"names the journal in inode {found.journal_inode}, but has no such feature"
+    if not found.read_only & QUOTA and any(found.quota_inodes):
+        yield f"has the quota inodes {found.quota_inodes}, expected none without the feature"
 
 
 def _check_inodes(found: Superblock) -> Iterator[str]:

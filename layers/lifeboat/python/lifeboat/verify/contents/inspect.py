@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from lifeboat.verify.contents import ext, gpt, lvm2, mbr, ntfs, xfs
+from lifeboat.verify.contents import ext, foreign, gpt, lvm2, mbr, ntfs, xfs
 from lifeboat.verify.contents.found import EMPTY, UNKNOWN, Contents, FileSystem, Partition, PartitionTable
 from lifeboat.verify.contents.image import Image, OutsideError, Part, WorkBoundError
 
@@ -17,6 +17,9 @@ Parser = Callable[[Part], FileSystem | None]
 
 PARSERS: tuple[Parser, ...] = (xfs.parse, ntfs.parse, lvm2.parse, ext.parse)
 """They go by a magic number in its place."""
+
+MOST_PARTITIONS = 128
+"""A GPT has room for so many, unless it was made with a larger one."""
 
 TRACERS: tuple[Parser, ...] = (xfs.parse_trace, ext.parse_trace, ntfs.parse_trace)
 """They recognise a file system whose first header is lost by its other headers."""
@@ -40,7 +43,9 @@ def inspect(image: Image) -> Contents:
         table = found or table
         if table.kind == "none":
             _add(systems, bare or _recognise(whole), whole, "")
-        for partition in table.partitions:
+        if len(table.partitions) > MOST_PARTITIONS:
+            notes.append(f"The first {MOST_PARTITIONS} of {len(table.partitions)} partitions were inspected.")
+        for partition in table.partitions[:MOST_PARTITIONS]:
             part = Part(image, partition.offset, partition.size)
             _add(systems, _recognise(part), part, partition.name)
     except WorkBoundError as bound:
@@ -65,7 +70,7 @@ def _table(parse: Callable[[Image], PartitionTable | None], image: Image) -> Par
 
 
 def _recognise(part: Part) -> FileSystem:
-    found = _first(PARSERS + TRACERS, part)
+    found = _first((*PARSERS, foreign.parse, *TRACERS), part)
     kind = UNKNOWN if part.image.is_written(part.offset) else EMPTY
     return found or FileSystem(part.offset, part.size, kind)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from lifeboat.verify.contents.checksums import crc32_raw
 from lifeboat.verify.contents.found import FileSystem, bounded
@@ -24,6 +24,9 @@ _SEED = 0xF597A6CF
 _IGNORED = 1
 MOST_TEXT = 2 * 1024 * 1024
 """Longer metadata is not read. The default area has 1 MiB, and holds two texts at least."""
+
+MOST_VOLUMES, MOST_NAME = 128, 127
+"""Logical volumes that are read, and characters in the name of one (lvm(8))."""
 
 MOST_AREAS = 4
 """Areas of each kind in a header: pvcreate makes one of data and up to two of metadata."""
@@ -168,12 +171,13 @@ def _read_text(part: Part, text: bytes, own: str, problems: list[str], notes: li
     for name, group in groups.items():
         if not isinstance(group, dict) or "physical_volumes" not in group:
             continue
-        for label, volume in section_of(group, "logical_volumes").items():
+        for key, volume in islice(section_of(group, "logical_volumes").items(), MOST_VOLUMES):
+            label = f"{name[:MOST_NAME]}/{key[:MOST_NAME]}"
             place = _place(group, volume, own) if isinstance(volume, dict) else None
             if place and place[0] + place[1] <= part.size:
-                volumes.append(LogicalVolume(f"{name}/{label}", *place))
+                volumes.append(LogicalVolume(label, *place))
             else:
-                notes.append(f"The logical volume {name}/{label} is not in one piece here, so it was not read.")
+                notes.append(f"The logical volume {label} is not in one piece here, so it was not read.")
     return tuple(volumes)
 
 

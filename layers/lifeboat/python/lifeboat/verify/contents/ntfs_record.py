@@ -74,10 +74,12 @@ def attributes(record: bytes) -> Iterator[Attribute]:
     """The attributes of a record that check_record found right, without a name."""
     at = int.from_bytes(record[20:22], "little")
     while True:
-        kind, length, elsewhere, name = struct.unpack_from("<IIBB", record, at)
-        if kind == _END or length < 24:
-            return
+        kind = int.from_bytes(record[at : at + 4], "little")
+        length = int.from_bytes(record[at + 4 : at + 8], "little")
         whole = record[at : at + length]
+        if kind == _END or len(whole) < 24:
+            return
+        elsewhere, name = whole[8], whole[9]
         if not name and not elsewhere:
             size, start = struct.unpack_from("<IH", whole, 16)
             yield Attribute(kind, whole[start : start + size], None)

@@ -50,8 +50,8 @@ def parse_trace(part: Part) -> FileSystem | None:
 
 def _trace(part: Part) -> str | None:
     for size in SECTORS:
-        if 3 * size <= part.size and part.read(size, 4) == b"XAGF" and part.read(2 * size, 4) == b"XAGI":
-            return f"the headers of an allocation group follow at byte {part.offset + size}"
+        if 3 * size <= part.size and (part.read(size, 4) == b"XAGF" or part.read(2 * size, 4) == b"XAGI"):
+            return f"the headers of an allocation group follow from byte {part.offset + size}"
     quarter = -(-part.size // 4 // 4096) * 4096
     for at in (quarter, quarter - 4096):
         if 0 < at <= part.size - 4 and part.read(at, 4) == xfs_superblock.MAGIC:

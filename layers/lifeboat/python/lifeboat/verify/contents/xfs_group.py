@@ -15,6 +15,7 @@ from lifeboat.verify.contents.image import Part
 from lifeboat.verify.contents.xfs_log import LogState
 from lifeboat.verify.contents.xfs_superblock import (
     Superblock,
+    check_features,
     check_stripes,
     crc_is_right,
     has_trailing_bytes,
@@ -123,6 +124,8 @@ def _check_copy(sector: bytes, group: _Group) -> Iterator[str]:
     if found.version != primary.version:
         yield f"has the version {found.version}, expected {primary.version}"
     yield from check_stripes(found)
+    if found.version == 4:
+        yield from check_features(found)
     if not group.checked_by_crc and has_trailing_bytes(sector):
         yield "has bytes behind its last field"
 
@@ -186,6 +189,7 @@ def _check_agfl(sector: bytes, agf: bytes, group: _Group) -> Iterator[str]:
         [block] = struct.unpack_from(">I", sector, header + 4 * at)
         if not group.has_block(block) and (group.clean or block != NOTHING):
             yield f"lists the free block {block} of {group.length}"
+            return
         at = (at + 1) % entries
 
 

@@ -27,7 +27,8 @@ META_UUID, META_DIRECTORY = 0x4, 0x100
 QUOTA, LOG_V2, SECTORS, MORE_BITS = 0x0040, 0x0400, 0x0800, 0x8000
 _KNOWN_BITS = 0xBFF0
 _DIRECTORY_V2 = 0x2000
-"""Bits of `versionnum`. Linux mounts no version 4 without the second directory format."""
+_KNOWN_MORE_BITS = 0x28A
+"""Bits of `versionnum`, and of `features2` in version 4. Linux mounts only the second directory format."""
 
 SMALLEST_GROUP = 64
 """Blocks in the smallest allocation group, XFS_MIN_AG_BLOCKS."""
@@ -152,11 +153,7 @@ def is_power(value: int, logarithm: int, least: int, most: int) -> bool:
 
 def check_fields(found: Superblock) -> Iterator[str]:
     """What is wrong in the fields of a primary superblock by themselves: clauses that follow "The superblock"."""
-    if found.version not in (4, 5) or (found.version == 4 and found.versionnum & ~0xF & ~_KNOWN_BITS):
-        yield f"has the version {found.versionnum:#x}, expected 4 or 5 with known features"
-        return
-    if not found.versionnum & _DIRECTORY_V2:
-        yield f"has the version {found.versionnum:#x}, expected the second directory format in it"
+    yield from check_features(found)
     yield from _check_sizes(found)
     yield from _check_groups(found)
     yield from _check_inodes(found)
@@ -165,8 +162,20 @@ def check_fields(found: Superblock) -> Iterator[str]:
         yield "says that mkfs.xfs did not end"
     if found.imax_pct > 100:
         yield f"lets inodes take {found.imax_pct} % of the space, expected at most 100"
-    if found.version == 4 and found.versionnum & MORE_BITS and found.features2 != found.bad_features2:
-        yield "has two different copies of its second feature word"
+
+
+def check_features(found: Superblock) -> Iterator[str]:
+    """What is wrong in the version and its feature bits, as clauses. Version 5 has its newer ones elsewhere."""
+    number = found.versionnum
+    if found.version not in (4, 5) or (found.version == 4 and number & ~0xF & ~_KNOWN_BITS):
+        yield f"has the version {number:#x}, expected 4 or 5 with known features"
+    elif not number & _DIRECTORY_V2:
+        yield f"has the version {number:#x}, expected the second directory format in it"
+    if found.version == 4 and number & MORE_BITS:
+        if found.features2 & ~_KNOWN_MORE_BITS:
+            yield f"has unknown features {found.features2:#x}"
+        if found.features2 != found.bad_features2:
+            yield "has two different copies of its second feature word"
 
 
 def _check_sizes(found: Superblock) -> Iterator[str]:
