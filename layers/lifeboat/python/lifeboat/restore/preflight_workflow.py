@@ -15,6 +15,7 @@ from lifeboat.copies import shared_snapshots
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.config import VaultSource
 from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.tags import Tag
 from lifeboat.restore import store as restores
 from lifeboat.restore.machine.volumes import plan_first_calls
 from lifeboat.restore.preflight.check import preflight
@@ -72,7 +73,9 @@ def _observe_facts(request: RestoreRequest, invocation: Invocation) -> Preflight
     )
     try:
         facts = replace(facts, points=_observe_here(build_tag_filter(choice, named.values())))
-        return _observe_elsewhere(facts, choice, invocation) if may_be_elsewhere(choice, facts) else facts
+        if may_be_elsewhere(choice, facts):
+            facts = _observe_elsewhere(facts, choice, invocation)
+        return replace(facts, same_instance=_observe_same_instance(facts, choice))
     except ec2_describe.TooMany:
         return replace(facts, too_many=MAX_SNAPSHOTS)
 
@@ -81,6 +84,16 @@ def _observe_here(tags: Mapping[str, Sequence[str]] | None) -> tuple[RecoveryPoi
     if tags is None:
         return ()
     return read_catalogue(ec2_snapshots.recovery_point_snapshots_tagged(tags, most=MAX_SNAPSHOTS)).points
+
+
+def _observe_same_instance(facts: PreflightFacts, choice: RecoveryPointChoice) -> tuple[RecoveryPoint, ...]:
+    """All recovery points here of the instances of an unproven one that the request names. Raises AwsError."""
+    named = (*facts.points, *facts.elsewhere) if choice.id or choice.snapshot_ids else ()
+    instances = sorted({point.instance_id for point in named if not point.proven and point.instance_id})
+    try:
+        return _observe_here({Tag.INSTANCE: instances}) if instances else ()
+    except ec2_describe.TooMany:  # the plan then knows of none that is proven
+        return ()
 
 
 def _observe_elsewhere(facts: PreflightFacts, choice: RecoveryPointChoice, invocation: Invocation) -> PreflightFacts:

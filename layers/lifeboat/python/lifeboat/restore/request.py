@@ -32,8 +32,8 @@ from lifeboat.domain.fields import (
 from lifeboat.domain.text import iso
 
 RECOVERY_POINT = (
-    "latest, a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0, a snapshot's id such as "
-    "snap-0123456789abcdef0, a list of snapshots' ids, or an object with lineage or instance_id"
+    "latest, latest-proven, a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0, a snapshot's id "
+    "such as snap-0123456789abcdef0, a list of snapshots' ids, or an object with lineage or instance_id"
 )
 
 _RECOVERY_POINT_ID = re.compile(r"rp-[0-9A-Za-z+-]{1,120}")
@@ -48,7 +48,8 @@ class RecoveryPointChoice(Fields):
     """Which recovery point to restore. With nothing set: the latest good one, if only one lineage can be meant.
 
     `id` names a recovery point, `snapshot_ids` its snapshots. `lineage` or `instance_id` (the instance that was backed
-    up, perhaps long gone) name the data, of which the newest good recovery point before `before` is taken.
+    up, perhaps long gone) name the data, of which the newest good recovery point before `before` is taken. `proven`:
+    only one that was read back is taken.
     """
 
     lineage: (
@@ -61,6 +62,7 @@ class RecoveryPointChoice(Fields):
     ) = None
     instance_id: SavedInstanceId | None = None
     before: Moment | None = None
+    proven: Flag = False
     id: Annotated[str | None, INTERNAL] = None
     snapshot_ids: Annotated[tuple[str, ...], INTERNAL] = ()
 
@@ -82,6 +84,8 @@ def _parse_choice(value: Any, parse_object: ValidatorFunctionWrapHandler) -> Rec
         return choice
     if value == "latest":
         return RecoveryPointChoice()
+    if value == "latest-proven":
+        return RecoveryPointChoice(proven=True)
     if isinstance(value, str) and value.startswith("snap-"):
         return RecoveryPointChoice(snapshot_ids=(adapter(SnapshotId).validate_python(value),))
     if isinstance(value, str) and _RECOVERY_POINT_ID.fullmatch(value):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
+from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes, metrics
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.by_hand.request import HandedOver, RunStatus
@@ -32,8 +32,11 @@ from lifeboat.restore.machine.rehearsal import after_rehearsal, plan_rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.preflight_workflow import run_preflight
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep
-from lifeboat.restore.report import describe_restore, outcome
+from lifeboat.restore.report import describe_restore, outcome, seconds_per_step
 from lifeboat.restore.request import AdvanceRequest, CancelRestore, RestoreRequest, RestoreStatus
+
+METRIC = "RecoveryTime"
+"""Seconds: how long a completed restore took from its request to the end of its checks."""
 
 CHECK_SOON_SECONDS = 0.5
 """Seconds between two observations of a change that EC2 finishes within seconds: a detach, an attach."""
@@ -362,7 +365,16 @@ def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
     key = f"{restore.id} {restore.status} for good"
     if not invocation.publish_once("published-restore", key, _build_ended(restore, invocation)):
         return restore
+    if restore.status is RestoreState.COMPLETED:
+        _log_recovery_time(restore, invocation)
     return restores.close_restore(invocation.config.table, replace(restore, start_published=True))
+
+
+def _log_recovery_time(restore: Restore, invocation: Invocation) -> None:
+    now = clock.now()
+    parts = seconds_per_step(restore, now)
+    facts = {"restore_id": restore.id, "instance_id": restore.instance_id, "seconds_per_step": parts}
+    metrics.seconds(METRIC, (now - restore.started_at).total_seconds(), stack=invocation.config.stack, facts=facts)
 
 
 def _build_ended(restore: Restore, invocation: Invocation) -> Message:

@@ -13,6 +13,7 @@ from lifeboat.restore.preflight.draft import draft_plan
 from lifeboat.restore.preflight.facts import Finding, Preflight, PreflightFacts, Severity
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.instance import check_instance
+from lifeboat.restore.preflight.proof import check_proof
 from lifeboat.restore.preflight.request import check_request
 from lifeboat.restore.preflight.selection import choose_source, warn_of_unread_places
 from lifeboat.restore.preflight.source import check_source
@@ -34,8 +35,10 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
         )
     source = choose_source(request, facts, report)
     warn_of_unread_places(facts, report)
+    proof = ""
     if source:
         check_source(source, facts, report)
+        proof = check_proof(source, facts, report)
     draft = None
     if facts.instance is not None and source is not None and not root_problem(facts.instance):
         draft = draft_plan(request, facts, facts.instance, source, now, report)
@@ -44,13 +47,14 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
             report.refuse("not-allowed", action, f"{action} would be refused: {said}")
     findings = tuple(sorted(report.findings, key=lambda item: item.severity is not Severity.REFUSE))
     plan = None if any(item.severity is Severity.REFUSE for item in findings) else draft
-    return Preflight(findings, plan, _describe_plan(request, findings, plan), draft)
+    return Preflight(findings, plan, _describe_plan(request, findings, plan, proof), draft)
 
 
-def _describe_plan(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None) -> str:
+def _describe_plan(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None, proof: str) -> str:
     lines = []
     if plan:
         lines.append(f"Restore {plan.recovery_point_id} onto {plan.instance_id} as {plan.id}:")
+        lines.append(f"- {proof}")
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(

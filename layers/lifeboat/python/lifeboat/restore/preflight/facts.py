@@ -20,6 +20,7 @@ class PreflightFacts:
     * `points`: the recovery points of this region that the request may mean.
     * `elsewhere`: those of this stack in the regions `restore_from`, in the order of these. In a vault also those that
       its sources share, under the names that their copies have in the vault.
+    * `same_instance`: if the request names an unproven recovery point or its snapshots, all of the same instance here.
     * `unread_regions`, `unread_accounts`: those that could not be read, each with the reason.
     * `snapshots`: what EC2 shows of the snapshot ids in the request.
     * `too_many`: if not 0, a region has more snapshots than this that the request may mean, so none was read.
@@ -48,6 +49,7 @@ class PreflightFacts:
     encryption_by_default: bool = False
     dry_runs: Mapping[str, str] = field(default_factory=dict)
     elsewhere: tuple[RecoveryPoint, ...] = ()
+    same_instance: tuple[RecoveryPoint, ...] = ()
     unread_regions: Mapping[str, str] = field(default_factory=dict)
     restore_from: tuple[str, ...] = ()
     completion_minutes: int = 0

@@ -87,10 +87,15 @@ def select_named(choice: RecoveryPointChoice, points: Iterable[RecoveryPoint]) -
     return tuple(point for point in points if not named or named & {member.snapshot.id for member in point.members})
 
 
-def merge_places(facts: PreflightFacts) -> tuple[RecoveryPoint, ...]:
-    """Every recovery point once, oldest first. Of its copies a good one comes first, then one in this region."""
+def merge_places(facts: PreflightFacts, *, proven: bool = False) -> tuple[RecoveryPoint, ...]:
+    """Every recovery point once, oldest first. Of its copies a good one comes first, then one in this region.
+
+    `proven`: only those that were read back where they are.
+    """
     best: dict[tuple[str, str], RecoveryPoint] = {}
     for point in (*facts.points, *facts.elsewhere):
+        if proven and not point.proven:
+            continue
         known = best.setdefault(_identify_original(point), point)
         if point.condition is Condition.GOOD and known.condition is not Condition.GOOD:
             best[_identify_original(point)] = point
@@ -131,14 +136,14 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
         return None
     if choice.snapshot_ids:
         return build_source(choice.snapshot_ids, facts, report)
-    catalogue = merge_places(facts)
+    catalogue = merge_places(facts, proven=choice.proven)
     if choice.id:
         return _choose_by_id(choice.id, catalogue, facts, report)
     points = [point for point in catalogue if choice.before is None or point.taken_at < choice.before]
     wanted, called = _select_wanted(choice, facts, points)
     good = [point for point in wanted if point.condition is Condition.GOOD]
     if not good:
-        report.refuse("no-good-recovery-point", "recovery_point", _describe_none_good(called, wanted, choice.before))
+        _refuse_none(choice, called, wanted, report)
         return None
     lines = group_lineages(good)
     if not (choice.lineage or choice.instance_id) and len(lines) > 1:
@@ -148,7 +153,8 @@ def choose_source(request: RestoreRequest, facts: PreflightFacts, report: Report
             report.refuse(
                 "several-lineages",
                 "recovery_point",
-                f'recovery_point is "latest", and several lineages have a good one; name one: {_list_lineages(lines)}',
+                f'recovery_point is "{_name(choice)}", and several lineages have a good one; name one: '
+                f"{_list_lineages(lines)}",
             )
             return None
         report.warn(
@@ -204,6 +210,22 @@ def _find_own(facts: PreflightFacts, lines: Iterable[tuple[RecoveryPoint, ...]])
     # The target's volume and the target itself may be of different lineages: the newer one is the instance's.
     own = [line for line in lines if any(mine & {*point.lineages, point.instance_id} for point in line)]
     return max(own, key=lambda line: line[-1].taken_at, default=())
+
+
+def _name(choice: RecoveryPointChoice) -> str:
+    return "latest-proven" if choice.proven else "latest"
+
+
+def _refuse_none(choice: RecoveryPointChoice, called: str, wanted: list[RecoveryPoint], report: Report) -> None:
+    if choice.proven:
+        when = f" before {iso(choice.before)}" if choice.before else ""
+        report.refuse(
+            "no-proven-recovery-point",
+            "recovery_point",
+            f'no good recovery point {called}{when} is proven; verify one by hand, or restore "latest" all the same',
+        )
+        return
+    report.refuse("no-good-recovery-point", "recovery_point", _describe_none_good(called, wanted, choice.before))
 
 
 def _describe_none_good(called: str, wanted: list[RecoveryPoint], before: datetime | None) -> str:
