@@ -252,6 +252,7 @@ def _parameters(chance: Chance) -> dict[str, str]:
         "MaximumDeletePercent": str(chance.choice((50, 100))),
         "GraceHours": str(chance.choice((0, 0, 1, 24))),
         "FailedAfterDays": "1",
+        "Verify": "off",
         "EncryptRestoredVolumes": chance.choice(("true", "false")),
         "LockMode": "governance" if locks else "none",
         "LockDays": "1",

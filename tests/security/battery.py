@@ -663,8 +663,12 @@ MAY: Mapping[str, set[str]] = {
             for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
         ),
         *(f"ec2:CreateTags the proof on {name}" for name in _OUR_SNAPSHOTS),
-        "kms:Decrypt through EC2",
-        *(f"kms:Decrypt through EC2 with a {whose} key" for whose in KEY_OWNERS),
+        *(f"kms:{action} through EC2" for action in ("Decrypt", "DescribeKey")),
+        *(
+            f"kms:{action} through EC2 with a {whose} key"
+            for action in ("Decrypt", "DescribeKey")
+            for whose in KEY_OWNERS
+        ),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in VERIFICATIONS),
         *_PUBLISH,
     },

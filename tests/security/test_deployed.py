@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from lifeboat.domain.error_codes import NOT_ALLOWED
 from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
-from tests.e2e.stage import CONSENT, SETTINGS, Stage
+from tests.e2e.stage import CONSENT, SETTINGS, Stage, tags_of
 from tests.security.battery import FUNCTIONS, differences
 from tools.policy_roles import AWAY, READER, SOURCE, TRUSTED, VAULT, Asked
 
@@ -178,6 +178,9 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
     stage.control.settle()
     stage.reconcile("ConfirmSnapshotsFunction")
     stage.reconcile("CopySnapshotsFunction")
+    [snapshot] = stage.recovery_point_snapshots(("volume-id", machine.volume_id))
+    point = tags_of(snapshot)["lifeboat:recovery-point"]
+    assert stage.invoke("VerifySnapshotsFunction", {"recovery_point": point})["proven"]
     stage.invoke("PruneSnapshotsFunction", {"dry_run": True})
     stage.invoke("PruneSnapshotsFunction", {})
     stage.invoke("CheckAmiOwnerFunction", {})

@@ -404,6 +404,7 @@ def test_verification_may_write_one_tag_and_its_own_items():
     assert all("verif" in key for key in keys)
     changing = {action for item in mine for action in [*item["Action"]] if isinstance(item["Action"], list)}
     assert {action for action in changing if not action.split(":")[1].startswith(READS)} == {
+        "kms:Decrypt",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
