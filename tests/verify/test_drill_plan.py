@@ -49,6 +49,11 @@ def test_a_lineage_that_the_newest_set_lacks_is_rehearsed_from_its_own_newest():
     assert chosen(both, alone) == {DATA: alone.id, SECOND: both.id}
 
 
+def test_a_set_that_is_named_by_any_of_its_lineages_is_the_same_drill():
+    newest = newest_points([point(DATA, SECOND), point("vol-0other", instance_id=OTHER)])
+    assert choose_points(newest, SECOND) == choose_points(newest, DATA) == {DATA: newest[DATA]}
+
+
 def test_a_recovery_point_in_another_region_is_not_rehearsed_here():
     here, away = point(), replace(point(days=1), region="eu-central-1")
     assert chosen(here, away) == {DATA: here.id}

@@ -39,11 +39,11 @@ def newest_points(points: Iterable[RecoveryPoint]) -> dict[str, RecoveryPoint]:
     return newest
 
 
-def choose_points(newest: Mapping[str, RecoveryPoint]) -> dict[str, RecoveryPoint]:
+def choose_points(newest: Mapping[str, RecoveryPoint], only: str | None = None) -> dict[str, RecoveryPoint]:
     """Each recovery point to rehearse once, under the first of the lineages whose newest it is.
 
     A set of several volumes is one drill, as it is one restore. A lineage that the newest set does not have any more
-    has an older newest one.
+    has an older newest one. `only`: nothing but the newest recovery point of this lineage, under the same name.
     """
     chosen: dict[str, RecoveryPoint] = {}
     known: set[tuple[str, datetime]] = set()
@@ -51,7 +51,7 @@ def choose_points(newest: Mapping[str, RecoveryPoint]) -> dict[str, RecoveryPoin
         if (point.id, point.taken_at) not in known:
             known.add((point.id, point.taken_at))
             chosen[lineage] = point
-    return chosen
+    return chosen if only is None else {name: point for name, point in chosen.items() if point == newest[only]}
 
 
 def plan_drills(

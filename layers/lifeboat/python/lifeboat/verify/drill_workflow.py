@@ -86,11 +86,11 @@ def _open(request: DrillRequest, invocation: Invocation) -> list[str]:
             f"lineage is {shown(request.lineage)}, expected one with a good recovery point of this stack in "
             f"{config.region}"
         )
-    wanted = {request.lineage: newest[request.lineage]} if request.lineage else newest
+    chosen = choose_points(newest, request.lineage)
     drills = plan_drills(
-        choose_points(wanted),
+        chosen,
         run=iso(request.slot) if request.slot else invocation.lease,
-        zones=ec2_zones.available_zones() if wanted else (),
+        zones=ec2_zones.available_zones() if chosen else (),
         last=drill_store.last_drills(config.table),
         settings=config,
         stack=config.stack,
