@@ -110,6 +110,18 @@ READ = 50
 READ_BAR = 200
 """What they may be of a volume of 100 GiB."""
 
+CANARY_LISTED = LISTED + -(-LISTED // 10)
+"""The change canary lists all blocks of a volume once more, and those that changed; assumed are a tenth."""
+
+CANARY_READ = 64
+"""Blocks that it reads at most, half of them of those that changed (lifeboat.verify.canary.SAMPLED)."""
+
+CANARY_READS = 2
+"""For each volume: the history of its lineage, which has at most 4 kB, and whether its lists were cut off."""
+
+CANARY_WRITES = 4
+"""For each volume: the history, in kB. A checkpoint is written only of lists that are long."""
+
 VERIFY_READS = 4
 """For each recovery point: whether it was read before, and what is open, three times."""
 
@@ -233,6 +245,17 @@ def month(
                 backups * volumes,
                 Door(seconds=0.5 * LISTED + 0.05 * READ, writes=CHECKPOINTS, gb=0.5, within=True),
             ),
+            (
+                backups * volumes,
+                Door(
+                    seconds=0.5 * CANARY_LISTED + 0.1 * CANARY_READ,
+                    reads=CANARY_READS,
+                    writes=CANARY_WRITES,
+                    log_bytes=2 * OTHER_LINE,
+                    gb=0.5,
+                    within=True,
+                ),
+            ),
         ]
     publishes = sum(count * function.publishes for count, function in doors)
     return Use(
@@ -246,11 +269,11 @@ def month(
             "e-mails": publishes * mailboxes,
             "SQS requests": (3 * batches + IDLE_POLLS) if large_run else 0.0,
             "KMS requests": 2 * MINUTES / KEY_KEPT + (1 + verify) * MINUTES / 15,
-            "EBS block lists": backups * volumes * LISTED * verify,
-            "EBS blocks read": backups * volumes * READ * verify,
+            "EBS block lists": backups * volumes * (LISTED + CANARY_LISTED) * verify,
+            "EBS blocks read": backups * volumes * (READ + CANARY_READ) * verify,
             "GB of logs taken in": sum(count * function.log_bytes for count, function in doors) / 1e9,
             "alarms": float(ALARMS),
-            "metrics": 1.0 + verify,
+            "metrics": 1.0 + 2 * verify,
         }
     )
 

@@ -18,6 +18,7 @@ from lifeboat.backup import overdue_workflow as overdue
 from lifeboat.backup.schedule import parse_schedule, previous_slot
 from lifeboat.domain.config import DEFAULT_SCHEDULE
 from lifeboat.domain.text import iso
+from lifeboat.verify import canary
 from tests.functions.conftest import TABLE
 from tests.functions.written_blocks import in_pages, write_blocks
 from tools import cost_model
@@ -120,7 +121,7 @@ def test_who_is_selected_takes_as_many_bytes_as_is_counted(world):
     size = sum(len(name) + len(value["S"]) for name, value in item.items())
     assert size == pytest.approx(cost_model.SELECTED_KB * 1000, rel=0.15)
     ten, twenty = (month(size).units["DynamoDB reads"] for size in (10, 20))
-    by_backups = 10 * DAYS * (2 + 1 + cost_model.VERIFY_READS)
+    by_backups = 10 * DAYS * (2 + 1 + cost_model.VERIFY_READS + cost_model.CANARY_READS)
     assert twenty - ten - by_backups == pytest.approx(MINUTES / 15 * 10 * cost_model.SELECTED_KB / 4)
 
 
@@ -165,7 +166,7 @@ def test_a_verification_reads_writes_and_logs_what_is_counted(world, in_pages, c
     message = json.dumps({"event": "BackupCompleted", "subject": subject})
     emptied(calls, logged)
     world.invoke("verify_snapshots", {"Records": [{"Sns": {"Message": message}}]})
-    assert calls["GetItem"] + calls["Query"] == cost_model.VERIFY_READS
+    assert calls["GetItem"] + calls["Query"] == cost_model.VERIFY_READS + 1, "the canary's history, of none yet"
     assert calls["write units"] == cost_model.VERIFY_WRITES + 2, "the list in one answer, and the inspection"
     assert calls["Publish"] == 0
     assert len(logged.getvalue()) < cost_model.OTHER_LINE
@@ -185,7 +186,9 @@ def test_reading_one_volume_of_100_gib_a_day_costs_at_most_five_cents(show_figur
     show_figure(f"cost: verification at the level read of 100 GiB a day is {cents:.1f} cents a month")
     assert cents < 100 * BAR
     blocks = sum(PRICES[name].dollars * month(1).units[name] for name in ("EBS block lists", "EBS blocks read"))
-    assert blocks == pytest.approx(DAYS * (21 * 0.0006 + cost_model.READ * 0.003) / 1000)
+    listed, read = cost_model.LISTED + cost_model.CANARY_LISTED, cost_model.READ + cost_model.CANARY_READ
+    assert blocks == pytest.approx(DAYS * (listed * 0.0006 + read * 0.003) / 1000)
+    assert cost_model.CANARY_READ == 2 * canary.SAMPLED
 
 
 def test_a_large_runs_batches_are_as_large_as_is_counted():
@@ -236,9 +239,9 @@ def test_a_backup_is_counted_by_hand():
     """One instance and volume, a slot a day: each backup is two events, one pruning and one verification."""
     without, one, two = (month(size).units for size in (0, 1, 2))
     assert one["Lambda requests"] - without["Lambda requests"] == pytest.approx(DAYS * (2 + 1 + 1))
-    assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2 + 5 + 4))
-    assert one["EBS block lists"] == pytest.approx(DAYS * 21)
-    assert one["EBS blocks read"] == pytest.approx(DAYS * cost_model.READ)
+    assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2 + 5 + 4 + 4))
+    assert one["EBS block lists"] == pytest.approx(DAYS * (21 + 24))
+    assert one["EBS blocks read"] == pytest.approx(DAYS * (cost_model.READ + 64))
     assert two["SNS publishes"] - one["SNS publishes"] == pytest.approx(DAYS)
     assert month(1, mailboxes=3).units["e-mails"] == pytest.approx(3 * one["SNS publishes"])
     assert one["KMS requests"] == pytest.approx(2 * MINUTES / 5 + 2 * MINUTES / 15)

@@ -187,7 +187,8 @@ ON: Mapping[str, tuple[str, ...]] = {
 BLOCK_READS = ("GetSnapshotBlock", "ListChangedBlocks", "ListSnapshotBlocks")
 
 VERIFICATIONS = ("verify-open", "verify-done", "verify-reader", "published-verification")
-"""The partitions of the table that verification has."""
+CANARY = ("canary", "canary-lists", "published-suspicion")
+"""The partitions of the table that verification has, and its change canary."""
 
 NO_TAG: Context = {"aws:tagkeys": None}
 
@@ -210,6 +211,8 @@ TAGGINGS: Mapping[str, Context] = {
     "a hold": keyed("hold"),
     "the proof": keyed("verified"),
     "the proof and a hold": keyed("verified", "hold"),
+    "a suspicion": keyed("suspect"),
+    "a suspicion and a hold": keyed("suspect", "hold"),
     "the tags of adoption": ADOPTION,
     "the tags of adoption and a name": {
         **ADOPTION,
@@ -458,7 +461,7 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS):
+        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS, *CANARY):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -525,7 +528,7 @@ _STATE = {
         "of the table's restore-open",
         "of the table's retention",
         "of the table's asked",
-        *(f"of the table's {what}" for what in VERIFICATIONS),
+        *(f"of the table's {what}" for what in (*VERIFICATIONS, *CANARY)),
         "of the table's restores, too",
         *(f"of the table's {what}" for what in _DRILL_ITEMS),
     )
@@ -662,14 +665,14 @@ MAY: Mapping[str, set[str]] = {
             for action in BLOCK_READS
             for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
         ),
-        *(f"ec2:CreateTags the proof on {name}" for name in _OUR_SNAPSHOTS),
+        *(f"ec2:CreateTags {what} on {name}" for what in ("the proof", "a suspicion") for name in _OUR_SNAPSHOTS),
         *(f"kms:{action} through EC2" for action in ("Decrypt", "DescribeKey")),
         *(
             f"kms:{action} through EC2 with a {whose} key"
             for action in ("Decrypt", "DescribeKey")
             for whose in KEY_OWNERS
         ),
-        *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in VERIFICATIONS),
+        *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in (*VERIFICATIONS, *CANARY)),
         *_PUBLISH,
     },
     "VaultReader": {*_here("DescribeSnapshots")},

@@ -394,14 +394,16 @@ def test_adoption_writes_our_tags_once_on_snapshots_without_a_manager():
     assert condition["StringEquals"]["aws:RequestTag/lifeboat:stack"] == {"Ref": "AWS::StackName"}
 
 
-def test_verification_may_write_one_tag_and_its_own_items():
+def test_verification_may_write_two_tags_and_its_own_items():
     mine = [statement for function, statement in function_statements(TEMPLATE) if function == "VerifySnapshots"]
     [tagging] = [item for item in mine if item["Action"] == "ec2:CreateTags"]
-    assert tagging["Condition"]["ForAllValues:StringEquals"] == {"aws:TagKeys": ["lifeboat:verified"]}
+    assert tagging["Condition"]["ForAllValues:StringEquals"] == {
+        "aws:TagKeys": ["lifeboat:verified", "lifeboat:suspect"]
+    }
     assert tagging["Condition"]["Null"] == {"aws:TagKeys": "false"}
     [table] = [item for item in mine if "dynamodb:PutItem" in item["Action"]]
     keys = table["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
-    assert all("verif" in key for key in keys)
+    assert all("verif" in key or "canary" in key or key == "published-suspicion" for key in keys)
     changing = {action for item in mine for action in [*item["Action"]] if isinstance(item["Action"], list)}
     assert {action for action in changing if not action.split(":")[1].startswith(READS)} == {
         "kms:Decrypt",

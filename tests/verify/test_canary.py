@@ -9,8 +9,9 @@ from random import Random
 
 import pytest
 
+from lifeboat.aws.table import to_json
 from lifeboat.verify import canary
-from lifeboat.verify.canary import BASELINE, LEAST, RANDOM, Observation, Sample, Verdict, judge
+from lifeboat.verify.canary import BASELINE, LEAST, RANDOM, Sample, Verdict, judge
 from tests.verify.histories import DAYS, FIRST, History
 
 HISTORIES = 50
@@ -140,4 +141,5 @@ class TestEntropies:
 
 def test_an_observation_is_small():
     """Fourteen of them and what is suspected lie in one document."""
-    assert len(repr(Observation("rp-20261123T020000Z-i-0123456789abcdef0", FIRST, 0.1, 7.1, 0.1, 7.1, 0.1))) < 400
+    observed = replace(after(USUAL, day(20, 0.25, 7.123456789)).observation, point_id=f"rp-{'0' * 36}")
+    assert len(to_json(observed)) * BASELINE < 4_000

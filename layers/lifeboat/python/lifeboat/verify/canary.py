@@ -51,6 +51,9 @@ ABOVE_LARGEST = 1.25
 TO_SIGMA = 1.4826
 """The median absolute deviation of a normal distribution times this is its standard deviation."""
 
+DIGITS = 5
+"""Decimals of the numbers of an observation: fourteen observations have less than 4 kB in the table."""
+
 RANDOM = 8 - 255 / (2 * PIECE * log(2))
 """Bits per byte of a piece of random bytes. It is less than 8, because 256 counts of few bytes are never equal
 (the Miller-Madow correction: (m - 1) / 2N nats for m symbols and N bytes)."""
@@ -188,11 +191,11 @@ def _observation(sample: Sample, baseline: Sequence[Observation]) -> Observation
     return Observation(
         point_id=sample.point_id,
         taken_at=sample.taken_at,
-        changed=sample.changed_share,
-        entropy=_mean(sample.changed),
-        scrambled=scrambled,
-        limit=limit,
-        above=above,
+        changed=round(sample.changed_share, DIGITS),
+        entropy=round(_mean(sample.changed), DIGITS),
+        scrambled=round(scrambled, DIGITS),
+        limit=round(limit, DIGITS),
+        above=round(above, DIGITS),
     )
 
 

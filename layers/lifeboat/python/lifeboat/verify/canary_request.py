@@ -16,7 +16,6 @@ class CloseSuspicionRequest(Fields):
     """Close the suspicion against one recovery point. `expected`: the change was intended and is usual from now on."""
 
     form = "close_suspicion"
-    other_forms = ("recovery_point", "sweep")
 
     close_suspicion: Annotated[
         str,

@@ -34,14 +34,13 @@ def find_history(table: str, lineage: str) -> History:
     return found.read(History) if found else History(lineage)
 
 
-def record_observation(table: str, lineage: str, observation: Observation) -> History:
-    """Add an observation to the lineage's history; the new history. Raises Contended."""
+def record_observation(table: str, history: History, observation: Observation) -> None:
+    """Add an observation to the lineage's history, which was read before. Raises Contended."""
     for _ in range(ATTEMPTS):
-        before = find_history(table, lineage)
-        after = before.with_observation(observation)
-        if _save(table, before, after):
-            return after
-    raise Contended(lineage)
+        if _save(table, history, history.with_observation(observation)):
+            return
+        history = find_history(table, history.lineage)
+    raise Contended(history.lineage)
 
 
 def record_expected(table: str, lineage: str, point_id: str) -> None:
@@ -68,14 +67,12 @@ def find_lists(table: str, snapshot_id: str, earlier_id: str, now: datetime) -> 
 
 
 def save_lists(table: str, lists: Lists, now: datetime) -> None:
-    """Write a checkpoint in the place of the one that is there: only one invocation reads at a time."""
+    """Write a checkpoint in the place of the one that is there: only one invocation reads at a time.
+
+    It is not deleted when the lists are read: it expires.
+    """
     until = now + LISTS_KEPT
     documents.write(
         table,
         documents.put(Document(_LISTS, lists.snapshot_id, to_json(lists), version=until.isoformat(), expiration=until)),
     )
-
-
-def forget_lists(table: str, snapshot_id: str) -> None:
-    """Delete the checkpoint of a snapshot."""
-    documents.write(table, documents.delete(_LISTS, snapshot_id))

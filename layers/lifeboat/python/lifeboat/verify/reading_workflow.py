@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from lifeboat.aws import clock, ebs_direct
-from lifeboat.aws.ebs_direct import LEAST_PAGE, PAGE, BlockPage, WrongChecksumError
+from lifeboat.aws.ebs_direct import LEAST_PAGE, PAGE, BlockPage, ChangedPage, WrongChecksumError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import PacedCalls
 from lifeboat.domain.proof import Level
@@ -40,6 +40,10 @@ class Calls:
     def list_blocks(self, snapshot_id: str, start: int, most: int = PAGE) -> BlockPage:
         """The next part of a list. Raises AwsError and OutOfTime."""
         return self._lists.make(lambda: ebs_direct.list_blocks(snapshot_id, start, most))
+
+    def list_changed_blocks(self, first_id: str, second_id: str, start: int) -> ChangedPage:
+        """The next part of the list of what differs in two snapshots. Raises AwsError and OutOfTime."""
+        return self._lists.make(lambda: ebs_direct.list_changed_blocks(first_id, second_id, start))
 
     def read_block(self, snapshot_id: str, index: int, token: str) -> bytes:
         """A block whose bytes are those of its SHA-256. Raises AwsError, OutOfTime and WrongChecksumError."""

@@ -12,6 +12,7 @@ from lifeboat.domain.bad_request import BadRequest, Expected, Fields, parse, sho
 from lifeboat.domain.envelopes import parse_notification
 from lifeboat.domain.fields import ReconcileRequest
 from lifeboat.domain.proof import Level
+from lifeboat.verify.canary_request import CloseSuspicionRequest
 
 COMPLETED = ("BackupCompleted", "SnapshotsCopied")
 
@@ -34,7 +35,7 @@ class VerifyRequest(Fields):
 class ContinueRequest(ReconcileRequest):
     """Continue the open verifications."""
 
-    other_forms = ("recovery_point",)
+    other_forms = ("recovery_point", "close_suspicion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class PointCompleted:
     region: str = ""
 
 
-def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | PointCompleted | ContinueRequest:
+def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | CloseSuspicionRequest | PointCompleted | ContinueRequest:
     """Parse a request of verify_snapshots: BackupCompleted, SnapshotsCopied, the schedule or a person.
 
     Raises BadRequest.
     """
     if not isinstance(event, Mapping) or "Records" not in event:
-        return parse(event, VerifyRequest, ContinueRequest)
+        return parse(event, VerifyRequest, CloseSuspicionRequest, ContinueRequest)
     message = parse_notification(event)
     if message.get("event") not in COMPLETED:
         raise BadRequest(f"event is {shown(message.get('event'))}, expected one of {', '.join(COMPLETED)}")

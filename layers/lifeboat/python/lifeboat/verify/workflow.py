@@ -1,7 +1,7 @@
 """Verification: read recovery points back, record the proof in the tags of their snapshots, publish what fails.
 
 One invocation at a time reads, with the newest recovery point first. It saves a checkpoint every few seconds and stops
-when its time is over; the next event or reconcile run goes on from there. It changes nothing but one tag.
+when its time is over; the next event or reconcile run goes on from there. It changes nothing but two tags.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
-from lifeboat.verify import messages, missed_workflow, plan
+from lifeboat.verify import canary_workflow, messages, missed_workflow, plan
 from lifeboat.verify import store as verifications
+from lifeboat.verify.canary_request import CloseSuspicionRequest
 from lifeboat.verify.plan import NotYet, Stop
 from lifeboat.verify.reading_workflow import Calls, read_on
 from lifeboat.verify.record import Phase, Verification
@@ -42,12 +43,16 @@ class _DeletedError(Exception):
     """A snapshot was deleted while it was read; the message is its id."""
 
 
-def run(request: VerifyRequest | PointCompleted | ContinueRequest, invocation: Invocation) -> dict[str, Any]:
+def run(
+    request: VerifyRequest | CloseSuspicionRequest | PointCompleted | ContinueRequest, invocation: Invocation
+) -> dict[str, Any]:
     """Open the verification that the request asks for, and read what is open while there is time.
 
     Raises BadRequest for a recovery point that cannot be read, VerificationIncomplete at the end if EC2 refused to
     describe some.
     """
+    if isinstance(request, CloseSuspicionRequest):
+        return canary_workflow.close(request, invocation)
     table, now = invocation.config.table, clock.now()
     only = ""
     if isinstance(request, VerifyRequest):
@@ -200,6 +205,12 @@ class _Reader:
             unrecorded = self._record_proof(record)
         except _DeletedError as deleted:
             return self._stop(record, f"{deleted} was deleted")
+        try:  # also of a failed one: an attacker may encrypt the file system's own records
+            observed = canary_workflow.observe(point, self._calls, self.invocation)
+        except OutOfTime:
+            return False
+        if not observed:
+            return False
         if any(item.failure for item in record.readings):
             proven = newest_proven(self._lineage_of(point))
             message = messages.verification_failed(
@@ -212,7 +223,6 @@ class _Reader:
             )
             reason = "; ".join(f"{item.snapshot_id}: {item.failure}" for item in record.readings if item.failure)
             return self._publish_and_close(record, "failed", message, reason)
-        # The change canary observes a proven recovery point here, before the verification is closed.
         verified = messages.recovery_point_verified(
             **self.invocation.stamp(), point=point, record=record, unrecorded=unrecorded
         )
