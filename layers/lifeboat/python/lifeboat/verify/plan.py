@@ -130,23 +130,23 @@ def failed(reading: Reading, sentence: str) -> Reading:
 
 
 def after_page(
-    reading: Reading, indexes: Sequence[int], next_block: int | None, *, gib: int, block_size: int
+    reading: Reading, indexes: Sequence[int], next_block: int | None, *, gib: int | None, block_size: int | None
 ) -> Reading:
     """The checkpoint after one part of the list, or the failure that the part shows.
 
     The list must be of a volume of the recorded size, ascending, and within the volume.
     """
-    if gib != reading.gib:
+    if gib not in {None, reading.gib}:
         return failed(reading, f"the list is of a volume of {gib} GiB, expected {reading.gib} GiB as EC2 says")
-    if block_size != BLOCK:
+    if block_size not in {None, BLOCK}:
         return failed(reading, f"the list has blocks of {block_size} bytes, expected {BLOCK}")
     last = reading.next_block - 1
     for index in indexes:
         if index <= last:
             return failed(reading, f"the list has block {index} after block {last}, expected ascending blocks")
         last = index
-    if last >= block_count(gib):
-        return failed(reading, f"the list has block {last}, expected blocks below {block_count(gib)}")
+    if last >= block_count(reading.gib):
+        return failed(reading, f"the list has block {last}, expected blocks below {block_count(reading.gib)}")
     read = replace(reading, written=reading.written + len(indexes))
     if next_block is None:
         return replace(read, phase=Phase.INSPECT, next_block=0)
