@@ -17,6 +17,7 @@ from lifeboat.by_hand.request import HandedOver, RunStatus
 from lifeboat.copies.request import CopyRequest, parse_copy
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.envelopes import KINDS, parse_event
+from lifeboat.domain.proof import Level
 from lifeboat.domain.trigger import Trigger
 from lifeboat.restore.request import (
     AdvanceRequest,
@@ -30,9 +31,17 @@ from lifeboat.restore.request import (
 )
 from lifeboat.retention.request import AdoptRequest, PruneRequest, SnapshotsToAdopt, SnapshotTag, VolumeFacts
 from lifeboat.verify.drill_request import AdvanceDrills, DrillRequest, VolumeChanged
+from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyRequest
 from tests.requests.golden_refusals import FUNCTIONS
 
 ROOT = Path(__file__).parents[2]
+
+
+def notification(message: dict[str, Any]) -> dict[str, Any]:
+    """What SNS delivers of a message."""
+    return {"Records": [{"Sns": {"Message": json.dumps(message)}}]}
+
+
 SAMPLES = {
     path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "tests" / "fixtures" / "events").glob("*.json"))
 }
@@ -183,6 +192,20 @@ CHOICES = [
             SAMPLES["ebs-createSnapshots-succeeded"],
             ConfirmRequest(snapshot_ids=(SNAP, SNAP2)),
         ),
+        ("verify_snapshots", {"sweep": True}, ContinueRequest()),
+        ("verify_snapshots", {"recovery_point": "rp-1"}, VerifyRequest("rp-1")),
+        ("verify_snapshots", {"recovery_point": "rp-1", "level": "full"}, VerifyRequest("rp-1", Level.FULL)),
+        (
+            "verify_snapshots",
+            notification({"event": "BackupCompleted", "subject": {"recovery_point": "rp-1"}}),
+            PointCompleted("rp-1"),
+        ),
+        (
+            "verify_snapshots",
+            notification({"event": "SnapshotsCopied", "subject": {"recovery_point": "rp-1", "region": "eu-west-1"}}),
+            PointCompleted("rp-1", "eu-west-1"),
+        ),
+        ("verify_snapshots", notification({"event": "BackupCompleted", "subject": {}}), ContinueRequest()),
         ("copy_snapshots", {"sweep": True}, CopyRequest()),
         ("copy_snapshots", {"retry": True}, CopyRequest(retry=True)),
         (

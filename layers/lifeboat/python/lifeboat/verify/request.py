@@ -49,7 +49,7 @@ class PointCompleted:
 def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | CloseSuspicionRequest | PointCompleted | ContinueRequest:
     """Parse a request of verify_snapshots: BackupCompleted, SnapshotsCopied, the schedule or a person.
 
-    Raises BadRequest.
+    A message that names no recovery point continues what is open. Raises BadRequest.
     """
     if not isinstance(event, Mapping) or "Records" not in event:
         return parse(event, VerifyRequest, CloseSuspicionRequest, ContinueRequest)
@@ -59,6 +59,6 @@ def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | CloseSuspicionRequ
     subject = message.get("subject")
     named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
     if not isinstance(named, str) or not named:
-        raise BadRequest(f"subject is {shown(subject)}, expected an object with recovery_point")
+        return ContinueRequest()
     region = subject.get("region") if isinstance(subject, Mapping) else None
     return PointCompleted(named, region if isinstance(region, str) else "")
