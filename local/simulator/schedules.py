@@ -78,6 +78,8 @@ class Schedules:
         if schedule is None or lost.is_lost(Scope(key[0], key[1])):
             return
         self._wait(key, schedule, due)
+        if schedule.get("State") != "ENABLED":
+            return
         given = str(schedule["Target"].get("Input", ""))
         attention = self._attention(Scope(key[0], key[1])) if "sweep" in given else 1.0
         if attention < 1.0 and not self._chance.happens(attention):
