@@ -41,7 +41,7 @@ def reported_alone(module: str, *arguments: object, url: str, **variables: str) 
         "AWS_EC2_METADATA_DISABLED": "true",
         "LIFEBOAT_STACK": "lifeboat",
         "LIFEBOAT_TABLE": "table",
-        "LIFEBOAT_TOPIC": f"arn:aws:sns:{REGION}:{ACCOUNT}:news",
+        "LIFEBOAT_TOPIC": f"arn:aws:sns:{REGION}:{ACCOUNT}:notifications",
         "POWERTOOLS_SERVICE_NAME": "lifeboat",
         "POWERTOOLS_LOG_LEVEL": "INFO",
         **variables,
@@ -68,7 +68,7 @@ def main(run: Callable[[], Mapping[str, Any]], invoke: Callable[..., Any]) -> in
 
 @dataclass(slots=True)
 class Context:
-    """What Lambda tells a function that may take so many seconds, those of a processor: what else runs on this machine
+    """What Lambda shows a function that may take so many seconds, those of a processor: what else runs on this machine
     takes nothing of them."""
 
     seconds: float

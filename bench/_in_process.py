@@ -40,7 +40,7 @@ def prepare(*, large_run: bool = True) -> Mapping[str, str]:
         "AWS_REGION": boto3.client("ec2").meta.region_name,
         "LIFEBOAT_STACK": "lifeboat",
         "LIFEBOAT_TABLE": TABLE,
-        "LIFEBOAT_TOPIC": boto3.client("sns").create_topic(Name="news")["TopicArn"],
+        "LIFEBOAT_TOPIC": boto3.client("sns").create_topic(Name="notifications")["TopicArn"],
         "LIFEBOAT_WORK_QUEUE": boto3.client("sqs").create_queue(QueueName="work")["QueueUrl"] if large_run else "",
         "POWERTOOLS_SERVICE_NAME": "lifeboat",
         "POWERTOOLS_LOG_LEVEL": "ERROR",

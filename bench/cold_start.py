@@ -1,8 +1,8 @@
-"""How long each door takes to be made ready, beside a bare function that only makes a boto3 EC2 client.
+"""How long each handler takes to be made ready, beside a bare function that only makes a boto3 EC2 client.
 
 Measured with the Runtime Interface Emulator that SAM CLI brings and awslambdaric, the client that Lambda's own Python
 runtime is made of: what `sam build` made of the real template, a fresh process for each sample, and the time that the
-emulator reports for the INIT phase. A sample of a door and one of the bare function are taken in turn, so that both
+emulator reports for the INIT phase. A sample of a handler and one of the bare function are taken in turn, so that both
 meet the machine in the same mood; their ratio is the median over the rounds.
 
 The bare function gets the same boto3 as the layer, whole, with its byte code: the fairest yardstick. How it fares
@@ -65,7 +65,7 @@ ENVIRONMENT = {
     "AWS_LAMBDA_FUNCTION_TIMEOUT": "5",
     "LIFEBOAT_STACK": "lifeboat",
     "LIFEBOAT_TABLE": "table",
-    "LIFEBOAT_TOPIC": "arn:aws:sns:eu-west-1:111122223333:news",
+    "LIFEBOAT_TOPIC": "arn:aws:sns:eu-west-1:111122223333:notifications",
     "POWERTOOLS_SERVICE_NAME": "lifeboat",
 }
 

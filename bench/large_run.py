@@ -1,7 +1,7 @@
 """How long a large run takes under EC2's buckets, and what it calls: the real stack on the local AWS's simulated clock.
 
 The buckets are EC2's, at EC2's speed, and each call takes as long as `bench/_latency.py` assumes. What functions
-compute takes no simulated time, and neither does a cold start. `back_up` is one such run, for whoever wants to look at
+compute takes no simulated time, and neither does a cold start. `back_up` is one such run, for whoever wants to check
 it. 10,000 instances would keep the machine busy for most of an hour, so that run is worked out from the largest: beyond
 its burst the bucket alone sets the pace, and a run is so much slower than it as 1,000 were.
 """
@@ -136,7 +136,7 @@ def problems_of(figure: Figure) -> list[str]:
         (figure.longest_seconds > MOST_SECONDS, f"an invocation of {figure.longest_seconds} s"),
         (figure.lost, f"{figure.lost} lost"),
         (figure.doubled, f"{figure.doubled} doubled"),
-        (figure.published != ("BackupStarted",), f"told {figure.published}, expected one BackupStarted"),
+        (figure.published != ("BackupStarted",), f"published {figure.published}, expected one BackupStarted"),
         (figure.creates - figure.refused != figure.instances, f"{figure.creates} calls, expected one for each"),
         (figure.share < large_run.FULL_SHARE and figure.refused, f"{figure.refused} refused although a share was kept"),
     ]

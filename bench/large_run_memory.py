@@ -1,7 +1,7 @@
-"""What handing out 10,000 instances takes of the function's memory and time, and so the look for what was missed.
+"""What handing out 10,000 instances takes of the function's memory and time, and so the catch-up of what was missed.
 
 `python -m bench.large_run_memory` runs the real handler of take_snapshots, each time in a process of its own, against
-services that only list and take: DescribeInstances in pages of 1,000, with all that EC2 tells of an instance, a queue
+services that only list and take: DescribeInstances in pages of 1,000, with all that EC2 says of an instance, a queue
 and a table. It exits with 1 when the peak of a process reaches the memory that the template gives the function, or an
 invocation takes longer than it may.
 """

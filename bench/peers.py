@@ -2,10 +2,11 @@
 
 Each tool is a process of its own that makes snapshots of the data volumes of the same instances: API calls by action,
 wall and processor time, peak memory; what a second run in the same minute makes again; what is left when one of five
-is refused; what comes of it under EC2's token buckets. The tools take turns, several times; medians are told.
+is refused; what comes of it under EC2's token buckets. The tools take turns, several times; medians are printed.
 
 Lifeboat is the handler of `take_snapshots` as `sam build` built it, in one process like the others; the queue of a
-fleet is measured by `bench large_run`. shelvery takes minutes for a thousand volumes, so it is measured for the fewest.
+large run is measured by `bench large_run`. shelvery takes minutes for a thousand volumes, so it is measured for
+the fewest.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ INSTANCE = f"i-{1:017x}"
 """One of those that the recovery points are of; the restore is onto another."""
 CHOICES: dict[str, Any] = {
     "latest": "latest",
-    "of a chain": {"lineage": f"vol-{1:017x}"},
+    "of a lineage": {"lineage": f"vol-{1:017x}"},
     "of an instance": {"instance_id": INSTANCE},
 }
 """What is asked for."""

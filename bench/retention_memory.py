@@ -37,7 +37,7 @@ MAX_MEGABYTES = 256
 """`MemorySize` of the function in template.yaml."""
 
 DELETED = 25
-"""So many are deleted before the run is told that its time is up: what is measured is the plan, not the deleting."""
+"""So many are deleted before the run learns that its time is up: what is measured is the plan, not the deleting."""
 
 EMPTY = (
     "<snapshotSet/><imagesSet/><reservationSet/><volumeSet/><return>true</return>"
@@ -63,7 +63,8 @@ _SLOT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 @cache
 def _form(lineage: int) -> str:
-    """A snapshot of a chain as EC2 lists it, with every tag that a backup writes; `{number}` and its times are open."""
+    """A snapshot of a lineage as EC2 lists it, with every tag that a backup writes; `{number}` and its times are
+    open."""
     instance, volume = f"i-{lineage:017x}", f"vol-{lineage:017x}"
     metadata = VolumeMetadata(
         volume_id=volume,
@@ -183,7 +184,7 @@ def measure_alone(mode: str, snapshots: int = SNAPSHOTS[0]) -> Figure:
 
 @dataclass(slots=True)
 class _Context(Context):
-    """Its time is up after DELETED looks at the clock."""
+    """Its time is up after DELETED checks the clock."""
 
     observations: int = 0
 

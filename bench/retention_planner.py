@@ -133,7 +133,7 @@ def too_much(figures: Sequence[Figure]) -> list[str]:
     for figure in figures:
         if figure.points != SIZES[-1]:
             continue
-        name = f"{figure.points} recovery points in {figure.lineages} chains, policy {figure.policy}"
+        name = f"{figure.points} recovery points in {figure.lineages} lineages, policy {figure.policy}"
         if figure.seconds >= MAX_SECONDS:
             problems.append(f"{name}: {figure.seconds:.2f} s, expected under {MAX_SECONDS} s")
         if figure.process_mb >= MAX_MEGABYTES:
@@ -151,7 +151,7 @@ def too_much(figures: Sequence[Figure]) -> list[str]:
 
 def run() -> dict[str, Any]:
     """Measure every size and policy, print the table, return the figures."""
-    print("  points chains policy     seconds  us/point  planner MB  process MB  deleted")
+    print("  points lineages policy     seconds  us/point  planner MB  process MB  deleted")
     figures = []
     for policy in POLICIES:
         for lineages in LINEAGES:

@@ -1,6 +1,6 @@
 """`make local`: a local AWS with the stack deployed and a platform to protect, until interrupted.
 
-Its clock is the machine's. With `--simulated` (`make local CLOCK=simulated`) it moves only when it is told to, and
+Its clock is the machine's. With `--simulated` (`make local CLOCK=simulated`) it moves only on request, and
 EC2 takes as long as in AWS.
 """
 
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Start, build, deploy, explain, wait."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--simulated", action="store_true", help="its clock moves only when it is told to; EC2 is as slow as in AWS"
+        "--simulated", action="store_true", help="its clock moves only on request; EC2 is as slow as in AWS"
     )
     simulated = parser.parse_args(arguments).simulated
     with LocalAws(simulated=simulated) as aws:

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from local import stack
+from local.narration import Narration, shorten
 from local.session import REGION, ROOT, LocalAws
-from local.story import Story, shorten
 
 EVENTS = ROOT / "events"
 VENDOR = "055430919509"
@@ -18,19 +18,19 @@ MINUTE = timedelta(minutes=1)
 
 
 class Demo:
-    """One region of the story: the deployed stack there, and an operator's clients."""
+    """One region of the demo: the deployed stack there, and an operator's clients."""
 
-    def __init__(self, aws: LocalAws, story: Story, region: str = REGION) -> None:
+    def __init__(self, aws: LocalAws, narration: Narration, region: str = REGION) -> None:
         self.aws = aws
-        self.story = story
+        self.narration = narration
         self.region = region
         self.ec2 = aws.client("ec2", region)
         self.sqs = aws.client("sqs", region)
         self.outputs: dict[str, str] = {}
         self.mailbox = ""
-        self.told: list[dict[str, Any]] = []
+        self.published: list[dict[str, Any]] = []
         self.others: tuple[Demo, ...] = ()
-        """The story's other regions, whose messages go on the timeline together with this one's."""
+        """The other regions of the demo, whose messages go on the timeline together with this one's."""
         self._here = "" if region == REGION else f"{region}: "
 
     # --- what a person does
@@ -119,12 +119,12 @@ class Demo:
                 return {**volume, "DeleteOnTermination": mapping["Ebs"]["DeleteOnTermination"]}
         return {}
 
-    def news(self) -> list[dict[str, Any]]:
+    def read_messages(self) -> list[dict[str, Any]]:
         """All messages so far, oldest first; new ones go on the timeline, at the times that they name."""
         new = [moment for demo in (self, *self.others) for moment in demo._receive()]
         for at, who, what in sorted(new, key=lambda moment: moment[0]):
-            self.story.tell(who, what, at)
-        return self.told
+            self.narration.add(who, what, at)
+        return self.published
 
     def _receive(self) -> Iterator[tuple[datetime, str, str]]:
         """Take what is new out of the mailbox; of each message when it was sent, by whom, and its words."""
@@ -135,7 +135,7 @@ class Demo:
                     words = f"alarm {found['AlarmName']} is {found['NewStateValue']}"
                     yield datetime.fromisoformat(found["StateChangeTime"]), "aws", self._here + words
                 else:
-                    self.told.append(found)
+                    self.published.append(found)
                     words = f"{found['event']}: {shorten(found['summary'])}"
                     yield datetime.fromisoformat(found["at"]), "lifeboat", self._here + words
                 self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
@@ -146,19 +146,19 @@ class Demo:
         Returns:
             What it is, or None if it has not come about within so much time of that clock.
         """
-        self.story.waiting(what)
+        self.narration.waiting(what)
         control = self.aws.control
         end = control.now() + within
         while not (found := seen()):
             if control.now() >= end:
-                self.story.tell("demo", f"waited {within} in vain for: {what}")
+                self.narration.add("demo", f"waited {within} in vain for: {what}")
                 return None
             control.advance(MINUTE.total_seconds())
-            self.news()
+            self.read_messages()
         return found
 
-    def heard(self, event: str, **subject: str) -> dict[str, Any] | None:
-        for message in self.news():
+    def find_message(self, event: str, **subject: str) -> dict[str, Any] | None:
+        for message in self.read_messages():
             if message["event"] == event and subject.items() <= message["subject"].items():
                 return message
         return None
@@ -173,7 +173,7 @@ def tags_of(resource: Mapping[str, Any]) -> dict[str, str]:
 
 
 def terraform_disks(key: str) -> list[dict[str, Any]]:
-    """The platform as its Terraform module makes it: root and data equally large, so size tells nothing."""
+    """The platform as its Terraform module makes it: root and data equally large, so size distinguishes nothing."""
     data = {"VolumeSize": 100, "VolumeType": "gp3", "Iops": 4000, "Throughput": 200}
     return [
         {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 100, "VolumeType": "gp3", "DeleteOnTermination": True}},

@@ -96,12 +96,12 @@ class Control(Contents):
         """Behave again: no faults, no failing creations, no event faults, no instance flags, no throttling."""
         self._call("POST", "reset")
 
-    # --- waiting and looking
+    # --- waiting and observing
 
     def settle(self) -> None:
         """Wait until nothing is under way: no timer, event, invocation, retry, request or polled queue.
 
-        A simulated clock moves on meanwhile. What EC2 was told to keep stuck, or to take for ever for, and events that
+        A simulated clock moves on meanwhile. What EC2 was asked to keep stuck, or to take for ever for, and events that
         are held, are not under way.
 
         Raises:

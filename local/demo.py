@@ -1,11 +1,11 @@
 """`make demo`: the main job, end to end, on the local AWS, through public interfaces only.
 
 The real template is built and deployed with SAM CLI, functions are invoked with `sam remote invoke` and the files of
-`events/`, and everything else is what an operator's boto3 client would do. The local AWS is told only what no client
-can bring about: whose images there are, snapshots that are up to 40 days old, which bytes an instance writes to its
-volume, and that a whole region is gone.
+`events/`, and everything else is what an operator's boto3 client would do. The local AWS is asked only for what no
+client can bring about: whose images there are, snapshots that are up to 40 days old, which bytes an instance writes to
+its volume, and that a whole region is gone.
 
-Its clock is simulated: the story's night takes a minute, EC2 takes as long as in AWS, and no parameter is shortened.
+Its clock is simulated: its night takes a minute, EC2 takes as long as in AWS, and no parameter is shortened.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from rich.text import Text
 from local import demo_data, stack
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
 from local.demo_region import AWAY, deploy_twice, home_is_lost
+from local.narration import Narration, shorten, shorten_line
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
-from local.story import Story, shorten, shorten_line
 
 OUTPUT = ROOT / ".local"
 PICTURE = ROOT / "docs" / "pictures" / "demo.svg"
@@ -41,18 +41,18 @@ FIRST_ZONE, OTHER_ZONE = f"{REGION}a", f"{REGION}b"
 DELAYS = {"snapshot": 420, "copy": 600}
 """Seconds: a hundred GiB take longer than the local AWS's default, a small volume's."""
 PARAMETERS = {
-    "Schedule": "cron(0 * * * ? *)",  # every hour: the story is told in one night
+    "Schedule": "cron(0 * * * ? *)",  # every hour, so that one night is enough
     "NotificationEmail": "operator@example.com",
 }
 
 
 def play(demo: Demo) -> None:
-    """The story."""
-    story, control = demo.story, demo.aws.control
-    story.waiting("sam build")
+    """The demo."""
+    narration, control = demo.narration, demo.aws.control
+    narration.waiting("sam build")
     stack.build()
-    story.tell("person", "sam build")
-    story.waiting("sam deploy, in two regions")
+    narration.add("person", "sam build")
+    narration.waiting("sam deploy, in two regions")
     away = deploy_twice(demo, PARAMETERS)
     image = control.seed_image(owner=VENDOR, name="CadoResponse_v2.100.0")
     key = demo.aws.client("kms").create_key(Description="data volumes")["KeyMetadata"]["Arn"]
@@ -66,11 +66,11 @@ def play(demo: Demo) -> None:
     _clone(demo, fresh)
     _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, lineage=lineage, key=key)
     _goes_on(demo, fresh, lineage)
-    demo.news()
-    story.equal("no event failed for good", _failed_events(demo), "0")
+    demo.read_messages()
+    narration.equal("no event failed for good", _failed_events(demo), "0")
     home_is_lost(demo, away, platform=fresh, lineage=lineage)
-    away.demo.news()
-    story.equal(f"no event failed for good in {AWAY}", _failed_events(away.demo), "0")
+    away.demo.read_messages()
+    narration.equal(f"no event failed for good in {AWAY}", _failed_events(away.demo), "0")
 
 
 def _failed_events(demo: Demo) -> str:
@@ -86,18 +86,20 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
     platform = demo.launch(image, "CadoResponse", terraform_disks(key), FIRST_ZONE)
     demo.launch(image, "CadoResponseWorker", terraform_disks(key)[:1], FIRST_ZONE)
     lineage: str = demo.disk(platform, "/dev/sdh")["VolumeId"]
-    demo.story.tell("aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {lineage}; a worker beside it")
+    demo.narration.add(
+        "aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {lineage}; a worker beside it"
+    )
     demo_data.save(demo, lineage)
     _history(demo, platform, lineage, image, key)
-    demo.story.tell("demo", f"{HISTORY_DAYS} older recovery points, one a day")
+    demo.narration.add("demo", f"{HISTORY_DAYS} older recovery points, one a day")
     demo.ec2.create_tags(Resources=[platform], Tags=tag_list({"lifeboat:backup": "true"}))
-    demo.story.tell("person", f"tags {platform} lifeboat:backup=true")
+    demo.narration.add("person", f"tags {platform} lifeboat:backup=true")
     return platform, lineage
 
 
 def _history(demo: Demo, platform: str, lineage: str, image: str, key: str) -> None:
     """Recovery points as Lifeboat tags them, older than this demo could make them."""
-    story = (
+    settings = (
         "device=/dev/sdh type=gp3 size=100 iops=4000 throughput=200 encrypted=true delete-on-termination=false tags=2 "
         f"kms-key={key}"
     )
@@ -122,7 +124,7 @@ def _history(demo: Demo, platform: str, lineage: str, image: str, key: str) -> N
                 "lifeboat:ami-owner": VENDOR,
                 "lifeboat:volumes": "1",
                 "lifeboat:chain": lineage,
-                f"lifeboat:volume/{lineage}": story,
+                f"lifeboat:volume/{lineage}": settings,
                 f"lifeboat:tags/{lineage}/1": "Name=CadoResponseDataVolume&team=forensics",
             },
         )
@@ -130,32 +132,34 @@ def _history(demo: Demo, platform: str, lineage: str, image: str, key: str) -> N
 
 def _backup(demo: Demo, platform: str, lineage: str) -> str:
     """The schedule fires by itself; the recovery point is confirmed; what no rule keeps goes."""
-    story = demo.story
+    narration = demo.narration
     completed = demo.wait_for(
         "the schedule fires by itself, and the snapshot completes",
-        lambda: demo.heard("BackupCompleted", instance_id=platform),
+        lambda: demo.find_message("BackupCompleted", instance_id=platform),
         SLOT + GOOD_WITHIN,
     )
-    story.check("the schedule fired by itself and the recovery point is good", completed, completed and "by its event")
+    narration.check(
+        "the schedule fired by itself and the recovery point is good", completed, completed and "by its event"
+    )
     point: str = completed["subject"]["recovery_point"] if completed else "latest"
     snapshots = _snapshots_of(demo, point)
     tags = tags_of(snapshots[0]) if snapshots else {}
-    story.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [lineage])
-    story.equal("its chain is the volume's", tags.get("lifeboat:chain"), lineage)
-    story.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
-    story.check(
+    narration.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [lineage])
+    narration.equal("its lineage is the volume", tags.get("lifeboat:chain"), lineage)
+    narration.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
+    narration.check(
         "its Name is not under the platform's delete pattern",
         not tags.get("Name", "CadoResponse").startswith("CadoResponse"),
         tags.get("Name"),
     )
-    selected = {item["subject"].get("instance_id") for item in demo.told if item["event"] == "BackupCompleted"}
-    story.equal("the worker, whose name shares the prefix, was left alone", selected, {platform})
-    pruned = demo.wait_for("what no rule keeps goes", lambda: demo.heard("SnapshotsPruned"), PUBLISHED_WITHIN)
+    selected = {item["subject"].get("instance_id") for item in demo.published if item["event"] == "BackupCompleted"}
+    narration.equal("the worker, whose name shares the prefix, was left alone", selected, {platform})
+    pruned = demo.wait_for("what no rule keeps goes", lambda: demo.find_message("SnapshotsPruned"), PUBLISHED_WITHIN)
     deleted = pruned["details"]["deleted"] if pruned else []
     kept = pruned["details"]["kept"] if pruned else []
-    story.check("old recovery points were pruned", deleted, f"{len(deleted)} deleted, {len(kept)} kept")
-    story.check("with a reason for each that stays", kept and all(item["reasons"] for item in kept))
-    story.check("never more than half a chain at once", 0 < len(deleted) <= (HISTORY_DAYS + 2) / 2, len(deleted))
+    narration.check("old recovery points were pruned", deleted, f"{len(deleted)} deleted, {len(kept)} kept")
+    narration.check("with a reason for each that stays", kept and all(item["reasons"] for item in kept))
+    narration.check("never more than half a lineage at once", 0 < len(deleted) <= (HISTORY_DAYS + 2) / 2, len(deleted))
     return point
 
 
@@ -174,26 +178,28 @@ def _disaster(demo: Demo, platform: str, image: str) -> str:
     demo.ec2.terminate_instances(InstanceIds=[platform])
     demo.wait_for("the platform is lost", lambda: demo.state(platform) == "terminated", PUBLISHED_WITHIN)
     demo.ec2.delete_volume(VolumeId=lost)
-    demo.story.tell("aws", f"{platform} is terminated, its data volume {lost} deleted")
+    demo.narration.add("aws", f"{platform} is terminated, its data volume {lost} deleted")
     fresh = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
-    demo.story.tell("person", f"deploys a fresh platform {fresh}, the console kind, in {OTHER_ZONE}")
+    demo.narration.add("person", f"deploys a fresh platform {fresh}, the console kind, in {OTHER_ZONE}")
     return fresh
 
 
 def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
-    """A person consents, looks at the plan, and asks. The restore's id, and the volume it will displace."""
-    story = demo.story
+    """A person consents, checks the plan, and asks. The restore's id, and the volume it will displace."""
+    narration = demo.narration
     displaced: str = demo.disk(fresh, "/dev/sdb")["VolumeId"]
     ask = {"instance_id": fresh, "recovery_point": "latest", "reason": "the platform was lost", "requested_by": "jo"}
     refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
-    story.check("without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1])
+    narration.check(
+        "without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1]
+    )
     demo.ec2.create_tags(Resources=[fresh, displaced], Tags=tag_list({"lifeboat:restore-target": "true"}))
-    story.tell("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
+    narration.add("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
     plan = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
-    story.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
+    narration.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
     begun = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
-    story.tell("person", f"sam remote invoke RestoreVolumeFunction: {begun.get('restore_id', shorten(begun))}")
+    narration.add("person", f"sam remote invoke RestoreVolumeFunction: {begun.get('restore_id', shorten(begun))}")
     return begun.get("restore_id", ""), displaced
 
 
@@ -203,49 +209,51 @@ def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
         return now if now != displaced and demo.state(fresh) == "running" else ""
 
     volume = demo.wait_for("the swap", seen, RESTORED_WITHIN)
-    demo.story.check("the instance runs on another volume", volume, volume)
-    demo.story.tell("aws", f"{fresh} runs with {volume} at /dev/sdb")
+    demo.narration.check("the instance runs on another volume", volume, volume)
+    demo.narration.add("aws", f"{fresh} runs with {volume} at /dev/sdb")
     demo.ec2.create_tags(Resources=[fresh], Tags=tag_list({"lifeboat:backup": "true"}))
-    demo.story.tell("person", f"tags {fresh} lifeboat:backup=true")
+    demo.narration.add("person", f"tags {fresh} lifeboat:backup=true")
 
 
 def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point: str, lineage: str, key: str) -> None:
     """What came back, in every detail."""
-    story = demo.story
+    narration = demo.narration
     done = demo.wait_for(
-        "the sweep verifies the restore", lambda: demo.heard("RestoreCompleted", instance_id=fresh), RESTORED_WITHIN
+        "a reconcile run verifies the restore",
+        lambda: demo.find_message("RestoreCompleted", instance_id=fresh),
+        RESTORED_WITHIN,
     )
-    story.check("the restore completed", done, done and shorten(done["summary"]))
+    narration.check("the restore completed", done, done and shorten(done["summary"]))
     restored = demo.disk(fresh, "/dev/sdb")
     source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
-    story.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
+    narration.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
     demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back, as before the incident")
-    story.equal("the instance runs", demo.state(fresh), "running")
-    story.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
+    narration.equal("the instance runs", demo.state(fresh), "running")
+    narration.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True, "KmsKeyId": key}
     for name, value in expected.items():
-        story.equal(f"{name} as it was", restored.get(name), value)
-    story.equal("DeleteOnTermination as the displaced volume had it", restored["DeleteOnTermination"], False)
+        narration.equal(f"{name} as it was", restored.get(name), value)
+    narration.equal("DeleteOnTermination as the displaced volume had it", restored["DeleteOnTermination"], False)
     tags = tags_of(restored)
     own = (tags.get("Name"), tags.get("team"))
-    story.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
-    story.equal("it carries the chain on", tags.get("lifeboat:chain"), lineage)
+    narration.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
+    narration.equal("it continues the lineage", tags.get("lifeboat:chain"), lineage)
     old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
-    story.equal(
+    narration.equal(
         "the displaced volume is kept, attached to nothing", (old["State"], old["Attachments"]), ("available", [])
     )
-    story.equal("and says what displaced it", tags_of(old).get("lifeboat:displaced-by"), restore_id)
+    narration.equal("and says what displaced it", tags_of(old).get("lifeboat:displaced-by"), restore_id)
     steps = " ".join(done["next_steps"]) if done else ""
-    story.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
+    narration.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
 
 
 def _goes_on(demo: Demo, fresh: str, lineage: str) -> None:
-    """The next slot continues the chain."""
+    """The next slot continues the lineage."""
     completed = demo.wait_for(
-        "the next slot", lambda: demo.heard("BackupCompleted", instance_id=fresh), SLOT + GOOD_WITHIN
+        "the next slot", lambda: demo.find_message("BackupCompleted", instance_id=fresh), SLOT + GOOD_WITHIN
     )
     seen = completed["details"]["lineages"] if completed else None
-    demo.story.equal("the next scheduled backup continues the same chain", seen, [lineage])
+    demo.narration.equal("the next scheduled backup continues the same lineage", seen, [lineage])
 
 
 def _clone(demo: Demo, fresh: str) -> None:
@@ -255,12 +263,14 @@ def _clone(demo: Demo, fresh: str) -> None:
     clone = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
     disk = demo.disk(clone, "/dev/sdb")["VolumeId"]
     demo.ec2.create_tags(Resources=[clone, disk], Tags=tag_list({"lifeboat:restore-target": "true"}))
-    demo.story.tell("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
+    demo.narration.add("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
     mark = demo.aws.control.mark()
     ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry", "requested_by": "jo"}
     answer = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
-    demo.story.check("a restore onto a clone is refused", "refused" in answer, shorten(answer.get("refused", answer)))
-    demo.story.check(
+    demo.narration.check(
+        "a restore onto a clone is refused", "refused" in answer, shorten(answer.get("refused", answer))
+    )
+    demo.narration.check(
         "because of its image",
         any(item["code"].startswith("ami") for item in answer.get("findings", [])),
         [item["code"] for item in answer.get("findings", [])],
@@ -271,8 +281,10 @@ def _clone(demo: Demo, fresh: str) -> None:
         for call in demo.aws.control.calls(mark, service="ec2", caller="RestoreVolumeFunction")
         if not call["action"].startswith(("Describe", "Get")) and "DryRun=true" not in call["request"]
     )
-    demo.story.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
-    demo.wait_for("the refusal is told", lambda: demo.heard("RestoreRefused", instance_id=clone), PUBLISHED_WITHIN)
+    demo.narration.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
+    demo.wait_for(
+        "the refusal is published", lambda: demo.find_message("RestoreRefused", instance_id=clone), PUBLISHED_WITHIN
+    )
 
 
 def letters(demo: Demo) -> list[Panel]:
@@ -296,32 +308,34 @@ def _opening(text: str, most: int = 30) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Play the story; 0 if every check held."""
+    """Run the demo; 0 if every check held."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--picture", action="store_true", help=f"also write {PICTURE.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)
     OUTPUT.mkdir(exist_ok=True)
     aws = LocalAws({"delays": DELAYS}, begins=BEGINNING)
-    story = Story(console, lambda: aws.control.now())  # noqa: PLW0108 its port is known once it runs
-    with story, aws:
-        story.tell("demo", f"a local AWS on {aws.endpoint}, account {HOME_ACCOUNT}, up in {aws.started_in:.1f} s")
-        demo = Demo(aws, story)
+    narration = Narration(console, lambda: aws.control.now())  # noqa: PLW0108 its port is known once it runs
+    with narration, aws:
+        narration.add("demo", f"a local AWS on {aws.endpoint}, account {HOME_ACCOUNT}, up in {aws.started_in:.1f} s")
+        demo = Demo(aws, narration)
         try:
             play(demo)
         except Exception as problem:
-            story.check("the story was told to its end", False, f"{type(problem).__name__}: {problem}")
+            narration.check("the demo ran to its end", False, f"{type(problem).__name__}: {problem}")
             _keep(OUTPUT / "emulator.log", aws)
         else:
-            story.check("the story was told to its end", True)
+            narration.check("the demo ran to its end", True)
         mail = letters(demo)
     for letter in mail:
         console.print(letter)
-    console.print(story.table())
-    console.print(f"{len(story.checks)} checks in {story.seconds:.0f} s: {'all ok' if story.ok else 'FAILED'}")
-    (OUTPUT / "demo.json").write_text(story.as_json())
-    story.picture(PICTURE if options.picture else OUTPUT / "demo.svg")
-    return 0 if story.ok else 1
+    console.print(narration.table())
+    console.print(
+        f"{len(narration.checks)} checks in {narration.seconds:.0f} s: {'all ok' if narration.ok else 'FAILED'}"
+    )
+    (OUTPUT / "demo.json").write_text(narration.as_json())
+    narration.picture(PICTURE if options.picture else OUTPUT / "demo.svg")
+    return 0 if narration.ok else 1
 
 
 def _keep(path: Path, aws: LocalAws) -> None:

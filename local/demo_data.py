@@ -21,7 +21,7 @@ def save(demo: Demo, volume_id: str) -> None:
     """A person saves case files on the data volume."""
     for case, place in zip(CASES, PLACES, strict=True):
         demo.aws.control.write(volume_id, case, place, region=demo.region)
-    demo.story.tell("person", f"saves {len(CASES)} case files on {volume_id}: {_digest(b''.join(CASES))}")
+    demo.narration.add("person", f"saves {len(CASES)} case files on {volume_id}: {_digest(b''.join(CASES))}")
 
 
 def encrypt(demo: Demo, volume_id: str) -> None:
@@ -29,13 +29,13 @@ def encrypt(demo: Demo, volume_id: str) -> None:
     for case, place in zip(CASES, PLACES, strict=True):
         garbage = bytes(byte ^ 0x5A for byte in case)
         demo.aws.control.write(volume_id, garbage, place, region=demo.region)
-    demo.story.tell("aws", f"an intruder encrypts the case files on {volume_id}: {_digest(_read(demo, volume_id))}")
+    demo.narration.add("aws", f"an intruder encrypts the case files on {volume_id}: {_digest(_read(demo, volume_id))}")
 
 
 def check_came_back(demo: Demo, volume_id: str, name: str) -> None:
     """Whether a restored volume holds the very bytes that were saved."""
     read, saved = _read(demo, volume_id), b"".join(CASES)
-    demo.story.check(name, read == saved, _digest(read) if read == saved else f"{read!r}, expected {saved!r}")
+    demo.narration.check(name, read == saved, _digest(read) if read == saved else f"{read!r}, expected {saved!r}")
 
 
 def _read(demo: Demo, volume_id: str) -> bytes:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 
 from local import demo_data
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of
-from local.story import shorten
+from local.narration import shorten
 
 AWAY = "eu-central-1"
 AWAY_ZONE = f"{AWAY}b"
@@ -32,7 +32,7 @@ class Elsewhere:
 
 def deploy_twice(home: Demo, parameters: Mapping[str, str]) -> Elsewhere:
     """What a person does once, before any disaster: the template at home, and the same elsewhere, at the same time."""
-    away = Demo(home.aws, home.story, AWAY)
+    away = Demo(home.aws, home.narration, AWAY)
     key = home.aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
     mine = (
         (home, {**parameters, "CopyToRegions": AWAY, "CopyKmsKeyArns": key}),
@@ -41,8 +41,8 @@ def deploy_twice(home: Demo, parameters: Mapping[str, str]) -> Elsewhere:
     with ThreadPoolExecutor(len(mine), thread_name_prefix="deploy") as pool:
         for deployed in [pool.submit(demo.deploy, wanted) for demo, wanted in mine]:
             deployed.result()
-    home.story.tell("person", f"sam deploy: the real template, IAM enforced, with copies in {AWAY}")
-    home.story.tell("person", f"sam deploy --region {AWAY}: the same template, under the same name")
+    home.narration.add("person", f"sam deploy: the real template, IAM enforced, with copies in {AWAY}")
+    home.narration.add("person", f"sam deploy --region {AWAY}: the same template, under the same name")
     home.subscribe()
     away.subscribe()
     home.others = (away,)
@@ -61,25 +61,25 @@ def home_is_lost(home: Demo, away: Elsewhere, *, platform: str, lineage: str) ->
 
 def _copied(home: Demo, away: Elsewhere, platform: str) -> dict[str, Any]:
     """The recovery point's copy: its snapshot there."""
-    told = home.wait_for(
-        f"the copy in {AWAY}", lambda: home.heard("SnapshotsCopied", instance_id=platform), COPIED_WITHIN
+    found = home.wait_for(
+        f"the copy in {AWAY}", lambda: home.find_message("SnapshotsCopied", instance_id=platform), COPIED_WITHIN
     )
-    home.story.check(f"the recovery point is in {AWAY}, too", told, told and shorten(told["summary"]))
+    home.narration.check(f"the recovery point is in {AWAY}, too", found, found and shorten(found["summary"]))
     [copy] = away.demo.ec2.describe_snapshots(
-        Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [told["subject"]["recovery_point"]]}]
+        Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [found["subject"]["recovery_point"]]}]
     )["Snapshots"]
-    home.story.equal("under the key of that region", copy["KmsKeyId"], away.key)
+    home.narration.equal("under the key of that region", copy["KmsKeyId"], away.key)
     return dict(copy)
 
 
 def _lose(home: Demo) -> None:
     home.aws.control.lose_region(home.region)
-    home.story.tell("aws", f"{home.region} is gone: instances, volumes, snapshots, the stack and its table")
+    home.narration.add("aws", f"{home.region} is gone: instances, volumes, snapshots, the stack and its table")
     try:
         answer = shorten(home.ec2.describe_instances())
     except BotoCoreError as silence:
         answer = type(silence).__name__
-    home.story.equal(f"{home.region} answers nobody", answer, "ConnectionClosedError")
+    home.narration.equal(f"{home.region} answers nobody", answer, "ConnectionClosedError")
 
 
 def _fresh_platform(away: Demo) -> tuple[str, str]:
@@ -88,12 +88,12 @@ def _fresh_platform(away: Demo) -> tuple[str, str]:
     fresh = away.launch(image, "CadoResponse", console_disks(), AWAY_ZONE)
     displaced: str = away.disk(fresh, "/dev/sdb")["VolumeId"]
     away.ec2.create_tags(Resources=[fresh, displaced], Tags=tag_list({"lifeboat:restore-target": "true"}))
-    away.story.tell("person", f"deploys a fresh platform {fresh} in {AWAY_ZONE}, and consents to a restore")
+    away.narration.add("person", f"deploys a fresh platform {fresh} in {AWAY_ZONE}, and consents to a restore")
     return fresh, displaced
 
 
 def _restore(away: Demo, fresh: str, platform: str) -> None:
-    """The old instance's id names the line of data, as docs/guide/migrate.md says."""
+    """The old instance's id names the lineage, as docs/guide/migrate.md says."""
     ask = {
         "instance_id": fresh,
         "recovery_point": {"instance_id": platform},
@@ -101,36 +101,38 @@ def _restore(away: Demo, fresh: str, platform: str) -> None:
         "requested_by": "jo",
     }
     begun = away.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
-    away.story.tell("person", f"sam remote invoke --region {AWAY}: {begun.get('restore_id', shorten(begun))}")
-    done = away.wait_for("the restore", lambda: away.heard("RestoreCompleted", instance_id=fresh), RESTORED_WITHIN)
-    away.story.check(f"the restore in {AWAY} completed", done, done and shorten(done["summary"]))
+    away.narration.add("person", f"sam remote invoke --region {AWAY}: {begun.get('restore_id', shorten(begun))}")
+    done = away.wait_for(
+        "the restore", lambda: away.find_message("RestoreCompleted", instance_id=fresh), RESTORED_WITHIN
+    )
+    away.narration.check(f"the restore in {AWAY} completed", done, done and shorten(done["summary"]))
 
 
 def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, Any], lineage: str) -> None:
-    demo, story = away.demo, away.demo.story
+    demo, narration = away.demo, away.demo.narration
     restored = demo.disk(fresh, "/dev/sdb")
-    story.equal("from the copy", restored["SnapshotId"], point["SnapshotId"])
+    narration.equal("from the copy", restored["SnapshotId"], point["SnapshotId"])
     demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back there, too")
-    story.equal("the instance runs on it there", demo.state(fresh), "running")
+    narration.equal("the instance runs on it there", demo.state(fresh), "running")
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True}
-    story.equal(
+    narration.equal(
         "type, IOPS, throughput, size and encryption as they were",
         " ".join(f"{name}={restored.get(name)}" for name in expected),
         " ".join(f"{name}={value}" for name, value in expected.items()),
     )
-    story.equal("the copy's key encrypts it", restored.get("KmsKeyId"), away.key)
+    narration.equal("the copy's key encrypts it", restored.get("KmsKeyId"), away.key)
     tags = tags_of(restored)
     own = (tags.get("Name"), tags.get("team"), tags.get("lifeboat:chain"))
-    story.equal("its tags and its chain came along", own, ("CadoResponseDataVolume", "forensics", lineage))
+    narration.equal("its tags and its lineage came along", own, ("CadoResponseDataVolume", "forensics", lineage))
     old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
-    story.equal("the displaced volume is kept there, too", (old["State"], old["Attachments"]), ("available", []))
+    narration.equal("the displaced volume is kept there, too", (old["State"], old["Attachments"]), ("available", []))
 
 
 def _goes_on(away: Demo, fresh: str, lineage: str) -> None:
     """Backups go on in the region that is home from now on."""
     away.ec2.create_tags(Resources=[fresh], Tags=tag_list({"lifeboat:backup": "true"}))
     completed = away.wait_for(
-        "the first backup there", lambda: away.heard("BackupCompleted", instance_id=fresh), BACKED_UP_WITHIN
+        "the first backup there", lambda: away.find_message("BackupCompleted", instance_id=fresh), BACKED_UP_WITHIN
     )
     seen = completed["details"]["lineages"] if completed else None
-    away.story.equal("the next backup there continues the same chain", seen, [lineage])
+    away.narration.equal("the next backup there continues the same lineage", seen, [lineage])

@@ -57,7 +57,7 @@ def terraform_platform(
 
     Args:
         size: of the data volume, in GiB.
-        root_size: 10, 30 and 100 have been seen; with 100 the size tells nothing.
+        root_size: 10, 30 and 100 have been seen; with 100 the size shows nothing.
         tags: more tags of the instance.
     """
     image = image_id or vendor_image(aws, region=region)

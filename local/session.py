@@ -60,7 +60,7 @@ class LocalAws:
             `{"delays": {"snapshot": 0.05}}`.
         enforce_iam: whether policies are evaluated; leave it on unless a test is about something else.
         log_level: the emulator's own log level.
-        simulated: whether its clock is a simulated one, which moves only when it is told to (`Control.settle`,
+        simulated: whether its clock is a simulated one, which moves only on request (`Control.settle`,
             `Control.advance`); else it is the machine's.
         begins: when a simulated clock starts, in ISO 8601 with a zone; the emulator's own beginning if not given.
 
@@ -128,7 +128,7 @@ class LocalAws:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "SAM_CLI_TELEMETRY": "0",
-            # SAM CLI looks every five seconds how far CloudFormation is, which here is done within one.
+            # SAM CLI checks every five seconds how far CloudFormation is, which here is done within one.
             "SAM_CLI_POLL_DELAY": "0.3",
             "PATH": os.pathsep.join([str(Path(sys.prefix) / "bin"), str(SAM_BIN), os.environ.get("PATH", "")]),
         }

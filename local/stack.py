@@ -260,7 +260,7 @@ def delete(aws: LocalAws, stack_name: str = STACK_NAME, *, region: str = REGION,
 def invoke_with_sam(
     aws: LocalAws, function: str, event: Path | Mapping[str, Any], stack_name: str = STACK_NAME, *, region: str = REGION
 ) -> Invocation:
-    """`sam remote invoke`, as the documentation tells people to.
+    """`sam remote invoke`, as the documentation advises.
 
     Args:
         function: the logical id in the template, or a function name.

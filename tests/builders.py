@@ -69,7 +69,7 @@ def snapshot(**facts: Any) -> Snapshot:
 
 
 def point_tags(*volumes: Volume, **facts: Any) -> dict[str, str]:
-    """The tags of a recovery point's snapshots, of the platform's one data volume unless told otherwise."""
+    """The tags of a recovery point's snapshots, of the platform's one data volume by default."""
     all_metadata = [volume_metadata(item, item.attachments[0]) for item in volumes or (volume(),)]
     known: dict[str, Any] = {
         "recovery_point_id": f"rp-20261123T020000Z-{PLATFORM}",

@@ -46,8 +46,8 @@ def name_the_caller_without_signing() -> None:
     SigV4Auth.add_auth = add_auth
 
 
-def look_for_methods_once() -> None:
-    """moto looks through a class anew for each call."""
+def find_methods_once() -> None:
+    """moto searches a class anew for each call."""
     responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
@@ -128,7 +128,7 @@ def _first(value: Any, kind: type, names: tuple[str, ...]) -> Any:
 
 
 def write_xml_quickly() -> None:
-    """xmltodict goes through a handler of SAX, and looks at each letter of each name, for each element."""
+    """xmltodict goes through a handler of SAX, and checks each letter of each name, for each element."""
 
     def unparse(document: Any, *, full_document: bool, pretty: bool, short_empty_elements: bool, **more: Any) -> str:
         if pretty or more or len(document) != 1:
@@ -222,7 +222,7 @@ def quicken() -> None:
     """Once, before the first client is made."""
     quick_botocore.quicken()
     name_the_caller_without_signing()
-    look_for_methods_once()
+    find_methods_once()
     find_services_quickly()
     leave_requests_alone()
     find_tags_quickly()

@@ -1,8 +1,8 @@
 """What a month of Lifeboat costs, storage apart: a model of its requests, times and messages with AWS's prices.
 
-Pure arithmetic. How often a door is woken comes from the template's schedules; how many requests an invocation makes is
-counted, and what it logs weighed, by tests against the code (tests/functions/test_cost_model.py); how long one lasts is
-assumed, and said so.
+Pure arithmetic. How often a handler is woken comes from the template's schedules; how many requests an invocation
+makes is counted, and what it logs weighed, by tests against the code (tests/functions/test_cost_model.py); how long
+one lasts is assumed, and said so.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def slot_line(instances: float) -> float:
     return 450 + 250 * instances
 
 
-PORTION = 25
+BATCH = 25
 """Instances of a batch of a large run (docs/adr/0011-large-runs.md)."""
 
 KEY_KEPT = 5
@@ -96,7 +96,8 @@ KEY_KEPT = 5
 the account's aws/dynamodb, which is free to have but not to ask (https://aws.amazon.com/kms/pricing/)."""
 
 ALARMS = 10
-"""Of a stack without copies: one for failed events, one for each of seven doors, one for each of two sweeps."""
+"""Of a stack without copies: one for failed events, one for each of seven handlers, one for each of two reconcile
+runs."""
 
 GIB = 100
 """Of each data volume, all of it written: what verification lists."""
@@ -133,7 +134,7 @@ CHECKPOINTS = -(-LISTED // 10) + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Handler:
     """What one invocation of a kind takes. `seconds` are assumed for a function with 256 MB, which has about a seventh
     of a processor: some seven times what it takes here. `within`: it is part of an invocation that is counted already.
     """
@@ -148,13 +149,13 @@ class Door:
     within: bool = False
 
 
-IDLE_SWEEP = Door(seconds=0.06, reads=1, scheduled=True)
+IDLE_RECONCILE = Handler(seconds=0.06, reads=1, scheduled=True)
 """One query of the table that finds nothing; it says nothing."""
 
-DRILL_SWEEP = Door(seconds=0.15, reads=1, scheduled=True)
+DRILL_RECONCILE = Handler(seconds=0.15, reads=1, scheduled=True)
 """The same after one DescribeVolumes, for volumes that a drill left behind."""
 
-CATCH_UP = Door(seconds=0.35, reads=1, scheduled=True)
+CATCH_UP = Handler(seconds=0.35, reads=1, scheduled=True)
 """Who is selected; the schedule's last slot is read only for a rate. The metric is its line."""
 
 SELECTED_KB = 0.07
@@ -163,11 +164,11 @@ SELECTED_KB = 0.07
 BEGUN_WRITES = 5
 """For each recovery point: a transaction's two items at two writes each, and a note that it is being made."""
 
-TOLD_WRITES = 4
-"""For each recovery point: telling it once, and closing it."""
+COMPLETED_WRITES = 4
+"""For each recovery point: publishing it once, and closing it."""
 
 EVENT_WRITES = 2
-"""For each further event about a recovery point that has been told: a refused note, and a deletion of nothing."""
+"""For each further event about a recovery point that has been published: a refused note, and a deletion of nothing."""
 
 COLD_START = 1.2
 """Seconds; every handler grows cold some times a day, the reconcile runs never."""
@@ -201,53 +202,60 @@ def month(
 ) -> Use:
     """A month with so many protected instances.
 
-    `volumes` of data each. `fleet`: a queue hands out the work. `mailboxes`: how many e-mail addresses are told.
+    `volumes` of data each. `large_run`: a queue hands out the work. `mailboxes`: how many e-mail addresses are
+    notified.
     `verify`: each recovery point is read back at the level `read`.
     """
     slots = slots_a_day * DAYS
     backups = slots * instances
-    batches = slots * -(-instances // PORTION) if large_run else 0.0
+    batches = slots * -(-instances // BATCH) if large_run else 0.0
     begun_line = 450 if large_run else slot_line(instances)
-    # A recovery point has an event for each snapshot and one for the set: the first tells it, the others find it told.
-    doors: list[tuple[float, Door]] = [
-        (2 * MINUTES, IDLE_SWEEP),
-        (MINUTES / 5, DRILL_SWEEP),
+    # A recovery point has an event for each snapshot and one for the set: the first publishes it, the others find
+    # it published.
+    handlers: list[tuple[float, Handler]] = [
+        (2 * MINUTES, IDLE_RECONCILE),
+        (MINUTES / 5, DRILL_RECONCILE),
         (MINUTES / 15, CATCH_UP),
         # Who is selected, 4 kB for each unit; the ages.
         (
             MINUTES / 15,
-            Door(seconds=0, reads=instances * SELECTED_KB / 4, log_bytes=metric_line(instances * volumes), within=True),
+            Handler(
+                seconds=0, reads=instances * SELECTED_KB / 4, log_bytes=metric_line(instances * volumes), within=True
+            ),
         ),
-        (slots, Door(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=2, scheduled=True)),
-        (batches, Door(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(PORTION), gb=0.5)),
-        (0 if large_run else backups, Door(seconds=0.5, within=True)),
-        (backups, Door(seconds=0, writes=BEGUN_WRITES, within=True)),
-        (backups * (volumes + 1), Door(seconds=0.25, reads=1, log_bytes=EVENT_LINE)),
-        (backups, Door(seconds=0.2, writes=TOLD_WRITES, publishes=1, within=True)),
-        (backups * volumes, Door(seconds=0, writes=EVENT_WRITES, within=True)),
-        (backups, Door(seconds=0.1, reads=1, log_bytes=OTHER_LINE)),  # prune_snapshots waits for the last of a slot
+        (slots, Handler(seconds=COLD_START + 0.5, log_bytes=begun_line, publishes=1, writes=2, scheduled=True)),
+        (batches, Handler(seconds=20.0, reads=1, writes=4, log_bytes=slot_line(BATCH), gb=0.5)),
+        (0 if large_run else backups, Handler(seconds=0.5, within=True)),
+        (backups, Handler(seconds=0, writes=BEGUN_WRITES, within=True)),
+        (backups * (volumes + 1), Handler(seconds=0.25, reads=1, log_bytes=EVENT_LINE)),
+        (backups, Handler(seconds=0.2, writes=COMPLETED_WRITES, publishes=1, within=True)),
+        (backups * volumes, Handler(seconds=0, writes=EVENT_WRITES, within=True)),
+        (backups, Handler(seconds=0.1, reads=1, log_bytes=OTHER_LINE)),  # prune_snapshots waits for the last of a slot
         (
             slots + DAYS,
-            Door(seconds=COLD_START + instances * 0.05, publishes=0.5, log_bytes=2 * OTHER_LINE, scheduled=True),
+            Handler(seconds=COLD_START + instances * 0.05, publishes=0.5, log_bytes=2 * OTHER_LINE, scheduled=True),
         ),
-        (DAYS, Door(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
+        (DAYS, Handler(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
     ]
     if verify:
-        doors += [
-            (MINUTES / 15, Door(seconds=0.06, reads=1, scheduled=True, gb=0.5)),
-            (MINUTES / 60, Door(seconds=0.3 + 0.01 * instances, log_bytes=metric_line(instances), gb=0.5, within=True)),
+        handlers += [
+            (MINUTES / 15, Handler(seconds=0.06, reads=1, scheduled=True, gb=0.5)),
+            (
+                MINUTES / 60,
+                Handler(seconds=0.3 + 0.01 * instances, log_bytes=metric_line(instances), gb=0.5, within=True),
+            ),
             (
                 backups,
-                Door(seconds=COLD_START, reads=VERIFY_READS, writes=VERIFY_WRITES, log_bytes=OTHER_LINE, gb=0.5),
+                Handler(seconds=COLD_START, reads=VERIFY_READS, writes=VERIFY_WRITES, log_bytes=OTHER_LINE, gb=0.5),
             ),
             # A list of 10,000 blocks has a megabyte; a block has half of one.
             (
                 backups * volumes,
-                Door(seconds=0.5 * LISTED + 0.05 * READ, writes=CHECKPOINTS, gb=0.5, within=True),
+                Handler(seconds=0.5 * LISTED + 0.05 * READ, writes=CHECKPOINTS, gb=0.5, within=True),
             ),
             (
                 backups * volumes,
-                Door(
+                Handler(
                     seconds=0.5 * CANARY_LISTED + 0.1 * CANARY_READ,
                     reads=CANARY_READS,
                     writes=CANARY_WRITES,
@@ -257,21 +265,21 @@ def month(
                 ),
             ),
         ]
-    publishes = sum(count * function.publishes for count, function in doors)
+    publishes = sum(count * function.publishes for count, function in handlers)
     return Use(
         {
-            "Lambda requests": sum(count for count, function in doors if not function.within),
-            "Lambda GB-seconds, arm64": sum(count * function.seconds * function.gb for count, function in doors),
-            "DynamoDB reads": sum(count * function.reads for count, function in doors),
-            "DynamoDB writes": sum(count * function.writes for count, function in doors),
-            "Scheduler invocations": sum(count for count, function in doors if function.scheduled),
+            "Lambda requests": sum(count for count, function in handlers if not function.within),
+            "Lambda GB-seconds, arm64": sum(count * function.seconds * function.gb for count, function in handlers),
+            "DynamoDB reads": sum(count * function.reads for count, function in handlers),
+            "DynamoDB writes": sum(count * function.writes for count, function in handlers),
+            "Scheduler invocations": sum(count for count, function in handlers if function.scheduled),
             "SNS publishes": publishes,
             "e-mails": publishes * mailboxes,
             "SQS requests": (3 * batches + IDLE_POLLS) if large_run else 0.0,
             "KMS requests": 2 * MINUTES / KEY_KEPT + (1 + verify) * MINUTES / 15,
             "EBS block lists": backups * volumes * (LISTED + CANARY_LISTED) * verify,
             "EBS blocks read": backups * volumes * (READ + CANARY_READ) * verify,
-            "GB of logs taken in": sum(count * function.log_bytes for count, function in doors) / 1e9,
+            "GB of logs taken in": sum(count * function.log_bytes for count, function in handlers) / 1e9,
             "alarms": float(ALARMS),
             "metrics": 1.0 + 2 * verify,
         }
@@ -279,7 +287,7 @@ def month(
 
 
 IDLE_POLLS = 5 * MINUTES * 3
-"""Lambda looks into an idle queue with five pollers, each waiting 20 seconds
+"""Lambda polls an idle queue with five pollers, each waiting 20 seconds
 (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
 
 BAR = 0.05

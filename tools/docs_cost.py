@@ -8,13 +8,13 @@ from tools.marked_page import ROOT, MarkedPage, table
 PATH = ROOT / "docs" / "reference" / "costs.md"
 BEGIN = "<!-- cost model: written by `make docs` -->"
 END = "<!-- end of the cost model -->"
-FLEETS = ((1, False), (100, False), (10_000, True))
+SIZES = ((1, False), (100, False), (10_000, True))
 
 
 def render() -> str:
     """What stands between the markers, the line ends beside them included."""
-    uses = [(size, month(size, large_run=large_run)) for size, large_run in FLEETS]
-    without = [month(size, large_run=large_run, verify=False) for size, large_run in FLEETS]
+    uses = [(size, month(size, large_run=large_run)) for size, large_run in SIZES]
+    without = [month(size, large_run=large_run, verify=False) for size, large_run in SIZES]
     head = "a month | price | free in every account | " + " | ".join(f"{size:,}" for size, _ in uses)
     rows = [
         [name, f"${price.dollars:.10f}".rstrip("0"), f"{price.free:,.0f}", *(_amount(use, name) for _, use in uses)]
@@ -36,7 +36,7 @@ def render() -> str:
             *(f"${sum(_dollars(use, name) for name in ('alarms', 'metrics')):,.2f}" for _, use in uses),
         ],
     ]
-    storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in FLEETS]
+    storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in SIZES]
     sources = "\n".join(sorted({f"* {price.source} ({price.observed})" for price in PRICES.values()}))
     return (
         f"\n{table(head, rows + totals)}\n\n"

@@ -43,7 +43,8 @@ def render() -> str:
 
 
 def occasions() -> dict[str, str]:
-    """When each event is told, in the order of SEVERITIES. Raises ValueError unless each has one builder that says."""
+    """When each event is published, in the order of SEVERITIES. Raises ValueError unless each has one builder that
+    says."""
     found: dict[str, str] = {}
     for builder in builders().values():
         for event, when in re.findall(r"^ *([A-Z]\w+): (.+(?:\n *[a-z].*)*)", builder.__doc__ or "", re.MULTILINE):

@@ -1,4 +1,4 @@
-"""Writes the generated part of each page anew; with --check it only tells, and exits 1, if a page is stale."""
+"""Writes the generated part of each page anew; with --check it only says, and exits 1, if a page is stale."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def evaluator() -> Any:
     assert specification
     assert specification.loader
     module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module  # dataclasses look their module up
+    sys.modules[specification.name] = module  # dataclasses look up their module
     specification.loader.exec_module(module)
     _remember_actions(module)
     return module

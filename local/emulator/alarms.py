@@ -1,4 +1,4 @@
-"""CloudWatch alarms: evaluated by dimension and with missing data, and heard only where the topic lets them.
+"""CloudWatch alarms: evaluated by dimension and with missing data, and received only where the topic lets them.
 
 In place of ministack's evaluation, which lumps the metrics of all functions together and never sees missing data.
 """
@@ -20,8 +20,8 @@ logger = logging.getLogger("local.alarms")
 _dispatch_actions = cloudwatch._dispatch_alarm_actions
 
 FILL = re.compile(r"FILL\((\w+), *([0-9.]+)\)")
-LOOKED_BACK = 8
-"""How many periods more than EvaluationPeriods an alarm looks back for real data. Recorded for ten-second alarms of
+EARLIER_PERIODS = 8
+"""How many periods more than EvaluationPeriods an alarm goes back for real data. Recorded for ten-second alarms of
 three periods: eleven in all; of others AWS says only that there are some (tests/fixtures/captures)."""
 
 STATISTICS = {
@@ -74,7 +74,7 @@ def _plain(properties: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]
 
 def start() -> None:
     """Evaluate the alarms of all accounts and regions now and then, for as long as the process runs."""
-    TIMERS.after(SETTINGS.alarm_seconds, _run, "the alarm sweep", counted=False)
+    TIMERS.after(SETTINGS.alarm_seconds, _run, "the alarm check", counted=False)
 
 
 def _run() -> None:
@@ -112,7 +112,7 @@ def _measure_queues() -> None:
 
 
 def evaluate(alarm: dict[str, Any], now: float | None = None) -> None:
-    """In place of ministack's: evaluate one alarm, as it stands now unless told otherwise."""
+    """In place of ministack's: evaluate one alarm, as it stands now by default."""
     now = now or time.time()
     points = _points(alarm)
     if points is None:
@@ -122,7 +122,7 @@ def evaluate(alarm: dict[str, Any], now: float | None = None) -> None:
     created = float(alarm.get("_first_evaluated") or alarm.setdefault("_first_evaluated", now))
     verdicts = [
         _period(alarm, points, now - (index + 1) * period, now - index * period)
-        for index in range(wanted + LOOKED_BACK)
+        for index in range(wanted + EARLIER_PERIODS)
     ]
     real = [verdict for verdict in verdicts if verdict is not None]
     if FILLED in alarm and real:
@@ -194,13 +194,15 @@ def _change(alarm: dict[str, Any], state: str) -> None:
 
 
 def dispatch_actions(alarm: dict[str, Any], before: str, state: str, reason: str) -> None:
-    """In place of ministack's: the same, but only topics whose policy lets CloudWatch publish hear it."""
+    """In place of ministack's: the same, but only topics whose policy lets CloudWatch publish receive it."""
     field = {"ALARM": "AlarmActions", "OK": "OKActions"}.get(state, "InsufficientDataActions")
     account = Scope.current().account
-    heard = []
+    received = []
     for topic in alarm.get(field) or []:
         if sns.topic_policy_allows(topic, "cloudwatch.amazonaws.com", alarm["AlarmArn"], account):
-            heard.append(topic)
+            received.append(topic)
         else:
-            logger.error("the policy of %s does not let alarm %s publish: it is not heard", topic, alarm["AlarmName"])
-    _dispatch_actions({**alarm, field: heard}, before, state, reason)
+            logger.error(
+                "the policy of %s does not let alarm %s publish: it is not received", topic, alarm["AlarmName"]
+            )
+    _dispatch_actions({**alarm, field: received}, before, state, reason)

@@ -108,7 +108,7 @@ class _Handed:
         self._attempts += 1
         if not outcome.get("error"):
             if self._terms.on_success:
-                _deliver(self._record, self._terms.on_success, self._told(outcome, "Success"))
+                _deliver(self._record, self._terms.on_success, self._outcome(outcome, "Success"))
         elif self._attempts > self._terms.retries:
             self._give_up(outcome, "RetriesExhausted")
         else:
@@ -122,11 +122,11 @@ class _Handed:
 
     def _give_up(self, outcome: dict[str, Any], condition: str) -> None:
         if self._terms.on_failure:
-            _deliver(self._record, self._terms.on_failure, self._told(outcome, condition))
+            _deliver(self._record, self._terms.on_failure, self._outcome(outcome, condition))
         if self._terms.dead_letter:
             _dead_letter(self._record, self._terms.dead_letter, self._event, outcome, self._request_id)
 
-    def _told(self, outcome: dict[str, Any], condition: str) -> dict[str, Any]:
+    def _outcome(self, outcome: dict[str, Any], condition: str) -> dict[str, Any]:
         """What a destination gets."""
         config = self._record.get("config") or self._record
         qualified = config["FunctionArn"]

@@ -1,4 +1,4 @@
-"""The one clock of the local AWS: the machine's, or a simulated one that moves only when it is told to.
+"""The one clock of the local AWS: the machine's, or a simulated one that moves only on request.
 
 A simulated clock is read by everything in this process (`time.time`, `datetime.now`, by time-machine) and by every
 Lambda worker, which finds it in a file that both have mapped. Only `Timers` moves it. `time.monotonic` stays the
@@ -18,7 +18,7 @@ import time_machine
 
 SIMULATED = "simulated"
 BEGINNING = "2031-03-03T00:00:30+00:00"
-"""When a simulated clock starts unless told otherwise: after every wall clock, as SAM CLI compares the two."""
+"""When a simulated clock starts by default: after every wall clock, as SAM CLI compares the two."""
 NANOSECONDS = 1_000_000_000
 _FORMAT = struct.Struct("q")
 

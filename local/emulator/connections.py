@@ -27,7 +27,7 @@ ANY_COOKIE = b"\xff" * 8
 def holder(pids: Iterable[int], port: int, server_port: int) -> int | None:
     """The one of these processes that has the client's end of the connection from `port` to `server_port`.
 
-    The client's port alone does not tell: the kernel gives it out again for a connection to another server.
+    The client's port alone does not show it: the kernel gives it out again for a connection to another server.
     """
     ours = _sockets(port, server_port)
     return next((pid for pid in pids if not ours.isdisjoint(_open_sockets(pid))), None) if ours else None
@@ -44,7 +44,7 @@ def _sockets(port: int, server_port: int) -> set[str]:
 def _asked(port: int, server_port: int) -> Iterator[str]:
     """The inode of the one connection, from the kernel.
 
-    Its tables have a row for each connection of the whole machine, and a quarter of a million places to look at: 6 ms
+    Its tables have a row for each connection of the whole machine, and a quarter of a million places to check: 6 ms
     a time, and this is asked at every call that takes its time.
 
     Raises:
@@ -64,7 +64,7 @@ def _asked(port: int, server_port: int) -> Iterator[str]:
         return
     found = ENDS.unpack_from(answer, at + ANSWERED.size)
     *_, inode = QUEUES.unpack_from(answer, at + ANSWERED.size + ENDS.size)
-    if found[:2] == (port, server_port) and inode:  # else somebody listens at that port
+    if found[:2] == (port, server_port) and inode:  # else someone listens at that port
         yield str(inode)
 
 

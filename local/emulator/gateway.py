@@ -140,7 +140,7 @@ async def _answer(
 
 
 async def _receive_messages(request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str]) -> Answer:
-    """Whoever waits for a message waits for the clock; ministack looks again and again until the time is up."""
+    """Whoever waits for a message waits for the clock; ministack checks again and again until the time is up."""
     found = re.search(rb"WaitTimeSeconds\D{1,3}(\d+)", request[3])
     seconds = int(found[1]) if found else 0
     if not seconds:

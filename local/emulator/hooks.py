@@ -1,6 +1,6 @@
 """The private parts of ministack that the emulator replaces or calls, checked before anything is replaced.
 
-ministack offers no way to extend a service, so the glue reaches into names that may change with any release. Hence the
+ministack has no way to extend a service, so the glue reaches into names that may change with any release. Hence the
 exact pin in requirements/local.in, and this list: a release that moves one of them fails at the start with a sentence,
 not in a test with a riddle.
 """

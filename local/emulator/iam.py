@@ -81,7 +81,7 @@ def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
 
 
 def resolve_condition_key(key: str, context: Any) -> Any:
-    """In place of ministack's, which takes whose a resource is from its ARN; the ARN of a snapshot does not tell."""
+    """In place of ministack's, which takes whose a resource is from its ARN; the ARN of a snapshot does not show it."""
     owner = context.service_context.get(RESOURCE_ACCOUNT) if key.lower() == RESOURCE_ACCOUNT else None
     return owner or _resolve_condition_key(key, context)
 

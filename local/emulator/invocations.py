@@ -1,4 +1,4 @@
-"""Every execution of a function: the log of what happened, and the metrics that alarms look at."""
+"""Every execution of a function: the log of what happened, and the metrics that alarms check."""
 
 import threading
 import time
@@ -53,7 +53,7 @@ class Running:
         function: the function's name.
         pid: of its worker, once that has been asked.
         sleepers: how many of its threads sleep on the simulated clock.
-        work: what it counts as; parked as long as a thread sleeps, since then only the kernel tells whether it moves.
+        work: what it counts as; parked as long as a thread sleeps, since then only the kernel shows whether it moves.
     """
 
     function: str
@@ -105,7 +105,7 @@ class InvocationLog:
             return [running.pid for running in self._running if running.pid]
 
     def stirring(self) -> list[str]:
-        """What runs now and moves although one of its threads sleeps, in words. It tells nobody when it stops."""
+        """What runs now and moves although one of its threads sleeps, in words. It notifies no one when it stops."""
         with CHANGED:
             return [f"{run.function} runs" for run in self._running if run.sleepers and not run.is_asleep()]
 

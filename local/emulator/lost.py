@@ -1,6 +1,6 @@
 """A region that is gone: what was in it with it, for as long as the local AWS runs.
 
-Nobody is told. Requests to it get no answer, its schedules fire no more, and no event of it arrives anywhere.
+No one is notified. Requests to it get no answer, its schedules fire no more, and no event of it arrives anywhere.
 """
 
 from local.emulator.ec2.model import WORLD

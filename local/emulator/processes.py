@@ -1,4 +1,4 @@
-"""What the kernel tells of the workers' processes: whether one moves, or waits for something to come from outside."""
+"""What the kernel says of the workers' processes: whether one moves, or waits for something to come from outside."""
 
 import fcntl
 import os
@@ -9,8 +9,8 @@ import termios
 from pathlib import Path
 
 CALM = 3
-"""So many looks in a row must find nothing moving in a worker with several threads: its last request may just be on
-its way from the socket to the count of requests."""
+"""So many observations in a row must find nothing moving in a worker with several threads: its last request may
+just be on its way from the socket to the count of requests."""
 
 _calm: dict[int, tuple[tuple[int, ...], int]] = {}
 

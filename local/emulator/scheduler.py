@@ -1,6 +1,6 @@
 """EventBridge Scheduler: due slots in their zone, context attributes in the input, retries and a dead-letter queue.
 
-In place of ministack's sweep, which fires in UTC, up to ten seconds late, with the input as it stands.
+In place of ministack's own check, which fires in UTC, up to ten seconds late, with the input as it stands.
 """
 
 import json
@@ -109,16 +109,16 @@ def _exists(local: datetime) -> bool:
 
 
 class Scheduler:
-    """Fires due slots for as long as the process runs: looks for them now and then, or tells the simulated clock when
-    the next one is due.
+    """Fires due slots for as long as the process runs: searches for them now and then, or answers the simulated
+    clock when the next one is due.
     """
 
     def __init__(self) -> None:
-        self._looked_at: dict[tuple[str, str, str, str], datetime] = {}
+        self._checked_at: dict[tuple[str, str, str, str], datetime] = {}
         self._next: dict[tuple[str, str, str, str], tuple[datetime, float | None]] = {}
 
     def start(self) -> None:
-        """Look for the first time."""
+        """Check for the first time."""
         if CLOCK.simulated:
             TIMERS.sources.append(self)
         else:
@@ -146,7 +146,7 @@ class Scheduler:
         if schedule.get("State") != "ENABLED" or lost.is_lost(Scope(*scope[:2])):
             return None
         key = (*scope, str(schedule["LastModificationDate"]))
-        since = self._looked_at.setdefault(key, _watched_from(schedule, now))
+        since = self._checked_at.setdefault(key, _watched_from(schedule, now))
         known = self._next.get(key)
         if known is None or known[0] != since:
             due = next_due(schedule, since)
@@ -157,16 +157,16 @@ class Scheduler:
         for (account, region, name), schedule in list(schedules._schedules._data.items()):
             # An update starts anew, as the schedule may be a different one now.
             key = (account, region, name, str(schedule["LastModificationDate"]))
-            since = self._looked_at.setdefault(key, _watched_from(schedule, now))
+            since = self._checked_at.setdefault(key, _watched_from(schedule, now))
             if lost.is_lost(Scope(account, region)):
                 continue
             if not SETTINGS.schedules_fire or schedule.get("State") != "ENABLED" or not _within(schedule, now):
-                self._looked_at[key] = now
+                self._checked_at[key] = now
                 continue
             due = next_due(schedule, since)
             if due is None or due > now:
                 continue
-            self._looked_at[key] = due
+            self._checked_at[key] = due
             Scope(account, region).run(lambda slot=Slot(schedule, due): fire(slot))  # type: ignore[misc]
             once = AT.match(schedule.get("ScheduleExpression", ""))
             if once and schedule.get("ActionAfterCompletion") == "DELETE":

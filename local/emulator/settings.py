@@ -15,7 +15,7 @@ class SettingsError(ValueError):
 
 @dataclass
 class Delays:
-    """Seconds that EC2 takes for what it answers at once and finishes later; infinite until told to finish it.
+    """Seconds that EC2 takes for what it answers at once and finishes later; infinite until a request finishes it.
 
     Attributes:
         snapshot: pending to completed.

@@ -17,8 +17,9 @@ from local.emulator.clock import CLOCK
 
 logger = logging.getLogger("local.timers")
 
-LOOK_AGAIN_SECONDS = 0.004
-"""Of the machine: how soon to look again at what tells nobody that it has changed (a worker that sleeps, a queue)."""
+CHECK_AGAIN_SECONDS = 0.004
+"""Of the machine: how soon to check again at what notifies no one that it has changed (a worker that sleeps, a
+queue)."""
 
 
 @dataclass(order=True)
@@ -68,7 +69,7 @@ class Timers:
     were asked for; a test that holds events back relies on it.
 
     A simulated clock stands still while anything is under way, and while nobody waits for it to move: then a test that
-    looks at the state of things finds them as its last call left them. Once somebody waits (`settle`, `advance`, or a
+    checks the state of things finds them as its last call left them. Once someone waits (`settle`, `advance`, or a
     call that a function makes wait), it jumps to whatever is due next as soon as nothing is under way.
     """
 
@@ -95,7 +96,7 @@ class Timers:
             seconds: from now; infinite, and it is done when a person says `finish`. Until then it is not under way.
             work: what to do; an exception is logged and forgotten.
             what: a few words for whoever asks what is under way.
-            counted: whether `pending` shows it; a periodic sweep must not, or nothing would ever settle.
+            counted: whether `pending` shows it; a periodic check must not, or nothing would ever settle.
         """
         with CHANGED:
             timer = Timer(CLOCK.monotonic() + seconds, next(self._numbers), work, what, counted)
@@ -207,7 +208,7 @@ class Timers:
             CHANGED.wait()
             return
         if any(busy() for busy in self.busy):
-            CHANGED.wait(LOOK_AGAIN_SECONDS)
+            CHANGED.wait(CHECK_AGAIN_SECONDS)
             return
         settled = not self.pending()
         for waiter in [*self._waiters]:
@@ -223,7 +224,7 @@ class Timers:
             CLOCK.move_to(min(times))
             self.moves += 1
         else:
-            CHANGED.wait(LOOK_AGAIN_SECONDS)
+            CHANGED.wait(CHECK_AGAIN_SECONDS)
 
     def run_next(self, until: float) -> bool:
         """Do what is due now, or else move a simulated clock to what is due next; for who has one thread only and no

@@ -184,7 +184,7 @@ def summary(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _explain(outcome: dict[str, Any], wanted: argparse.Namespace) -> dict[str, Any]:
-    """Print the seed, the rule, and the shortest story that is found in which it is broken; that one's numbers and
+    """Print the seed, the rule, and the shortest run that is found in which it is broken; that one's numbers and
     trace."""
     from local.simulator import plan, shrink
 

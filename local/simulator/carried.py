@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 SEEN_AFTER = 5 * HOUR
-"""What was told good so long ago has been seen where it is to be carried to, when all is calm: few sweeps come."""
+"""What was published good so long ago has been seen where it is to be carried to, when all is calm: few reconcile
+runs come."""
 ALIVE = ("pending", "completed")
 NEVER_DELETED = ("lifeboat:hold", "lifeboat:shared")
 
@@ -44,7 +45,7 @@ class Carried:
         self._points = points
         self._must_not = must_not
         self._copies: dict[Scope, dict[str, Copy]] = defaultdict(dict)
-        self._told: dict[tuple[Scope, str], list[dict[str, Any]]] = defaultdict(list)
+        self._published: dict[tuple[Scope, str], list[dict[str, Any]]] = defaultdict(list)
         """What was published about a recovery point and a place."""
 
     @property
@@ -124,8 +125,8 @@ class Carried:
         point_id = subject["recovery_point"].removesuffix(f"-{stage.HOME_ACCOUNT}")
         in_vault = account == stage.VAULT.account or event == "SharingFailed"
         place = stage.VAULT if in_vault else Scope(stage.HOME_ACCOUNT, subject["region"])
-        before = [item["event"] for item in self._told[place, point_id]]
-        self._told[place, point_id].append(dict(message))
+        before = [item["event"] for item in self._published[place, point_id]]
+        self._published[place, point_id].append(dict(message))
         point = self._points.get(point_id)
         if event != "SnapshotsCopied" or point is None or event in before:
             return
@@ -136,22 +137,22 @@ class Carried:
             )
 
     def at_the_end(self, is_good_at_home: Callable[[Point], bool], completed: Mapping[str, float | None]) -> None:
-        """All has been calm for long: what is good at home is where it is to be, or it was told that it is not."""
+        """All has been calm for long: what is good at home is where it is to be, or it was published that it is not."""
         for place in self._people.parameters_of:
             if place == stage.HOME:
                 continue
             firsts = self._firsts(place)
             for point in self._points.values():
-                told_at = completed.get(point.id)
-                if told_at is None or CLOCK.now() - told_at < SEEN_AFTER or not is_good_at_home(point):
+                completed_at = completed.get(point.id)
+                if completed_at is None or CLOCK.now() - completed_at < SEEN_AFTER or not is_good_at_home(point):
                     continue
                 if self._people.touched_since(0, point.id, *point.snapshots.values()):
                     continue
                 earlier = all(point.taken_at < firsts.get(lineage, 0.0) for lineage in point.lineages.values())
-                if not (earlier or self.is_good(place, point) or self._told[place, point.id]):
+                if not (earlier or self.is_good(place, point) or self._published[place, point.id]):
                     self._must_not(
                         "copies and vault never fall behind without a message",
-                        f"{point.id} is good since {(CLOCK.now() - told_at) / HOUR:.1f} h and not in "
+                        f"{point.id} is good since {(CLOCK.now() - completed_at) / HOUR:.1f} h and not in "
                         f"{_name(place)}, and nothing was published",
                     )
 

@@ -1,6 +1,6 @@
 """What must never be, judged on what the emulator did and on what was published; never by the product's own code.
 
-Each rule is told what has just been carried out, whoever was answered what, and says a sentence if that must not be.
+Each rule gets what has just been carried out, whoever was answered what, and says a sentence if that must not be.
 What a person did to the very thing since is taken into account: a restored volume that a person deletes is not lost by
 the product.
 """
@@ -57,7 +57,8 @@ class Violation:
 class Point:
     """A recovery point as EC2 made it: of each data volume that the instance had, its snapshot and its lineage.
 
-    `unplanned` are snapshots of volumes that were attached when the product may have looked already. EC2 made them with
+    `unplanned` are snapshots of volumes that were attached when the product may have observed already. EC2 made
+    them with
     the others, and they are no part of the recovery point: no backup, no member of a lineage, nothing to delete.
     `amid` is the restore that was exchanging the volumes: what it holds is no state that the instance ever had.
     """
@@ -108,7 +109,7 @@ class Judge:
         people.asked = self._was_asked
         self.carried = Carried(people, self.points, self._must_not)
         self._away: dict[str, set[str]] = defaultdict(set)
-        """What was told of restores that are not at home."""
+        """What was published of restores that are not at home."""
 
     @property
     def region(self) -> Region:
@@ -303,9 +304,9 @@ class Judge:
         return ""
 
     def _just_attached(self, instance: Instance) -> list[str]:
-        """The volumes that an invocation under way may not have seen on the instance: they came after it looked.
+        """The volumes that an invocation under way may not have seen on the instance: they came after it observed.
 
-        What is attached for longer it must have seen, whatever its tags tell of.
+        What is attached for longer it must have seen, whatever its tags say of.
         """
         attachments = {v: self.region.volumes[v].attachment for v in instance.devices.values()}
         return [v for v, a in attachments.items() if a and CLOCK.now() - a.attach_time.timestamp() < RACE_SECONDS]
@@ -584,7 +585,7 @@ class Judge:
         self._slots(slots, calm_since)
         self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
 
-    def is_told_failed(self, restore_id: str) -> bool:
+    def has_published_failure(self, restore_id: str) -> bool:
         """Whether it was published that this restore waits for a person."""
         return any(m["event"] == "RestoreFailed" for _at, m in self.published[restore_id])
 

@@ -18,7 +18,7 @@ from local.emulator.clock import CLOCK
 from local.emulator.timers import TIMERS
 
 NEVER_STARTED = ("dynamodb-ttl-reaper", "ministack-lambda-reaper")
-"""Threads that look around every now and then by the machine's clock. Nothing here depends on them: DynamoDB deletes
+"""Threads that check every now and then by the machine's clock. Nothing here depends on them: DynamoDB deletes
 what has expired within days."""
 
 LONGEST_HANDOVER = 0.05
@@ -108,7 +108,7 @@ class _Thread(threading.Thread):
         """Nobody waits for it."""
 
     def is_alive(self) -> bool:
-        """It has ended as far as anybody here can tell."""
+        """It has ended as far as anyone here can see."""
         return False
 
 
@@ -134,7 +134,7 @@ def _wait_for_tokens(self: Any, amount: float, block: bool) -> bool:
 
 
 def begin() -> None:
-    """From now on nothing in this process starts a thread, waits by the machine's clock, or tells its time."""
+    """From now on nothing in this process starts a thread, waits by the machine's clock, or reads its time."""
     threading.Thread.start = _Thread.start  # type: ignore[method-assign]
     activity.spawn = MACHINE.spawn
     activity.CountedThread = _Thread  # type: ignore[misc,assignment]

@@ -125,7 +125,7 @@ class Misfortune:
                         setattr(instance.misbehaviour, flag, value)
 
     def _stop_at_last(self) -> None:
-        """Instances that do not stop are stopped with force, as AWS tells people to."""
+        """Instances that do not stop are stopped with force, as AWS advises."""
         ec2 = stage.client("ec2")
         for instance in list(WORLD.region(stage.REGION).instances.values()):
             if instance.state == "stopping":

@@ -86,7 +86,7 @@ class People:
             HOME, {"owner": VENDOR, "name": "CadoResponse_v2.100.0", "root_size": 10, "public": True}
         )["image_id"]
         self.foreign = seeds.image(
-            HOME, {"owner": "999988887777", "name": "somebody's", "root_size": 8, "public": True}
+            HOME, {"owner": "999988887777", "name": "someone's", "root_size": 8, "public": True}
         )["image_id"]
         self._deploy()
         for machine in self.plan.machines:

@@ -1,8 +1,9 @@
-"""EventBridge Scheduler as a world sees it: slots that come late, twice or never; sweeps that find nothing left out.
+"""EventBridge Scheduler as a world sees it: slots come late, twice or never; reconcile runs that find nothing are left
+out.
 
-In an adverse world Scheduler may lose any slot. So the sweeps of each minute are lost while nothing is open, but for
-a few, and most while all that is open waits for a person or for its pause to be over; that makes an idle hour cheap.
-While anything else is open each comes, unless a misfortune has another idea.
+In an adverse world Scheduler may lose any slot. So the reconcile runs of each minute are lost while nothing is open,
+but for a few. Most are lost while all that is open waits for a person or for its pause to be over: that makes an idle
+hour cheap. While anything else is open each comes, unless a misfortune has another idea.
 """
 
 from collections.abc import Callable
@@ -21,15 +22,15 @@ from local.simulator import stage
 from local.simulator.chance import Chance
 
 HOME = (stage.HOME.account, stage.HOME.region)
-IDLE_LOOKS = 0.2
-"""What part of the looks for missed slots comes while there is nothing to be found."""
+IDLE_CHECKS = 0.2
+"""What part of the searches for missed slots comes while there is nothing to be found."""
 
 
 class Poller(queues.Polls):
     """Lambda's poller of queues: it takes a message when it is visible."""
 
     PAUSE = 1.0
-    """Seconds until it looks again, when it found nothing to take."""
+    """Seconds until it checks again, when it found nothing to take."""
 
     def __init__(self) -> None:
         self._not_before = 0.0
@@ -85,7 +86,7 @@ class Schedules:
         if attention < 1.0 and not self._chance.happens(attention):
             return
         is_catch_up = "catch_up" in given
-        if is_catch_up and self._nothing_missed(due) and not self._chance.happens(IDLE_LOOKS):
+        if is_catch_up and self._nothing_missed(due) and not self._chance.happens(IDLE_CHECKS):
             return
         if (
             not is_catch_up

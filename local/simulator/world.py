@@ -31,7 +31,7 @@ from local.simulator.schedules import Schedules
 
 READS = ("Describe", "Get", "List")
 MOST_RESTORED_ELSEWHERE = 2
-IDLE_SWEEPS, WAITING_SWEEPS = 0.02, 0.1
+IDLE_RUNS, WAITING_RUNS = 0.02, 0.1
 """What part of the reconcile runs comes while nothing is open, and while what is open waits for a person."""
 
 
@@ -96,9 +96,9 @@ class World:
         )
         if backups or any(not _is_paused(item) for item in copies.values()):
             return 1.0
-        if any(not self.judge.is_told_failed(item["version"]["S"]) for item in restores.values()):
+        if any(not self.judge.has_published_failure(item["version"]["S"]) for item in restores.values()):
             return 1.0
-        return WAITING_SWEEPS if restores else IDLE_SWEEPS
+        return WAITING_RUNS if restores else IDLE_RUNS
 
     def live(self, *, stop_at_violation: bool = True) -> Outcome:
         """From the beginning to the end, or to the first violation."""

@@ -137,7 +137,7 @@ def test_unknown_facts_are_not_in_the_evidence() -> None:
             id="leading-zero-lost",
         ),
         pytest.param({"trusted_owners": [""]}, "trusted_owners has the entry '', expected a 12-digit", id="blank"),
-        pytest.param({"trusted_owners": ["*"]}, "trusted_owners has the entry '*'", id="everybody"),
+        pytest.param({"trusted_owners": ["*"]}, "trusted_owners has the entry '*'", id="everyone"),
         pytest.param({"trusted_owners": ["self"]}, "trusted_owners has the entry 'self'", id="self"),
         pytest.param(
             {"trusted_owners": ["aws-marketplace"]},

@@ -32,9 +32,9 @@ def test_the_key_of_a_killed_invocation_is_free_in_time(table: str, within: int 
     context: Any = Context()
     begun = clock.now().timestamp()
     with pytest.raises(Killed):
-        once(table, "told", "it", killed, context, within=within)
+        once(table, "published", "it", killed, context, within=within)
     with pytest.raises(UnderWay):
-        once(table, "told", "it", dict, context, within=within)
+        once(table, "published", "it", dict, context, within=within)
 
     [item] = clients.dynamodb().scan(TableName=table)["Items"]
     free_at = int(item["in_progress_expiration"]["N"]) / 1000
@@ -45,5 +45,5 @@ def test_the_key_of_a_killed_invocation_is_free_in_time(table: str, within: int 
     clients.dynamodb().update_item(
         TableName=table, Key=key, UpdateExpression="SET in_progress_expiration = :past", ExpressionAttributeValues=past
     )
-    assert once(table, "told", "it", lambda: {"done": 1}, context, within=within) == {"done": 1}
-    assert once(table, "told", "it", killed, context, within=within) == {"done": 1}
+    assert once(table, "published", "it", lambda: {"done": 1}, context, within=within) == {"done": 1}
+    assert once(table, "published", "it", killed, context, within=within) == {"done": 1}

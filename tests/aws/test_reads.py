@@ -86,7 +86,7 @@ def test_the_volumes_check_counts_where_ec2_has_one(ec2_reads, volumes, word):
 
 @pytest.mark.parametrize("module", [ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, sharing])
 def test_every_paged_read_continues_to_the_last_page(module: ModuleType):
-    """Through a paginator, or in a function that hands the token back."""
+    """Through a paginator, or in a function that passes the token back."""
     model = clients.ec2_reads().meta.service_model
     paged = {
         xform_name(name)
@@ -107,4 +107,4 @@ def test_every_paged_read_continues_to_the_last_page(module: ModuleType):
         observations |= (called & paged) | named
         forgetful |= {f"{function.name}: {name}" for name in called & paged if "NextToken" not in text}
     assert not forgetful
-    assert observations, "the test sees what is looked at"
+    assert observations, "the test sees what is checked"

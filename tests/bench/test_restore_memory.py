@@ -5,9 +5,9 @@ from __future__ import annotations
 from bench.restore_memory import measure_alone, problems_of
 
 
-def test_as_many_as_are_looked_at_fit_into_the_function() -> None:
+def test_as_many_as_are_checked_fit_into_the_function() -> None:
     figure = measure_alone("latest", 20_000, regions=1)
-    assert "several-lineages" in figure.findings, "all were looked at"
+    assert "several-lineages" in figure.findings, "all were checked"
     assert problems_of(figure, timed=False) == []
 
 

@@ -104,7 +104,7 @@ def test_no_module_is_compiled_when_a_function_starts(built):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_door_imports_what_most_events_do_not_need_only_when_one_does(built, function):
+def test_a_handler_imports_what_most_events_do_not_need_only_when_one_does(built, function):
     paths = [str(built / folder_of(function)), str(layer_of(built))]
     code = f"import sys\nsys.path[:0] = {paths!r}\nimport app\nprint(*sys.modules)"
     environment = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}

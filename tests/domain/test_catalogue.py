@@ -161,7 +161,7 @@ def test_a_snapshot_of_an_unrecorded_volume_does_not_replace_a_missing_one():
     assert point.condition is Condition.INCOMPLETE
 
 
-def test_a_copy_with_two_stories_is_not_guessed():
+def test_a_copy_with_the_settings_of_two_volumes_is_not_guessed():
     tags = point_tags(volume(), second_volume())
     with pytest.raises(MetadataError, match="is a copy, expected the tags of one volume"):
         read_metadata(snapshot(volume_id="vol-ffffffff", tags=tags))

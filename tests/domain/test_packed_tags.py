@@ -1,4 +1,4 @@
-"""What a snapshot tells of its volumes comes back; or what is missing is said: at backup, in the plan, in the outcome.
+"""What a snapshot says of its volumes comes back; or what is missing is said: at backup, in the plan, in the outcome.
 
 Hypothesis chooses the kind of tags, a seeded generator writes them: 800 tags an example, in any script.
 """

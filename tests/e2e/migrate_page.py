@@ -92,8 +92,8 @@ class Operator:
         settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
         region = settings["global"]["parameters"].get("region", REGION)
         saved = shlex.split(settings["deploy"]["parameters"].get("parameter_overrides", ""))
-        told = _option(words, "--parameter-overrides") or saved
-        parameters = dict(item.split("=", 1) for item in told)
+        published = _option(words, "--parameter-overrides") or saved
+        parameters = dict(item.split("=", 1) for item in published)
         self._stages[account, region] = Stage(self.aws, parameters, region, account, with_sam=True)
 
     @staticmethod

@@ -1,6 +1,6 @@
 """Restores that something goes wrong with, all under way at once on one stage, each on an instance of its own.
 
-All cases are begun, then swept in common until all have ended; only then does each test look at its own.
+All cases are begun, then reconciled in common until all have ended; only then does each test check its own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ INSTANCE_EVENT = "EC2 Instance State-change Notification"
 AT_ONCE = 2
 """How many restores are asked for at the same moment."""
 IN_FLIGHT = 4
-"""How many are under way at once: each invocation looks at all of them."""
+"""How many are under way at once: each invocation checks all of them."""
 CONCURRENCY = 10
 """How many invocations of attach_volume there may be at once; further ones wait, as under load in AWS."""
 MINUTE = 60.0
-SWEEPS = 3000
+RECONCILE_RUNS = 3000
 """By when all restores have ended, on the way back as well, after all their deadlines."""
 DISK = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
 """AttachVolume leaves DeleteOnTermination false, so that a restore has a flag to set, forward and on the way back."""
@@ -57,7 +57,7 @@ class Run:
     def point(self) -> str:
         return tags_of(self.snapshot)["lifeboat:recovery-point"]
 
-    def heard(self, event: str) -> bool:
+    def has_published(self, event: str) -> bool:
         return event in events_of(self.stage.published_about(restore_id=self.id))
 
 
@@ -72,7 +72,7 @@ class Case:
         before: makes things go wrong before the restore is asked for.
         once_made: the same, as soon as the restored volume's id is known.
         meanwhile: called after each reconcile run.
-        told: the messages about its end, in their order.
+        published: the messages about its end, in their order.
         made: what becomes of the restored volume.
         power: the instance's state, before as after.
         tags_left: whether the displaced volume keeps its tags although it is back.
@@ -84,7 +84,7 @@ class Case:
     before: Act | None = None
     once_made: Act | None = None
     meanwhile: Act | None = None
-    told: tuple[str, ...] = ("RestoreCompleted",)
+    published: tuple[str, ...] = ("RestoreCompleted",)
     made: Made = Made.IN_PLACE
     power: str = "running"
     tags_left: bool = False
@@ -93,7 +93,7 @@ class Case:
 
     @property
     def completes(self) -> bool:
-        return self.told == ("RestoreCompleted",)
+        return self.published == ("RestoreCompleted",)
 
 
 class Matrix:
@@ -109,11 +109,11 @@ class Matrix:
         self._begun = stage.control.mark()
 
     def play(self) -> None:
-        """Run all cases to their ends, or for `SWEEPS`; what is open then fails its own test."""
+        """Run all cases to their ends, or for `RECONCILE_RUNS`; what is open then fails its own test."""
         self._prepare()
         waiting = list(self.cases.values())
         with ThreadPoolExecutor(AT_ONCE) as together:
-            for _sweep in range(SWEEPS):
+            for _run in range(RECONCILE_RUNS):
                 going_on = self.stage.open_restores() & {run.id for run in self.runs.values()}
                 if not waiting and not going_on:
                     break
@@ -188,7 +188,7 @@ class Matrix:
         assert record["step"] == "done"
         assert (record["failure"] is None) is case.completes, metadata
         messages = self.stage.published_about(restore_id=run.id)
-        assert tuple(events_of(messages)) == ("RestoreStarted", *case.told), metadata
+        assert tuple(events_of(messages)) == ("RestoreStarted", *case.published), metadata
 
         [restored] = {volume["restored_volume_id"] for volume in record["volumes"]}
         in_place = restored if case.completes else machine.volume_id
@@ -216,7 +216,7 @@ class Matrix:
 
 
 def call(action: str, effect: str, resource: Callable[[Run], str], **more: Any) -> Act:
-    """A call that names a resource goes wrong, once unless told otherwise."""
+    """A call that names a resource goes wrong, once by default."""
 
     def act(run: Run) -> None:
         run.stage.control.fault(action, effect, resource=resource(run), **more)

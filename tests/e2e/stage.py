@@ -69,7 +69,7 @@ class Stage:
         self.outputs = make(aws, parameters={**PARAMETERS, **parameters}, region=region, account=account)
         self.image = platform.vendor_image(aws, region=region)
         self._mailbox = self._subscribe()
-        self._told: list[dict[str, Any]] = []
+        self._published: list[dict[str, Any]] = []
 
     def _subscribe(self) -> str:
         url: str = self.sqs.create_queue(QueueName="operator")["QueueUrl"]
@@ -160,7 +160,7 @@ class Stage:
         return point
 
     def restore(self, machine: Machine, point: str | Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Ask for a restore; the request's id is the instance's unless told otherwise."""
+        """Ask for a restore; the request's id is the instance's by default."""
         ask = {"instance_id": machine.instance_id, "recovery_point": point, "request_id": machine.instance_id, **more}
         return self.invoke("RestoreVolumeFunction", ask)
 
@@ -192,7 +192,8 @@ class Stage:
         self.control.settle()
 
     def reconcile_until(self, done: Callable[[], Any], minutes: int = 240, what: str = "it") -> Any:
-        """Sweep each minute until `done` gives something; what it is. Fails after so many minutes of simulated time."""
+        """Reconcile each minute until `done` gives something; what it is. Fails after so many minutes of simulated
+        time."""
         for _minute in range(minutes):
             if found := done():
                 return found
@@ -201,7 +202,7 @@ class Stage:
         raise AssertionError(f"{what} did not come about within {minutes} minutes")
 
     def until_closed(self, restore: str, minutes: int = 240) -> dict[str, Any]:
-        """Sweep until a restore has ended; its record."""
+        """Reconcile until a restore has ended; its record."""
         self.reconcile_until(lambda: restore not in self.open_restores(), minutes, f"the end of {restore}")
         self.control.settle()
         return self.status(restore)
@@ -266,9 +267,9 @@ class Stage:
             for message in messages:
                 found = json.loads(message["Body"])
                 if "AlarmName" not in found:
-                    self._told.append(found)
+                    self._published.append(found)
                 self.sqs.delete_message(QueueUrl=self._mailbox, ReceiptHandle=message["ReceiptHandle"])
-        return self._told
+        return self._published
 
     def forget_messages(self) -> None:
         """What has been published so far is of an earlier test."""

@@ -68,8 +68,8 @@ def test_five_attempts_at_a_backup_of_90_seconds_make_one_set_of_snapshots(stage
     [request] = {answer["request"] for answer in answers}
     assert len(asked(stage, "TakeSnapshotsFunction", event, mark)) == 5
     assert any(answer.get("under_way") for answer in answers)
-    told = stage.invoke("TakeSnapshotsFunction", {"request": request})
-    assert [item["instance_id"] for item in told["begun"]] == [machine.instance_id]
+    published = stage.invoke("TakeSnapshotsFunction", {"request": request})
+    assert [item["instance_id"] for item in published["begun"]] == [machine.instance_id]
     made_once(stage, set(machine.volumes.values()), mark)
 
 

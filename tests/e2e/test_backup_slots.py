@@ -1,5 +1,5 @@
 """Slots on the real template, IAM enforced: once each, whatever is lost or doubled, caught up when nobody fired them,
-and told when a backup is overdue all the same.
+and published when a backup is overdue all the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.e2e.stage import PARAMETERS, Machine, Stage, events_of, staged, tags_
 YEARLY = "cron(0 0 1 1 ? *)"  # its newest slot is long past its grace on every day but one
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 CATCH_UP = {"catch_up": True}
-OWN_RUN, LOOK = "lifeboat-TakeSnapshotsFunctionSlot", "lifeboat-TakeSnapshotsFunctionCatchUp"
+OWN_RUN, CATCH_UP_RUN = "lifeboat-TakeSnapshotsFunctionSlot", "lifeboat-TakeSnapshotsFunctionCatchUp"
 """Parts of the names of the two schedules of take_snapshots."""
 
 _slots = count()
@@ -121,7 +121,7 @@ def test_two_catch_up_runs_and_the_slots_own_run_at_the_same_moment_make_one(sta
     newest = previous_slot(parse_schedule(YEARLY), stage.now())
     assert newest is not None
     mark = stage.control.mark()
-    for schedule in (LOOK, OWN_RUN, LOOK):
+    for schedule in (CATCH_UP_RUN, OWN_RUN, CATCH_UP_RUN):
         stage.control.fire_schedule(schedule, newest)
     stage.control.settle()
     assert len(taken(stage, machine)) == 1
@@ -135,7 +135,7 @@ def test_the_loss_of_the_table_doubles_nothing(stage: Stage, machine: Machine, s
     before = {item["SnapshotId"] for item in taken(stage, machine)}
     assert len(before) == 2
     lose_the_table(stage)
-    for schedule in (OWN_RUN, LOOK, OWN_RUN):
+    for schedule in (OWN_RUN, CATCH_UP_RUN, OWN_RUN):
         stage.control.fire_schedule(schedule, slot)
         stage.control.settle()
     assert {item["SnapshotId"] for item in taken(stage, machine)} == before
@@ -229,8 +229,8 @@ def published_about(stage: Stage, machine: Machine, slot: str) -> list[dict[str,
 
 
 def overdue_of(stage: Stage, machine: Machine) -> list[dict[str, Any]]:
-    told = stage.published_about(instance_id=machine.instance_id)
-    return [message for message in told if message["event"] == "BackupOverdue"]
+    published = stage.published_about(instance_id=machine.instance_id)
+    return [message for message in published if message["event"] == "BackupOverdue"]
 
 
 def age_of(stage: Stage, machine: Machine) -> float:
@@ -247,8 +247,8 @@ def seed_point(stage: Stage, machine: Machine, slot: datetime) -> str:
     """A good recovery point of long ago, tagged as a real one of the machine is; its id."""
     made = stage.back_up(machine.instance_id)[machine.volume_id]
     point = f"rp-{slot:%Y%m%dT%H%M%SZ}-{machine.instance_id}"
-    told = {"lifeboat:slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}", "lifeboat:recovery-point": point}
-    stage.control.seed_snapshot(start_time=slot, volume_id=machine.volume_id, tags={**tags_of(made), **told})
+    found = {"lifeboat:slot": f"{slot:%Y-%m-%dT%H:%M:%SZ}", "lifeboat:recovery-point": point}
+    stage.control.seed_snapshot(start_time=slot, volume_id=machine.volume_id, tags={**tags_of(made), **found})
     stage.ec2.delete_snapshot(SnapshotId=made["SnapshotId"])
     return point
 

@@ -63,24 +63,24 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
     stage.control.set_delays(copy=math.inf)
     stage.control.event_fault("drop", count=0)
     stage.control.fail_creation("copy", resource=foreign, count=0, stuck=True)
-    for _ in range(FOREIGN):  # somebody else's copies count, too, and these never end
+    for _ in range(FOREIGN):  # someone else's copies count, too, and these never end
         stage.aws.client("ec2", AWAY).copy_snapshot(SourceRegion=REGION, SourceSnapshotId=foreign)
 
-    sweeps = 0
+    runs = 0
     while not all_there(stage, instance, POINTS):
-        assert sweeps < POINTS
+        assert runs < POINTS
         stage.reconcile(COPY)
         stage.control.advance(COPY_SECONDS)
         stage.control.finish("copy")  # only now, so that all that a reconcile run begins is in flight at once
         stage.control.settle()
-        sweeps += 1
+        runs += 1
     stage.reconcile(COPY)
 
     found = copies(stage, instance)
     assert Counter(tags_of(copy)["lifeboat:copy-of"] for copy in found) == dict.fromkeys(sources, 1)
     assert at_most_at_a_time(found) == IN_FLIGHT - FOREIGN, "the room that there is was used, and no more"
     assert refused(stage) == [], "the cap is kept by us, not by EC2's refusals"
-    assert sweeps == ceil(POINTS / (IN_FLIGHT - FOREIGN))
+    assert runs == ceil(POINTS / (IN_FLIGHT - FOREIGN))
     assert Counter(published(stage, instance, "SnapshotsCopied")) == dict.fromkeys(
         (point_id(instance, number) for number in range(POINTS)), 1
     )
@@ -93,7 +93,7 @@ def test_a_hundred_are_copied_under_the_cap_none_lost_none_doubled_though_no_eve
 def test_answers_that_are_lost_and_wake_ups_that_come_doubled_make_no_second_copy(stage, instance):
     sources = [snapshot for number in range(FEW) for snapshot in seed_point(stage, instance, number, volumes=2)]
     for nth in (2, 7, 11):
-        stage.control.fault("CopySnapshot", "drop", nth=nth)  # EC2 does it, and nobody hears of it
+        stage.control.fault("CopySnapshot", "drop", nth=nth)  # EC2 does it, and no one notices
     for _ in range(2 * FEW):
         if all_there(stage, instance, len(sources)):
             break
@@ -126,7 +126,7 @@ def test_a_copy_that_fails_is_published_within_one_reconcile_run_and_tried_again
         point_id(instance, number) for number in range(FEW) if number != 1
     ]
     stage.reconcile(COPY)
-    assert len(published(stage, instance, "CopyFailed")) == 1, "told once"
+    assert len(published(stage, instance, "CopyFailed")) == 1, "published once"
 
     stage.invoke(COPY, {"retry": True})
     stage.control.settle()

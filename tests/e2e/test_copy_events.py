@@ -1,4 +1,4 @@
-"""The end of a copy is told to the home region, where the stack in the destination says which one that is.
+"""The end of a copy is published to the home region, where the stack in the destination says which one that is.
 
 Whether these events come, are lost or come twice, the same copies are made and the same is published, each once.
 """

@@ -112,15 +112,15 @@ def test_a_copy_that_others_have_begun_is_waited_for_and_not_doubled(regions):
     home, away = regions.home, regions.away
     _, point = saved(home)
     [source] = home.recovery_point_snapshots(("tag:lifeboat:recovery-point", point))
-    told = {key: re.sub(" kms-key=[^ ]+", "", value) for key, value in tags_of(source).items()}
+    found = {key: re.sub(" kms-key=[^ ]+", "", value) for key, value in tags_of(source).items()}
     begun_at = iso(source["StartTime"])
-    told |= {"lifeboat:copy-of": source["SnapshotId"], "lifeboat:copied-from": REGION}
-    told |= {"lifeboat:taken-at": begun_at, "lifeboat:copied-at": begun_at}
+    found |= {"lifeboat:copy-of": source["SnapshotId"], "lifeboat:copied-from": REGION}
+    found |= {"lifeboat:taken-at": begun_at, "lifeboat:copied-at": begun_at}
     target = fresh(away)
     away.ec2.copy_snapshot(
         SourceRegion=REGION,
         SourceSnapshotId=source["SnapshotId"],
-        TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(told)}],
+        TagSpecifications=[{"ResourceType": "snapshot", "Tags": tag_list(found)}],
     )
     begun = away.restore(target, point)
     assert begun["step"] == "copies", begun
@@ -141,7 +141,7 @@ def test_retention_lets_nothing_go_that_a_restore_is_fetching(regions):
     done = away.restore(fresh(away), points[NEWER])
     assert away.until_closed(done["restore_id"])["status"] == "completed"
 
-    # The older one is here, and is still to be made a volume of, when retention looks.
+    # The older one is here, and is still to be made a volume of, when retention runs.
     away.control.fault("CreateVolume", "throttle", count=0, caller="lifeboat")
     begun = away.restore(fresh(away), points[OLDER])
     away.reconcile_until(lambda: [copy for copy in copies(away, points[OLDER]) if copy["State"] == "completed"])

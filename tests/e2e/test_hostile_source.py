@@ -1,4 +1,4 @@
-"""A source account in an enemy's hands: all roles of its stack taken over, and then the whole account."""
+"""A source account in an enemy's control: all roles of its stack taken over, and then the whole account."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def machine(accounts: Accounts) -> Machine:
 
 
 def answer(call: Any, **arguments: Any) -> str:
-    """EC2's refusal, or nothing if it did as it was told."""
+    """EC2's refusal, or nothing if it did as it was asked."""
     try:
         call(**arguments)
     except ClientError as problem:
@@ -117,7 +117,8 @@ def test_a_role_of_the_source_shares_with_the_vault_alone_and_takes_nothing_back
 
 
 def test_a_flood_of_false_recovery_points_lets_the_vault_delete_nothing_that_is_locked(accounts, machine):
-    """The false ones claim the chain, with the very names of what is there; retention keeps one point of a chain."""
+    """The false ones claim the lineage, with the very names of what is there; retention keeps one point of a
+    lineage."""
     [copy] = accounts.kept(machine)
     [point] = accounts.source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
     before = held(accounts)

@@ -1,4 +1,5 @@
-"""Fleets on the real template, IAM enforced: handed out, slowed down by EC2's buckets, none lost and none doubled."""
+"""Large runs on the real template, IAM enforced: handed out, slowed down by EC2's buckets, none lost and none
+doubled."""
 
 from __future__ import annotations
 
@@ -83,7 +84,7 @@ def test_one_refused_instance_is_done_once_it_is_allowed(stage: Stage, slot: str
     stage.control.fault("CreateSnapshots", code="SnapshotCreationPerVolumeRateExceeded", resource=bad, count=0)
     fire(stage, slot)
     assert set(saved(stage)) == {item.instance_id for item in machines} - {bad}
-    assert stage.messages() == [], "its portion is held back"
+    assert stage.messages() == [], "its batch is held back"
     stage.control.reset()
     stage.control.event_fault("drop", count=0)
     assert stage.control.release_messages() == 1

@@ -25,7 +25,7 @@ from tests.e2e.stage import (
 WINDOW = 120
 """Seconds: the default of the parameter RunningWindowSeconds."""
 SLOT_SCHEDULE = "TakeSnapshotsFunctionSlot"
-"""A part of the name of the schedule whose slots are due; the function's other one looks for what was missed."""
+"""A part of the name of the schedule whose slots are due; the function's other one searches for what was missed."""
 
 _slots = count()
 
@@ -55,9 +55,9 @@ def test_a_backup_by_its_schedule_is_published_once(stage: Stage, machine: Machi
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)  # delivered twice
     stage.control.settle()
     stage.reconcile("ConfirmSnapshotsFunction")
-    [told] = of_slot(stage, machine, slot)
-    assert told["event"] == "BackupCompleted"
-    assert told["details"]["lineages"] == [machine.volume_id]
+    [found] = of_slot(stage, machine, slot)
+    assert found["event"] == "BackupCompleted"
+    assert found["details"]["lineages"] == [machine.volume_id]
     [made] = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] == machine.volume_id]
     assert tags_of(made)["lifeboat:slot"] == slot
     assert stage.control.invocations(mark, function=stage.outputs["PruneSnapshotsFunction"])
@@ -80,8 +80,8 @@ def test_a_snapshot_in_error_is_published_as_a_failed_backup(stage: Stage, machi
     stage.control.fire_schedule(SLOT_SCHEDULE, slot)
     stage.control.settle()
     stage.reconcile("ConfirmSnapshotsFunction")
-    [told] = of_slot(stage, machine, slot)
-    assert told["event"] == "BackupFailed"
+    [found] = of_slot(stage, machine, slot)
+    assert found["event"] == "BackupFailed"
     [made] = [item for item in stage.recovery_point_snapshots() if item["VolumeId"] == machine.volume_id]
     assert made["State"] == "error"
     answer = stage.restore(machine, tags_of(made)["lifeboat:recovery-point"])
@@ -93,7 +93,7 @@ def test_a_snapshot_in_error_is_published_as_a_failed_backup(stage: Stage, machi
 
 
 OWN_TAGS = {"Name": "PlatformData", "team": "forensics", "cost:center": "4711"}
-HANDS_OFF = {"aws:cloudformation:stack-name": "platform", "aws:backup:source-resource": "somewhere"}
+FOREIGN_TAGS = {"aws:cloudformation:stack-name": "platform", "aws:backup:source-resource": "somewhere"}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def brought_back(stage: Stage) -> dict[str, tuple[Machine, dict[str, Any]]]:
     with stage.silence():
         for name, kind in KINDS.items():
             [made] = stage.launch(disks={DEVICE: kind.disk}, volume_tags={**CONSENT, **OWN_TAGS})
-            stage.control.set_tags(made.volume_id, HANDS_OFF)
+            stage.control.set_tags(made.volume_id, FOREIGN_TAGS)
             machines[name] = (made, stage.volume(made.volume_id))
     snapshots = stage.back_up(*(machine.instance_id for machine, _ in machines.values()))
     for machine, _ in machines.values():

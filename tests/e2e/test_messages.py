@@ -31,7 +31,7 @@ def machine(stage: Stage) -> Machine:
 
 @pytest.fixture(scope="module")
 def urgent(stage: Stage) -> str:
-    """A queue that hears warnings and worse."""
+    """A queue that receives warnings and worse."""
     queue: str = stage.sqs.create_queue(QueueName="urgent")["QueueUrl"]
     arn = stage.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     allowed = {
@@ -64,7 +64,7 @@ def received(stage: Stage, queue: str) -> list[dict[str, Any]]:
 
 
 def publish(stage: Stage, account: str | None = None) -> None:
-    """What BackupCompleted looks like, from somebody else."""
+    """What BackupCompleted looks like, from someone else."""
     stage.aws.client("sns", account=account).publish(
         TopicArn=stage.outputs["NotificationTopicArn"],
         Message=json.dumps({"version": "1", "event": "BackupCompleted", "subject": {}, "details": {}}),
@@ -125,7 +125,7 @@ def test_a_stranger_cannot_publish(stage: Stage) -> None:
 
 
 def test_a_false_event_confirms_nothing(stage: Stage) -> None:
-    """It says that a snapshot is done, and EC2 says that it is not: a look, and nothing told."""
+    """It says that a snapshot is done, and EC2 says that it is not: an observation, and nothing published."""
     [slow] = stage.launch(tags={"lifeboat:backup": "true", "Name": "slow"})
     stage.control.settle()
     stage.control.fail_creation("snapshot", resource=slow.volume_id, stuck=True)
@@ -142,7 +142,7 @@ def test_a_false_event_confirms_nothing(stage: Stage) -> None:
         }
     )
     stage.control.settle()
-    [look] = stage.control.invocations(mark, function="confirm-snapshots")
-    assert look["result"]["completed"] == []
-    assert [item["recovery_point"] for item in look["result"]["pending"]] == [begun["recovery_point"]]
+    [observation] = stage.control.invocations(mark, function="confirm-snapshots")
+    assert observation["result"]["completed"] == []
+    assert [item["recovery_point"] for item in observation["result"]["pending"]] == [begun["recovery_point"]]
     assert "BackupCompleted" not in events_of(stage.published_about(instance_id=slow.instance_id))

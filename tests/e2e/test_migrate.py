@@ -78,12 +78,15 @@ def test_to_another_zone_by_the_commands_of_the_page(regions):
 
 
 def copied_after_some_runs(home, instance_id):
-    """The messages of the copies that have been told; a sweep that has come too early is followed by the next."""
+    """The messages of the copies that have been published; a reconcile run that has come too early is followed by
+    the next."""
     for _ in range(4):
         home.reconcile("CopySnapshotsFunction")
-        told = [item for item in home.published_about(instance_id=instance_id) if item["event"] == "SnapshotsCopied"]
-        if told:
-            return told
+        published = [
+            item for item in home.published_about(instance_id=instance_id) if item["event"] == "SnapshotsCopied"
+        ]
+        if published:
+            return published
         home.control.settle()
     return []
 
@@ -105,8 +108,8 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
 
         operator.next("sam remote invoke TakeSnapshotsFunction")
         home.control.settle()  # BackupCompleted has woken the copying, and the copy's end has been sent home
-        [told] = copied_after_some_runs(home, platform.instance_id)
-        assert told["subject"]["region"] == AWAY
+        [found] = copied_after_some_runs(home, platform.instance_id)
+        assert found["subject"]["region"] == AWAY
         wipe_out(home)
         aws.control.lose_region(REGION)
 

@@ -25,16 +25,16 @@ def test_to_another_account_by_the_commands_of_the_page():
         [platform] = source.launch(disks={DEVICE: {**DISK, "KmsKeyId": source_key}})
         source.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
         operator.knows(platform)
-        look = "sam remote invoke CopySnapshotsFunction"
-        operator.again(look)
-        operator.next(look, VAULT)
+        observation = "sam remote invoke CopySnapshotsFunction"
+        operator.again(observation)
+        operator.next(observation, VAULT)
 
         operator.next("sam remote invoke TakeSnapshotsFunction")
         source.control.settle()  # BackupCompleted has woken the sharing
         for _ in range(2):
             vault.reconcile("CopySnapshotsFunction")
-        [told] = [item for item in vault.messages() if item["event"] == "SnapshotsCopied"]
-        assert told["subject"]["instance_id"] == f"{HOME_ACCOUNT}/{platform.instance_id}"
+        [published] = [item for item in vault.messages() if item["event"] == "SnapshotsCopied"]
+        assert published["subject"]["instance_id"] == f"{HOME_ACCOUNT}/{platform.instance_id}"
         wipe_out(source)
 
         fresh = fresh_platform(vault, zone=OTHER_ZONE)
@@ -53,7 +53,7 @@ def test_to_another_account_by_the_commands_of_the_page():
         taken = vault.back_up(fresh.instance_id)
         assert tags_of(taken[restored["VolumeId"]])["lifeboat:chain"] == lineage
         assert vault.denied() == []
-        come_back(operator, vault, told["subject"]["recovery_point"], source_key)
+        come_back(operator, vault, published["subject"]["recovery_point"], source_key)
         assert operator.finished
 
 

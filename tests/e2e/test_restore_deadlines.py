@@ -27,8 +27,8 @@ from tests.e2e.restore_cases import (
 )
 from tests.e2e.stage import staged
 
-BETWEEN_SWEEPS = 180.0
-"""Seconds: what is shown here takes up to an hour, and a look each minute shows no more of it."""
+BETWEEN_RUNS = 180.0
+"""Seconds: what is shown here takes up to an hour, and an observation each minute shows no more of it."""
 BACK = ("RestoreRolledBack",)
 FAILED_FIRST = ("RestoreFailed", "RestoreRolledBack")
 
@@ -56,7 +56,7 @@ def cancel(run: Run) -> None:
 
 
 def published_as_failed(run: Run) -> bool:
-    return run.heard("RestoreFailed")
+    return run.has_published("RestoreFailed")
 
 
 def with_stop(effect: str) -> Case:
@@ -66,7 +66,7 @@ def with_stop(effect: str) -> Case:
         f"impaired, and StopInstances {effect} on the way back",
         before=all_of(flags(impaired=True), call("StopInstances", fault, instance, nth=2, **more)),
         meanwhile=once(published_as_failed, flags(impaired=False)) if effect == "refused" else None,
-        told=FAILED_FIRST if effect == "refused" else BACK,
+        published=FAILED_FIRST if effect == "refused" else BACK,
         made=Made.KEPT,
     )
 
@@ -78,45 +78,45 @@ CASES = [
         "all events lost, on the way back",
         before=call("AttachVolume", "fail", instance, **REFUSED),
         once_made=lost(),
-        told=BACK,
+        published=BACK,
         made=Made.DELETED,
     ),
     Case("no capacity twice", before=flags(capacity_refusals=2)),
     Case("no capacity as often as a start may fall back", before=flags(capacity_refusals=3)),
     Case(
-        "no capacity until it is told as failed",
+        "no capacity until it is published as failed",
         before=flags(capacity_refusals=-1),
         meanwhile=once(published_as_failed, flags(capacity_refusals=0)),
-        told=FAILED_FIRST,
+        published=FAILED_FIRST,
         made=Made.DELETED,
     ),
     Case("falls back to stopped once", before=flags(falls_back=1)),
-    Case("falls back to stopped three times", before=flags(falls_back=3), told=BACK, made=Made.KEPT),
+    Case("falls back to stopped three times", before=flags(falls_back=3), published=BACK, made=Made.KEPT),
     Case(
-        "falls back to stopped until it is told as failed",
+        "falls back to stopped until it is published as failed",
         before=flags(falls_back=-1),
         meanwhile=once(published_as_failed, flags(falls_back=0)),
-        told=FAILED_FIRST,
+        published=FAILED_FIRST,
         made=Made.KEPT,
     ),
-    Case("impaired", before=flags(impaired=True), told=BACK, made=Made.KEPT),
+    Case("impaired", before=flags(impaired=True), published=BACK, made=Made.KEPT),
     *(with_stop(effect) for effect in EFFECTS),
-    Case("the volume ends in error", before=outcome(cause="no room"), told=BACK, made=Made.DELETED),
+    Case("the volume ends in error", before=outcome(cause="no room"), published=BACK, made=Made.DELETED),
     Case(
         "the volume ends in error and its event is lost",
         before=outcome(cause="no room"),
         once_made=event("drop", VOLUME_EVENT, restored),
-        told=BACK,
+        published=BACK,
         made=Made.DELETED,
     ),
-    Case("the volume is never made", before=outcome(stuck=True), told=BACK, made=Made.KEPT),
-    Case("cancelled while its volume is made", once_made=cancel, told=BACK, made=Made.DELETED),
+    Case("the volume is never made", before=outcome(stuck=True), published=BACK, made=Made.KEPT),
+    Case("cancelled while its volume is made", once_made=cancel, published=BACK, made=Made.DELETED),
     Case("a stopped instance", power="stopped"),
     Case(
         "a stopped instance, on the way back",
         before=call("AttachVolume", "fail", instance, **REFUSED),
         power="stopped",
-        told=BACK,
+        published=BACK,
         made=Made.DELETED,
     ),
 ]
@@ -125,7 +125,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def matrix() -> Iterator[Matrix]:
     with staged() as stage:
-        made = Matrix(stage, CASES, BETWEEN_SWEEPS)
+        made = Matrix(stage, CASES, BETWEEN_RUNS)
         made.play()
         yield made
 

@@ -35,7 +35,7 @@ PAST_THE_NEXT = 1.5
 
 BACK = ("RestoreRolledBack",)
 FAILED_FIRST = ("RestoreFailed", "RestoreRolledBack")
-"""A refused call of a roll-back is told as failed, and tried on."""
+"""A refused call of a roll-back is published as failed, and tried on."""
 
 FORWARD = {
     "CreateVolume": snapshot,
@@ -76,7 +76,7 @@ def forward(action: str, effect: str) -> Case:
     return Case(
         f"{action} {effect}",
         before=call(action, fault, FORWARD[action], **more),
-        told=BACK if refused else ("RestoreCompleted",),
+        published=BACK if refused else ("RestoreCompleted",),
         made=Made.DELETED if refused else Made.IN_PLACE,
         answered=not (action == "CreateVolume" and fault.startswith("kill")),
     )
@@ -91,7 +91,7 @@ def back(action: str, effect: str) -> Case:
         f"{action} {effect}, on the way back",
         before=TURNS_BACK[why],
         once_made=call(action, fault, resource, nth=nth, **more),
-        told=FAILED_FIRST if refused and action not in bearable else BACK,
+        published=FAILED_FIRST if refused and action not in bearable else BACK,
         made=Made.KEPT if refused and action == "DeleteVolume" else Made.DELETED,
         tags_left=refused and action == "DeleteTags",
     )
@@ -113,7 +113,7 @@ def every_call_back(effect: str) -> Case:
         f"every call {effect}, on the way back",
         before=TURNS_BACK["attaching"],
         once_made=all_of(*(call(action, fault, to, nth=nth, **more) for action, (_why, to, nth) in here.items())),
-        told=BACK,
+        published=BACK,
         made=Made.DELETED,
     )
 
@@ -152,7 +152,7 @@ def rehearsed(action: str) -> Case:
         f"{action} refused when rehearsed",
         before=fault if resource is not restored else None,
         once_made=fault if resource is restored else None,
-        told=BACK,
+        published=BACK,
         made=Made.DELETED,
         stops=False,
     )
@@ -168,9 +168,9 @@ def of_the_table(action: str, effect: str, *numbers: int) -> Case:
 
 
 CASES = [
-    # Two minutes go by until another one may tell it, so it is the first to begin.
+    # Two minutes go by until another one may publish it, so it is the first to begin.
     Case(
-        "killed before its beginning is told",
+        "killed before its beginning is published",
         before=call("Publish", "kill_before", record, service="sns", caller="RestoreVolume"),
         answered=False,
     ),
@@ -243,7 +243,8 @@ def is_overtaken(call: Mapping[str, Any], gone: Mapping[str, int]) -> bool:
 
 
 def test_no_event_failed_for_good_but_what_was_killed_each_time(matrix: Matrix) -> None:
-    # One sweep moves all cases on, so the kills of three of them can hit its three attempts; the next sweep goes on.
+    # One reconcile run moves all cases on, so the kills of three of them can hit its three attempts; the next
+    # reconcile run goes on.
     killed = sum(fault["hits"] for fault in matrix.stage.control.faults() if fault["effect"].startswith("kill"))
     failed = matrix.stage.failed_events()
     assert [event for event in failed if event["requestPayload"] != {"sweep": True}] == []

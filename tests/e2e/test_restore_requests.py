@@ -1,4 +1,4 @@
-"""Asking for restores: what is refused, what is called off, and what comes of asking or looking at the same moment."""
+"""Asking for restores: what is refused, what is called off, and what comes of asking or checking the same moment."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def picture(stage: Stage, machine: Machine) -> dict[str, Any]:
 
 def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
-    before, told, mark = picture(stage, machine), len(stage.messages()), stage.control.mark()
+    before, published, mark = picture(stage, machine), len(stage.messages()), stage.control.mark()
     answer = stage.restore(machine, point, dry_run=True)
     assert answer["possible"]
     assert machine.volume_id in answer["plan"]
@@ -58,7 +58,7 @@ def test_a_dry_run_touches_nothing(stage: Stage, machine: Machine) -> None:
     assert {call["action"] for call in writes} == {"PutItem"}, "the run by hand, so that its outcome can be asked for"
     assert stage.open_restores() == set()
     stage.control.settle()
-    assert (picture(stage, machine), len(stage.messages())) == (before, told)
+    assert (picture(stage, machine), len(stage.messages())) == (before, published)
 
 
 def refusals(answer: Mapping[str, Any]) -> set[str]:
@@ -149,13 +149,14 @@ def test_waiting_for_a_volume_costs_one_call_a_run(stage: Stage, machine: Machin
     [tagged] = [call for call in calls if call["action"] == "CreateTags" and "DryRun=true" not in call["request"]]
     meanwhile = Counter(call["action"] for call in calls if detach["number"] < call["number"] < tagged["number"])
     seconds = tagged["at"] - detach["at"]
-    # One look follows the call, one what has changed; each is two calls for volumes and one for the instance.
+    # One observation follows the call, one what has changed; each is two calls for volumes and one for the instance.
     assert seconds >= 5
     assert meanwhile == {"DescribeVolumes": 2 * seconds - 1 + 2 * 2, "DescribeInstances": 2}
 
 
 def test_what_no_volume_shows_is_observed_within_seconds(stage: Stage, machine: Machine) -> None:
-    # Whether an attachment that EC2 has failed at may be asked for again, only the clock tells; no sweep looks here.
+    # Whether an attachment that EC2 has failed at may be asked for again, only the clock shows; no reconcile run
+    # comes here.
     point = stage.point_of(machine)
     stage.control.fault("AttachVolume", "fail", resource=machine.instance_id, code="InternalError")
     mark = stage.control.mark()
@@ -209,12 +210,12 @@ def test_an_instance_that_a_person_terminates_meanwhile_is_published_as_failed(s
     stage.ec2.terminate_instances(InstanceIds=[machine.instance_id])
     record = stage.until_closed(id_of(machine))
     assert record["status"] == "failed"
-    [_, told] = stage.published_about(restore_id=id_of(machine))
-    assert told["event"] == "RestoreFailed"
+    [_, published] = stage.published_about(restore_id=id_of(machine))
+    assert published["event"] == "RestoreFailed"
     [restored] = stage.made_by(id_of(machine))
     kept = {machine.volume_id, restored}
     assert {stage.volume(volume_id)["State"] for volume_id in kept} == {"available"}
-    assert all(any(volume_id in step for step in told["next_steps"]) for volume_id in kept)
+    assert all(any(volume_id in step for step in published["next_steps"]) for volume_id in kept)
 
 
 def test_one_restore_that_ec2_keeps_waiting_costs_no_other_its_turn(stage: Stage) -> None:

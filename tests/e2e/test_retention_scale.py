@@ -26,7 +26,7 @@ PRUNE = "PruneSnapshotsFunction"
 KEPT = 10
 """So many of each lineage stay."""
 
-CHAINS, TAKEN = 24, 50
+LINEAGES, TAKEN = 24, 50
 """Twenty-four lineages of fifty: 1,200 recovery points, more than one page, of which 960 may go."""
 
 PAGE = 1_000
@@ -106,19 +106,19 @@ def all_of(points: Iterable[str], disks: int = 1) -> list[str]:
 
 
 def test_960_of_1200_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None:
-    kept = [point for lineage in range(CHAINS) for point in seeded(stage, TAKEN, lineage=lineage)[:KEPT]]
+    kept = [point for lineage in range(LINEAGES) for point in seeded(stage, TAKEN, lineage=lineage)[:KEPT]]
     mark = stage.control.mark()
     stage.control.set_throttling(on=True)
 
     answer = prune(stage)
 
-    gone = CHAINS * (TAKEN - KEPT)
+    gone = LINEAGES * (TAKEN - KEPT)
     assert left(stage) == all_of(kept), "none is lost, and none is left over"
     assert (len(answer["deleted"]), answer["refused"], answer["notices"]) == (gone, [], [])
     assert answer["saved_usd_per_month"] == gone * 100 * 0.05
 
     calls = stage.control.calls(mark, service="ec2", caller=PRUNE)
-    pages = ceil(CHAINS * TAKEN / PAGE) + ceil(gone / RECHECKED) + len(FIXED_READS)
+    pages = ceil(LINEAGES * TAKEN / PAGE) + ceil(gone / RECHECKED) + len(FIXED_READS)
     assert len(calls) <= gone + pages + 5, stage.control.counts(mark, caller=PRUNE)
 
     others = [call for call in stage.control.calls(mark, caller=PRUNE) if call["service"] != "ec2"]
@@ -132,10 +132,10 @@ def test_960_of_1200_go_with_few_calls_at_the_buckets_pace(stage: Stage) -> None
 
 CUTS = {
     "before the first deletion": ("ec2", "DeleteSnapshot", "kill_before", 1),
-    "after a deletion that nobody heard of": ("ec2", "DeleteSnapshot", "kill", 1),
+    "after a deletion that no one noticed": ("ec2", "DeleteSnapshot", "kill", 1),
     "within a recovery point": ("ec2", "DeleteSnapshot", "kill_before", 12),
-    "at the look before": ("ec2", "DescribeSnapshots", "kill_before", 3),
-    "before it was told": ("sns", "Publish", "kill_before", 1),
+    "at the observation before": ("ec2", "DescribeSnapshots", "kill_before", 3),
+    "before it was published": ("sns", "Publish", "kill_before", 1),
 }
 
 
@@ -165,10 +165,10 @@ def test_two_runs_at_once_delete_and_publish_each_one_once(stage: Stage) -> None
     asked = [call["request"] for call in stage.control.calls(mark, action="DeleteSnapshot", caller=PRUNE)]
     assert len(asked) > len(set(asked)), "both have asked for some"
     details = [message["details"] for message in stage.messages()[before:]]
-    told = [entry["recovery_point"] for found in details for entry in found["deleted"]]
+    published = [entry["recovery_point"] for found in details for entry in found["deleted"]]
     cut = sum(found.get("deleted_not_listed", 0) for found in details)
-    assert len(told) + cut == 60
-    assert len(told) == len(set(told)), "each is told by the run that deleted it"
+    assert len(published) + cut == 60
+    assert len(published) == len(set(published)), "each is published by the run that deleted it"
     assert all(found["refused"] == [] for found in details)
 
 

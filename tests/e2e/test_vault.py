@@ -30,12 +30,14 @@ def test_shared_copied_under_the_vaults_key_with_the_metadata_and_locked(account
     assert tags["lifeboat:chain"] == f"{HOME_ACCOUNT}/{machine.volume_id}"
     [lock] = accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
     assert (lock["LockState"], lock["LockDuration"]) == ("governance", 7)
-    told = accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
-    assert events_of(told) == ["SnapshotsCopied"]
+    published = accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")
+    assert events_of(published) == ["SnapshotsCopied"]
 
     accounts.reconcile()
     assert len(accounts.kept(machine)) == 1, "copied once"
-    assert len(accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, "told once"
+    assert len(accounts.vault.published_about(instance_id=f"{HOME_ACCOUNT}/{machine.instance_id}")) == 1, (
+        "published once"
+    )
     assert (accounts.source.denied(), accounts.vault.denied()) == ([], [])
 
 
@@ -49,11 +51,11 @@ def test_what_is_under_aws_ebs_is_refused_with_the_reason_and_no_copy_begins(acc
     accounts.reconcile()
     assert accounts.kept(machine) == []
     assert len(accounts.kept(fine)) == 1, "others go on"
-    told = [
+    published = [
         item for item in accounts.source.published_about(instance_id=machine.instance_id) if "Failed" in item["event"]
     ]
-    assert events_of(told) == ["SharingFailed"], "told once"
-    assert "EBS default key cannot be shared" in told[0]["details"]["reason"]
+    assert events_of(published) == ["SharingFailed"], "published once"
+    assert "EBS default key cannot be shared" in published[0]["details"]["reason"]
 
 
 def test_a_key_of_the_source_that_may_not_be_used_is_published_within_a_reconcile_run_and_others_go_on(accounts):
@@ -65,11 +67,11 @@ def test_a_key_of_the_source_that_may_not_be_used_is_published_within_a_reconcil
     accounts.save(fine)
     kms.disable_key(KeyId=key)
     accounts.reconcile()
-    told = [item for item in accounts.vault.messages() if item["event"] == "CopyFailed"]
-    assert [item["subject"]["recovery_point"].split("-", 2)[2] for item in told] == [
+    published = [item for item in accounts.vault.messages() if item["event"] == "CopyFailed"]
+    assert [item["subject"]["recovery_point"].split("-", 2)[2] for item in published] == [
         f"{machine.instance_id}-{HOME_ACCOUNT}"
     ]
-    assert "not accessible" in told[0]["details"]["reason"]
+    assert "not accessible" in published[0]["details"]["reason"]
     assert [item["State"] for item in accounts.kept(fine)] == ["completed"]
 
 
@@ -100,8 +102,8 @@ def test_a_restore_in_the_vault_copies_what_it_has_not_got_yet(accounts):
     )
     [lock] = vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
     assert lock["LockState"] == "governance"
-    told = vault.published_about(restore_id=begun["restore_id"])
-    assert events_of(told) == ["RestoreStarted", "RestoreCompleted"]
+    published = vault.published_about(restore_id=begun["restore_id"])
+    assert events_of(published) == ["RestoreStarted", "RestoreCompleted"]
     assert (source.denied(mark), vault.denied(mark)) == ([], [])
 
 
@@ -135,9 +137,9 @@ def test_what_is_shared_without_metadata_is_kept_and_published(accounts):
     assert "lifeboat:recovery-point" not in tags_of(copy)
     assert (copy["KmsKeyId"], copy["VolumeSize"]) == (accounts.vault_key, 7)
     assert accounts.vault.ec2.describe_locked_snapshots(SnapshotIds=[copy["SnapshotId"]])["Snapshots"]
-    [told] = [item for item in accounts.vault.messages() if item["event"] == "MetadataMissing"]
-    assert told["subject"] == {"account": HOME_ACCOUNT}
-    assert told["details"]["snapshots"] == [shared]
+    [published] = [item for item in accounts.vault.messages() if item["event"] == "MetadataMissing"]
+    assert published["subject"] == {"account": HOME_ACCOUNT}
+    assert published["details"]["snapshots"] == [shared]
     accounts.vault.invoke("PruneSnapshotsFunction", {})
     assert copy["SnapshotId"] in {item["SnapshotId"] for item in accounts.kept()}
     assert accounts.vault.region == REGION

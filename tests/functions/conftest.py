@@ -1,4 +1,4 @@
-"""Doors are tested whole, with AWS's own event samples in and the effects on moto out.
+"""Handlers are tested whole, with AWS's own event samples in and the effects on moto out.
 
 What moto cannot show (asynchronous states, IAM, events) is shown on the local AWS, in tests/e2e.
 """
@@ -45,7 +45,7 @@ client = cache(boto3.client)
 
 @dataclass
 class Context:
-    """What a function is told about its invocation."""
+    """What a function knows about its invocation."""
 
     function_name: str = "function"
     memory_limit_in_mb: int = 256
@@ -102,7 +102,7 @@ class World:
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-        self.topic = self.sns.create_topic(Name="news")["TopicArn"]
+        self.topic = self.sns.create_topic(Name="notifications")["TopicArn"]
         self.mailbox = self.sqs.create_queue(QueueName="mailbox")["QueueUrl"]
         arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
@@ -116,7 +116,7 @@ class World:
         return module.handler(event, Context(invoked_function_arn=f"{FUNCTIONS}:{function}"))
 
     def messages(self) -> list[dict[str, Any]]:
-        """The messages told since the last look, oldest first."""
+        """The messages published since the last observation, oldest first."""
         found: list[dict[str, Any]] = []
         while messages := self.sqs.receive_message(QueueUrl=self.mailbox, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:

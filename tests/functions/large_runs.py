@@ -37,7 +37,7 @@ class LargeRun:
         monkeypatch.setattr(ec2_images, "_image_metadata", world.image_metadata)
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """What is on the queue, one after the other, as Lambda hands it to the function."""
+        """What is on the queue, one after the other, as Lambda gives it to the function."""
         while found := self.sqs.receive_message(
             QueueUrl=self.queue, MaxNumberOfMessages=1, AttributeNames=["ApproximateReceiveCount"]
         ).get("Messages"):

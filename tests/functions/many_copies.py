@@ -1,4 +1,4 @@
-"""More recovery points than one reconcile run looks at together, all to be copied to another region."""
+"""More recovery points than one reconcile run checks together, all to be copied to another region."""
 
 from __future__ import annotations
 

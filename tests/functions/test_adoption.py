@@ -73,10 +73,10 @@ def test_confirmed_they_are_recovery_points_and_governed(world, legacy):
     answer = world.invoke("prune_snapshots", {"adopt": {"volume_id": volume_id}, "confirm": True})
     assert (len(answer["adopted"]), answer["refused"], answer["notices"]) == (DAYS, [], [])
     assert left(world) == set(made)
-    [told] = world.messages()
-    assert (told["event"], told["severity"]) == ("RecoveryPointsAdopted", "info")
-    assert told["subject"] == {"volume_id": volume_id}
-    assert len(told["details"]["adopted"]) == DAYS
+    [published] = world.messages()
+    assert (published["event"], published["severity"]) == ("RecoveryPointsAdopted", "info")
+    assert published["subject"] == {"volume_id": volume_id}
+    assert len(published["details"]["adopted"]) == DAYS
 
     plan = world.invoke("prune_snapshots", {"dry_run": True})
     assert len(plan["kept"]) + len(plan["delete"]) == DAYS
@@ -94,7 +94,7 @@ def test_asking_again_adopts_nothing_twice(world, legacy):
     assert answer["adopted"] == []
     assert all("already a recovery point" in entry["cause"] for entry in answer["refused"])
     assert world.snapshots() == before
-    assert world.messages() == [], "nothing was done, so nothing is told"
+    assert world.messages() == [], "nothing was done, so nothing is published"
 
 
 def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
@@ -107,9 +107,9 @@ def test_by_tag_and_those_of_others_are_refused_with_the_reason(world, legacy):
     assert "Data Lifecycle Manager" in causes[made[0]]
     assert "AWS Backup" in causes[made[1]]
     assert left(world) == set(made[2:])
-    [told] = world.messages()
-    assert told["severity"] == "warning"
-    assert told["subject"] == {"tag": "By=night"}
+    [published] = world.messages()
+    assert published["severity"] == "warning"
+    assert published["subject"] == {"tag": "By=night"}
 
 
 def test_a_volume_that_is_gone_needs_its_facts_in_the_request(world, legacy):

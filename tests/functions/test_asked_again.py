@@ -36,7 +36,8 @@ def later(monkeypatch):
 
 @pytest.fixture
 def impatient(world, later, monkeypatch):
-    """A client that asks again after 60 seconds, while a look or call takes 90: what it is answered each time."""
+    """A client that asks again after 60 seconds, while an observation or call takes 90: what it is answered each
+    time."""
     monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 300_000)
 
     def during(module, name, function, event):
@@ -77,8 +78,8 @@ def test_a_backup_by_hand_that_takes_90_seconds_makes_one_set_and_answers_within
     assert len(world.functions.handed) == 1
     assert len(world.snapshots()) == 2
     assert len(sets(world)) == 1
-    told = world.invoke("take_snapshots", {"request": answers[0]["request"]})
-    assert len(told["begun"]) == 1
+    published = world.invoke("take_snapshots", {"request": answers[0]["request"]})
+    assert len(published["begun"]) == 1
 
 
 def test_a_client_that_asks_again_before_anything_was_begun_has_it_begun_once(world, later):
@@ -257,9 +258,9 @@ def test_a_dry_run_of_retention_that_takes_90_seconds_can_be_asked_for(world, im
     answers = impatient(retention, "inventories", "prune_snapshots", {"dry_run": True})
     assert [answer["under_way"] for answer in answers] == [True, True, True]
     same = world.invoke("prune_snapshots", {"dry_run": True})
-    assert (same["request"], len(same["kept"])) == (answers[0]["request"], 1), "the client has not heard it"
-    told = world.invoke("prune_snapshots", {"request": answers[0]["request"]})
-    assert (told["kept"], told["calendar"]) == (same["kept"], same["calendar"])
+    assert (same["request"], len(same["kept"])) == (answers[0]["request"], 1), "the client has not received it"
+    published = world.invoke("prune_snapshots", {"request": answers[0]["request"]})
+    assert (published["kept"], published["calendar"]) == (same["kept"], same["calendar"])
     later(1)
     assert world.invoke("prune_snapshots", {"dry_run": True})["request"] != same["request"], "now it has"
 

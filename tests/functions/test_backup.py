@@ -27,7 +27,7 @@ def refuse(
             left[0] -= 1
             if done:
                 real(instance_id, description, tags)
-            raise AwsError(code, "as told", answered=not done)
+            raise AwsError(code, "as planted", answered=not done)
         return real(instance_id, description, tags)
 
     monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
@@ -85,9 +85,9 @@ def test_one_refused_instance_stops_nobody_and_is_retried(world, monkeypatch):
     with pytest.raises(BackupIncomplete, match=sorted(instances)[1]):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
-    told = world.messages()
-    assert sorted(message["event"] for message in told) == ["BackupFailed", "BackupStarted"]
-    failed = next(message for message in told if message["event"] == "BackupFailed")
+    published = world.messages()
+    assert sorted(message["event"] for message in published) == ["BackupFailed", "BackupStarted"]
+    failed = next(message for message in published if message["event"] == "BackupFailed")
     assert failed["subject"]["instance_id"] == sorted(instances)[1]
 
     retried = world.invoke("take_snapshots", SLOT)
@@ -112,8 +112,8 @@ def test_a_backup_without_an_answer_stays_open_whatever_comes_after(world, monke
     point = f"rp-20261123T020000Z-{instance}"
     for code, answered in (("ReadTimeoutError", False), ("UnauthorizedOperation", True)):
 
-        def call(*_asked, told=code, was_answered=answered):
-            raise AwsError(told, "as told", answered=was_answered)
+        def call(*_asked, found=code, was_answered=answered):
+            raise AwsError(found, "as planted", answered=was_answered)
 
         monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
         with pytest.raises(BackupIncomplete):
@@ -129,7 +129,7 @@ def test_an_instance_without_data_is_published_and_not_retried(world):
     assert failed["event"] == "BackupFailed"
     assert "has no data volume" in failed["summary"] + str(failed["details"])
     world.invoke("take_snapshots", SLOT)
-    assert world.messages() == [], "told once"
+    assert world.messages() == [], "published once"
 
 
 def test_an_instance_without_its_root_is_refused_in_one_sentence_and_nothing_is_begun(world):

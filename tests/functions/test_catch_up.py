@@ -16,7 +16,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
 class Calls:
-    """The clock's hands."""
+    """The time, which the test moves."""
 
     def __init__(self) -> None:
         self.now = SLOT - HOUR
@@ -49,9 +49,9 @@ def test_a_missed_slot_is_taken_late_and_published_once(world, calls):
     tags = tags_of(snapshot)
     assert tags["lifeboat:recovery-point"] == f"rp-20261123T020000Z-{instance}"
     assert tags["lifeboat:late"] == "true"
-    [told] = world.messages()
-    assert told["event"] == "BackupStarted"
-    assert told["summary"] == "The missed backup of 2026-11-23T02:00:00Z has begun, late, for 1 instance."
+    [published] = world.messages()
+    assert published["event"] == "BackupStarted"
+    assert published["summary"] == "The missed backup of 2026-11-23T02:00:00Z has begun, late, for 1 instance."
 
 
 def test_the_slots_own_run_leaves_nothing_to_catch_up(world, calls):
@@ -132,7 +132,7 @@ def test_a_refused_instance_is_named_and_caught_up_by_the_next_run(world, calls,
 
     def refuse(instance_id, description, tags):
         if instance_id == bad:
-            raise AwsError("UnauthorizedOperation", "as told", answered=True)
+            raise AwsError("UnauthorizedOperation", "as planted", answered=True)
         return real(instance_id, description, tags)
 
     caught_up(world, calls, SLOT - HOUR)

@@ -1,4 +1,5 @@
-"""Volumes that change between the look and CreateSnapshots: what EC2 answered is compared with what was asked."""
+"""Volumes that change between the observation and CreateSnapshots: what EC2 answered is compared with what was
+asked."""
 
 from __future__ import annotations
 
@@ -99,10 +100,10 @@ def test_a_set_that_misses_a_volume_is_made_again_and_the_whole_one_is_published
 
     [point] = good_points()
     assert [member.metadata.device for member in point.members] == ["/dev/sdh"]
-    told = {message["event"]: message for message in world.messages()}
-    [begun] = told["BackupStarted"]["details"]["recovery_points"]
+    published = {message["event"]: message for message in world.messages()}
+    [begun] = published["BackupStarted"]["details"]["recovery_points"]
     assert completed == [begun["recovery_point"]] == [point.id]
-    assert told["BackupCompleted"]["subject"]["recovery_point"] == point.id
+    assert published["BackupCompleted"]["subject"]["recovery_point"] == point.id
     assert backups.open_backups(TABLE) == {}
 
 
@@ -121,9 +122,9 @@ def test_a_volume_attached_meanwhile_is_published_and_the_recovery_point_is_good
     assert list(begun["unplanned"]) == [stranger]
     [point] = good_points()
     assert [member.metadata.volume_id for member in point.members] == [planned]
-    told = world.messages()
-    assert [message["event"] for message in told] == ["BackupStarted", "UnplannedSnapshotTaken", "BackupCompleted"]
-    assert list(told[1]["details"]["snapshots"].values()) == [stranger]
+    published = world.messages()
+    assert [message["event"] for message in published] == ["BackupStarted", "UnplannedSnapshotTaken", "BackupCompleted"]
+    assert list(published[1]["details"]["snapshots"].values()) == [stranger]
 
 
 def test_retention_never_deletes_a_stranger_and_says_so(world, monkeypatch, machine):
@@ -241,12 +242,12 @@ def test_a_recovery_point_stays_open_until_all_of_it_is_published(world, monkeyp
     with pytest.raises(Killed):
         world.invoke("confirm_snapshots", {"sweep": True})
 
-    world.invoke("confirm_snapshots", {"sweep": True})  # what was under way is somebody else's still
+    world.invoke("confirm_snapshots", {"sweep": True})  # what was under way is someone else's still
     assert list(backups.open_backups(TABLE)) != []
     later(monkeypatch, 3)
     with time_machine.travel(clock.now(), tick=True):
         world.invoke("confirm_snapshots", {"sweep": True})
 
-    told = [message["event"] for message in world.messages()]
-    assert sorted(told) == ["BackupCompleted", "BackupStarted", "UnplannedSnapshotTaken"]
+    published = [message["event"] for message in world.messages()]
+    assert sorted(published) == ["BackupCompleted", "BackupStarted", "UnplannedSnapshotTaken"]
     assert backups.open_backups(TABLE) == {}

@@ -15,7 +15,7 @@ REQUIRED = {
     "LIFEBOAT_STACK": "lifeboat",
     "AWS_REGION": "eu-west-1",
     "LIFEBOAT_TABLE": "table",
-    "LIFEBOAT_TOPIC": "arn:aws:sns:eu-west-1:111122223333:news",
+    "LIFEBOAT_TOPIC": "arn:aws:sns:eu-west-1:111122223333:notifications",
 }
 
 

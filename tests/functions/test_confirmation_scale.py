@@ -1,4 +1,5 @@
-"""A fleet's open recovery points: no event reads them all, and no sweep takes longer than its invocation has."""
+"""A large run's open recovery points: no event reads them all, and no reconcile run takes longer than its
+invocation has."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ SLOT = {"scheduled_time": "2026-11-23T02:00:00Z"}
 
 
 class Hurried(Context):
-    """An invocation with time for so many looks at the clock."""
+    """An invocation with time for so many checks the clock."""
 
     observations = 4
 
@@ -39,12 +40,12 @@ def reconcile(context):
 
 def test_a_reconcile_run_without_time_for_all_publishes_some_and_leaves_the_rest_to_the_next(world, large_run):
     first = reconcile(Hurried())
-    told = len(first["completed"])
-    assert 0 < told < 5
-    assert first["left"] == 5 - told
-    assert sorted(backups.open_backups(TABLE)) == large_run[told:]
+    found = len(first["completed"])
+    assert 0 < found < 5
+    assert first["left"] == 5 - found
+    assert sorted(backups.open_backups(TABLE)) == large_run[found:]
     second = reconcile(Context())
-    assert second["completed"] == large_run[told:]
+    assert second["completed"] == large_run[found:]
     assert "left" not in second
     assert [message["event"] for message in world.messages()] == ["BackupCompleted"] * 5
 

@@ -1,4 +1,4 @@
-"""copy_snapshots: what EC2 never tells of a copy is found out, and a destination that fails stops no other."""
+"""copy_snapshots: what EC2 never says of a copy is found out, and a destination that fails stops no other."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_a_copy_is_begun_once_and_published_once(world, point):
     world.invoke("copy_snapshots", RECONCILE)
     world.invoke("copy_snapshots", RECONCILE)
     assert len(copies()) == 1
-    [told] = world.messages()
-    assert (told["event"], told["subject"]["region"]) == ("SnapshotsCopied", AWAY)
+    [published] = world.messages()
+    assert (published["event"], published["subject"]["region"]) == ("SnapshotsCopied", AWAY)
 
 
 def test_a_copy_that_vanishes_is_published_once_and_tried_again(world, point, monkeypatch):
@@ -90,8 +90,8 @@ def test_a_copy_that_is_refused_fails_its_recovery_point(world, point, monkeypat
     monkeypatch.setattr(clients.ec2_writes(AWAY), "copy_snapshot", refuse)
     [failed] = world.invoke("copy_snapshots", RECONCILE)[AWAY]["failed"]
     assert failed["reason"] == f"CopySnapshot of {point} was refused: UnauthorizedOperation: no"
-    [told] = world.messages()
-    assert (told["event"], told["severity"]) == ("CopyFailed", "critical")
+    [published] = world.messages()
+    assert (published["event"], published["severity"]) == ("CopyFailed", "critical")
 
 
 COPY_ENDED = json.loads((ROOT / "events/copy_snapshots/copy-ended.json").read_text())

@@ -1,4 +1,4 @@
-"""Copies of very many recovery points: all are looked at every hour and in parts, the oldest that wait every minute."""
+"""Copies of very many recovery points: all are checked every hour and in parts, the oldest that wait every minute."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_the_oldest_come_first_and_all_are_copied_once(world, many):
     for _ in range(10):
         reconcile(world)
     assert copied() == sorted(many)
-    told = [message["subject"]["recovery_point"] for message in world.messages()]
-    assert sorted(told) == sorted(many)
+    published = [message["subject"]["recovery_point"] for message in world.messages()]
+    assert sorted(published) == sorted(many)
     assert table_of_copies.open_records(TABLE, AWAY) == {}
     states = {record.state for record in table_of_copies.records(TABLE, AWAY).values()}
     assert states == {CopyState.COPIED}
@@ -61,7 +61,7 @@ def test_between_two_full_runs_only_those_that_wait_are_asked_for(world, many):
 def test_what_is_new_is_seen_within_the_hour(world, many, monkeypatch):
     for _ in range(10):
         reconcile(world)
-    assert asked(world, 1) == [], "nothing waits, so nothing is looked at"
+    assert asked(world, 1) == [], "nothing waits, so nothing is checked"
     late = clock.now() + regions.ALL_EVERY
     monkeypatch.setattr(clock, "now", lambda: late)
     table_of_copies.forget(TABLE, table_of_copies.records(TABLE, AWAY)[many[0]])

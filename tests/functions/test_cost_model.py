@@ -58,7 +58,7 @@ def write_units(action: str, asked: dict) -> int:
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """What the doors log. Their logger keeps the stdout that it was made with, so capsys never sees a line of it."""
+    """What the handlers log. Their logger keeps the stdout that it was made with, so capsys never sees a line of it."""
     stream, lines = handler.logger.registered_handler, io.StringIO()
     before = stream.setStream(lines)
     yield lines
@@ -91,7 +91,7 @@ def test_an_idle_reconcile_run_reads_once_and_publishes_nothing(world, calls, lo
     emptied(calls, logged)
     capsys.readouterr()
     world.invoke(function, {"sweep": True})
-    assert +calls == {"Query": cost_model.IDLE_SWEEP.reads}
+    assert +calls == {"Query": cost_model.IDLE_RECONCILE.reads}
     assert logged.getvalue() == capsys.readouterr().out == ""
 
 
@@ -145,7 +145,7 @@ def test_the_events_of_a_recovery_point_write_publish_and_log_what_is_counted(wo
     world.invoke("take_snapshots", SLOT)
     emptied(calls, logged)
     world.invoke("confirm_snapshots", completed(world))
-    assert calls["write units"] == cost_model.TOLD_WRITES
+    assert calls["write units"] == cost_model.COMPLETED_WRITES
     assert (calls["GetItem"], calls["Query"], calls["Publish"]) == (1, 0, 1)
     assert len(logged.getvalue()) == pytest.approx(cost_model.EVENT_LINE, rel=0.15)
     emptied(calls, logged)
@@ -195,7 +195,7 @@ def test_a_large_runs_batches_are_as_large_as_is_counted():
     share = WHOLE["Parameters"]["ApiSharePercent"]["Default"]
     ids = [f"i-{number}" for number in range(10_000)]
     made = large_run.batches(ids, share=share, run="run", slot=datetime(2026, 11, 23, tzinfo=UTC))
-    assert len(made) == pytest.approx(10_000 / cost_model.PORTION, rel=0.02)
+    assert len(made) == pytest.approx(10_000 / cost_model.BATCH, rel=0.02)
 
 
 def test_the_templates_schedules_and_alarms_are_the_models():

@@ -35,7 +35,7 @@ def refuse(monkeypatch, refused: set[str], code: str = "SnapshotCreationPerVolum
     def call(instance_id, description, tags):
         asked.append(instance_id)
         if instance_id in refused:
-            raise AwsError(code, "as told", answered=True)
+            raise AwsError(code, "as planted", answered=True)
         return real(instance_id, description, tags)
 
     monkeypatch.setattr(ec2_snapshots, "create_snapshots", call)
@@ -109,7 +109,7 @@ def test_one_refused_instance_stops_nobody_and_is_done_once_it_is_allowed(world,
         still = instances[1] in record["body"] and bool(refused)
         assert workers.deliver(record) is not still
         if still:
-            assert published(world) == [], "nothing is told before it is known"
+            assert published(world) == [], "nothing is published before it is known"
             refused.clear()
     assert len(world.snapshots()) == COUNT
     assert published(world) == ["BackupStarted"]
@@ -287,7 +287,7 @@ def test_a_message_that_nobody_understands_goes_to_the_failed_events(world, work
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The clock's hands: `hands[0]` is the present. The catch-up waits for ten minutes."""
+    """The clock: `time[0]` is the present. The catch-up waits for ten minutes."""
     monkeypatch.setenv("LIFEBOAT_CATCH_UP_GRACE_MINUTES", "10")
     handler.forget()
     made = [datetime(2026, 11, 23, 1, tzinfo=UTC)]
@@ -296,7 +296,7 @@ def calls(monkeypatch):
 
 
 def catch_up(world, calls, minutes):
-    """The look so many minutes after the slot."""
+    """The observation so many minutes after the slot."""
     calls[0] = datetime(2026, 11, 23, 2, tzinfo=UTC) + timedelta(minutes=minutes)
     return world.invoke("take_snapshots", {"catch_up": True})
 

@@ -1,4 +1,4 @@
-"""How many instances one invocation looks at: EC2 takes 200 filter values in one call, those of all its filters."""
+"""How many instances one invocation checks: EC2 takes 200 filter values in one call, those of all its filters."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def test_every_instance_gets_its_recovery_point_without_a_large_run(world):
     assert len(backups.open_backups(TABLE)) == 199
     assert len(world.invoke("take_snapshots", SLOT)["already"]) == 199, "what is there is found, however many"
 
-    told = world.invoke("confirm_snapshots", {"sweep": True})
-    assert len(told["completed"]) + told.get("completed_not_listed", 0) == 199
+    published = world.invoke("confirm_snapshots", {"sweep": True})
+    assert len(published["completed"]) + published.get("completed_not_listed", 0) == 199
     assert backups.open_backups(TABLE) == {}
 
 
@@ -62,5 +62,7 @@ def test_every_instance_without_a_backup_is_published_as_overdue(world, monkeypa
     monkeypatch.setattr("lifeboat.backup.workflow.take", refuse)
     with pytest.raises(RuntimeError, match="no backup today"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"}
-    assert told == instances
+    published = {
+        message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"
+    }
+    assert published == instances

@@ -1,5 +1,5 @@
-"""Locks at confirmation: who is told of what, and when the sweep tries again. moto knows no locks, so these are ours;
-tests/security/test_deployed.py has EC2's on the local AWS."""
+"""Locks at confirmation: who is notified of what, and when the reconcile run tries again. moto knows no locks, so
+these are ours; tests/security/test_deployed.py has EC2's on the local AWS."""
 
 from __future__ import annotations
 

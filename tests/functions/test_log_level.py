@@ -1,4 +1,4 @@
-"""What a function logs, at each level that the template offers, in the environment that Lambda gives it."""
+"""What a function logs, at each level that the template has, in the environment that Lambda gives it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LINES = """
 from lifeboat.aws import metrics
-from lifeboat.backup import large_run_workflow as fleet
+from lifeboat.backup import large_run_workflow as large_run
 from lifeboat.handler import logger
 logger.debug("debug")
 logger.info("info")
 logger.warning("warning")
-fleet.logger.info("of a child")
+large_run.logger.info("of a child")
 metrics.seconds("RecoveryPointAge", 7, stack="lifeboat", facts={})
 """
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")

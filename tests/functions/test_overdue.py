@@ -1,4 +1,5 @@
-"""Overdue, through the door of take_snapshots: told once for each spell, and the worst age goes to CloudWatch."""
+"""Overdue, through the handler of take_snapshots: published once for each spell, and the worst age goes to
+CloudWatch."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ SLOT = (TODAY + 2 * DAY).replace(hour=2)
 
 
 class Sight:
-    """The world as the looks see it, at any time."""
+    """The world as the observations see it, at any time."""
 
     def __init__(self, world, monkeypatch, capsys):
         self.world, self.capsys = world, capsys
@@ -36,7 +37,7 @@ class Sight:
 
         def create(instance_id, description, tags):
             if instance_id in self.refused:
-                raise AwsError("UnauthorizedOperation", "as told", answered=True)
+                raise AwsError("UnauthorizedOperation", "as planted", answered=True)
             made = real(instance_id, description, tags)
             for snapshot_id in made.values():  # moto would say that it began today
                 self.moto(snapshot_id).start_time = self.now.isoformat()
@@ -56,13 +57,13 @@ class Sight:
             self.metrics += [line for line in lines if "RecoveryPointAge" in line]
 
     def catch_up(self, at):
-        """Who was told to be overdue by this look, with the message of each."""
+        """Who was reported overdue by this observation, with the message of each."""
         self.world.messages()
         answer = self.invoke(CATCH_UP, at)
-        told = [message for message in self.world.messages() if message["event"] == "BackupOverdue"]
+        published = [message for message in self.world.messages() if message["event"] == "BackupOverdue"]
         if answer is not None:
-            assert {item["subject"]["instance_id"] for item in told} <= set(answer["overdue"])
-        return {message["subject"]["instance_id"]: message for message in told}
+            assert {item["subject"]["instance_id"] for item in published} <= set(answer["overdue"])
+        return {message["subject"]["instance_id"]: message for message in published}
 
     def take(self, at):
         return self.invoke({"scheduled_time": f"{at:%Y-%m-%dT%H:%M:%SZ}"}, at)
@@ -85,13 +86,13 @@ def test_an_instance_that_ec2_always_refuses_is_published_once(world, sight):
     instance = world.launch()
     sight.refused.add(instance)
     assert sight.catch_up(SLOT - HOUR) == {}
-    assert sight.catch_up(SLOT + 45 * MINUTE) == {}  # the catch-up was refused once; it has another look
-    told = sight.catch_up(SLOT + 46 * MINUTE)[instance]
-    assert told["severity"] == "critical"
-    assert told["details"]["age"] == "1 h 46 min"
-    assert told["details"]["last_good_recovery_point"] == "none"
-    assert told["details"]["volumes"] == [world.volume_of(instance)]
-    assert told["details"]["protected_since"] == f"{SLOT - HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    assert sight.catch_up(SLOT + 45 * MINUTE) == {}  # the catch-up was refused once; it has another check
+    found = sight.catch_up(SLOT + 46 * MINUTE)[instance]
+    assert found["severity"] == "critical"
+    assert found["details"]["age"] == "1 h 46 min"
+    assert found["details"]["last_good_recovery_point"] == "none"
+    assert found["details"]["volumes"] == [world.volume_of(instance)]
+    assert found["details"]["protected_since"] == f"{SLOT - HOUR:%Y-%m-%dT%H:%M:%SZ}"
     for days in range(4):
         assert sight.catch_up(SLOT + days * DAY + 2 * HOUR) == {}
     assert sight.age() == 3 * DAY + 3 * HOUR
@@ -103,9 +104,9 @@ def test_an_episode_ends_with_a_good_backup_and_the_next_episode_is_published_ag
     sight.take(SLOT)
     sight.refused.add(instance)
     assert sight.catch_up(SLOT + DAY + 31 * MINUTE) == {}
-    told = sight.catch_up(SLOT + DAY + HOUR)[instance]
-    assert told["details"]["last_good_recovery_point"] == f"rp-{SLOT:%Y%m%dT%H%M%SZ}-{instance}"
-    assert told["details"]["age"] == "25 h 0 min"
+    found = sight.catch_up(SLOT + DAY + HOUR)[instance]
+    assert found["details"]["last_good_recovery_point"] == f"rp-{SLOT:%Y%m%dT%H%M%SZ}-{instance}"
+    assert found["details"]["age"] == "25 h 0 min"
     assert sight.catch_up(SLOT + 2 * DAY + HOUR) == {}
 
     sight.refused.clear()
@@ -207,8 +208,8 @@ def test_a_stopped_instance_is_backed_up_and_may_be_overdue(world, sight):
 def test_an_instance_without_a_data_volume_is_overdue_as_a_whole(world, sight):
     instance = world.launch(disks=0, **{"lifeboat:backup": "true"})
     sight.catch_up(SLOT - HOUR)
-    told = sight.catch_up(SLOT + HOUR)[instance]
-    assert told["details"]["volumes"] == []
+    found = sight.catch_up(SLOT + HOUR)[instance]
+    assert found["details"]["volumes"] == []
 
 
 def test_the_metric_is_the_worst_of_all_and_its_line_has_each(world, sight):
@@ -254,8 +255,8 @@ def test_a_rate_that_is_refused_is_overdue_and_has_its_metric_at_any_time(world,
     sight.refused.add(instance)
     for number in range(1, 5):
         sight.take(SLOT + number * HOUR / 2)
-        told = sight.catch_up(SLOT + number * HOUR / 2 + 16 * MINUTE)
-        assert set(told) == ({instance} if number == 2 else set())
+        found = sight.catch_up(SLOT + number * HOUR / 2 + 16 * MINUTE)
+        assert set(found) == ({instance} if number == 2 else set())
         assert sight.age() == number * HOUR / 2 + 16 * MINUTE
 
 
@@ -288,11 +289,11 @@ def test_of_very_many_each_run_asks_about_some(world, sight, monkeypatch):
     instances = {world.launch() for _ in range(3)}
     sight.refused |= instances
     sight.catch_up(SLOT - HOUR)
-    told = set(sight.catch_up(SLOT + HOUR))
-    assert len(told) == 2
+    found = set(sight.catch_up(SLOT + HOUR))
+    assert len(found) == 2
     assert (sight.metrics[-1]["not_queried"], sight.metrics[-1]["ages_not_listed"]) == (1, 1)
     assert (
-        told | set(sight.catch_up(SLOT + HOUR + 15 * MINUTE)) | set(sight.catch_up(SLOT + HOUR + 30 * MINUTE))
+        found | set(sight.catch_up(SLOT + HOUR + 15 * MINUTE)) | set(sight.catch_up(SLOT + HOUR + 30 * MINUTE))
         == instances
     )
 
@@ -313,8 +314,8 @@ def test_many_are_found_slot_by_slot_and_only_the_rest_one_by_one(world, sight, 
         return real(stack, filters, **more)
 
     monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", listing)
-    told = sight.catch_up(SLOT + 3 * DAY + HOUR)
-    last = {instance: message["details"]["last_good_slot"] for instance, message in told.items()}
+    found = sight.catch_up(SLOT + 3 * DAY + HOUR)
+    last = {instance: message["details"]["last_good_slot"] for instance, message in found.items()}
     assert last == {
         never: "none",
         early: f"{SLOT:%Y-%m-%dT%H:%M:%SZ}",
@@ -336,7 +337,7 @@ def test_what_is_known_of_one_volume_is_not_replaced_by_what_is_older(world, sig
     sight.take(SLOT)
     world.ec2.attach_volume(InstanceId=instance, VolumeId=second, Device="/dev/sdi")
     sight.refused.add(instance)
-    assert set(sight.catch_up(SLOT + HOUR)) == {instance, never}  # two are looked for slot by slot
+    assert set(sight.catch_up(SLOT + HOUR)) == {instance, never}  # two are searched for slot by slot
     ages = {item["volume_id"]: item["seconds"] for item in sight.metrics[-1]["ages"]}
     assert (ages[first], ages[second]) == (3600, 25 * 3600)
 
@@ -365,7 +366,7 @@ def test_a_large_run_that_is_being_caught_up_is_published_only_when_that_has_fai
 
 @pytest.mark.no_cover  # six hundred times what the tests above have gone through
 class TestDaylightSaving:
-    """A schedule at 02:30 in Berlin, looked at over the days when the clocks change: every quarter of an hour about the
+    """A schedule at 02:30 in Berlin, checked over the days when the clocks change: every quarter of an hour about the
     slots and the change, which are at 00:30, 01:00 and 01:30 UTC, and every hour else."""
 
     YEAR = SLOT.year + 1

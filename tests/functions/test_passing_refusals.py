@@ -1,4 +1,4 @@
-"""What EC2 refuses for a reason that passes is waited out, and told only when the last attempt has failed."""
+"""What EC2 refuses for a reason that passes is waited out, and published only when the last attempt has failed."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_it_is_published_only_after_the_last_attempt(world, waits, refusing, cod
     for attempt in range(1, ATTEMPTS + 1):
         with pytest.raises(BackupIncomplete, match=f"{code}: in EC2's words"):
             invoke(event)
-        told = world.messages()
-        assert [message["event"] for message in told] == (["BackupFailed"] if attempt == ATTEMPTS else [])
-    assert f"{code}: in EC2's words" in told[0]["summary"]
-    assert told[0]["subject"]["instance_id"] == instance
+        published = world.messages()
+        assert [message["event"] for message in published] == (["BackupFailed"] if attempt == ATTEMPTS else [])
+    assert f"{code}: in EC2's words" in published[0]["summary"]
+    assert published[0]["subject"]["instance_id"] == instance
     refusing.left = 0
-    assert len(invoke(Context())["begun"]) == 1, "the next look finds it missing, and makes it"
+    assert len(invoke(Context())["begun"]) == 1, "the next observation finds it missing, and makes it"
 
 
 def test_a_run_by_hand_is_answered_at_once_and_published_after_the_last_attempt(world, waits, refusing):
@@ -151,7 +151,7 @@ def test_one_that_must_wait_keeps_no_other_waiting(world, waits, monkeypatch):
     def call(instance_id, *more):
         asked.append(instance_id)
         if instance_id == instances[0] and asked.count(instance_id) == 1:
-            raise AwsError("SnapshotCreationPerVolumeRateExceeded", "as told", answered=True)
+            raise AwsError("SnapshotCreationPerVolumeRateExceeded", "as planted", answered=True)
         assert instance_id == instances[0] or not waits
         return real(instance_id, *more)
 

@@ -70,9 +70,9 @@ def test_backup(world, refuse, in_twos, operation):
     with pytest.raises(BackupIncomplete, match=f"{bad} could not be described: InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", SLOT)
     assert len(world.snapshots()) == 4
-    told = [message for message in world.messages() if message["event"] == "BackupFailed"]
-    assert {message["subject"]["instance_id"] for message in told} == set(instances[2:4])
-    assert all(WORDS in message["summary"] for message in told)
+    published = [message for message in world.messages() if message["event"] == "BackupFailed"]
+    assert {message["subject"]["instance_id"] for message in published} == set(instances[2:4])
+    assert all(WORDS in message["summary"] for message in published)
 
 
 def test_confirmation(world, refuse, in_twos):
@@ -95,9 +95,11 @@ def test_overdue(world, refuse, in_twos, monkeypatch):
     refuse("DescribeSnapshots", "tag:lifeboat:instance", instances[2])
     with pytest.raises(OverdueIncomplete, match=f"2 instances.* InvalidParameterValue: {WORDS}"):
         world.invoke("take_snapshots", {"catch_up": True})
-    told = {message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"}
-    assert len(told) == 4
-    assert instances[2] not in told
+    published = {
+        message["subject"]["instance_id"] for message in world.messages() if message["event"] == "BackupOverdue"
+    }
+    assert len(published) == 4
+    assert instances[2] not in published
 
 
 def test_retention_of_a_part(world, large_run, in_parts, refuse):
@@ -106,9 +108,9 @@ def test_retention_of_a_part(world, large_run, in_parts, refuse):
     assert left(world) == {
         snapshot for instance, made in large_run.items() for snapshot in (made if instance.endswith("a") else made[:14])
     }
-    [told] = world.messages()
+    [published] = world.messages()
     [notice] = [item for item in answer["notices"] if WORDS in item]
-    assert notice in told["details"]["notices"]
+    assert notice in published["details"]["notices"]
     assert "ids end with a are kept" in notice
 
 

@@ -1,7 +1,7 @@
-"""Restore, through its doors: restore_volume and attach_volume.
+"""Restore, through its handlers: restore_volume and attach_volume.
 
-moto is synchronous: an instance that is told to stop has stopped. What happens in between, and every fault, is shown on
-the local AWS (tests/e2e). Here it is the doors: who may ask for what, and what is answered and told.
+moto is synchronous: an instance that is asked to stop has stopped. What happens in between, and every fault, is
+shown on the local AWS (tests/e2e). Here it is the handlers: who may ask for what, and what is answered and published.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def refuse(monkeypatch, kind, code, *, answered=True, times=1):
             left[0] -= 1
             if not answered:
                 real(change)
-            raise AwsError(code, "as told", answered=answered)
+            raise AwsError(code, "as planted", answered=answered)
         real(change)
 
     monkeypatch.setattr(ec2_calls, "perform", call)
@@ -97,8 +97,8 @@ def test_what_the_stop_takes_is_said_before_and_not_denied_after_a_roll_back(wor
     world.ec2.stop_instances(InstanceIds=[target])
     world.ec2.modify_instance_attribute(InstanceId=target, InstanceType={"Value": "m5d.large"})
     world.ec2.start_instances(InstanceIds=[target])
-    looked_at = world.invoke("restore_volume", ask(target, dry_run=True))
-    assert "instance-store" in {item["code"] for item in looked_at["findings"]}
+    rehearsed = world.invoke("restore_volume", ask(target, dry_run=True))
+    assert "instance-store" in {item["code"] for item in rehearsed["findings"]}
     refuse(monkeypatch, "AttachVolume", "InvalidVolume.Whatever")
     begun = world.invoke("restore_volume", ask(target))
     assert restored(world, time, begun["restore_id"])["status"] == "rolled_back"
@@ -229,15 +229,15 @@ def test_the_beginning_is_published_once_by_the_first_that_can(world, saved, tim
 
     monkeypatch.setattr(topic, "publish", publish)
     begun = world.invoke("restore_volume", ask(target))
-    assert len(begun["volumes"]) == 1, "it goes on though nobody could be told"
+    assert len(begun["volumes"]) == 1, "it goes on though no one could be notified"
     with pytest.raises(RuntimeError, match="InternalError"):  # an alarm rings
         world.invoke("attach_volume", RECONCILE)
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["step"] != "volumes", "it goes on"
     assert events(world) == []
     assert restored(world, time, begun["restore_id"])["status"] == "completed"
-    told = world.messages()
-    assert [message["event"] for message in told] == ["RestoreStarted", "RestoreCompleted"]
-    assert told[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
+    published = world.messages()
+    assert [message["event"] for message in published] == ["RestoreStarted", "RestoreCompleted"]
+    assert published[0]["details"]["plan"][0].startswith("Restore rp-20261123T020000Z")
 
 
 def test_without_a_request_id_it_gets_one(world, saved, time):
@@ -256,7 +256,7 @@ def test_a_second_restore_of_the_same_instance_is_refused_with_the_open_one(worl
 def test_of_two_that_ask_at_the_same_moment_the_table_takes_one(world, saved, time, monkeypatch):
     target = fresh_platform(world)
     first = world.invoke("restore_volume", ask(target))
-    monkeypatch.setattr(restores, "open_on", lambda *_: None)  # the second looked before the first had written
+    monkeypatch.setattr(restores, "open_on", lambda *_: None)  # the second observed before the first had written
     monkeypatch.setattr(restores, "open_restore", _taken_by(first["restore_id"]))
     second = world.invoke("restore_volume", ask(target, request_id="incident-2"))
     assert second == {
@@ -428,12 +428,12 @@ def test_the_end_is_published_again_when_the_message_could_not_be_sent(world, sa
 
 
 @pytest.mark.parametrize(
-    ("minutes", "told"),
+    ("minutes", "published"),
     [(2, ["RestoreFailed", "RestoreRolledBack"]), (6, ["RestoreRolledBack"])],
     ids=["mended while it goes on", "mended when all is over"],
 )
 def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - fixtures and a row of the table
-    world, saved, time, monkeypatch, minutes, told
+    world, saved, time, monkeypatch, minutes, published
 ):
     from lifeboat.aws import topic
 
@@ -449,7 +449,7 @@ def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - f
     with monkeypatch.context() as broken:
         broken.setattr(topic, "publish", publish)
         for minute in range(minutes):
-            # From the moment on at which something is to be told, an alarm rings.
+            # From the moment on at which something is to be published, an alarm rings.
             with pytest.raises(RuntimeError, match="KMSDisabled"):
                 world.invoke("attach_volume", RECONCILE)
             time.wait(60)
@@ -462,4 +462,4 @@ def test_a_topic_that_cannot_be_used_holds_no_roll_back_up(  # noqa: PLR0917 - f
         world.invoke("attach_volume", RECONCILE)
         time.wait(60)
     assert world.invoke("restore_volume", {"status": begun["restore_id"]})["status"] == "rolled_back"
-    assert events(world) == told
+    assert events(world) == published

@@ -55,10 +55,10 @@ def test_a_completed_backup_deletes_what_no_rule_keeps(world, history):
     world.invoke("prune_snapshots", completed(world))
     world.invoke("prune_snapshots", completed(world))
     assert left(world) == set(history[:14])
-    told = world.messages()
-    assert {message["event"] for message in told} == {"SnapshotsPruned"}
-    assert told[0]["details"]["deleted"]
-    assert all(entry["reasons"] for entry in told[0]["details"]["kept"])
+    published = world.messages()
+    assert {message["event"] for message in published} == {"SnapshotsPruned"}
+    assert published[0]["details"]["deleted"]
+    assert all(entry["reasons"] for entry in published[0]["details"]["kept"])
 
 
 def test_a_second_run_deletes_nothing_more(world, history):
@@ -69,7 +69,7 @@ def test_a_second_run_deletes_nothing_more(world, history):
     answer = world.invoke("prune_snapshots", {})
     assert answer["deleted"] == []
     assert left(world) == before
-    assert world.messages() == [], "nothing happened, so nothing is told"
+    assert world.messages() == [], "nothing happened, so nothing is published"
 
 
 def test_a_dry_run_gives_the_plan_and_changes_nothing(world, history):
@@ -140,18 +140,18 @@ def test_a_refusal_is_a_result_and_the_rest_goes_on(world, history, monkeypatch)
     assert left(world).isdisjoint(history[-3:-1])
     assert len(answer["refused"]) == 1
     assert {"rp-27", "rp-28"}.isdisjoint(entry["recovery_point"] for entry in answer["deleted"])
-    [told] = world.messages()
-    assert told["severity"] == "warning"
-    assert "InvalidSnapshot.InUse" in str(told["details"]["refused"])
+    [published] = world.messages()
+    assert published["severity"] == "warning"
+    assert "InvalidSnapshot.InUse" in str(published["details"]["refused"])
 
 
 def test_a_policy_in_error_keeps_everything_and_publishes_it(world, history, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_RETENTION", "dayly=14")
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history)
-    [told] = world.messages()
-    assert told["severity"] == "warning"
-    assert "dayly" in str(told["details"]["notices"])
+    [published] = world.messages()
+    assert published["severity"] == "warning"
+    assert "dayly" in str(published["details"]["notices"])
 
 
 def test_an_instances_tag_overrides_the_policy(world, history):
@@ -184,8 +184,8 @@ def test_a_run_cut_off_is_published_and_resumed_by_the_next(world, history, monk
     assert left(world) == set(history[: DAYS - gone]), "the oldest go first"
     waiting = f"{15 - gone} more recovery points wait for the next run"
     assert any(waiting in notice for notice in answer["notices"])
-    [told] = world.messages()
-    assert any(waiting in notice for notice in told["details"]["notices"])
+    [published] = world.messages()
+    assert any(waiting in notice for notice in published["details"]["notices"])
     for _ in range(3):
         world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:14])
@@ -203,8 +203,8 @@ def test_what_was_deleted_is_published_even_if_the_run_breaks(world, history, mo
     monkeypatch.setattr(ec2_snapshots, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
     assert world.invoke("prune_snapshots", {})["failed"] == "EC2 is away"
-    [told] = world.messages()
-    assert len(told["details"]["deleted"]) == DAYS - len(left(world)) == 4
+    [published] = world.messages()
+    assert len(published["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
 
 def test_what_another_run_deleted_meanwhile_is_published_by_that_run_only(world, history, monkeypatch):
@@ -395,13 +395,13 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_published_at_once(w
     answers = [world.invoke("prune_snapshots", {}) for _ in range(3)]
     assert [answer["deleted"] for answer in answers] == [[], [], []]
     assert left(world) == before
-    [told] = world.messages()
-    assert (told["event"], told["severity"]) == ("RetentionChanged", "warning")
-    assert told["details"]["would_delete_count"] == 11, "MinimumKept keeps 3"
-    assert told["details"]["gib"] == 220
-    assert told["details"]["old"] == {"Retention": "last=3 daily=14"}
-    assert told["details"]["new"] == {"Retention": "last=1"}
-    assert "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\"'" in told["next_steps"][0]
+    [published] = world.messages()
+    assert (published["event"], published["severity"]) == ("RetentionChanged", "warning")
+    assert published["details"]["would_delete_count"] == 11, "MinimumKept keeps 3"
+    assert published["details"]["gib"] == 220
+    assert published["details"]["old"] == {"Retention": "last=3 daily=14"}
+    assert published["details"]["new"] == {"Retention": "last=1"}
+    assert "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\"'" in published["next_steps"][0]
 
     later = clock.now() + timedelta(hours=25)
     monkeypatch.setattr(clock, "now", lambda: later)
@@ -426,12 +426,12 @@ def test_a_tag_lost_with_its_instance_is_published_with_a_way_to_keep(world, his
     ec2_backends[ACCOUNT]["eu-west-1"].reservations.clear()  # EC2 shows it and its tags for an hour more
     world.invoke("prune_snapshots", {})
     assert left(world) == set(history[:25])
-    [told] = world.messages()
-    assert told["details"]["would_delete_count"] == 11
-    assert told["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
-    assert not any("sam deploy" in step or "lifeboat:retention" in step for step in told["next_steps"])
-    assert "lifeboat:hold" in told["next_steps"][0]
-    assert history[24] in told["next_steps"][0]
+    [published] = world.messages()
+    assert published["details"]["would_delete_count"] == 11
+    assert published["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
+    assert not any("sam deploy" in step or "lifeboat:retention" in step for step in published["next_steps"])
+    assert "lifeboat:hold" in published["next_steps"][0]
+    assert history[24] in published["next_steps"][0]
 
 
 def test_a_change_that_could_not_be_published_is_published_by_the_next_run(world, history, monkeypatch):

@@ -30,9 +30,9 @@ def test_a_run_in_parts_deletes_the_same_and_publishes_it_once(world, large_run,
     # last=3 daily=14: six of each lineage's twenty.
     assert (answer["kept"], answer["delete"], len(answer["deleted"])) == (56, 24, 24)
     assert left(world) == {snapshot for made in large_run.values() for snapshot in made[:14]}
-    [told] = world.messages()
-    assert told["summary"].startswith("24 recovery points deleted, 56 kept")
-    assert len(told["details"]["kept"]) + told["details"]["kept_not_listed"] == 56
+    [published] = world.messages()
+    assert published["summary"].startswith("24 recovery points deleted, 56 kept")
+    assert len(published["details"]["kept"]) + published["details"]["kept_not_listed"] == 56
 
 
 def test_no_more_is_held_at_once_than_a_part(world, large_run, in_parts, monkeypatch):

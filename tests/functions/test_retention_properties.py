@@ -90,7 +90,7 @@ def test_a_run_with_refusals(*, ages, refused, lost, share, min_keep, policy):
         stack="lifeboat",
         region="eu-west-1",
         table="table",
-        topic_arn="arn:aws:sns:eu-west-1:111122223333:news",
+        topic_arn="arn:aws:sns:eu-west-1:111122223333:notifications",
         selector=Selector("lifeboat:backup", "true"),
         retention=policy,
         min_keep=min_keep,

@@ -1,4 +1,5 @@
-"""A slot's completed backups wake retention and copies once, by the last of them, in whatever order they are told."""
+"""A slot's completed backups wake retention and copies once, by the last of them, in whatever order they are
+published."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def delivered(message):
 
 
 def pruned(world, message):
-    """Whether the message made retention look, rather than wait."""
+    """Whether the message made retention run, rather than wait."""
     return "waits_for" not in world.invoke("prune_snapshots", delivered(message))
 
 
@@ -60,42 +61,45 @@ def test_of_a_slots_messages_only_the_last_one_makes_retention_observe(world, la
 def test_nobody_waits_for_another_slot(world, large_run):
     unfinished(world, *large_run[1:])
     world.invoke("confirm_snapshots", RECONCILE)
-    [told] = world.messages()
-    assert not pruned(world, told)
-    other = {**told, "subject": {"recovery_point": "rp-20261122T020000Z-i-0123456789abcdef0"}}
+    [published] = world.messages()
+    assert not pruned(world, published)
+    other = {**published, "subject": {"recovery_point": "rp-20261122T020000Z-i-0123456789abcdef0"}}
     assert pruned(world, other)
-    assert pruned(world, {**told, "subject": {"recovery_point": "of somebody's own naming"}})
+    assert pruned(world, {**published, "subject": {"recovery_point": "of someone's own naming"}})
 
 
-@pytest.mark.parametrize("prompt", [True, False], ids=["delivered before the next is told", "delivered at the end"])
+@pytest.mark.parametrize(
+    "prompt", [True, False], ids=["delivered before the next is published", "delivered at the end"]
+)
 def test_a_slot_in_one_reconcile_run_is_observed_by_its_last_message(world, large_run, monkeypatch, prompt):
-    looked = []
+    observed = []
     messages = []
     real = topic.publish
 
     def deliver(arn, message):
         real(arn, message)
-        [told] = [item for item in world.messages() if item["event"] != "SnapshotsPruned"]
-        messages.append(told)
+        [published] = [item for item in world.messages() if item["event"] != "SnapshotsPruned"]
+        messages.append(published)
         if prompt:
-            looked.append(pruned(world, told))
+            observed.append(pruned(world, published))
 
     monkeypatch.setattr(topic, "publish", deliver)
     world.invoke("confirm_snapshots", RECONCILE)
     monkeypatch.undo()
     if prompt:
-        assert looked == [False, False, True]
+        assert observed == [False, False, True]
 
 
 def test_two_that_finish_at_one_moment_leave_one_that_observes(world, large_run, monkeypatch):
-    """Each invocation notes its own, then tells, then closes: however these interleave, somebody sees nothing open."""
+    """Each invocation notes its own, then publishes, then closes: however these interleave, someone sees nothing
+    open."""
     first, second = large_run[:2]
     backups.close_backup(TABLE, large_run[2])
     message = {"event": "BackupCompleted"}
     backups.mark_decided(TABLE, first)
     backups.mark_decided(TABLE, second)
-    told = [{**message, "subject": {"recovery_point": point}} for point in (first, second)]
-    assert all(pruned(world, item) for item in told), "both are told, neither is closed"
+    published = [{**message, "subject": {"recovery_point": point}} for point in (first, second)]
+    assert all(pruned(world, item) for item in published), "both are published, neither is closed"
 
 
 def test_noting_what_is_closed_does_not_open_it_again(world, large_run):
@@ -113,8 +117,8 @@ def test_the_daily_run_and_a_person_wait_for_nobody(world, large_run):
 def test_copies_wait_for_the_slot_or_the_reconcile_run(world, large_run, monkeypatch):
     unfinished(world, *large_run[1:])
     world.invoke("confirm_snapshots", RECONCILE)
-    [told] = world.messages()
-    assert "waits_for" in world.invoke("copy_snapshots", delivered(told))
+    [published] = world.messages()
+    assert "waits_for" in world.invoke("copy_snapshots", delivered(published))
     assert "waits_for" not in world.invoke("copy_snapshots", RECONCILE)
 
 

@@ -96,7 +96,7 @@ def test_without_rights_or_answers_nothing_is_trusted(world, sample, monkeypatch
         raise ClientError({"Error": {"Code": code, "Message": "no"}}, "Describe")
 
     monkeypatch.setattr(ec2_images, "_image_metadata", refuse)
-    world.image["OwnerId"] = None  # what moto's public image would tell instead
+    world.image["OwnerId"] = None  # what moto's public image would show instead
     reads = lifeboat_aws.clients.ec2_reads()
     monkeypatch.setattr(reads, "describe_images", refuse)
     answer = world.invoke("check_ami_owner", running(sample, instance))

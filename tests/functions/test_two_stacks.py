@@ -1,4 +1,4 @@
-"""Two stacks that save one instance: each makes, sees and tells its own recovery points."""
+"""Two stacks that save one instance: each makes, sees and publishes its own recovery points."""
 
 from __future__ import annotations
 
@@ -51,11 +51,15 @@ def test_each_confirms_its_own(world, other):
     world.invoke("take_snapshots", SLOT)
     world.messages()
     [own] = world.invoke("confirm_snapshots", {"sweep": True})["completed"]
-    [told] = world.messages()
-    [snapshot] = told["details"]["snapshots"]
+    [published] = world.messages()
+    [snapshot] = published["details"]["snapshots"]
     tags = {
         tag["Key"]: tag["Value"] for item in world.snapshots() if item["SnapshotId"] == snapshot for tag in item["Tags"]
     }
-    assert (told["event"], told["stack"], tags["lifeboat:stack"]) == ("BackupCompleted", "lifeboat", "lifeboat")
+    assert (published["event"], published["stack"], tags["lifeboat:stack"]) == (
+        "BackupCompleted",
+        "lifeboat",
+        "lifeboat",
+    )
     assert own == tags["lifeboat:recovery-point"]
     assert other("confirm_snapshots", {"sweep": True})["completed"] == [own]

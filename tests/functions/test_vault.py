@@ -27,12 +27,12 @@ SOURCE, OTHER = "222233334444", "333344445555"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1"
 
 
-class Offers:
-    """What the sources share and tell, in place of their accounts; the snapshots themselves are moto's."""
+class SharedBySources:
+    """What the sources share and show, in place of their accounts; the snapshots themselves are moto's."""
 
     def __init__(self) -> None:
         self.shared: dict[str, dict[str, Snapshot]] = {}
-        self.told: dict[str, tuple[Snapshot, ...]] = {}
+        self.described: dict[str, tuple[Snapshot, ...]] = {}
         self.broken: dict[str, Exception] = {}
 
     def shared_by(self, account: str, **_: int) -> dict[str, Snapshot]:
@@ -43,7 +43,7 @@ class Offers:
     def described_by(self, role: str, **_: int) -> tuple[Snapshot, ...]:
         if role in self.broken:
             raise self.broken[role]
-        return self.told.get(role.split(":")[4], ())
+        return self.described.get(role.split(":")[4], ())
 
 
 def role(account: str) -> str:
@@ -51,9 +51,9 @@ def role(account: str) -> str:
 
 
 @pytest.fixture
-def shared_snapshots(world, monkeypatch) -> Offers:
+def shared_snapshots(world, monkeypatch) -> SharedBySources:
     """This account is the vault of two others; moto's own snapshots stand for what the first of them has."""
-    made = Offers()
+    made = SharedBySources()
     monkeypatch.setattr(sharing, "shared_by", made.shared_by)
     monkeypatch.setattr(sharing, "described_by", made.described_by)
     monkeypatch.setenv("LIFEBOAT_VAULT_SOURCE_ACCOUNTS", f"{SOURCE},{OTHER}")
@@ -74,10 +74,10 @@ def read_shared(world, shared_snapshots, monkeypatch) -> str:
     world.messages()
     monkeypatch.setenv("LIFEBOAT_STACK", "strongroom")
     handler.forget()
-    told = ec2_snapshots.recovery_point_snapshots()
-    shared_snapshots.told[SOURCE] = told
-    shared_snapshots.shared[SOURCE] = {item.id: item for item in told}
-    return told[0].id
+    published = ec2_snapshots.recovery_point_snapshots()
+    shared_snapshots.described[SOURCE] = published
+    shared_snapshots.shared[SOURCE] = {item.id: item for item in published}
+    return published[0].id
 
 
 def observe(world) -> dict[str, Any]:
@@ -237,13 +237,13 @@ def locked(monkeypatch) -> list[str]:
     return made
 
 
-def named(shared_snapshots: Offers, way: str) -> Any:
+def named(shared_snapshots: SharedBySources, way: str) -> Any:
     """What the source shares, as a person may name it in the vault."""
-    [told] = shared_snapshots.told[SOURCE]
-    tags = told.tags
+    [published] = shared_snapshots.described[SOURCE]
+    tags = published.tags
     return {
         "instance": {"instance_id": f"{SOURCE}/{tags['lifeboat:instance']}"},
-        "lineage": {"lineage": f"{SOURCE}/{told.volume_id}"},
+        "lineage": {"lineage": f"{SOURCE}/{published.volume_id}"},
         "id": f"{tags['lifeboat:recovery-point']}-{SOURCE}",
     }[way]
 
@@ -291,8 +291,10 @@ def test_a_source_that_does_not_let_itself_be_read_is_named(world, shared_snapsh
 
 
 def test_a_shared_snapshot_by_its_own_id_is_copied_first(world, shared_snapshots, read_shared, monkeypatch):
-    [told] = shared_snapshots.told[SOURCE]
-    as_shared = Snapshot(**{**{name: getattr(told, name) for name in told.__slots__}, "owner_id": SOURCE, "tags": {}})
+    [published] = shared_snapshots.described[SOURCE]
+    as_shared = Snapshot(
+        **{**{name: getattr(published, name) for name in published.__slots__}, "owner_id": SOURCE, "tags": {}}
+    )
     shared_snapshots.shared[SOURCE] = {read_shared: as_shared}
     monkeypatch.setattr(ec2_snapshots, "snapshots", lambda _: {read_shared: as_shared})
     found = world.invoke("restore_volume", ask(fresh_platform(world), recovery_point=[read_shared], dry_run=True))
@@ -335,8 +337,8 @@ def test_a_refused_share_is_published_once(world, point, monkeypatch):
     monkeypatch.setattr(clients.ec2_writes(), "modify_snapshot_attribute", refuse)
     for _ in range(2):
         assert world.invoke("copy_snapshots", RECONCILE)["vault"]["failed"]
-    [told] = world.messages()
-    assert (told["event"], told["subject"]["account"]) == ("SharingFailed", OTHER)
+    [published] = world.messages()
+    assert (published["event"], published["subject"]["account"]) == ("SharingFailed", OTHER)
 
 
 @pytest.mark.parametrize(("code", "status"), [("RequestLimitExceeded", 503), ("InternalError", 500)])
@@ -370,8 +372,11 @@ def test_the_lock_of_a_copy_of_old_data_is_tried_again_like_any_other(
     world, shared_snapshots, read_shared, monkeypatch
 ):
     # A hundred recovery points that are shared at once take days to copy, and all are old when they are there.
-    old = {item.id: replace(item, started_at=item.started_at - 2 * TRIED_FOR) for item in shared_snapshots.told[SOURCE]}
-    shared_snapshots.told[SOURCE], shared_snapshots.shared[SOURCE] = tuple(old.values()), old
+    old = {
+        item.id: replace(item, started_at=item.started_at - 2 * TRIED_FOR)
+        for item in shared_snapshots.described[SOURCE]
+    }
+    shared_snapshots.described[SOURCE], shared_snapshots.shared[SOURCE] = tuple(old.values()), old
     refusals = [AwsError("RequestLimitExceeded", "Slow down.", answered=True)]
     locked = []
 

@@ -56,13 +56,13 @@ def form(value: Any) -> Any:
     return re.sub(time, lambda found: "TIME WITH MILLISECONDS" if found[1] else "TIME", text)
 
 
-def same_event(told: Any, recorded: Any, *, without: tuple[str, ...] = ()) -> None:
+def same_event(published: Any, recorded: Any, *, without: tuple[str, ...] = ()) -> None:
     """In form; what is recorded of a key's refusal names the role, so a cause may be left out."""
-    detail = {name: value for name, value in told["detail"].items() if name not in without}
+    detail = {name: value for name, value in published["detail"].items() if name not in without}
     wanted = {name: value for name, value in recorded["detail"].items() if name not in without}
     assert form(detail) == form(wanted)
-    assert form(told["resources"]) == form(recorded["resources"])
-    assert told["detail_type"] == recorded["detail-type"]
+    assert form(published["resources"]) == form(recorded["resources"])
+    assert published["detail_type"] == recorded["detail-type"]
 
 
 def same_fields(shown: Any, recorded: Any, *, without: frozenset[str] = frozenset()) -> None:

@@ -127,7 +127,7 @@ def volume(aws: LocalAws, ec2: Any) -> str:
 
 
 def new_volume(aws: LocalAws, ec2: Any, **more: Any) -> str:
-    """A volume, available unless it was told otherwise."""
+    """A volume, available by default."""
     wanted = {"AvailabilityZone": ZONE, "Size": 4, "VolumeType": "gp3", **more}
     made = str(ec2.create_volume(**wanted)["VolumeId"])
     aws.control.settle()
@@ -135,7 +135,7 @@ def new_volume(aws: LocalAws, ec2: Any, **more: Any) -> str:
 
 
 def new_snapshot(aws: LocalAws, ec2: Any, volume_id: str, **more: Any) -> str:
-    """A snapshot, completed unless it was told otherwise."""
+    """A snapshot, completed by default."""
     made = str(ec2.create_snapshot(VolumeId=volume_id, **more)["SnapshotId"])
     aws.control.settle()
     return made
@@ -262,7 +262,7 @@ def new_queue(aws: LocalAws) -> Callable[[], Queue]:
 def rule_to(
     aws: LocalAws, function: Function, pattern: Mapping[str, Any], *, permit: bool = True, **target: Any
 ) -> str:
-    """A rule on the default bus that invokes a function, with the permission unless told otherwise; its ARN."""
+    """A rule on the default bus that invokes a function, with the permission by default; its ARN."""
     events, name = aws.client("events"), unique("rule")
     arn = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
     events.put_targets(Rule=name, Targets=[{"Id": "function", "Arn": function.arn, **target}])

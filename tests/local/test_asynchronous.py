@@ -91,9 +91,9 @@ def test_a_later_attempt_may_succeed(aws: LocalAws, control: Control, deploy: De
     function = deploy(source)
     stack.invoke(aws, function.name, {}, asynchronous=True)
     control.settle()
-    told = control.invocations(mark, function=function.name)
-    assert [(t["error"], t["result"]) for t in told][1] == (False, 2)
-    assert len(told) == 2
+    answer = control.invocations(mark, function=function.name)
+    assert [(t["error"], t["result"]) for t in answer][1] == (False, 2)
+    assert len(answer) == 2
 
 
 def test_reserved_concurrency_delays_and_does_not_lose(
@@ -104,9 +104,9 @@ def test_reserved_concurrency_delays_and_does_not_lose(
     for _ in range(3):
         stack.invoke(aws, function.name, {}, asynchronous=True)
     control.settle()
-    told = sorted(control.invocations(mark, function=function.name), key=lambda t: t["at"])
-    assert len(told) == 3
-    assert all(a["at"] + a["milliseconds"] / 1000 <= b["at"] for a, b in pairwise(told))
+    answer = sorted(control.invocations(mark, function=function.name), key=lambda t: t["at"])
+    assert len(answer) == 3
+    assert all(a["at"] + a["milliseconds"] / 1000 <= b["at"] for a, b in pairwise(answer))
 
 
 def test_a_rule_without_permission_goes_to_its_dead_letter_queue(
@@ -170,12 +170,12 @@ def test_failures_of_events_raise_alarms(aws: LocalAws, control: Control, deploy
     stack.invoke(aws, other.name, {}, asynchronous=True)
     failed.sqs.send_message(QueueUrl=failed.url, MessageBody="x")
     control.settle()
-    assert [told["error"] for told in control.invocations(function=other.name)] == [False]
-    told: set[tuple[str, str]] = set()
+    assert [answer["error"] for answer in control.invocations(function=other.name)] == [False]
+    answer: set[tuple[str, str]] = set()
     for _minute in range(3):
         control.advance(60)
-        told |= {(body["AlarmName"].removeprefix(name), body["NewStateValue"]) for body in inbox.bodies()}
-    assert {alarm for alarm, state in told if state == "ALARM"} == {"-errors", "-queue"}
+        answer |= {(body["AlarmName"].removeprefix(name), body["NewStateValue"]) for body in inbox.bodies()}
+    assert {alarm for alarm, state in answer if state == "ALARM"} == {"-errors", "-queue"}
 
 
 def schedule(aws: LocalAws, arn: str, role: str, expression: str, **more: Any) -> str:
@@ -206,11 +206,11 @@ def test_context_attributes_are_put_into_the_input(aws: LocalAws, control: Contr
     name = schedule(aws, function.arn, role, "cron(0 2 * * ? *)", target={"Input": json.dumps(TOKENS)})
     assert control.fire_schedule(name, "2026-11-23T02:00:00Z") == "2026-11-23T02:00:00Z"
     control.settle()
-    (told,) = control.invocations(mark, function=function.name)
-    assert told["event"]["scheduled_time"] == "2026-11-23T02:00:00Z"
-    assert told["event"]["schedule_arn"] == f"arn:aws:scheduler:eu-west-1:111122223333:schedule/default/{name}"
-    assert told["event"]["attempt"] == "1"
-    assert len(told["event"]["execution_id"]) == 16
+    (answer,) = control.invocations(mark, function=function.name)
+    assert answer["event"]["scheduled_time"] == "2026-11-23T02:00:00Z"
+    assert answer["event"]["schedule_arn"] == f"arn:aws:scheduler:eu-west-1:111122223333:schedule/default/{name}"
+    assert answer["event"]["attempt"] == "1"
+    assert len(answer["event"]["execution_id"]) == 16
 
 
 def test_a_schedule_fires_when_it_is_due_and_without_input(
@@ -231,11 +231,11 @@ def test_a_schedule_fires_when_it_is_due_and_without_input(
     control.advance(to=due - timedelta(seconds=1))
     assert control.invocations(mark, function=function.name) == []
     control.advance(2)
-    told = control.invocations(mark, function=function.name)
+    answer = control.invocations(mark, function=function.name)
     sample = json.loads((SAMPLES / "scheduler-default-no-input.json").read_text())
-    assert set(told[0]["event"]) == set(sample)
-    assert told[0]["event"]["time"] == due.strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert told[0]["event"]["detail"] == "{}"
+    assert set(answer[0]["event"]) == set(sample)
+    assert answer[0]["event"]["time"] == due.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert answer[0]["event"]["detail"] == "{}"
 
 
 def test_a_rate_fires_at_once_and_then_after_each_period(
@@ -260,9 +260,9 @@ def test_the_schedules_are_answered_with_their_next_time(aws: LocalAws, control:
     name = schedule(
         aws, function.arn, role, "cron(30 2 * * ? *)", ScheduleExpressionTimezone="America/New_York", State="DISABLED"
     )
-    (told,) = [entry for entry in control.schedules() if entry["name"] == name]
-    due = datetime.fromisoformat(told["next_due"])
-    assert (due.astimezone(UTC).minute, due.second, told["state"]) == (30, 0, "DISABLED")
+    (answer,) = [entry for entry in control.schedules() if entry["name"] == name]
+    due = datetime.fromisoformat(answer["next_due"])
+    assert (due.astimezone(UTC).minute, due.second, answer["state"]) == (30, 0, "DISABLED")
     assert due.astimezone(UTC).hour in (6, 7)
 
 
@@ -279,8 +279,8 @@ def test_daylight_saving_time(aws: LocalAws, control: Control, deploy: Deploy, a
     function = deploy(RECORD)
     role = scheduler_role(aws)
     name = schedule(aws, function.arn, role, "cron(30 2 * * ? *)", ScheduleExpressionTimezone="Europe/Berlin")
-    (told,) = [entry for entry in control.schedules(after=after) if entry["name"] == name]
-    assert datetime.fromisoformat(told["next_due"]) == due
+    (answer,) = [entry for entry in control.schedules(after=after) if entry["name"] == name]
+    assert datetime.fromisoformat(answer["next_due"]) == due
 
 
 def test_schedules_can_be_kept_from_firing(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:

@@ -71,8 +71,8 @@ def test_a_copy_of_a_bad_source_is_begun_and_ends_in_error_with_size_0(
     ]
     same_fields(found, recorded)
     assert found["VolumeSize"] == recorded["VolumeSize"] == 0
-    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
-    same_event(told, event("ebs_copysnapshot_states_and_events", "copySnapshot", "failed", cause=words))
+    [answer] = control.events(mark, detail_type="EBS Snapshot Notification")
+    same_event(answer, event("ebs_copysnapshot_states_and_events", "copySnapshot", "failed", cause=words))
 
 
 @pytest.mark.parametrize("minutes", [None, 15])
@@ -89,10 +89,10 @@ def test_a_copy_ends_as_recorded(aws: LocalAws, ec2: Any, control: Control, volu
         if (item["TransferType"], item["State"]) == (kind, "completed")
     ]
     same_fields(described(ec2, copy), recorded)
-    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
+    [answer] = control.events(mark, detail_type="EBS Snapshot Notification")
     recorded = event("ebs_copysnapshot_states_and_events", "copySnapshot", "succeeded", transferType=kind)
-    same_event(told, recorded, without=("incremental",))
-    assert told["detail"]["incremental"] in {"true", "false"}
+    same_event(answer, recorded, without=("incremental",))
+    assert answer["detail"]["incremental"] in {"true", "false"}
 
 
 def test_a_bad_key_of_a_copy_is_refused_at_once_in_the_recorded_words(aws: LocalAws, ec2: Any, volume: str) -> None:
@@ -124,7 +124,7 @@ def test_values_come_before_a_dry_run(ec2: Any) -> None:
         {"TagSpecifications": [{"ResourceType": "volume", "Tags": [{"Key": "aws:x", "Value": ""}]}]},
     ):
         assert refused(lambda: ec2.create_volume(**{**good, **wrong}))["Code"] != "DryRunOperation"  # noqa: B023
-    # Its token is no such value, and of other calls EC2 looks at nothing.
+    # Its token is no such value, and of other calls EC2 checks nothing.
     assert refused(lambda: ec2.create_volume(**good, ClientToken="x" * 65))["Code"] == "DryRunOperation"
     gone = "vol-0123456789abcdef0"
     assert refused(lambda: ec2.delete_volume(VolumeId=gone, DryRun=True))["Code"] == "DryRunOperation"
@@ -165,8 +165,8 @@ def test_the_recipient_gets_the_event_of_a_share_as_recorded(
     mark = control.mark()
     ec2.modify_snapshot_attribute(SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": "444455556666"}]})
     control.settle()
-    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
-    same_event(told, event("ebs_createvolume_kms_authority_and_events", "shareSnapshot", "succeeded"))
+    [answer] = control.events(mark, detail_type="EBS Snapshot Notification")
+    same_event(answer, event("ebs_createvolume_kms_authority_and_events", "shareSnapshot", "succeeded"))
     other = aws.client("ec2", account="444455556666")
 
     def observed(by: str) -> set[str]:
@@ -193,7 +193,7 @@ def test_a_volume_under_a_bad_key_sends_two_events_in_the_recorded_form(
 
 
 def test_an_alarm_counts_the_last_real_data_before_missing_ones_unless_they_are_filled(aws: LocalAws) -> None:
-    """In a stack, as FILL cannot be told by PutMetricAlarm here: missing data are zeros then, and come first."""
+    """In a stack, as FILL cannot be set by PutMetricAlarm here: missing data are zeros then, and come first."""
     [recorded] = [
         case
         for case in captured("cloudwatch_alarm_missing_data")["cases"]

@@ -125,7 +125,7 @@ def test_what_createvolume_answers_and_describevolumes_shows(ec2: Any, control: 
     same(ask(ec2, modified, VolumeId=made["VolumeId"]), modified)
 
 
-def test_a_token_minds_neither_the_zones_name_nor_the_order_of_tags(ec2: Any, control: Control) -> None:
+def test_a_token_depends_neither_on_the_zones_name_nor_the_order_of_tags(ec2: Any, control: Control) -> None:
     """In captures.md; naming a default is another request, and a token has at most 64 characters."""
     one, other = {"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}
     token = control.mark()
@@ -157,7 +157,7 @@ def test_a_restored_volume_takes_over_its_snapshots_key(aws: LocalAws, ec2: Any,
     same_event(created, event(name, "createVolume", "available"))
     same_event(initialized, event(name, "initializeVolume", "succeeded"))
     assert created["detail"]["request-id"] == initialized["detail"]["request-id"]
-    assert 60 < initialized["at"] - created["at"] < 90  # AWS told of it 83 seconds after the creation
+    assert 60 < initialized["at"] - created["at"] < 90  # AWS published it 83 seconds after the creation
 
 
 @pytest.mark.parametrize("label", ["invalid-key", "disabled-key"])
@@ -272,8 +272,8 @@ def test_a_snapshot_is_completed_as_recorded_and_may_be_taken_again(aws: LocalAw
 
 def test_the_event_of_a_snapshot(aws: LocalAws, ec2: Any, control: Control, volume: str, mark: int) -> None:
     new_snapshot(aws, ec2, volume)
-    [told] = control.events(mark, detail_type="EBS Snapshot Notification")
-    same_event(told, event("ebs_createvolume_kms_authority_and_events", "createSnapshot", "succeeded"))
+    [published] = control.events(mark, detail_type="EBS Snapshot Notification")
+    same_event(published, event("ebs_createvolume_kms_authority_and_events", "createSnapshot", "succeeded"))
 
 
 # --- CopySnapshot
@@ -353,8 +353,8 @@ def test_a_change_of_who_may_use_a_snapshot(aws: LocalAws, ec2: Any, control: Co
     shared = ec2.describe_snapshot_attribute(SnapshotId=snapshot, Attribute="createVolumePermission")
     good = recorded["code"] == "Success" and "Add" in (permission or {}) and "self" not in label
     assert len(shared["CreateVolumePermissions"]) == good
-    told = [e for e in control.events(mark) if e["detail"].get("event") == "shareSnapshot"]
-    assert len(told) == good, "a repeated share is no news"
+    published = [e for e in control.events(mark) if e["detail"].get("event") == "shareSnapshot"]
+    assert len(published) == good, "a repeated share publishes nothing"
 
 
 def test_at_most_500_at_once(ec2: Any, aws: LocalAws, volume: str) -> None:
@@ -427,8 +427,8 @@ def test_an_instance_is_stopped_started_and_terminated_as_recorded(
     same_as("terminated-start_instances")
     same_as("terminated-stop_instances")
     assert "Code" not in ask(ec2, {"operation": "RebootInstances"}, InstanceIds=ids)  # captures.md
-    told = [item["detail"]["state"] for item in control.events(mark) if "state" in item["detail"]]
-    assert told[-2:] == ["stopped", "terminated"]
+    published = [item["detail"]["state"] for item in control.events(mark) if "state" in item["detail"]]
+    assert published[-2:] == ["stopped", "terminated"]
 
 
 def test_a_running_instance_is_shut_down_first(ec2: Any, machine: Machine) -> None:

@@ -55,8 +55,8 @@ def test_all_attempts_have_the_request_id_that_invoke_answered(
     starts = [marker["started_at"] for marker in recorded("second_attempts")["markers"]]
     for first, second in starts:
         assert waited[0] == pytest.approx(second - first, abs=NEAR)
-    [told] = failed.bodies()
-    assert told["requestContext"]["requestId"] == answered
+    [found] = failed.bodies()
+    assert found["requestContext"]["requestId"] == answered
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_an_event_ends_after_its_attempts_or_by_its_age(
     control.settle()
     wanted = shown["alias-delete"][case]
     assert len(control.invocations(mark, function=function.name)) == wanted["entries"]
-    [told] = failed.bodies()
-    context = told["requestContext"]
+    [found] = failed.bodies()
+    context = found["requestContext"]
     assert (context["condition"], context["approximateInvokeCount"]) == (wanted["condition"], wanted["count"])
 
 
@@ -149,7 +149,7 @@ PERIOD = 10
 SAMPLES = {"dense": [(0, 100), (10, 0), (20, 100)], "sparse": [(0, 100), (20, 100), (40, 0)]}
 """What was put when, in seconds."""
 OBSERVED_AT_ONCE = {
-    # When AWS looked, in seconds after the first point.
+    # When AWS observed, in seconds after the first point.
     "dense-real-over-breaching": 39,
     "dense-oldest-breach-expires": 112,
     "dense-last-breach-ages": 122,
@@ -199,12 +199,12 @@ LEFT_OUT = {
 
 
 def test_every_recording_is_asserted_or_left_out_for_a_reason() -> None:
-    told = "".join(path.read_text() for path in Path(__file__).parent.glob("test_captures*.py"))
+    found = "".join(path.read_text() for path in Path(__file__).parent.glob("test_captures*.py"))
     names = [path.stem for path in CAPTURES.glob("*.json")]
     assert len(names) == 19
-    assert not [name for name in names if f'"{name}"' not in told]
+    assert not [name for name in names if f'"{name}"' not in found]
     every = {label for name in names for label in labels(name)} - {"scope_words", "gaps_in_their_own_words"}
     numbered = {f"snapshot-tagged-description-snapshot-state-{number}" for number in range(5)}
-    forgotten = {label for label in every - numbered - LEFT_OUT.keys() if f'"{label}"' not in told}
+    forgotten = {label for label in every - numbered - LEFT_OUT.keys() if f'"{label}"' not in found}
     assert not forgotten
     assert LEFT_OUT.keys() <= every

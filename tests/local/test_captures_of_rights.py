@@ -69,8 +69,8 @@ def test_a_volume_of_anothers_snapshot_needs_these_rights_on_its_keys(
     assert then["Code"] == recorded["terminal"]["code"]
     failed, deleted = control.events(mark, detail_type="EBS Volume Notification")
     assert deleted["detail"]["event"] == event(name, "deleteVolume", "deleted")["detail"]["event"]
-    told = [item["event"]["detail"] for item in captured(name)["events"]]
-    causes = [item["cause"] for item in told if item.get("request-id") == recorded["request_id"] and item["cause"]]
+    published = [item["event"]["detail"] for item in captured(name)["events"]]
+    causes = [item["cause"] for item in published if item.get("request-id") == recorded["request_id"] and item["cause"]]
     for cause in causes:  # of one label no event was recorded
         assert words(failed["detail"]["cause"]) == words(cause)
     assert bool(causes) == (label != "fresh-target-generate")

@@ -13,7 +13,7 @@ from tests.local.conftest import Machine, launch, tagged
 
 ACCOUNT = "666677778888"
 """No other test is there, so there is nothing else to be seen."""
-STACK = {Tag.STACK: "looks", Tag.RECOVERY_POINT: "one", Tag.SLOT: "slot", Tag.INSTANCE: "i-1"}
+STACK = {Tag.STACK: "observations", Tag.RECOVERY_POINT: "one", Tag.SLOT: "slot", Tag.INSTANCE: "i-1"}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def of_the_product(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[A
 
 
 def reads(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[], Any]]:
-    """All looks that may have pages."""
+    """All observations that may have pages."""
     instance = machine.instance_id
     return {
         "instances": lambda: ec2_instances.instances([instance]),
@@ -35,11 +35,11 @@ def reads(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[]
         "volumes": lambda: ec2_volumes.volumes([volume]),
         "all_volume_ids": ec2_volumes.all_volume_ids,
         "recovery_point_snapshots": ec2_snapshots.recovery_point_snapshots,
-        "recovery_point_snapshots_of": lambda: ec2_snapshots.recovery_point_snapshots_of("looks", {}),
+        "recovery_point_snapshots_of": lambda: ec2_snapshots.recovery_point_snapshots_of("observations", {}),
         "recovery_point_snapshots_elsewhere": lambda: ec2_snapshots.recovery_point_snapshots_elsewhere(
-            "eu-west-1", "looks", {}, most=9
+            "eu-west-1", "observations", {}, most=9
         ),
-        "instances_saved_by": lambda: ec2_snapshots.instances_saved_by("looks", slot_tag="slot"),
+        "instances_saved_by": lambda: ec2_snapshots.instances_saved_by("observations", slot_tag="slot"),
         "snapshots_of_volume": lambda: ec2_snapshots.snapshots_of_volume(volume),
         "snapshots": lambda: ec2_snapshots.snapshots([snapshot]),
         "own_snapshots": lambda: ec2_snapshots.own_snapshots([snapshot]),
@@ -49,7 +49,7 @@ def reads(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[]
         "public_snapshot_ids": ec2_snapshots.public_snapshot_ids,
         "image_owners": lambda: ec2_images.image_owners([instance]),
         "status_checks": lambda: ec2_instances.status_checks(instance),
-        "shared_with": lambda: sharing.shared_with(HOME_ACCOUNT, "looks"),
+        "shared_with": lambda: sharing.shared_with(HOME_ACCOUNT, "observations"),
     }
 
 
@@ -67,13 +67,13 @@ def test_an_empty_page_hides_nothing(aws: LocalAws, control: Control, of_the_pro
         )
     ec2.lock_snapshot(SnapshotId=snapshot, LockMode="governance", LockDuration=1)
     mappings = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": snapshot}}]
-    ec2.register_image(Name="looks", RootDeviceName="/dev/xvda", BlockDeviceMappings=mappings)
+    ec2.register_image(Name="observations", RootDeviceName="/dev/xvda", BlockDeviceMappings=mappings)
     asked = reads(machine, snapshot, volume)
-    full = {name: look() for name, look in asked.items()}
+    full = {name: observation() for name, observation in asked.items()}
     assert not [name for name, found in full.items() if not found]
     control.configure(empty_pages=True)
     assert ec2.describe_volumes(MaxResults=1000)["Volumes"] == [], "pages are empty now"
-    assert {name: look() for name, look in asked.items()} == full
+    assert {name: observation() for name, observation in asked.items()} == full
     # Nobody else is to see it.
     ec2.modify_snapshot_attribute(
         SnapshotId=snapshot, Attribute="createVolumePermission", OperationType="remove", GroupNames=["all"]

@@ -33,12 +33,12 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def same_shape(told: dict[str, Any], name: str) -> None:
+def same_shape(published: dict[str, Any], name: str) -> None:
     wanted = sample(name)
-    assert told["detail_type"] == wanted["detail-type"]
-    assert shape(told["detail"]) == shape(wanted["detail"])
-    assert [shape(arn) for arn in told["resources"]] == [
-        shape(arn) for arn in wanted["resources"][: len(told["resources"])]
+    assert published["detail_type"] == wanted["detail-type"]
+    assert shape(published["detail"]) == shape(wanted["detail"])
+    assert [shape(arn) for arn in published["resources"]] == [
+        shape(arn) for arn in wanted["resources"][: len(published["resources"])]
     ]
 
 
@@ -50,9 +50,9 @@ def test_create_snapshot(ec2: Any, control: Control, volume: str, mark: int, *, 
         control.fail_creation("snapshot", resource=volume)
     ec2.create_snapshot(VolumeId=volume)
     control.settle()
-    told = control.events(mark, detail_type=SNAPSHOT)
-    assert len(told) == 1
-    same_shape(told[0], name)
+    published = control.events(mark, detail_type=SNAPSHOT)
+    assert len(published) == 1
+    same_shape(published[0], name)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_copy_snapshot_sends_its_event_to_the_destination(
     mark = control.mark()
     aws.client("ec2", "eu-central-1").copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source)
     control.settle()
-    told = control.events(mark, detail_type=SNAPSHOT)[0]
-    assert told["region"] == "eu-central-1"
-    same_shape(told, "ebs-copySnapshot-standard-succeeded")
+    published = control.events(mark, detail_type=SNAPSHOT)[0]
+    assert published["region"] == "eu-central-1"
+    same_shape(published, "ebs-copySnapshot-standard-succeeded")
     mark = control.mark()
     ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=source, CompletionDurationMinutes=15)
     control.settle()
@@ -104,9 +104,9 @@ def test_volumes(ec2: Any, control: Control, mark: int) -> None:
     control.fail_creation("volume")
     ec2.create_volume(AvailabilityZone="eu-west-1a", Size=1)
     control.settle()
-    told = control.events(mark, detail_type=VOLUME)
+    published = control.events(mark, detail_type=VOLUME)
     for event, name in zip(
-        told, ["ebs-createVolume-available", "ebs-deleteVolume", "ebs-createVolume-failed"], strict=True
+        published, ["ebs-createVolume-available", "ebs-deleteVolume", "ebs-createVolume-failed"], strict=True
     ):
         same_shape(event, name)
 
@@ -116,8 +116,8 @@ def test_instances(ec2: Any, control: Control, machine: Machine, state: str) -> 
     mark = control.mark()
     ec2.stop_instances(InstanceIds=[machine.instance_id])
     control.settle()
-    told = {e["detail"]["state"]: e for e in control.events(mark)}
-    same_shape(told[state], f"ec2-instance-state-{state}")
+    published = {e["detail"]["state"]: e for e in control.events(mark)}
+    same_shape(published[state], f"ec2-instance-state-{state}")
 
 
 def test_locks_shares_and_images(aws: LocalAws, ec2: Any, control: Control, volume: str) -> None:
@@ -140,7 +140,7 @@ def test_locks_shares_and_images(aws: LocalAws, ec2: Any, control: Control, volu
 RECORD = "def handler(event, context):\n    return event\n"
 
 
-def heard(control: Control, mark: int, function: str) -> list[dict[str, Any]]:
+def received(control: Control, mark: int, function: str) -> list[dict[str, Any]]:
     return [invocation["event"] for invocation in control.invocations(mark, function=function)]
 
 
@@ -151,22 +151,22 @@ def test_the_bus_delivers_the_whole_envelope(
     rule_to(aws, function, {"source": ["aws.ec2"], "detail": {"event": ["createSnapshot"]}})
     mark = control.mark()
     snapshot = new_snapshot(aws, ec2, volume)
-    told = heard(control, mark, function.name)
-    assert len(told) == 1
+    published = received(control, mark, function.name)
+    assert len(published) == 1
     wanted = sample("ebs-createSnapshot-succeeded")
-    assert set(told[0]) == set(wanted)
-    assert {k: told[0][k] for k in ("version", "source", "account", "region")} == {
+    assert set(published[0]) == set(wanted)
+    assert {k: published[0][k] for k in ("version", "source", "account", "region")} == {
         "version": "0",
         "source": "aws.ec2",
         "account": "111122223333",
         "region": "eu-west-1",
     }
-    assert told[0]["detail"]["snapshot_id"].endswith(snapshot)
+    assert published[0]["detail"]["snapshot_id"].endswith(snapshot)
 
 
 @pytest.fixture
 def listener(aws: LocalAws, deploy: Deploy) -> str:
-    """A function that hears of stopping and stopped instances."""
+    """A function that receives the events of stopping and stopped instances."""
     function = deploy(RECORD)
     rule_to(
         aws,
@@ -177,7 +177,7 @@ def listener(aws: LocalAws, deploy: Deploy) -> str:
 
 
 def states(control: Control, mark: int, listener: str) -> list[str]:
-    return [event["detail"]["state"] for event in heard(control, mark, listener)]
+    return [event["detail"]["state"] for event in received(control, mark, listener)]
 
 
 def test_a_dropped_event(ec2: Any, control: Control, machine: Machine, listener: str) -> None:
@@ -202,7 +202,7 @@ def test_a_doubled_event_keeps_its_id(ec2: Any, control: Control, machine: Machi
     control.event_fault("double", containing='"state": "stopped"')
     ec2.stop_instances(InstanceIds=[machine.instance_id])
     control.settle()
-    twice = [event for event in heard(control, mark, listener) if event["detail"]["state"] == "stopped"]
+    twice = [event for event in received(control, mark, listener) if event["detail"]["state"] == "stopped"]
     assert len(twice) == 2
     assert twice[0]["id"] == twice[1]["id"]
 
@@ -232,8 +232,8 @@ def test_any_event_can_be_put(control: Control, listener: str, mark: int) -> Non
     wanted = {**sample("ec2-instance-state-stopped"), "region": "eu-west-1", "id": "fixed"}
     control.put_event(wanted)
     control.settle()
-    told = heard(control, mark, listener)
-    assert [(e["id"], e["source"], e["detail"]) for e in told] == [("fixed", "aws.ec2", wanted["detail"])]
+    published = received(control, mark, listener)
+    assert [(e["id"], e["source"], e["detail"]) for e in published] == [("fixed", "aws.ec2", wanted["detail"])]
 
 
 def test_callers_cannot_put_events_of_aws(aws: LocalAws) -> None:
@@ -274,14 +274,14 @@ def test_an_event_is_forwarded_to_another_region_as_it_is_if_the_role_may(
     copy = aws.client("ec2", AWAY).copy_snapshot(SourceRegion=REGION, SourceSnapshotId=source)["SnapshotId"]
     control.settle()
 
-    heard = [item["event"] for item in control.invocations(mark, function=function.name)]
-    assert len(heard) == may
-    for event in heard:
+    arrived = [item["event"] for item in control.invocations(mark, function=function.name)]
+    assert len(arrived) == may
+    for event in arrived:
         assert (event["source"], event["region"], event["detail-type"]) == ("aws.ec2", AWAY, SNAPSHOT)
         assert event["detail"]["snapshot_id"].endswith(copy)
         # Recorded (eventbridge_bus_target_retry_policy): "cross-region forwarding changes id/time but retains the
         # ORIGINAL account/region".
-        [there] = [told for told in control.events(mark, detail_type=SNAPSHOT) if told["region"] == AWAY]
+        [there] = [published for published in control.events(mark, detail_type=SNAPSHOT) if published["region"] == AWAY]
         assert event["id"] != there["event_id"]
         assert event["account"] == there["account"]
     failed = Queue(lost, arn, sqs).messages()

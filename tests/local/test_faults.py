@@ -1,4 +1,4 @@
-"""Every fault does what it says, and the logs tell the truth."""
+"""Every fault does what it says, and the logs show the truth."""
 
 import json
 import os

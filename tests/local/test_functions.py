@@ -302,9 +302,9 @@ def test_what_is_no_json_is_an_error(aws: LocalAws, deploy: Deploy) -> None:
 def test_invocations_are_logged_for_tests(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:
     function = deploy("import time\ndef handler(event, c):\n    time.sleep(2)\n    print('hello')\n    return event")
     stack.invoke(aws, function.name, {"n": 1})
-    (told,) = control.invocations(mark, function=function.name)
-    assert (told["event"], told["result"], told["error"], told["log"]) == ({"n": 1}, {"n": 1}, False, "hello")
-    assert told["milliseconds"] == 2000
+    (found,) = control.invocations(mark, function=function.name)
+    assert (found["event"], found["result"], found["error"], found["log"]) == ({"n": 1}, {"n": 1}, False, "hello")
+    assert found["milliseconds"] == 2000
 
 
 def test_two_at_once_run_in_two_processes(aws: LocalAws, control: Control, deploy: Deploy, mark: int) -> None:
@@ -312,7 +312,7 @@ def test_two_at_once_run_in_two_processes(aws: LocalAws, control: Control, deplo
     for _ in range(2):
         stack.invoke(aws, function.name, {}, asynchronous=True)
     control.settle()
-    assert len({told["result"] for told in control.invocations(mark, function=function.name)}) == 2
+    assert len({found["result"] for found in control.invocations(mark, function=function.name)}) == 2
 
 
 TYPES = {

@@ -21,8 +21,8 @@ def test_the_metadata_of_a_deregistered_image_is_still_answered(aws: LocalAws, e
     assert ec2.describe_images(ImageIds=[image])["Images"][0]["OwnerId"] == VENDOR
     control.set_image(image, state="deregistered", public=False)
     assert refusal(lambda: ec2.describe_images(ImageIds=[image])) == "InvalidAMIID.NotFound"
-    told = metadata(ec2, machine.instance_id)
-    assert (told["OwnerId"], told["Name"], told["State"], told["IsPublic"]) == (
+    published = metadata(ec2, machine.instance_id)
+    assert (published["OwnerId"], published["Name"], published["State"], published["IsPublic"]) == (
         VENDOR,
         "CadoResponse_v2",
         "deregistered",
@@ -70,8 +70,12 @@ def test_the_lineage_crosses_regions_and_ends_where_nothing_is_recorded(
 
 
 def test_amazons_image_has_an_alias(ec2: Any, machine: Machine) -> None:
-    told = metadata(ec2, machine.instance_id)
-    assert (told["ImageId"], told["ImageOwnerAlias"], told["IsPublic"]) == (amazon_image(ec2), "amazon", True)
+    published = metadata(ec2, machine.instance_id)
+    assert (published["ImageId"], published["ImageOwnerAlias"], published["IsPublic"]) == (
+        amazon_image(ec2),
+        "amazon",
+        True,
+    )
 
 
 def test_an_unknown_image(ec2: Any) -> None:

@@ -22,8 +22,8 @@ def state(ec2: Any, instance_id: str) -> str:
 
 
 def states_sent(control: Control, mark: int, instance_id: str) -> list[str]:
-    told = control.events(mark, detail_type=STATE_CHANGE)
-    return [event["detail"]["state"] for event in told if event["detail"]["instance-id"] == instance_id]
+    answer = control.events(mark, detail_type=STATE_CHANGE)
+    return [event["detail"]["state"] for event in answer if event["detail"]["instance-id"] == instance_id]
 
 
 def test_its_life_and_the_events_of_it(aws: LocalAws, ec2: Any, control: Control, mark: int) -> None:

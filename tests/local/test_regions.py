@@ -61,7 +61,7 @@ def test_a_lost_region_answers_and_does_nothing_and_a_copy_elsewhere_stays(aws: 
     event = {"detail-type": INSTANCE, "detail": {"state": "running"}, "region": DOOMED}
     control.put_event(event)
     control.settle()
-    assert len(control.invocations(function=function)) == 1, "before, it hears"
+    assert len(control.invocations(function=function)) == 1, "before, it receives"
     due_schedule(aws, function, arn)
 
     control.lose_region(DOOMED)

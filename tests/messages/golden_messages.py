@@ -64,8 +64,8 @@ PARTLY = BatchResult(
 )
 
 
-def fleet_run(**facts: Any) -> Run:
-    """A run of 40 instances in four portions, all of which have reported."""
+def large_run(**facts: Any) -> Run:
+    """A run of 40 instances in four batches, all of which have reported."""
     known: dict[str, Any] = {
         "id": "2026-11-23T02:00:00Z/0123456789abcdef",
         "slot": SLOT,
@@ -119,7 +119,7 @@ def _volume(**facts: Any) -> RestoreVolume:
 
 
 def restore(**facts: Any) -> Restore:
-    """A restore of two volumes onto a fresh instance, just begun unless told otherwise."""
+    """A restore of two volumes onto a fresh instance, just begun by default."""
     second = _volume(
         snapshot_id=SECOND["snapshot"],
         device="/dev/sdi",
@@ -238,7 +238,7 @@ def messages() -> dict[str, Message]:
     held = {**gone, "recovery_point": f"rp-20261021T020000Z-{PLATFORM}", "cause": "snap-0aaaaaaaaaaaaaa09 is locked"}
     found = (
         backup_messages.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun]),
-        backup_messages.run_ended(stack=STACK, at=AT, run=fleet_run(), outcome=PARTLY),
+        backup_messages.run_ended(stack=STACK, at=AT, run=large_run(), outcome=PARTLY),
         backup_messages.backup_completed(stack=STACK, at=AT, point=point()),
         copies_messages.snapshots_copied(stack=STACK, at=AT, point=point(), region="eu-central-1", home=REGION),
         copies_messages.copy_failed(

@@ -1,4 +1,4 @@
-"""The voice: what every message says, to people and to programs, and that it always fits."""
+"""The wording: what every message says, to people and to programs, and that it always fits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.messages.golden_messages import (
     REGION,
     SLOT,
     STACK,
-    fleet_run,
+    large_run,
     messages,
     point,
     restore,
@@ -77,12 +77,12 @@ class TestGolden:
 class TestShape:
     @pytest.mark.parametrize("event", EVENTS)
     def test_the_message_has_the_documented_fields(self, event):
-        told = json.loads(messages()[event].to_json())
-        assert set(told) == {
+        published = json.loads(messages()[event].to_json())
+        assert set(published) == {
             *("version", "event", "severity", "at", "stack", "subject", "summary", "details", "next_steps"),
         }
-        assert told["version"] == "1"
-        assert datetime.fromisoformat(told["at"]).utcoffset() is not None
+        assert published["version"] == "1"
+        assert datetime.fromisoformat(published["at"]).utcoffset() is not None
 
     @pytest.mark.parametrize("event", EVENTS)
     def test_attributes_are_what_filters_choose_by(self, event):
@@ -98,7 +98,7 @@ class TestShape:
         assert json.loads(body["default"])["event"] == event
 
     @pytest.mark.parametrize("event", EVENTS)
-    def test_who_must_act_is_told_what_to_do(self, event):
+    def test_who_must_act_gets_the_next_steps(self, event):
         message = messages()[event]
         assert message.next_steps or message.severity == "info" or event == "SnapshotsPruned"
 
@@ -155,7 +155,7 @@ class TestBuilders:
         ("facts", "severity"),
         [({}, "info"), ({"refused": [{"cause": "locked"}]}, "warning"), ({"notices": ["waits"]}, "warning")],
     )
-    def test_pruning_is_a_warning_when_something_needs_a_look(self, facts, severity):
+    def test_pruning_is_a_warning_when_something_needs_attention(self, facts, severity):
         assert pruned(**facts).severity == severity
 
     @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ class TestBuilders:
     )
     def test_a_restore_ends_by_its_state(self, status, event):
         message = restore_messages.restore_ended(
-            stack=STACK, at=AT, restore=restore(status=status), outcome=RestoreOutcome({"a": 1}, ("look",))
+            stack=STACK, at=AT, restore=restore(status=status), outcome=RestoreOutcome({"a": 1}, ("observation",))
         )
-        assert (message.event, message.details, message.next_steps) == (event, {"a": 1}, ("look",))
+        assert (message.event, message.details, message.next_steps) == (event, {"a": 1}, ("observation",))
 
     def test_an_open_restore_has_no_ending(self):
         with pytest.raises(KeyError):
@@ -245,7 +245,7 @@ class TestText:
         assert [line.strip() for line in text.splitlines()].count("What to do next:") == 1
         assert all(sign.isprintable() for line in text.split("\n") for sign in line)
 
-    def test_any_word_can_be_told(self):
+    def test_any_word_can_be_published(self):
         message = plain(summary="Grüße, 復元", details={"at": datetime(2026, 11, 23, tzinfo=UTC)})
         assert "Grüße, 復元" in message.to_text()
         assert json.loads(message.to_json())["summary"] == "Grüße, 復元"
@@ -321,20 +321,20 @@ class TestLength:
             {
                 "recovery_point": f"rp-{number}",
                 "gib": 100,
-                "reasons": [f"chain vol-{n}: " + "why " * 40 for n in range(27)],
+                "reasons": [f"lineage vol-{n}: " + "why " * 40 for n in range(27)],
             }
             for number in range(10_000)
         ]
         message = pruned(kept=kept, deleted=kept, refused=kept, notices=["x" * 900] * 10_000)
         body = message.sns_message()
         assert len(body.encode()) <= MESSAGE_BYTES < SNS_BYTES
-        told = json.loads(json.loads(body)["default"])
-        assert told["summary"] == "10000 recovery points deleted, 10000 kept, 10000 could not be deleted."
+        found = json.loads(json.loads(body)["default"])
+        assert found["summary"] == "10000 recovery points deleted, 10000 kept, 10000 could not be deleted."
         for key in ("kept", "deleted", "refused"):
-            assert len(told["details"][key]) + told["details"][f"{key}_not_listed"] == 10_000
-            first = told["details"][key][0]
+            assert len(found["details"][key]) + found["details"][f"{key}_not_listed"] == 10_000
+            first = found["details"][key][0]
             assert len(first["reasons"]) + first.get("reasons_not_listed", 0) == 27
-        assert told["details"]["kept"], "something is still told"
+        assert found["details"]["kept"], "something is still published"
 
     def test_what_fits_is_not_cut(self):
         message = pruned(kept=[{"recovery_point": "rp", "reasons": long(60)}])
@@ -357,10 +357,10 @@ class TestLength:
         assert len(json.dumps({"default": message.to_json(), "email": message.to_text()})) > SNS_BYTES
         body = message.sns_message()
         assert len(body) <= MESSAGE_BYTES
-        told = json.loads(json.loads(body)["default"])
-        assert told["next_steps"] == list(message.next_steps)
-        assert told["details"]["timeline_not_listed"] + len(told["details"]["timeline"]) == MAX_TIMELINE
-        assert FRESH in told["summary"]
+        found = json.loads(json.loads(body)["default"])
+        assert found["next_steps"] == list(message.next_steps)
+        assert found["details"]["timeline_not_listed"] + len(found["details"]["timeline"]) == MAX_TIMELINE
+        assert FRESH in found["summary"]
 
     def test_even_the_next_steps_are_cut_if_nothing_else_helps(self):
         message = plain(
@@ -368,10 +368,10 @@ class TestLength:
         )
         body = message.sns_message()
         assert len(body) <= MESSAGE_BYTES
-        told = json.loads(json.loads(body)["default"])
-        assert "more characters" in told["next_steps"][0]
-        assert told["next_steps"][-1].startswith(f"{100 - len(told['next_steps']) + 1} more steps are not listed")
-        assert told["details"]["snapshots"]["not_listed"] == 99 - LIST_ENTRIES
+        found = json.loads(json.loads(body)["default"])
+        assert "more characters" in found["next_steps"][0]
+        assert found["next_steps"][-1].startswith(f"{100 - len(found['next_steps']) + 1} more steps are not listed")
+        assert found["details"]["snapshots"]["not_listed"] == 99 - LIST_ENTRIES
 
     @pytest.mark.parametrize(
         "facts",
@@ -401,7 +401,7 @@ class TestLength:
         st.integers(1, 60),
         st.sampled_from(["kept", "deleted", "refused", "notices"]),
     )
-    def test_whatever_is_told_fits(self, word, repeated, entries, key):
+    def test_whatever_is_published_fits(self, word, repeated, entries, key):
         text = word * repeated
         items: list[Any] = [text] * entries if key == "notices" else [{"reasons": [text] * 20, text: text}] * entries
         message = replace(pruned(**{key: items}), summary=text, subject={"name": text}, next_steps=(text,) * entries)
@@ -410,24 +410,24 @@ class TestLength:
         assert json.loads(json.loads(body)["default"])["event"] == "SnapshotsPruned"
 
 
-class TestFleet:
+class TestLargeRun:
     def test_ten_thousand_failures_are_counted_and_thousands_of_them_named(self):
         names = [f"i-{number:017x}" for number in range(10_000)]
         reason = "UnauthorizedOperation: You are not authorized to perform this operation. " + 2000 * "x"
         outcome = BatchResult(failed=tuple((name, reason) for name in names))
-        run = fleet_run(instances=10_000, batches=400, done=frozenset(range(1, 401)))
+        run = large_run(instances=10_000, batches=400, done=frozenset(range(1, 401)))
         message = backup_messages.run_ended(stack=STACK, at=AT, run=run, outcome=outcome)
         body = message.sns_message()
         assert len(body) <= MESSAGE_BYTES
-        told = json.loads(json.loads(body)["default"])["details"]
-        assert told["failed"] == 10_000
-        assert told["failed_instances"] == names[:INSTANCES_NAMED]
-        assert told["failed_instances_not_listed"] == 10_000 - INSTANCES_NAMED
-        assert len(told["failures"]) + told["failures_not_listed"] == 10_000
+        found = json.loads(json.loads(body)["default"])["details"]
+        assert found["failed"] == 10_000
+        assert found["failed_instances"] == names[:INSTANCES_NAMED]
+        assert found["failed_instances_not_listed"] == 10_000 - INSTANCES_NAMED
+        assert len(found["failures"]) + found["failures_not_listed"] == 10_000
         assert names[INSTANCES_NAMED - 1] in json.loads(body)["email"]
 
     def test_unreported_batches_make_a_run_incomplete(self):
-        run = fleet_run(done=frozenset({1, 2, 3}))
+        run = large_run(done=frozenset({1, 2, 3}))
         message = backup_messages.run_ended(
             stack=STACK, at=AT, run=run, outcome=BatchResult(begun=("i-0ccccccccccccc001",))
         )
@@ -437,6 +437,6 @@ class TestFleet:
 
     def test_what_owes_nothing_any_more_does_not_make_it_incomplete(self):
         outcome = BatchResult(begun=("i-0ccccccccccccc001",), skipped=("i-0ccccccccccccc002",))
-        message = backup_messages.run_ended(stack=STACK, at=AT, run=fleet_run(instances=2), outcome=outcome)
+        message = backup_messages.run_ended(stack=STACK, at=AT, run=large_run(instances=2), outcome=outcome)
         assert message.event == "BackupStarted"
         assert message.summary == "The backup of 2026-11-23T02:00:00Z has begun for 1 of 1 instance."

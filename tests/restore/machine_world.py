@@ -156,7 +156,7 @@ def node(restore: Restore) -> object:
 
 @cache
 def visible(world: World) -> World:
-    """The world without what EC2 does not show, so that worlds which look alike are one."""
+    """The world without what EC2 does not show, so that worlds that are alike are one."""
     return world._replace(meddled=False, pairs=tuple(pair._replace(ran=False) for pair in world.pairs))
 
 

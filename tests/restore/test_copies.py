@@ -487,7 +487,7 @@ VAULT_KEY = f"arn:aws:kms:{HERE}:{ACCOUNT}:key/33333333-2222-3333-4444-555555555
 
 
 def shared(*snapshots: Snapshot, observed: bool = True, source: str = SOURCE) -> tuple[RecoveryPoint, ...]:
-    """Recovery points of another account, all or none of which it shares; one more of the chain it does share."""
+    """Recovery points of another account, all or none of which it shares; one more of the lineage it does share."""
     sources = tuple(replace(item, owner_id=source) for item in snapshots)
     first = replace(another(0, SLOT - DAY), owner_id=source)
     visible = {item.id: replace(item, tags={}) for item in ((first, *sources) if observed else (first,))}

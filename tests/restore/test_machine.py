@@ -394,7 +394,7 @@ def test_a_volume_that_is_not_ours_is_never_deleted(change: dict[str, Any]) -> N
     assert next_step(record(**BACK), things, NOW).action == CLOSE_BACK
 
 
-def test_a_displaced_volume_is_never_deleted_even_if_it_looks_like_ours() -> None:
+def test_a_displaced_volume_is_never_deleted_even_if_its_tags_are_ours() -> None:
     things = show("running", restored="none")
     like_ours = replace(
         things.volumes[D], state="available", attachments=(), snapshot_id="snap-0", tags={Tag.RESTORE: "r"}

@@ -48,7 +48,7 @@ _KINDS = [
     {"state": "error", "suspect": "state=open"},
     {"stack": "another", "suspect": "anything"},
 ]
-_CHAINS = [("a",), ("a",), ("a",), ("b",), ("a", "b"), ("a", "b", "c")]
+_LINEAGES = [("a",), ("a",), ("a",), ("b",), ("a", "b"), ("a", "b", "c")]
 # Hours before now: some in the future, many within days of one another, some years back.
 _AGES = [-30, -1, 0, 1, 5, 23, 24, 25, *range(30, 400, 13), 800, 801, 5000, 9000, 9001, 20000, 60000]
 
@@ -57,7 +57,7 @@ def _point(number: int) -> RecoveryPoint:
     """A recovery point of one drawn number: quicker to draw, and to shrink, than an object of many parts."""
     number, age = divmod(number, len(_AGES))
     number, kind = divmod(number, len(_KINDS))
-    return point(NOW - timedelta(hours=_AGES[age], minutes=number), *_CHAINS[number % len(_CHAINS)], **_KINDS[kind])
+    return point(NOW - timedelta(hours=_AGES[age], minutes=number), *_LINEAGES[number % len(_LINEAGES)], **_KINDS[kind])
 
 
 def _named(points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
@@ -65,7 +65,7 @@ def _named(points: Sequence[RecoveryPoint]) -> list[RecoveryPoint]:
 
 
 POINTS = st.lists(
-    st.integers(0, len(_AGES) * len(_KINDS) * len(_CHAINS) * 2 - 1).map(_point), min_size=1, max_size=14
+    st.integers(0, len(_AGES) * len(_KINDS) * len(_LINEAGES) * 2 - 1).map(_point), min_size=1, max_size=14
 ).map(_named)
 RULES = [
     *["last=1", "last=3", "hourly=2", "daily=1", "daily=4", "daily=unlimited", "weekly=2", "monthly=2"],

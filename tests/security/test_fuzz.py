@@ -174,7 +174,9 @@ def test_an_unknown_field_is_refused(name):
 @given(data=st.data())
 def test_a_refused_request_is_answered_and_not_carried_out(name, data):
     carried_out = []
-    config = Config("lifeboat", "eu-west-1", "table", "arn:aws:sns:eu-west-1:111122223333:news", Selector("k", "v"))
+    config = Config(
+        "lifeboat", "eu-west-1", "table", "arn:aws:sns:eu-west-1:111122223333:notifications", Selector("k", "v")
+    )
     handler.forget()
     real, handler.load = handler.load, lambda: config
     try:

@@ -53,7 +53,7 @@ def test_it_leaves_nothing_behind() -> None:
     assert not folder.exists()
 
 
-def test_it_tells_why_it_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_says_why_it_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho something is wrong\nexit 3\n")
     broken.chmod(0o755)

@@ -354,7 +354,7 @@ def _check_start(request: Request, instance: Instance) -> None:
 
 
 def _start(request: Request, instance: Instance) -> None:
-    """Pending, then running; or back to stopped, if told so or if a volume's key cannot be used."""
+    """Pending, then running; or back to stopped, if asked to, or if a volume's key cannot be used."""
     instance.launch_time = now()
     _give_address(instance)
     wrong = instance.misbehaviour

@@ -199,7 +199,7 @@ def _zone_named(request: Request, zone_id: str) -> str:
 
 
 def _volume_type(request: Request) -> str:
-    """gp2 unless told otherwise, as the API does; the letters' case does not matter."""
+    """gp2 by default, as the API does; the letters' case does not matter."""
     return str(request.get("VolumeType", "gp2")).lower()
 
 
@@ -280,7 +280,7 @@ def _check_rate(request: Request) -> None:
 
 @handles("CreateVolume")
 def create_volume(request: Request) -> dict[str, Any]:
-    """A volume, empty or from a snapshot; gp2 unless told otherwise, as the API does."""
+    """A volume, empty or from a snapshot; gp2 by default, as the API does."""
     check_token(request)  # on AWS, too, only by the real call
     known = remembered(request)
     if known is not None:
@@ -338,7 +338,7 @@ def create_volume(request: Request) -> dict[str, Any]:
 
 
 def _ready(request: Request, volume: Volume, cause: str, *, vanishes: bool) -> None:
-    """It is available or in error; one whose key may not be used is gone, which only events tell."""
+    """It is available or in error; one whose key may not be used is gone, which only events show."""
     with LOCK:
         if volume.volume_id not in request.region.volumes or volume.state != "creating":
             return
@@ -348,7 +348,7 @@ def _ready(request: Request, volume: Volume, cause: str, *, vanishes: bool) -> N
             del request.region.volumes[volume.volume_id]
             notices.volume_deleted(request.scope, volume.volume_id, request.request_id)
     if volume.state == "available" and volume.snapshot_id:
-        # Told of a volume that is attached meanwhile as well, and counted from its creation.
+        # Published for a volume that is attached meanwhile as well, and counted from its creation.
         TIMERS.after(
             max(0.0, SETTINGS.delays.initialize - SETTINGS.delays.volume),
             lambda: _initialized(request, volume),

@@ -54,12 +54,12 @@ class Check:
     detail: str
 
 
-class Story:
+class Narration:
     """The timeline, live on the terminal, and the checks.
 
     Args:
         console: where it is shown.
-        clock: the time of the local AWS; the story does not ask for the machine's, except for how long it took.
+        clock: the time of the local AWS; it does not use that of the machine, except for how long it took.
     """
 
     def __init__(self, console: Console, clock: Callable[[], datetime]) -> None:
@@ -71,7 +71,7 @@ class Story:
         self._waiting = ""
         self._live = Live(get_renderable=self._last_moments, console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> Story:
+    def __enter__(self) -> Narration:
         self._live.start()
         return self
 
@@ -80,10 +80,10 @@ class Story:
 
     @property
     def seconds(self) -> float:
-        """Seconds of the machine since the story began."""
+        """Seconds of the machine since the demo began."""
         return time.monotonic() - self._began
 
-    def tell(self, who: str, what: str, at: datetime | None = None) -> None:
+    def add(self, who: str, what: str, at: datetime | None = None) -> None:
         """Put a moment on the timeline.
 
         Args:
