@@ -181,6 +181,9 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
     [snapshot] = stage.recovery_point_snapshots(("volume-id", machine.volume_id))
     point = tags_of(snapshot)["lifeboat:recovery-point"]
     assert stage.invoke("VerifySnapshotsFunction", {"recovery_point": point})["proven"]
+    assert stage.invoke("DrillRestoresFunction", {"lineage": machine.volume_id})["opened"]
+    stage.control.settle()
+    assert [message["event"] for message in stage.published_about(recovery_point=point)].count("DrillPassed") == 1
     stage.invoke("PruneSnapshotsFunction", {"dry_run": True})
     stage.invoke("PruneSnapshotsFunction", {})
     stage.invoke("CheckAmiOwnerFunction", {})
