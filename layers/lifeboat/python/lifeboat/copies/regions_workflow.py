@@ -10,7 +10,6 @@ from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.ec2_describe import LAST_CHARACTERS
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
-from lifeboat.backup.slot_store import others_are_open
 from lifeboat.copies import store as copies
 from lifeboat.copies.copy_workflow import Copying, refuses_every_copy, vanished
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
@@ -41,13 +40,10 @@ class CopyIncomplete(Exception):  # noqa: N818 - no error: the next reconcile ru
 def copy(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     """Observe every destination; begin, publish and close copies. Returns what was done in each.
 
-    BackupCompleted is acted on when it is the slot's last one, the end of a copy when the copy is this stack's. A
-    reconcile run waits for neither.
+    The end of a copy is acted on when the copy is this stack's.
 
     Raises CopyIncomplete, after all destinations were tried, when EC2 did not show one of them.
     """
-    if others_are_open(request.completed, invocation):
-        return {"waits_for": "the other recovery points of the slot, or the reconcile run"}
     if request.ended and not _any_is_of_this_stack(request.ended, invocation):
         return {"waits_for": "the reconcile run: none of this stack's copies has ended"}
     try:
