@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from local import demo_data, stack
+from local import demo_data, demo_proof, stack
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
 from local.demo_region import AWAY, deploy_twice, home_is_lost
 from local.narration import Narration, shorten, shorten_line
@@ -59,8 +59,10 @@ def play(demo: Demo) -> None:
 
     platform, lineage = _platform(demo, image, key)
     point = _backup(demo, platform, lineage)
+    demo_proof.check_proven(demo, point)
+    demo_proof.damage(demo, platform, lineage, point)
     fresh = _disaster(demo, platform, image)
-    restore_id, displaced = _ask(demo, fresh)
+    restore_id, displaced = _ask(demo, fresh, point)
     _on_restored_volume(demo, fresh, displaced)
     # The restored volume has to stay attached for the running window. Meanwhile a person is in a hurry.
     _clone(demo, fresh)
@@ -89,6 +91,7 @@ def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
     demo.narration.add(
         "aws", f"the platform {platform} runs in {FIRST_ZONE}, data volume {lineage}; a worker beside it"
     )
+    demo_proof.make_file_system(demo, lineage)
     demo_data.save(demo, lineage)
     _history(demo, platform, lineage, image, key)
     demo.narration.add("demo", f"{HISTORY_DAYS} older recovery points, one a day")
@@ -184,11 +187,12 @@ def _disaster(demo: Demo, platform: str, image: str) -> str:
     return fresh
 
 
-def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
+def _ask(demo: Demo, fresh: str, proven: str) -> tuple[str, str]:
     """A person consents, checks the plan, and asks. The restore's id, and the volume it will displace."""
     narration = demo.narration
     displaced: str = demo.disk(fresh, "/dev/sdb")["VolumeId"]
-    ask = {"instance_id": fresh, "recovery_point": "latest", "reason": "the platform was lost", "requested_by": "jo"}
+    because = {"reason": "the platform was lost", "requested_by": "jo"}
+    ask = {"instance_id": fresh, "recovery_point": "latest-proven", **because}
     refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
     narration.check(
@@ -198,6 +202,7 @@ def _ask(demo: Demo, fresh: str) -> tuple[str, str]:
     narration.add("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
     plan = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
     narration.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
+    demo_proof.check_plan(demo, plan.get("plan", ""), proven)
     begun = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
     narration.add("person", f"sam remote invoke RestoreVolumeFunction: {begun.get('restore_id', shorten(begun))}")
     return begun.get("restore_id", ""), displaced
@@ -226,7 +231,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     narration.check("the restore completed", done, done and shorten(done["summary"]))
     restored = demo.disk(fresh, "/dev/sdb")
     source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
-    narration.check("from the latest recovery point", source["lifeboat:recovery-point"] >= point, point)
+    narration.equal("from the newest proven recovery point", source["lifeboat:recovery-point"], point)
     demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back, as before the incident")
     narration.equal("the instance runs", demo.state(fresh), "running")
     narration.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
@@ -289,7 +294,7 @@ def _clone(demo: Demo, fresh: str) -> None:
 
 def letters(demo: Demo) -> list[Panel]:
     """The main e-mails that the operator got, as SNS sent them."""
-    wanted = ("BackupCompleted", "SnapshotsPruned", "RestoreCompleted", "RestoreRefused")
+    wanted = ("BackupCompleted", "SnapshotsPruned", "VerificationFailed", "RestoreCompleted", "RestoreRefused")
     found: dict[str, dict[str, Any]] = {}
     for letter in demo.aws.control.emails():
         for event in wanted:

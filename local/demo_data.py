@@ -12,9 +12,10 @@ VOLUME_GIB = 100
 CASES = (b"Case 4711: evidence, taken by jo on Sunday night. ", b"Case 4712: memory image. ", b"Case 4713: closed. ")
 PLACES = (
     20 * BLOCK_SIZE,
-    50 * GIB - 3,  # across two blocks
+    40 * GIB - 3,  # across two blocks
     VOLUME_GIB * GIB - len(CASES[2]),  # the last bytes
 )
+"""In the free space of the file system, whose own records begin each of its four quarters."""
 
 
 def save(demo: Demo, volume_id: str) -> None:

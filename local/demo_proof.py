@@ -1,0 +1,58 @@
+"""The demo's proof: each recovery point is read back, and a damaged one is found before anybody needs it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from local.actors import Demo, tags_of
+from local.narration import shorten
+from tools.images import sparse
+
+FILE_SYSTEM = "xfs-v5-100-gib"
+"""A fresh XFS of 100 GiB, made by mkfs.xfs (tools/images)."""
+
+PROVEN_WITHIN = timedelta(minutes=35)
+"""EBS serves a snapshot's blocks about a minute after its completion, and a reconcile run comes every 15 minutes."""
+
+
+def make_file_system(demo: Demo, volume_id: str) -> None:
+    """A person makes a file system on the data volume."""
+    image = sparse.load(FILE_SYSTEM)
+    blocks = {index: image.block(index) for index in sorted(image.blocks())}
+    demo.aws.control.load_image(volume_id, blocks, region=demo.region)
+    demo.narration.add("person", f"makes an XFS of 100 GiB on {volume_id}")
+
+
+def check_proven(demo: Demo, point: str) -> None:
+    """Whether a recovery point was read back, as its snapshot's tag says."""
+
+    def proof() -> str:
+        found = demo.ec2.describe_snapshots(
+            OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [point]}]
+        )["Snapshots"]
+        return next((tags_of(item).get("lifeboat:verified", "") for item in found), "")
+
+    said = demo.wait_for("the recovery point is read back", proof, PROVEN_WITHIN)
+    demo.narration.check("the recovery point was read back and is proven", "result=proven" in str(said), said)
+
+
+def damage(demo: Demo, instance_id: str, volume_id: str, proven: str) -> None:
+    """A fault overwrites the file system's first sector. The next recovery point completes, and is found damaged."""
+    demo.aws.control.write(volume_id, bytes(512), 0, region=demo.region)
+    demo.narration.add("aws", f"a fault overwrites the XFS superblock on {volume_id}; nobody notices")
+    taken = demo.invoke("TakeSnapshotsFunction", "take_snapshots/one-instance.json", {"instance_ids": [instance_id]})
+    demo.narration.add("person", f"asks for a backup by hand: {shorten(taken)}")
+    failed: dict[str, Any] | None = demo.wait_for(
+        "the new recovery point is read back", lambda: demo.find_message("VerificationFailed"), PROVEN_WITHIN
+    )
+    demo.narration.check("the damaged recovery point is found", failed, failed and shorten(failed["summary"]))
+    named = failed["details"]["newest_proven"] if failed else None
+    demo.narration.equal("and the newest proven one is named", named, proven)
+
+
+def check_plan(demo: Demo, plan: str, proven: str) -> None:
+    """Whether a plan for `latest-proven` leaves the damaged recovery point out."""
+    demo.narration.check(
+        "latest-proven leaves the damaged one out", plan.startswith(f"Restore {proven} onto"), shorten(plan)
+    )
