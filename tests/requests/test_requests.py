@@ -538,3 +538,31 @@ def test_a_wrong_batch_is_refused_with_one_sentence(body, said):
         parse_take(delivered(body))
     assert said in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
+
+
+CHOICES: dict[str, Any] = {
+    "latest": "latest",
+    "latest-proven": "latest-proven",
+    "an id": "rp-20261123T020000Z-i-0123456789abcdef0",
+    "a snapshot": SNAP,
+    "snapshots": [SNAP, SNAP2],
+    "of a lineage": {"lineage": VOL},
+    "of an instance, before a time": {"instance_id": INSTANCE, "before": "2026-11-23T02:00:00Z"},
+    "of a lineage, proven": {"lineage": VOL, "proven": True},
+    "proven": {"proven": True},
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES.keys())
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"volume": {"type": "gp3", "iops": 4000}, "ami_override": {"reason": "the vendor said so"}, "start": False},
+    ],
+    ids=["alone", "with all else"],
+)
+def test_a_restore_that_is_handed_over_is_the_one_that_was_sent(choice, more):
+    request = parse_restore({"instance_id": INSTANCE, "recovery_point": choice, "dry_run": True, **more})
+    assert isinstance(request, RestoreRequest)
+    assert parse_restore(json.loads(json.dumps(request.as_sent()))) == request

@@ -66,10 +66,10 @@ class RecoveryPointChoice(Fields):
     id: Annotated[str | None, INTERNAL] = None
     snapshot_ids: Annotated[tuple[str, ...], INTERNAL] = ()
 
-    def as_sent(self) -> str | list[str] | dict[str, str]:
+    def as_sent(self) -> str | list[str] | dict[str, Any]:
         """The choice as a request has it."""
         before = iso(self.before) if self.before else None
-        named = {"lineage": self.lineage, "instance_id": self.instance_id, "before": before}
+        named = {"lineage": self.lineage, "instance_id": self.instance_id, "before": before, "proven": self.proven}
         return self.id or list(self.snapshot_ids) or {key: value for key, value in named.items() if value} or "latest"
 
 
