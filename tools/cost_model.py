@@ -105,8 +105,8 @@ GIB = 100
 LISTED = -(-GIB * 2048 // 10_000)
 """Calls of ListSnapshotBlocks for one volume: 2,048 blocks a GiB, 10,000 in each answer."""
 
-READ = 50
-"""Blocks, assumed, that the level `read` reads of one volume: the headers of a file system are in a few tens."""
+READ = 20
+"""Blocks that the level `read` reads of one volume of 100 GiB: 16 of an ext4, 4 of an XFS, as tests count."""
 
 READ_BAR = 200
 """What they may be of a volume of 100 GiB."""

@@ -10,7 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lifeboat import handler
-from lifeboat.aws import clients, clock
+from lifeboat.aws import clients, clock, ec2_snapshots
+from lifeboat.aws.errors import AwsError
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, read_proof
 from lifeboat.verify import plan, reading_workflow, workflow
@@ -18,7 +19,9 @@ from lifeboat.verify import store as verifications
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
 from lifeboat.verify.record import Phase
 from tests.functions.conftest import TABLE, TODAY, Context
-from tests.functions.written_blocks import BLOCK, flip_a_byte, in_pages, write_blocks
+from tests.functions.written_blocks import BLOCK, flip_a_byte, in_pages, load_image, write_blocks
+from tools import cost_model
+from tools.images.sparse import load
 
 RECONCILE = {"sweep": True}
 SLOT = {"scheduled_time": "2026-11-27T02:00:00Z"}
@@ -47,8 +50,6 @@ class Saved:
 
     @property
     def point(self) -> Any:
-        from lifeboat.aws import ec2_snapshots
-
         [found] = read_catalogue(ec2_snapshots.recovery_point_snapshots()).points
         return found
 
@@ -173,6 +174,27 @@ def test_a_dirty_log_is_normal_and_unknown_contents_are_no_failure(saved, monkey
     [message] = saved.world.messages()
     assert message["event"] == "RecoveryPointVerified"
     assert message["details"]["snapshots"][0]["holds"] == "xfs (dirty log, normal)"
+
+
+@pytest.mark.parametrize("name", ["xfs-v5-100-gib", "ext4-100-gib"])
+def test_a_file_system_of_100_gib_is_read_with_few_blocks_and_a_damaged_one_is_found(
+    saved, monkeypatch, show_figure, name
+):
+    image = load(name)
+    load_image(saved.snapshots[0], image)
+    saved.verify()
+    [message] = saved.world.messages()
+    [item] = message["details"]["snapshots"]
+    show_figure(f"read of {name}: {item['blocks_read']} of {item['blocks_written']} written blocks")
+    assert item["holds"] == name.split("-")[0]
+    assert item["blocks_read"] < cost_model.READ_BAR
+
+    superblock = 0 if name.startswith("xfs") else 1024
+    image.write(superblock + 40, b"\xff" * 16)
+    load_image(saved.snapshots[0], image)
+    [failed] = saved.verify()["failed"]
+    assert "what is on it is damaged" in failed["reason"]
+    assert not saved.point.proven
 
 
 @pytest.mark.parametrize(
@@ -305,14 +327,14 @@ def test_with_verified_messages_each_success_is_published(saved, monkeypatch):
     assert saved.events() == ["RecoveryPointVerified"]
 
 
-def test_switched_off_nothing_is_read_but_what_a_person_asks_for(saved, monkeypatch):
+def test_switched_off_nothing_is_read_and_a_person_is_refused(saved, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_VERIFY", "off")
     handler.forget()
     assert saved.verify(completed(saved.id)) == {}
     monkeypatch.setattr(clock, "now", lambda: TODAY)
     assert saved.verify(RECONCILE) == {}
-    assert saved.verify()["proven"]
-    assert saved.point.proof.level is Level.READ
+    assert "the stack's Verify is off, expected one of read, sample, full" in saved.verify()["refused"]
+    assert not saved.point.proven
 
 
 def test_the_copy_in_this_region_is_read_and_another_regions_is_not(saved):
@@ -354,12 +376,26 @@ def test_ec2s_refusal_to_describe_one_is_raised_after_the_others(saved, monkeypa
 
     def answer(point_id: str, invocation: Any) -> Any:
         if point_id == "rp-9":
-            from lifeboat.aws.errors import AwsError
-
             raise AwsError("UnauthorizedOperation", "no", answered=True)
         return describe(point_id, invocation)
 
     monkeypatch.setattr(workflow, "_points_named", answer)
     with pytest.raises(workflow.VerificationIncomplete, match="rp-9: UnauthorizedOperation: no"):
         saved.verify(completed(saved.id))
+    assert saved.point.proven
+
+
+def test_what_ec2_does_not_show_in_the_hour_keeps_no_open_one_from_being_read(saved, monkeypatch):
+    verifications.open_verification(TABLE, plan.new_verification(saved.id, Level.READ, clock.now()))
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=1))
+    describe = ec2_snapshots.recovery_point_snapshots_of
+
+    def answer(stack: str, filters: Any, **more: Any) -> Any:
+        if "tag:lifeboat:slot" in filters:
+            raise AwsError("UnauthorizedOperation", "no", answered=True)
+        return describe(stack, filters, **more)
+
+    monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_of", answer)
+    with pytest.raises(workflow.VerificationIncomplete, match="the recovery points of the last days: Unauth"):
+        saved.verify(RECONCILE)
     assert saved.point.proven

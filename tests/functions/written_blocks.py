@@ -14,6 +14,7 @@ from moto.ebs.responses import EBSResponse
 from moto.ec2 import ec2_backends
 
 from tests.functions.conftest import ACCOUNT
+from tools.images.sparse import SparseImage
 
 BLOCK = 512 * 1024
 REGION = "eu-west-1"
@@ -29,6 +30,12 @@ def write_blocks(snapshot_id: str, written: Mapping[int, bytes]) -> EBSSnapshot:
         made.put_block(index, whole, checksum, "SHA256", BLOCK)
     ebs_backends[ACCOUNT][REGION].snapshots[snapshot_id] = made
     return made
+
+
+def load_image(snapshot_id: str, image: SparseImage) -> EBSSnapshot:
+    """Make an image of the real tools what a snapshot holds; its volume gets the image's size."""
+    ec2_backends[ACCOUNT][REGION].snapshots[snapshot_id].volume.size = image.size // 2**30
+    return write_blocks(snapshot_id, {index: image.block(index) for index in image.blocks()})
 
 
 def _list_in_pages(self: EBSResponse) -> ActionResult:

@@ -26,6 +26,7 @@ PARAMETERS = {
     "VaultAccount": VAULT,
     "VaultSourceAccounts": SOURCE,
     "VaultReaderRoleArns": READER,
+    "Verify": "read",
 }
 
 THIEF = "thief"

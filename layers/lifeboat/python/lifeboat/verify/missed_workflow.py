@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots, metrics
+from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.backup.overdue import slot_patterns
 from lifeboat.domain.catalogue import read_catalogue
@@ -36,11 +37,19 @@ AGES_LOGGED = 100
 """How many lineages' ages a log line lists, the oldest first: CloudWatch truncates a log event at 256 kB."""
 
 
-def open_missed(invocation: Invocation) -> None:
-    """Open what was missed and publish the metric, if this is the run of the hour. Raises AwsError."""
-    level = invocation.config.verify
-    if level is None or clock.now().minute >= EVERY_MINUTES:
-        return
+def open_missed(level: Level, invocation: Invocation) -> str:
+    """Open what was missed and publish the metric, if this is the run of the hour. Why EC2 did not show it, if so."""
+    if clock.now().minute >= EVERY_MINUTES:
+        return ""
+    try:
+        _open_and_publish(level, invocation)
+    except AwsError as problem:
+        return f"the recovery points of the last days: {problem}"
+    return ""
+
+
+def _open_and_publish(level: Level, invocation: Invocation) -> None:
+    """Raises AwsError."""
     points = _recent_points(invocation)
     _open(points, level, invocation)
     ages = plan.proven_ages(_with_older(points, invocation), clock.now())

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
+from lifeboat.domain.text import clip
 from lifeboat.verify.record import Phase, Reading, Verification
 
 BLOCK = 512 * 1024
@@ -32,6 +33,9 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 SEARCHED_BACK = timedelta(days=8)
 """How far back recovery points without a proof are searched: the slots of a weekly schedule."""
+
+MOST_WORDS = 2_000
+"""Characters of a failure: a record of 38 snapshots must fit into an item of the table, 400 kB."""
 
 NOT_FOUND = "SNAPSHOT_NOT_FOUND"
 """EBS's reason for a snapshot that does not exist, or is not readable yet."""
@@ -159,7 +163,7 @@ def after_inspection(
     """The checkpoint after the file systems were inspected; damage is the failure."""
     seen = replace(reading, holds=holds, notes=notes, read=reading.read + read)
     if problems:
-        return failed(seen, f"what is on it is damaged: {' '.join(problems)}")
+        return failed(seen, clip(f"what is on it is damaged: {' '.join(problems)}", MOST_WORDS))
     return replace(seen, phase=Phase.DONE if level is Level.READ else Phase.DATA, next_block=0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -14,18 +15,20 @@ from lifeboat.domain.fields import ReconcileRequest
 from lifeboat.domain.proof import Level
 from lifeboat.verify.canary_request import CloseSuspicionRequest
 
+_POINT_ID = "rp-[0-9A-Za-z+-]{1,120}"
+
 COMPLETED = ("BackupCompleted", "SnapshotsCopied")
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest(Fields):
-    """Read one recovery point back, by hand. `level` None: as the stack's parameter says, or `read` if that is off."""
+    """Read one recovery point back, by hand. `level` None: as the stack's parameter Verify says."""
 
     form = "recovery_point"
 
     recovery_point: Annotated[
         str,
-        StringConstraints(pattern=r"^rp-[0-9A-Za-z+-]{1,120}$"),
+        StringConstraints(pattern=rf"^{_POINT_ID}$"),
         Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
     ]
     level: Annotated[Level, Expected("one of read, sample, full")] | None = None
@@ -58,7 +61,7 @@ def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | CloseSuspicionRequ
         raise BadRequest(f"event is {shown(message.get('event'))}, expected one of {', '.join(COMPLETED)}")
     subject = message.get("subject")
     named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
-    if not isinstance(named, str) or not named:
+    if not isinstance(named, str) or not re.fullmatch(_POINT_ID, named):
         return ContinueRequest()
     region = subject.get("region") if isinstance(subject, Mapping) else None
     return PointCompleted(named, region if isinstance(region, str) else "")

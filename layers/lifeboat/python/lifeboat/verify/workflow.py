@@ -36,7 +36,7 @@ GONE = frozenset({"InvalidSnapshot.NotFound", "InvalidID"})
 
 
 class VerificationIncomplete(Exception):  # noqa: N818 - a fact; the next run tries again
-    """EC2 refused to describe some recovery points. All others were read on."""
+    """EC2 refused to describe some recovery points. The others were read."""
 
 
 class _DeletedError(Exception):
@@ -53,35 +53,48 @@ def run(
     """
     if isinstance(request, CloseSuspicionRequest):
         return canary_workflow.close(request, invocation)
-    table, now = invocation.config.table, clock.now()
-    only = ""
+    table, now, level = invocation.config.table, clock.now(), invocation.config.verify
+    if level is None:
+        return _refuse_or_ignore(request)
+    only = problem = ""
     if isinstance(request, VerifyRequest):
-        only = _open_by_hand(request, invocation)
+        only = _open_by_hand(request, request.level or level, invocation)
     elif isinstance(request, PointCompleted):
-        if not invocation.config.verify or request.region not in {"", invocation.config.region}:
+        if request.region not in {"", invocation.config.region}:
             return {}
         # A message may come again, long after its recovery point was read.
         if not verifications.ended_verifications(table, [request.point_id]):
-            record = plan.new_verification(request.point_id, invocation.config.verify, now)
-            verifications.open_verification(table, record)
-    elif invocation.config.verify:
-        missed_workflow.open_missed(invocation)
-    if not plan.due(verifications.open_verifications(table), now):
-        return {}
-    until = invocation.ends + timedelta(seconds=1)
-    if not verifications.become_reader(table, invocation.lease, now=now, until=until):
-        return {"waits_for": "the invocation that reads now, or the next reconcile run"}
+            verifications.open_verification(table, plan.new_verification(request.point_id, level, now))
+    else:
+        problem = missed_workflow.open_missed(level, invocation)
     reader = _Reader(invocation)
-    try:
-        reader.read_due(only)
-    finally:
-        verifications.cease_reading(table)
+    reader.problems += [problem] if problem else []
+    answer: dict[str, Any] = {}
+    if plan.due(verifications.open_verifications(table), now):
+        until = invocation.ends + timedelta(seconds=1)
+        if not verifications.become_reader(table, invocation.lease, now=now, until=until):
+            return {"waits_for": "the invocation that reads now, or the next reconcile run"}
+        try:
+            reader.read_due(only)
+        finally:
+            verifications.cease_reading(table)
+        answer = reader.answer
     if reader.problems:
         raise VerificationIncomplete("; ".join(reader.problems))
-    return reader.answer
+    return answer
 
 
-def _open_by_hand(request: VerifyRequest, invocation: Invocation) -> str:
+def _refuse_or_ignore(request: VerifyRequest | PointCompleted | ContinueRequest) -> dict[str, Any]:
+    """Without the parameter Verify the function has no permission to read. Raises BadRequest for a person's request."""
+    if isinstance(request, VerifyRequest):
+        raise BadRequest(
+            f"recovery_point is {request.recovery_point}, and the stack's Verify is off, expected one of "
+            f"{', '.join(Level)}; deploy the stack with one of them"
+        )
+    return {}
+
+
+def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) -> str:
     """Open the verification of one recovery point for a person; its id. Raises BadRequest and AwsError."""
     table, wanted = invocation.config.table, request.recovery_point
     point = next((item for item in _points_named(wanted, invocation) if item.id == wanted), None)
@@ -91,7 +104,6 @@ def _open_by_hand(request: VerifyRequest, invocation: Invocation) -> str:
             f"recovery_point is {wanted}{found}, expected the id of a good one of the stack "
             f"{invocation.config.stack} in {invocation.config.region}"
         )
-    level = request.level or invocation.config.verify or Level.READ
     record = plan.new_verification(point.id, level, clock.now(), by_hand=True)
     if not verifications.open_verification(table, record):
         under_way = verifications.find_verification(table, point.id)
