@@ -68,8 +68,8 @@ def main(run: Callable[[], Mapping[str, Any]], invoke: Callable[..., Any]) -> in
 
 @dataclass(slots=True)
 class Context:
-    """What Lambda shows a function that may take so many seconds, those of a processor: what else runs on this machine
-    takes nothing of them."""
+    """What Lambda says to a function that may take so many seconds, those of a processor: what else runs on this
+    machine takes nothing of them."""
 
     seconds: float
     memory_limit_in_mb: int
