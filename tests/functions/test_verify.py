@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from botocore.exceptions import ClientError
 
 from lifeboat import handler
@@ -61,11 +62,13 @@ class Saved:
 
 
 @pytest.fixture
-def saved(world, in_pages, monkeypatch) -> Saved:
+def saved(world, in_pages, monkeypatch) -> Iterator[Saved]:
     # Past the first minutes of the hour, in which what was missed is found.
     monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30))
     monkeypatch.setattr(clock, "wait", lambda _: None)
-    return Saved(world)
+    # At a standstill: no age depends on how long the tests before it took.
+    with time_machine.travel(TODAY, tick=False):
+        yield Saved(world)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, call: str, code: str, reason: str = "", times: int = 10**6) -> None:
