@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
 
+from lifeboat.aws.table import to_json
 from lifeboat.domain.proof import read_proof
+from lifeboat.domain.suspicion import is_suspected
+from lifeboat.verify.canary import LEAST, Observation
+from lifeboat.verify.canary_record import History
 from tests.e2e.stage import DEVICE, Machine, Stage, events_of, staged, tags_of
 
 VERIFY = "VerifySnapshotsFunction"
@@ -114,3 +120,43 @@ def test_a_recovery_point_deleted_before_it_is_read_is_published_calmly_once(sta
     reconcile(stage)
     assert told(stage) == ["VerificationStopped"]
     assert stage.denied() == []
+
+
+def test_mass_encryption_is_published_once_and_a_person_closes_the_suspicion(stage):
+    machine = launch(stage)
+    remember_usual_days(stage, machine)
+    before = back_up(stage, machine)
+    reconcile(stage)
+    stage.control.advance(3600)
+    for block in range(8):
+        stage.control.write(machine.volume_id, Random(block).randbytes(BLOCK), block * BLOCK)
+    suspect = back_up(stage, machine)
+    reconcile(stage)
+    reconcile(stage)
+    assert [item["SnapshotId"] for item in snapshots(stage, machine) if is_suspected(tags_of(item))] == [
+        suspect["SnapshotId"]
+    ]
+    [message] = [item for item in stage.messages() if item["event"] == "RecoveryPointSuspect"]
+    assert message["subject"]["recovery_point"] == point_of(suspect)
+    assert message["details"]["volumes"][0]["changed_percent"] == pytest.approx(100 / 3, abs=0.1)
+
+    plan = stage.restore(machine, {"instance_id": machine.instance_id, "proven": True}, dry_run=True)["plan"]
+    assert plan.startswith(f"Restore {point_of(before)} onto")
+    closed = stage.invoke(VERIFY, {"close_suspicion": point_of(suspect)})
+    assert closed["snapshots"] == [suspect["SnapshotId"]]
+    assert not any(is_suspected(tags_of(item)) for item in snapshots(stage, machine))
+    assert stage.denied() == []
+    assert stage.failed_events() == []
+
+
+def remember_usual_days(stage: Stage, machine: Machine) -> None:
+    """Write the observations of a week into the table, in which little changed."""
+    past = [
+        Observation(f"rp-{day}", stage.now() - timedelta(days=LEAST + 1 - day), 0.03, 4.0, 0.0, 4.2, 0.1)
+        for day in range(LEAST)
+    ]
+    document = {"pk": "canary", "sk": machine.volume_id, "version": "1"}
+    document["document"] = to_json(History(machine.volume_id, tuple(past), 1))
+    stage.aws.client("dynamodb").put_item(
+        TableName=stage.outputs["StateTableName"], Item={name: {"S": value} for name, value in document.items()}
+    )

@@ -50,6 +50,31 @@ def test_latest_proven_is_the_newest_good_one_that_was_read_back(choice, chosen)
     assert found.plan.recovery_point_id == chosen
 
 
+def suspect(made: Any, value: str = "state=open") -> Any:
+    return replace(made, tags={**made.tags, "lifeboat:suspect": value})
+
+
+@pytest.mark.parametrize(("value", "chosen"), [("state=open", "rp-1"), ("state=closed", "rp-2")])
+def test_latest_proven_is_not_suspect_and_a_suspect_one_is_named_in_the_plan(value, chosen):
+    catalogue = points(verified(1), suspect(verified(2, SLOT + DAY), value))
+    found = preflight(asked(recovery_point=PROVEN), known(points=catalogue), NOW + 9 * DAY)
+    assert found.plan is not None, found.text
+    assert found.plan.recovery_point_id == chosen
+    newest = preflight(asked(recovery_point=RecoveryPointChoice(id="rp-2")), known(points=catalogue), NOW + 9 * DAY)
+    assert codes(newest, Severity.WARN) == (["suspect"] if chosen == "rp-1" else [])
+    assert ("- rp-2 is suspect: its data may have been encrypted; the newest proven one is rp-1" in newest.text) == (
+        chosen == "rp-1"
+    )
+
+
+def test_a_copy_of_a_suspect_one_is_not_latest_proven():
+    here = points(verified(1), suspect(verified(2, SLOT + DAY)))
+    away = tuple(replace(point, region="eu-central-1") for point in points(verified(2, SLOT + DAY)))
+    found = preflight(asked(recovery_point=PROVEN), known(points=here, elsewhere=away), NOW + 9 * DAY)
+    assert found.plan is not None, found.text
+    assert found.plan.recovery_point_id == "rp-1"
+
+
 @pytest.mark.parametrize("catalogue", [points(another(1)), points(verified(1, result=Result.FAILED)), ()])
 def test_latest_proven_is_refused_with_one_sentence_if_none_is(catalogue):
     found = preflight(asked(recovery_point=PROVEN), known(points=catalogue), NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lifeboat.domain.proof import join_proofs, read_proof
 from lifeboat.domain.recovery_point import newest_proven
+from lifeboat.domain.suspicion import is_suspected
 from lifeboat.domain.text import iso
 from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
@@ -11,7 +12,14 @@ from lifeboat.restore.preflight.source import Source
 
 
 def check_proof(source: Source, facts: PreflightFacts, report: Report) -> str:
-    """What is known of the chosen recovery point, as a line of the plan. Warns of one that failed its verification."""
+    """What is known of the chosen recovery point, as a line of the plan.
+
+    Warns of one that is suspect, and of one that failed its verification.
+    """
+    if any(is_suspected(member.snapshot.tags) for member in source.members):
+        suspect = f"{source.id} is suspect: its data may have been encrypted; {_describe_newest(source, facts)}"
+        report.warn("suspect", "recovery_point", suspect)
+        return suspect
     proof = join_proofs([read_proof(member.snapshot.tags) for member in source.members])
     if proof and proof.proven:
         return f"{source.id} is proven: it was read back at the level {proof.level}, at {iso(proof.at)}"

@@ -90,11 +90,13 @@ def select_named(choice: RecoveryPointChoice, points: Iterable[RecoveryPoint]) -
 def merge_places(facts: PreflightFacts, *, proven: bool = False) -> tuple[RecoveryPoint, ...]:
     """Every recovery point once, oldest first. Of its copies a good one comes first, then one in this region.
 
-    `proven`: only those that were read back where they are.
+    `proven`: only those that were read back where they are, and are not suspect anywhere.
     """
     best: dict[tuple[str, str], RecoveryPoint] = {}
-    for point in (*facts.points, *facts.elsewhere):
-        if proven and not point.proven:
+    everywhere = (*facts.points, *facts.elsewhere)
+    suspected = {_identify_original(point) for point in everywhere if point.suspected}  # a copy lacks the tag
+    for point in everywhere:
+        if proven and (not point.proven or _identify_original(point) in suspected):
             continue
         known = best.setdefault(_identify_original(point), point)
         if point.condition is Condition.GOOD and known.condition is not Condition.GOOD:
