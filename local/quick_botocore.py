@@ -65,7 +65,7 @@ def translate_events_once() -> None:
 
 
 def clean_user_agents_once() -> None:
-    """botocore looks at each character of each part of the user agent for each call."""
+    """botocore checks each character of each part of the user agent for each call."""
     name = "sanitize_user_agent_string_component"
     setattr(botocore.useragent, name, cache(getattr(botocore.useragent, name)))
 

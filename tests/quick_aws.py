@@ -207,7 +207,7 @@ def copy_tables_once() -> None:
 
 
 def name_kinds_of_nodes_once() -> None:
-    """moto makes a dictionary of methods for each node of each expression to look at its keys."""
+    """moto makes a dictionary of methods for each node of each expression to read its keys."""
     name = DepthFirstTraverser.nodes_to_be_processed
 
     def nodes_to_be_processed(self: Any) -> Any:

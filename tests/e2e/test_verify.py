@@ -57,7 +57,7 @@ def reconcile(stage: Stage) -> None:
     stage.reconcile(VERIFY)
 
 
-def told(stage: Stage) -> list[str]:
+def published(stage: Stage) -> list[str]:
     return [event for event in events_of(stage.messages()) if "Verif" in event]
 
 
@@ -70,7 +70,7 @@ def test_a_backup_is_read_as_soon_as_ebs_lets_it_be_and_proven_quietly(stage):
     proof = read_proof(tags_of(snapshot))
     assert proof
     assert (proof.result, proof.level) == ("proven", "sample")
-    assert told(stage) == []
+    assert published(stage) == []
     assert stage.denied() == []
     assert stage.failed_events() == []
 
@@ -85,7 +85,7 @@ def test_bytes_that_change_on_the_way_are_published_once_and_refused_as_latest_p
         stage.control.damage(second["SnapshotId"], block, on_the_way=True)
     reconcile(stage)
     reconcile(stage)
-    assert told(stage) == ["VerificationFailed"]
+    assert published(stage) == ["VerificationFailed"]
     [message] = [item for item in stage.messages() if item["event"] == "VerificationFailed"]
     assert message["details"]["newest_proven"] == point_of(first)
     assert f"--resources {first['SnapshotId']} --tags" in message["next_steps"][0]
@@ -107,7 +107,7 @@ def test_a_key_that_is_disabled_is_published_once_in_awss_words(stage):
     kms.disable_key(KeyId=key)
     reconcile(stage)
     reconcile(stage)
-    assert told(stage) == ["VerificationFailed"]
+    assert published(stage) == ["VerificationFailed"]
     [failure] = [item for item in stage.messages() if item["event"] == "VerificationFailed"]
     assert "AWS refused to have it read" in failure["details"]["failures"][0]["failure"]
 
@@ -118,7 +118,7 @@ def test_a_recovery_point_deleted_before_it_is_read_is_published_calmly_once(sta
     stage.ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     reconcile(stage)
     reconcile(stage)
-    assert told(stage) == ["VerificationStopped"]
+    assert published(stage) == ["VerificationStopped"]
     assert stage.denied() == []
 
 

@@ -86,7 +86,7 @@ class Volume:
     def suspicion(self, snapshot_id: str = "") -> str:
         return next((tag["Value"] for tag in self.tags(snapshot_id) if tag["Key"] == "lifeboat:suspect"), "")
 
-    def told(self) -> list[dict[str, Any]]:
+    def published(self) -> list[dict[str, Any]]:
         return [item for item in self.world.messages() if item["event"] == "RecoveryPointSuspect"]
 
 
@@ -141,7 +141,7 @@ def test_days_as_usual_are_observed_and_raise_no_suspicion(usual):
     history = canary_store.find_history(TABLE, usual.lineage)
     assert [item.changed for item in history.observations] == [0.1] * 8
     assert usual.suspicion() == ""
-    assert usual.told() == []
+    assert usual.published() == []
 
 
 def test_a_day_without_a_change_is_observed(usual):
@@ -149,10 +149,10 @@ def test_a_day_without_a_change_is_observed(usual):
     assert canary_store.find_history(TABLE, usual.lineage).of(point_id).changed == 0.0
 
 
-def test_mass_encryption_is_told_once_with_the_numbers_and_what_to_do(usual):
+def test_mass_encryption_is_published_once_with_the_numbers_and_what_to_do(usual):
     before, good = usual.snapshot, canary_store.find_history(TABLE, usual.lineage).observations[-1].point_id
     point_id = usual.encrypt()
-    [message] = usual.told()
+    [message] = usual.published()
     assert message["severity"] == "critical"
     assert message["subject"]["recovery_point"] == point_id
     assert message["details"]["before"] == good
@@ -166,12 +166,12 @@ def test_mass_encryption_is_told_once_with_the_numbers_and_what_to_do(usual):
     usual.verify(point_id)
     usual.world.invoke("verify_snapshots", {"recovery_point": point_id})
     usual.back_up()
-    assert usual.told() == []
+    assert usual.published() == []
 
 
 def test_a_rewrite_with_data_like_the_old_is_no_suspicion(usual):
     usual.back_up({number: text(number, 99) for number in range(9)})
-    assert usual.told() == []
+    assert usual.published() == []
     assert canary_store.find_history(TABLE, usual.lineage).observations[-1].changed == 0.9
 
 
@@ -196,17 +196,17 @@ def test_a_closed_suspicion_is_not_raised_again(usual):
     usual.world.invoke("verify_snapshots", {"close_suspicion": point_id})
     usual.world.messages()
     usual.world.invoke("verify_snapshots", {"recovery_point": point_id})
-    assert usual.told() == []
+    assert usual.published() == []
     assert usual.suspicion().startswith("state=closed")
 
 
-@pytest.mark.parametrize(("expected", "told"), [(False, 1), (True, 0)])
-def test_only_a_change_that_a_person_expected_is_usual_later(usual, expected, told):
+@pytest.mark.parametrize(("expected", "published"), [(False, 1), (True, 0)])
+def test_only_a_change_that_a_person_expected_is_usual_later(usual, expected, published):
     point_id = usual.encrypt()
     usual.world.invoke("verify_snapshots", {"close_suspicion": point_id, "expected": expected})
     usual.world.messages()
     usual.back_up({number: random(1000 + number) for number in range(6, 9)})
-    assert len(usual.told()) == told
+    assert len(usual.published()) == published
 
 
 def closed(usual: Volume) -> str:
@@ -241,14 +241,14 @@ def test_what_cannot_be_compared_is_no_observation_and_no_failure(usual, monkeyp
     assert any(tag["Key"] == "lifeboat:verified" and "proven" in tag["Value"] for tag in usual.tags())
     assert canary_store.find_history(TABLE, usual.lineage) == seen
     usual.back_up()
-    [message] = usual.told()
+    [message] = usual.published()
     assert message["details"]["before"] == seen.observations[-1].point_id, "the last that was observed"
 
 
 def test_one_that_was_deleted_is_not_compared_with(usual):
     usual.world.ec2.delete_snapshot(SnapshotId=usual.snapshot)
     usual.encrypt()
-    assert len(usual.told()) == 1
+    assert len(usual.published()) == 1
 
 
 def test_a_lost_table_loses_the_baseline_and_not_the_suspicion(usual):
@@ -262,10 +262,10 @@ def test_a_lost_table_loses_the_baseline_and_not_the_suspicion(usual):
     usual.back_up()
     assert len(canary_store.find_history(TABLE, usual.lineage).observations) == 1
     assert suspected.startswith("state=open")
-    assert len(usual.told()) == 1, "that of the encryption"
+    assert len(usual.published()) == 1, "that of the encryption"
 
 
-def test_a_suspicion_that_cannot_be_recorded_is_told_with_ec2s_words(usual, monkeypatch):
+def test_a_suspicion_that_cannot_be_recorded_is_published_with_ec2s_words(usual, monkeypatch):
     tag = ec2_snapshots.tag_snapshot
 
     def refused(snapshot_id: str, tags: Mapping[str, str]) -> None:
@@ -275,13 +275,13 @@ def test_a_suspicion_that_cannot_be_recorded_is_told_with_ec2s_words(usual, monk
 
     monkeypatch.setattr(ec2_snapshots, "tag_snapshot", refused)
     usual.encrypt()
-    [message] = usual.told()
+    [message] = usual.published()
     assert message["details"]["not_recorded"] == f"{usual.snapshot}: TagLimitExceeded: said so"
     assert any(step.startswith("RETENTION GOES ON") for step in message["next_steps"])
 
 
 def test_a_run_that_is_cut_off_goes_on_from_its_checkpoint(usual, monkeypatch):
-    """Each invocation has time for a few calls. In the end the observation is the same, and told once."""
+    """Each invocation has time for a few calls. In the end the observation is the same, and published once."""
     monkeypatch.setattr(canary_workflow, "PAGES_A_CHECKPOINT", 1)
     point_id = usual.back_up({number: random(number) for number in range(3)}, verify=False)
     for calls in (12, 14, 16, 18, 20, 22, 25, 30, 40, 60):
@@ -290,7 +290,7 @@ def test_a_run_that_is_cut_off_goes_on_from_its_checkpoint(usual, monkeypatch):
             short.setattr(Context, "get_remaining_time_in_millis", lambda _, left=left: next(left, 1_000))
             usual.verify(point_id) if calls == 12 else usual.world.invoke("verify_snapshots", {"sweep": True})
     assert canary_store.find_history(TABLE, usual.lineage).observations[-1].changed == 0.3
-    assert len(usual.told()) == 1
+    assert len(usual.published()) == 1
     assert usual.suspicion().startswith("state=open")
 
 
@@ -303,9 +303,9 @@ def test_an_invocation_that_ends_after_the_observation_leaves_the_rest_to_the_ne
         cut.setattr(canary_workflow, "_tag", killed)
         with pytest.raises(Exception, match="no answer"):
             usual.verify(point_id)
-    assert usual.told() == []
+    assert usual.published() == []
     usual.world.invoke("verify_snapshots", {"sweep": True})
-    [message] = usual.told()
+    [message] = usual.published()
     assert message["details"]["volumes"][0]["changed_percent_usual"] == 10
 
 

@@ -61,7 +61,7 @@ def test_a_run_during_which_a_suspicion_is_found_deletes_nothing_older():
         stack="lifeboat",
         region="eu-west-1",
         table="table",
-        topic_arn="arn:aws:sns:eu-west-1:111122223333:news",
+        topic_arn="arn:aws:sns:eu-west-1:111122223333:messages",
         selector=Selector("lifeboat:backup", "true"),
         retention="last=1",
         min_keep=1,

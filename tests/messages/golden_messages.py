@@ -202,7 +202,7 @@ def _judged(verdict: AmiVerdict) -> Message:
 
 
 def drill(**facts: Any) -> Drill:
-    """A drill of one volume that has passed unless told otherwise."""
+    """A drill of one volume that has passed, but for what is given."""
     known: dict[str, Any] = {
         "id": "drill-0123456789abcdef",
         "run": "2026-11-29T05:00:00Z",

@@ -45,7 +45,7 @@ def planned(*points: RecoveryPoint, **facts: Any) -> list[Drill]:
 
 
 def made(call: CreateVolume, **facts: Any) -> Volume:
-    """The volume that EC2 makes of a call, available unless told otherwise."""
+    """The volume that EC2 makes of a call, available, but for what is given."""
     known: dict[str, Any] = {
         "id": f"vol-of-{call.snapshot_id}",
         "state": "available",

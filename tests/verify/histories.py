@@ -20,7 +20,7 @@ from random import Random
 from lifeboat.verify import canary
 
 UNIT = 32 * 1024
-"""Bytes of a unit that a sample of its block looks at: a quarter of the sample."""
+"""Bytes of a unit that a sample of its block has: a quarter of the sample."""
 
 UNITS = 4
 """Units of a block."""

@@ -35,7 +35,7 @@ def list_changed_blocks(request: Request) -> Answer:
     """What differs between two snapshots of one lineage: what was written in between, the same bytes again too.
 
     A page is a piece of what either of them has, so it may have fewer changes than asked for, or none, and yet another
-    page after it. A last page without a change tells nothing else.
+    page after it. A last page without a change has nothing else.
     """
     second_id, size, start = _snapshot_id(request, "secondSnapshotId"), _max_results(request), _start(request)
     if not request.get("firstSnapshotId"):
