@@ -57,11 +57,11 @@ class Carried:
         found = WORLD.region(place.region).snapshots.get(copy_id)
         return found.state if found else "gone"
 
-    def is_good(self, place: Scope, point: Point) -> bool:
-        """Whether all of a recovery point is there, copied in one set and completed."""
+    def is_good(self, place: Scope, point: Point, *, without: str = "") -> bool:
+        """Whether all of a recovery point is there, copied in one set and completed; also without one snapshot."""
         sets: dict[str, set[str]] = defaultdict(set)
         for copy_id, copy in self._copies[place].items():
-            if self._state(place, copy_id) == "completed":
+            if copy_id != without and self._state(place, copy_id) == "completed":
                 sets[copy.set_id].add(copy.source)
         return any(set(point.snapshots.values()) <= sources for sources in sets.values())
 
@@ -97,7 +97,8 @@ class Carried:
                 f"{snapshot_id} in {_name(place)}, which is not ours or carries {kept}, was deleted",
             )
         for point in self._of_copy(place, snapshot_id):
-            if self.is_good(place, point):
+            # A copy that belongs to no whole set, or to one of two, leaves its recovery point as good as it was.
+            if self.is_good(place, point) and not self.is_good(place, point, without=snapshot_id):
                 self._floor(place, point, snapshot_id)
 
     def _of_copy(self, place: Scope, copy_id: str) -> Iterator[Point]:
