@@ -152,7 +152,8 @@ def _report(wanted: argparse.Namespace, outcomes: list[dict[str, Any]]) -> int:
     total = summary(outcomes)
     print(
         f"\n{total['worlds']} worlds, {total['hours']:,.0f} virtual hours, {total['restores']:,} restores, "
-        f"{total['points']:,} recovery points, {total['copies']:,} copies, "
+        f"{total['points']:,} recovery points, {total['copies']:,} copies, {total['proofs']:,} snapshots "
+        f"proven, {total['drills']:,} drills, "
         f"{total['calls']:,} calls in {total['seconds']:,.0f} s of processors"
     )
     for name in ("misfortune", "states", "events"):
@@ -171,7 +172,7 @@ def _report(wanted: argparse.Namespace, outcomes: list[dict[str, Any]]) -> int:
 def summary(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures of all worlds together."""
     total: dict[str, Any] = {"worlds": len(outcomes), "seeds": [outcome["seed"] for outcome in outcomes]}
-    for name in ("hours", "seconds", "restores", "points", "copies", "calls", "happened"):
+    for name in ("hours", "seconds", "restores", "points", "copies", "proofs", "drills", "calls", "happened"):
         total[name] = round(sum(outcome[name] for outcome in outcomes), 1)
     for name in ("misfortune", "events", "states", "invocations"):
         counted: Counter[str] = Counter()

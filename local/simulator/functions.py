@@ -34,6 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "layers" / "lifeboat" / "python"
 FUNCTIONS = ROOT / "functions"
 CLIENTS = ("ec2_reads", "ec2_writes", "dynamodb", "sns", "sqs")
+READERS = ("drill_restores", "verify_snapshots")
+"""Functions that read blocks, and so have one client more."""
 
 type Outcome = dict[str, Any]
 
@@ -128,7 +130,7 @@ class Environments:
             spec.loader.exec_module(app)
             modules = {name: module for name, module in sys.modules.items() if _is_of_one(name)}
             clients: Any = modules["lifeboat.aws.clients"]
-            for name in CLIENTS:
+            for name in (*CLIENTS, *(("ebs",) if function in READERS else ())):
                 getattr(clients, name)()
             for module in modules.values():
                 if getattr(module, "ThreadPoolExecutor", None) is concurrent.futures.ThreadPoolExecutor:

@@ -21,6 +21,8 @@ from local.simulator import stage
 from local.simulator.carried import Carried
 from local.simulator.misfortune import OURS, function_of
 from local.simulator.people import People
+from local.simulator.proofs import Proofs
+from local.simulator.rehearsals import Rehearsals
 
 HOUR = 3600.0
 IDS = re.compile(r"\b(?:vol|snap|i)-[0-9a-f]{17}\b")
@@ -108,6 +110,8 @@ class Judge:
         self._floors: list[tuple[float, int, float]] = []
         people.asked = self._was_asked
         self.carried = Carried(people, self.points, self._must_not)
+        self.proofs = Proofs(people, self.points, self._must_not)
+        self.rehearsals = Rehearsals(people, self.points, self._must_not)
         self._away: dict[str, set[str]] = defaultdict(set)
         """What was published of restores that are not at home."""
 
@@ -124,7 +128,9 @@ class Judge:
 
     def _was_asked(self, restore_id: str, request: Mapping[str, Any]) -> None:
         self.note_restores()
-        del request
+        if request["recovery_point"] == "latest-proven":
+            document = stage.items("restore", self._people.outputs)[restore_id]["document"]["S"]
+            self.proofs.restored([volume["snapshot_id"] for volume in json.loads(document)["volumes"]])
         self._publish(f"  {restore_id} is open")
 
     def note_restores(self) -> None:
@@ -170,6 +176,8 @@ class Judge:
         """A call is about to be carried out."""
         if OURS not in request.caller:
             return
+        self.proofs.before(request)
+        self.rehearsals.before(request)
         if request.scope != stage.HOME:
             if request.action == "DeleteSnapshot":
                 self.carried.delete(request)
@@ -183,6 +191,8 @@ class Judge:
         ours = OURS in request.caller
         if ours and request.action == "CopySnapshot":
             self.carried.made(request, answer)
+        self.proofs.after(request)
+        self.rehearsals.after(request, answer)
         if request.scope != stage.HOME:
             return
         if request.action == "CreateSnapshots" and ours:
@@ -368,6 +378,8 @@ class Judge:
         if user := self._in_use(snapshot):
             self._must_not(rule, f"{name}, of which {user} is to make a volume, was deleted")
         point = self.points.get(snapshot.tags.get("lifeboat:recovery-point", ""))
+        if point is not None:
+            self.proofs.delete(point, name)
         if point is not None and snapshot.snapshot_id in point.unplanned:
             self._must_not(rule, f"{name}, which is of a volume that its tags do not name, was deleted")
             return
@@ -415,6 +427,7 @@ class Judge:
         if OURS not in call.caller:
             return
         self.calls += 1
+        self.proofs.answered(call, _bytes(answer))
         if call.action == "TransactWriteItems" and "restore-open" in call.request:
             self.note_restores()
         if call.error in DENIALS and b"a misfortune" not in _bytes(answer):
@@ -436,6 +449,8 @@ class Judge:
     def ended(self, function: str, event: Any, outcome: Mapping[str, Any]) -> None:
         """An invocation has ended."""
         del event
+        if function == "drill-restores":
+            self.rehearsals.note_drills()
         body = outcome.get("body") or {}
         for report in (
             (body.get("restores") or {}).values()
@@ -459,6 +474,8 @@ class Judge:
         event, subject = str(message.get("event")), message.get("subject", {})
         self.events[event] += 1
         self.carried.published(place.account, message)
+        self.proofs.published(place, message)
+        self.rehearsals.published(place, message)
         if place != stage.HOME:
             self._away[subject.get("restore_id", "")].add(event)
             return f"in {place.account} {place.region} {event} {json.dumps(subject)[:200]}"
@@ -583,7 +600,10 @@ class Judge:
                     f"{point.id} is good, and nothing was published about {sorted(point.unplanned)}",
                 )
         self._slots(slots, calm_since)
-        self.carried.at_the_end(self._is_good, {point_id: self._completed_at(point_id) for point_id in self.points})
+        completed = {point_id: self._completed_at(point_id) for point_id in self.points}
+        self.carried.at_the_end(self._is_good, completed)
+        self.proofs.at_the_end(completed)
+        self.rehearsals.at_the_end()
 
     def has_published_failure(self, restore_id: str) -> bool:
         """Whether it was published that this restore waits for a person."""

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from ministack.services import kms
 
 from local.emulator import asynchronous, events, gateway, throttle
+from local.emulator.clock import CLOCK
 from local.emulator.ec2 import outcomes
 from local.emulator.ec2.model import WORLD, Misbehaviour
 from local.emulator.events import EventFault
@@ -31,7 +32,7 @@ SPOILED = (
     ("stuck stopping", "stuck_stopping", True),
 )
 """A kind of misfortune, what of an instance goes wrong, and how."""
-READ_TIMEOUT = {"ec2": 60.0, "dynamodb": 10.0, "sns": 10.0, "sqs": 10.0}
+READ_TIMEOUT = {"ec2": 60.0, "dynamodb": 10.0, "sns": 10.0, "sqs": 10.0, "ebs": 30.0}
 """Seconds after which the library's clients give an answer up; of reads of EC2 it is the half."""
 LATEST_REQUEST = {"ec2": 55.0}
 """Seconds that a request is under way at most, where it must not arrive after its client has given up: EC2 has nothing
@@ -48,6 +49,7 @@ class Misfortune:
         self._publish = publish
         self._open: dict[int, Happening] = {}
         self._delays: dict[str, float] = {}
+        self._last_ended = 0.0
         self.hits: Counter[str] = Counter()
         """How often each kind has struck."""
         self.slow = 0.0
@@ -75,6 +77,7 @@ class Misfortune:
     def end(self, happening: Happening) -> None:
         """It goes right again."""
         if self._open.pop(happening.number, None):
+            self._last_ended = CLOCK.now()
             self._publish(f"misfortune {happening.number} ends: {happening.kind}")
             self._apply()
             if happening.kind == "stuck stopping":
@@ -185,6 +188,10 @@ class Misfortune:
         if self._strikes("invocations doubled"):
             again = json.loads(json.dumps(event))
             TIMERS.after(self._chance.uniform(0, 5), lambda: self._invoke(record, again), "a doubled invocation")
+
+    def is_trouble_since(self, since: float) -> bool:
+        """Whether something is wrong, or was at any time since this moment."""
+        return bool(self._open) or self._last_ended >= since
 
     def of_slot(self) -> tuple[float, ...]:
         """After how many seconds a schedule's slot is handed over, once for each time that it is."""

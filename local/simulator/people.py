@@ -14,6 +14,7 @@ from local.emulator.ec2.model import WORLD, Instance, Snapshot, Volume
 from local.emulator.scope import Scope
 from local.simulator import plan as plans
 from local.simulator import stage
+from local.simulator.examiners import Examiners
 from local.simulator.machine import MACHINE
 from local.simulator.plan import Disk, Happening, Machine
 
@@ -74,6 +75,8 @@ class People:
             "copy again": self._copy_again,
             "grow": self._grow,
         }
+        self.examiners = Examiners(self)
+        self._acts.update(self.examiners.acts)
 
     # --- building
 
@@ -91,6 +94,7 @@ class People:
         self._deploy()
         for machine in self.plan.machines:
             self._launch(machine)
+        self.examiners.begin()
 
     def _deploy(self) -> None:
         """The stack, and those of the places that recovery points are carried to."""

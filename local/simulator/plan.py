@@ -181,12 +181,16 @@ def draw(seed: int, days: float | None = None) -> Plan:
     if chance.happens(0.4):
         happenings += _together(chance, life)
     carrying, of_copies = _carrying(Chance(f"carrying of {seed}"), life)
+    of_proofs = _proofs(Chance(f"proofs of {seed}"), life, parameters)
     happenings += of_copies
     happenings.sort(key=lambda item: (item.at, item.kind))
     numbered = tuple(
         Happening(number, item.at, item.kind, item.which, item.seconds, item.more)
         for number, item in enumerate(happenings)
     )
+    # Numbered behind all others, which so keep the numbers that they had before.
+    of_proofs.sort(key=lambda item: (item.at, item.kind))
+    numbered += tuple(replace(item, number=len(numbered) + place) for place, item in enumerate(of_proofs))
     beginning = datetime.fromisoformat(chance.choice(BEGINNINGS)).replace(tzinfo=UTC)
     beginning += timedelta(minutes=chance.randrange(24 * 60))
     return Plan(seed, beginning.isoformat(), life, 14 * HOUR, parameters, machines, numbered, carrying)
@@ -237,6 +241,50 @@ CALLS_OF_COPIES = (
     ("dynamodb", "PutItem"),
     ("sns", "Publish"),
 )
+
+
+OF_PROOFS: Mapping[str, float] = {
+    "write": 5 * HOUR,
+    "encrypt files": 60 * HOUR,
+    "damage volume": 40 * HOUR,
+    "damage snapshot": 20 * HOUR,
+    "verify": 16 * HOUR,
+    "drill": 16 * HOUR,
+    "suspect": 24 * HOUR,
+    "close suspicion": 30 * HOUR,
+    "delete amid reading": 40 * HOUR,
+    "restore proven": 24 * HOUR,
+    "calls": 10 * HOUR,
+}
+"""What people do with what recovery points hold, and what goes wrong while it is read: how often, in seconds."""
+CALLS_OF_PROOFS = (
+    ("ebs", "*"),
+    ("ebs", "GetSnapshotBlock"),
+    ("ebs", "ListSnapshotBlocks"),
+    ("ec2", "CreateTags"),
+    ("ec2", "CreateVolume"),
+    ("ec2", "DeleteVolume"),
+    ("dynamodb", "PutItem"),
+)
+DRILL_SCHEDULES = ("", "", "rate(6 hours)", "rate(1 day)", "cron(0 */8 * * ? *)")
+
+
+def _proofs(chance: Chance, life: float, parameters: dict[str, str]) -> list[Happening]:
+    """What happens around verification and drills, whose parameters are drawn, too."""
+    parameters["Verify"] = chance.choice(("read", "read", "read", "sample", "full", "off"))
+    parameters["VerifiedMessages"] = chance.choice(("true", "false"))
+    parameters["DrillSchedule"] = chance.choice(DRILL_SCHEDULES)
+    found = []
+    for kind, every in OF_PROOFS.items():
+        if kind != "write" and chance.happens(0.3):
+            continue
+        for at in _times(chance, life, every):
+            seconds, more = 0.0, {}
+            if kind == "calls":
+                seconds = round(min(chance.expovariate(1 / HOUR), life - at), 1)
+                more = _call(chance, *chance.choice(CALLS_OF_PROOFS))
+            found.append(Happening(0, at, kind, _which(chance), seconds, more))
+    return found
 
 
 def _parameters(chance: Chance) -> dict[str, str]:
@@ -399,6 +447,7 @@ FAIL_CODES = {
     "dynamodb": ("InternalServerError",),
     "sns": ("InternalError", "AuthorizationError"),
     "sqs": ("InternalError",),
+    "ebs": ("InternalServerException", "AccessDeniedException"),
 }
 
 MISFORTUNE: Mapping[str, tuple[float, float]] = {

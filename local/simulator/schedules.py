@@ -52,7 +52,7 @@ class Schedules:
     """All schedules of the emulator."""
 
     def __init__(
-        self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], attention: Callable[[Scope], float]
+        self, chance: Chance, of_slot: Callable[[], tuple[float, ...]], attention: Callable[[Scope, str], float]
     ) -> None:
         self._chance = chance
         self._of_slot = of_slot
@@ -82,7 +82,8 @@ class Schedules:
         if schedule.get("State") != "ENABLED":
             return
         given = str(schedule["Target"].get("Input", ""))
-        attention = self._attention(Scope(key[0], key[1])) if "sweep" in given else 1.0
+        target = str(schedule["Target"]["Arn"])
+        attention = self._attention(Scope(key[0], key[1]), target) if "sweep" in given else 1.0
         if attention < 1.0 and not self._chance.happens(attention):
             return
         is_catch_up = "catch_up" in given

@@ -53,6 +53,8 @@ class Outcome:
     points: int
     calls: int
     copies: int
+    proofs: int
+    drills: int
     misfortune: dict[str, int]
     events: dict[str, int]
     states: dict[str, int]
@@ -82,6 +84,7 @@ class World:
         self.people = People(plan, self.publish)
         self.misfortune = Misfortune(chance.Chance(f"misfortune of {plan.seed}"), self.publish)
         self.judge = Judge(self.people, self.publish)
+        self.judge.rehearsals.is_trouble_since = self.misfortune.is_trouble_since
         self.schedules = Schedules(self._luck, self.misfortune.of_slot, self._attention)
 
     def publish(self, sentence: str) -> None:
@@ -89,8 +92,12 @@ class World:
         now = datetime.fromtimestamp(CLOCK.now(), UTC)
         self.trace.append(f"{now:%d %H:%M:%S}.{now.microsecond // 1000:03} {sentence}")
 
-    def _attention(self, place: Scope) -> float:
-        """What part of the reconcile runs of the stack in this place comes."""
+    def _attention(self, place: Scope, function: str) -> float:
+        """What part of the reconcile runs of a function of the stack in this place comes."""
+        if "verify-snapshots" in function:
+            return 1.0 if any(self.judge.proofs.open_ones(place)) or self.judge.proofs.is_owed(place) else IDLE_SWEEPS
+        if "drill-restores" in function:
+            return 1.0 if self.judge.rehearsals.is_open(place) else IDLE_SWEEPS
         restores, copies, backups = (
             stage.items(name, self.people.stacks[place], place) for name in ("restore-open", "copy-open", "backup-open")
         )
@@ -214,6 +221,8 @@ class World:
             points=len(self.judge.points),
             calls=self.judge.calls,
             copies=self.judge.carried.number,
+            proofs=self.judge.proofs.marked,
+            drills=self.judge.rehearsals.number,
             misfortune=dict(self.misfortune.kinds()),
             events=dict(sorted(self.judge.events.items())),
             states=dict(sorted(self.judge.states.items())),

@@ -1,0 +1,28 @@
+"""The judge's rules about verification, suspicions and drills."""
+
+import subprocess
+
+from tests.simulator.worlds import PYTHON, ROOT
+
+PROVEN = "what is marked proven was read back and is sound"
+ONLY_TAGS = "verification changes nothing but the tags of the proof and the suspicion"
+SAID = {
+    "read and marked proven": [],
+    "marked proven unread": [PROVEN],
+    "marked proven with a damaged superblock": [PROVEN],
+    "marked failed after a refusal": [],
+    "marked failed without a cause": ["what fails a verification has a cause"],
+    "verification writes another tag": [ONLY_TAGS],
+    "verification deletes a snapshot": [ONLY_TAGS],
+    "an older one deleted while a suspicion is open": [
+        "while a suspicion is open nothing older of its lineage is deleted"
+    ],
+    "an older one deleted after the suspicion was closed": [],
+    "a drill stops an instance": ["drills change nothing but their own volumes, which are never attached"],
+}
+
+
+def test_the_judge_sees_what_must_never_be() -> None:
+    command = [str(PYTHON), "-m", "tests.simulator.judge_proofs"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [f"{name}: {rules}" for name, rules in SAID.items()], done.stderr
