@@ -114,10 +114,19 @@ def sts() -> Any:
     return _session().client("sts", config=Config(connect_timeout=5, read_timeout=10))
 
 
-@cache
-def ebs() -> Any:
+def ebs(region: str | None = None) -> Any:
     """The EBS direct APIs. Throttled reads are paced by the caller, so botocore repeats few of them."""
-    return _session().client("ebs", config=_BLOCK_READS)
+    return _ebs(region)
+
+
+@cache
+def _ebs(region: str | None) -> Any:
+    return _session().client("ebs", region_name=region, config=_BLOCK_READS)
+
+
+@cache
+def s3() -> Any:
+    return _session().client("s3", config=Config(connect_timeout=5, read_timeout=30))
 
 
 @cache
@@ -127,5 +136,5 @@ def functions() -> LambdaClient:
 
 def forget() -> None:
     """Drop every client. Tests change the environment."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, ebs, functions):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, functions):
         made.cache_clear()

@@ -63,21 +63,23 @@ class ChangedPage:
     next_block: int | None
 
 
-def list_blocks(snapshot_id: str, start: int, most: int = PAGE) -> BlockPage:
-    """The next up to `most` written blocks from `start` on. Raises AwsError."""
-    client = clients.ebs()
+def list_blocks(snapshot_id: str, start: int, most: int = PAGE, region: str | None = None) -> BlockPage:
+    """The next up to `most` written blocks from `start` on. `region` None: the function's own. Raises AwsError."""
+    client = clients.ebs(region)
     asked = {"SnapshotId": snapshot_id, "StartingBlockIndex": start, "MaxResults": most}
     answer = _first_not_empty(client.list_snapshot_blocks, asked, "Blocks")
     tokens = {item["BlockIndex"]: item["BlockToken"] for item in answer["Blocks"]}
     return BlockPage(tokens, _next(answer, tokens), answer.get("VolumeSize"), answer.get("BlockSize"))
 
 
-def list_changed_blocks(first_id: str, second_id: str, start: int, most: int = PAGE) -> ChangedPage:
+def list_changed_blocks(
+    first_id: str, second_id: str, start: int, most: int = PAGE, region: str | None = None
+) -> ChangedPage:
     """The next up to `most` blocks from `start` on that differ. Raises AwsError.
 
     The code is UNRELATED_SNAPSHOTS for two snapshots that are not of one lineage.
     """
-    client = clients.ebs()
+    client = clients.ebs(region)
     asked = {
         "FirstSnapshotId": first_id,
         "SecondSnapshotId": second_id,
@@ -92,14 +94,14 @@ def list_changed_blocks(first_id: str, second_id: str, start: int, most: int = P
     return ChangedPage(tokens, _next(answer, tokens))
 
 
-def read_block(snapshot_id: str, index: int, token: str) -> bytes:
+def read_block(snapshot_id: str, index: int, token: str, region: str | None = None) -> bytes:
     """The bytes of one block. Raises AwsError, and WrongChecksumError for other bytes than EBS says.
 
     The signature of an answer does not cover the bytes of a block, so the SHA-256 is computed anew
     (https://docs.aws.amazon.com/ebs/latest/userguide/ebsapis-using-checksums.html).
     """
     with _said():
-        answer = clients.ebs().get_snapshot_block(SnapshotId=snapshot_id, BlockIndex=index, BlockToken=token)
+        answer = clients.ebs(region).get_snapshot_block(SnapshotId=snapshot_id, BlockIndex=index, BlockToken=token)
         data: bytes = answer["BlockData"].read()
     found = base64.b64encode(hashlib.sha256(data).digest()).decode()
     if found != answer["Checksum"]:

@@ -66,6 +66,7 @@ class Config:
     of a lineage whose volume does not exist any more; 0 means `min_keep`, as for other lineages. `retention_hold` is
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
+    `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none.
     """
 
     stack: str
@@ -104,6 +105,7 @@ class Config:
     vault_key: str = ""
     verify: Level | None = None
     verified_messages: bool = False
+    manifest_bucket: str = ""
 
     @property
     def account(self) -> str:
@@ -158,6 +160,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         copy_completion_minutes=_completion_minutes(variables),
         verify=_verify_level(variables),
         verified_messages=variables.get("LIFEBOAT_VERIFIED_MESSAGES", "false") == "true",
+        manifest_bucket=variables.get("LIFEBOAT_MANIFEST_BUCKET", ""),
     )
 
 

@@ -135,5 +135,6 @@ def _describe(item: Reading) -> dict[str, Any]:
         "holds": item.holds,
         "blocks_written": item.written,
         "blocks_read": item.read,
+        **({"blocks_unchanged": item.unchanged} if item.unchanged else {}),
         **({"notes": list(item.notes)} if item.notes else {}),
     }

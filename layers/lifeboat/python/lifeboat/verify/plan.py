@@ -177,6 +177,28 @@ def block_count(gib: int) -> int:
     return gib * 2**30 // BLOCK
 
 
+def earlier_proven(
+    point: RecoveryPoint, snapshot_id: str, lineage: Iterable[RecoveryPoint]
+) -> tuple[tuple[str, int], ...]:
+    """The snapshots of the same volume's lineage in older proven recovery points, with their GiB, the newest first."""
+    own = {member.metadata.lineage for member in point.members if member.snapshot.id == snapshot_id}
+    older = [
+        item
+        for item in lineage
+        if item.condition is Condition.GOOD
+        and item.proven
+        and item.taken_at < point.taken_at
+        and item.name_and_slot != point.name_and_slot
+    ]
+    newest_first = sorted(older, key=lambda item: (item.taken_at, item.id), reverse=True)
+    return tuple(
+        (member.snapshot.id, member.snapshot.size)
+        for item in newest_first
+        for member in item.members
+        if member.metadata.lineage in own
+    )
+
+
 # --- refusals
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lifeboat.aws import clock, ebs_direct
 from lifeboat.aws.ebs_direct import LEAST_PAGE, PAGE, BlockPage, ChangedPage, WrongChecksumError
+from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
-from lifeboat.aws.paced_calls import PacedCalls
+from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
 from lifeboat.domain.proof import Level
 from lifeboat.domain.rate_limit import BLOCKS_AT_ONCE, GET_BLOCK_SHARE, LIST_BLOCKS_SHARE, Pace
 from lifeboat.verify import plan
 from lifeboat.verify.contents.image import Image
 from lifeboat.verify.contents.inspect import inspect
 from lifeboat.verify.describe import describe_contents, list_notes
+from lifeboat.verify.digests import read_digest
+from lifeboat.verify.manifest_store import Manifest
 from lifeboat.verify.record import Phase, Reading
 
 PAGES_A_CHECKPOINT = 10
@@ -22,6 +25,10 @@ PAGES_A_CHECKPOINT = 10
 
 BLOCKS_A_CHECKPOINT = 250
 """After so many blocks of data the checkpoint is saved: some seconds."""
+
+BLOCKS_A_MANIFEST = 5_000
+"""The same where a manifest is written with each checkpoint, and again when the time is over: less than a minute. A
+manifest may have 72 MB."""
 
 TIMES_READ = 3
 """How often a block is read whose bytes are not those of its SHA-256: the network may have changed them."""
@@ -31,28 +38,32 @@ MOST_TOKENS = 200_000
 
 
 class Calls:
-    """The reads of one invocation, at verification's own share of the account's quota."""
+    """The reads of one invocation, at verification's own share of the account's quota in the region.
 
-    def __init__(self, invocation: Invocation) -> None:
+    `region` None: the function's own.
+    """
+
+    def __init__(self, invocation: Invocation, region: str | None = None) -> None:
+        self.region = region
         self._lists = _paced(LIST_BLOCKS_SHARE, invocation)
         self._gets = _paced(GET_BLOCK_SHARE, invocation)
 
     def list_blocks(self, snapshot_id: str, start: int, most: int = PAGE) -> BlockPage:
         """The next part of a list. Raises AwsError and OutOfTime."""
-        return self._lists.make(lambda: ebs_direct.list_blocks(snapshot_id, start, most))
+        return self._lists.make(lambda: ebs_direct.list_blocks(snapshot_id, start, most, self.region))
 
     def list_changed_blocks(self, first_id: str, second_id: str, start: int) -> ChangedPage:
         """The next part of the list of what differs in two snapshots. Raises AwsError and OutOfTime."""
-        return self._lists.make(lambda: ebs_direct.list_changed_blocks(first_id, second_id, start))
+        return self._lists.make(lambda: ebs_direct.list_changed_blocks(first_id, second_id, start, region=self.region))
 
     def read_block(self, snapshot_id: str, index: int, token: str) -> bytes:
         """A block whose bytes are those of its SHA-256. Raises AwsError, OutOfTime and WrongChecksumError."""
         for _ in range(TIMES_READ - 1):
             try:
-                return self._gets.make(lambda: ebs_direct.read_block(snapshot_id, index, token))
+                return self._gets.make(lambda: ebs_direct.read_block(snapshot_id, index, token, self.region))
             except WrongChecksumError:
                 continue
-        return self._gets.make(lambda: ebs_direct.read_block(snapshot_id, index, token))
+        return self._gets.make(lambda: ebs_direct.read_block(snapshot_id, index, token, self.region))
 
 
 def _paced(share: float, invocation: Invocation) -> PacedCalls:
@@ -102,8 +113,12 @@ class Blocks:
         return self.calls.read_block(self.snapshot_id, index, self._tokens[index])
 
 
-def read_on(reading: Reading, level: Level, turn: int, calls: Calls) -> Iterator[Reading]:
+def read_on(
+    reading: Reading, level: Level, turn: int, calls: Calls, manifest: Manifest | None = None
+) -> Iterator[Reading]:
     """Read a snapshot on from its checkpoint. Yields each next checkpoint, the last one with the phase DONE.
+
+    With a `manifest` the digests of the blocks are kept, and known blocks are not read.
 
     Raises AwsError where AWS refuses a call, and OutOfTime; the newest checkpoint stands then.
     """
@@ -114,8 +129,10 @@ def read_on(reading: Reading, level: Level, turn: int, calls: Calls) -> Iterator
                 reading = _list_on(reading, blocks)
             elif reading.phase is Phase.INSPECT:
                 reading = _inspect(reading, level, blocks)
-            else:
+            elif manifest is None:
                 reading = _read_data_on(reading, level, turn, blocks)
+            else:
+                reading = _read_into(manifest, reading, level, turn, blocks)
             yield reading
     except WrongChecksumError as wrong:
         yield plan.failed(reading, str(wrong))
@@ -144,10 +161,7 @@ def _inspect(reading: Reading, level: Level, blocks: Blocks) -> Reading:
 
 
 def _read_data_on(reading: Reading, level: Level, turn: int, blocks: Blocks) -> Reading:
-    """Read about BLOCKS_A_CHECKPOINT blocks. Their bytes are held against the SHA-256 and not kept.
-
-    This is where a later version keeps the digests of what was read.
-    """
+    """Read about BLOCKS_A_CHECKPOINT blocks. Their bytes are held against the SHA-256, and nothing is kept."""
     most = max(LEAST_PAGE, BLOCKS_A_CHECKPOINT * (plan.PARTS if level is Level.SAMPLE else 1))
     page = blocks.list_page(reading.next_block, most)
     wanted = [index for index in page.tokens if plan.is_read(index, level, turn)]
@@ -157,3 +171,45 @@ def _read_data_on(reading: Reading, level: Level, turn: int, blocks: Blocks) -> 
     if page.next_block is None:
         return replace(reading, read=read, phase=Phase.DONE)
     return replace(reading, read=read, next_block=page.next_block)
+
+
+def _read_into(manifest: Manifest, reading: Reading, level: Level, turn: int, blocks: Blocks) -> Reading:
+    """Read up to BLOCKS_A_MANIFEST blocks that are not known. The manifest is written before the checkpoint is.
+
+    What was read before a refusal, or before the time is over, is kept; the next call meets the refusal again.
+    """
+    read: dict[int, bytes] = {}
+    unchanged, at = 0, reading.next_block
+    end: int | None = at
+    try:
+        while end is not None and len(read) < BLOCKS_A_MANIFEST:
+            page = blocks.list_page(at)
+            for at in page.tokens:
+                if manifest.is_known(at):
+                    unchanged += 1
+                elif plan.is_read(at, level, turn):
+                    if len(read) == BLOCKS_A_MANIFEST:
+                        break
+                    read[at] = read_digest(blocks.read(at))
+            else:
+                end = page.next_block
+                at = at if end is None else end
+    except (AwsError, OutOfTime):
+        if not read:
+            raise
+    if wrong := _other_than_known(manifest, read):
+        return plan.failed(reading, wrong)
+    manifest.add(read)
+    done = replace(reading, read=reading.read + len(read), unchanged=reading.unchanged + unchanged)
+    return replace(done, phase=Phase.DONE) if end is None else replace(done, next_block=at)
+
+
+def _other_than_known(manifest: Manifest, read: Mapping[int, bytes]) -> str:
+    """What is wrong with blocks that were read again; empty if nothing is."""
+    other = [index for index, digest in read.items() if manifest.known.get(index) not in {None, digest}]
+    if not other:
+        return ""
+    return (
+        f"{len(other)} of {len(read)} blocks have another SHA-256 than when they were read last, the first of them "
+        f"block {other[0]}"
+    )

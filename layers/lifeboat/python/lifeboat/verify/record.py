@@ -23,8 +23,9 @@ class Reading:
     """One snapshot and its checkpoint.
 
     `next_block` is the block at which the list or the data goes on. `written` counts the blocks that were listed,
-    `read` those that were read. `holds` says what is on the volume. `notes` are sentences about what is normal, and
-    `failure` the sentence that says what is wrong; with one, nothing more of the snapshot is read.
+    `read` those that were read, `unchanged` those whose digest was known. `holds` says what is on the volume. `notes`
+    are sentences about what is normal, and `failure` the sentence that says what is wrong; with one, nothing more of
+    the snapshot is read.
     """
 
     snapshot_id: str
@@ -35,6 +36,7 @@ class Reading:
     next_block: int = 0
     written: int = 0
     read: int = 0
+    unchanged: int = 0
     holds: str = ""
     notes: tuple[str, ...] = ()
     failure: str = ""

@@ -23,9 +23,10 @@ from lifeboat.domain.tags import Tag
 from lifeboat.verify import canary_workflow, messages, missed_workflow, plan
 from lifeboat.verify import store as verifications
 from lifeboat.verify.canary_request import CloseSuspicionRequest
+from lifeboat.verify.manifest_store import Bucket, Manifest
 from lifeboat.verify.plan import NotYet, Stop
 from lifeboat.verify.reading_workflow import Calls, read_on
-from lifeboat.verify.record import Phase, Verification
+from lifeboat.verify.record import Phase, Reading, Verification
 from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyRequest
 
 AT_ONCE = 100
@@ -174,7 +175,7 @@ class _Reader:
             reason = verdict.reason if isinstance(verdict, NotYet) else ""
             verifications.save_verification(self.invocation.config.table, plan.paused(record, reason, clock.now()))
             return False
-        record = self._read(verdict.record)
+        record = self._read(verdict.record, point)
         if not record.read_to_the_end:
             return False
         # A snapshot that was deleted while it was read is not a failure.
@@ -184,14 +185,14 @@ class _Reader:
                 return self._stop(record, left.reason)
         return self._conclude(record, point)
 
-    def _read(self, record: Verification) -> Verification:
+    def _read(self, record: Verification, point: RecoveryPoint) -> Verification:
         """Read each snapshot from its checkpoint, as far as there is time and AWS lets it. Raises Overtaken."""
         for first in record.readings:
             if first.phase is Phase.DONE:
                 continue
-            reading = first
+            reading, manifest = first, self._manifest(first, point, record)
             try:
-                for reading in read_on(first, record.level, record.turn, self._calls):
+                for reading in read_on(first, record.level, record.turn, self._calls, manifest):
                     record = self._save(plan.progress(record, reading))
             except OutOfTime:
                 return record
@@ -203,6 +204,20 @@ class _Reader:
                 if record.not_before:
                     return record
         return record
+
+    def _manifest(self, reading: Reading, point: RecoveryPoint, record: Verification) -> Manifest | None:
+        """The manifest of a snapshot; None where nothing is kept. A person who asks has each block read again."""
+        config = self.invocation.config
+        if record.level is Level.READ or not config.manifest_bucket:
+            return None
+        return Manifest(
+            Bucket(config.manifest_bucket, config.account),
+            reading.snapshot_id,
+            reading.gib,
+            lambda: plan.earlier_proven(point, reading.snapshot_id, self._lineage_of(point)),
+            self._calls.list_changed_blocks,
+            again=record.by_hand,
+        )
 
     def _save(self, record: Verification) -> Verification:
         return verifications.save_verification(self.invocation.config.table, record)
