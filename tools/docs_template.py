@@ -22,6 +22,7 @@ ROLE = "AWS::IAM::Role"
 ROLE_SAYS = {"AssumeRolePolicyDocument", "Description", "Policies"}
 """What a role of the template's own may say; more could be a right that the page would leave out."""
 RESOURCE_POLICIES = {
+    "AWS::S3::BucketPolicy": "Bucket",
     "AWS::SNS::TopicPolicy": "Topics",
     "AWS::SQS::QueuePolicy": "Queues",
 }
@@ -178,7 +179,7 @@ def resource_statements(template: Json) -> Iterator[tuple[str, Json]]:
     """Every statement of a policy that lets others in, with the logical id of what it stands before."""
     for resource in template["Resources"].values():
         if resource["Type"] in RESOURCE_POLICIES:
-            for target in resource["Properties"][RESOURCE_POLICIES[resource["Type"]]]:
+            for target in _listed(resource["Properties"][RESOURCE_POLICIES[resource["Type"]]]):
                 for statement, only_if in _chosen(resource["Properties"]["PolicyDocument"]["Statement"]):
                     yield target["Ref"], {**statement, ONLY_IF: only_if}
 

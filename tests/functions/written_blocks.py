@@ -20,15 +20,15 @@ BLOCK = 512 * 1024
 REGION = "eu-west-1"
 
 
-def write_blocks(snapshot_id: str, written: Mapping[int, bytes]) -> EBSSnapshot:
+def write_blocks(snapshot_id: str, written: Mapping[int, bytes], region: str = REGION) -> EBSSnapshot:
     """Make these the blocks of a snapshot that EC2 made. Each is filled with zeros."""
-    made = EBSSnapshot(ACCOUNT, ec2_backends[ACCOUNT][REGION].snapshots[snapshot_id])
+    made = EBSSnapshot(ACCOUNT, ec2_backends[ACCOUNT][region].snapshots[snapshot_id])
     made.block_size = BLOCK
     for index, data in sorted(written.items()):
         whole = data.ljust(BLOCK, b"\0")
         checksum = base64.b64encode(hashlib.sha256(whole).digest()).decode()
         made.put_block(index, whole, checksum, "SHA256", BLOCK)
-    ebs_backends[ACCOUNT][REGION].snapshots[snapshot_id] = made
+    ebs_backends[ACCOUNT][region].snapshots[snapshot_id] = made
     return made
 
 

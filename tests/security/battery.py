@@ -18,6 +18,7 @@ from tools.policy_roles import ACCOUNT, AWAY, READER, REFERENCES, REGION, SOURCE
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
 TOPIC = REFERENCES["NotificationTopic"]
+BUCKET = REFERENCES["ManifestBucket.Arn"]
 WORK = REFERENCES["SnapshotWork.Arn"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
 FUNCTIONS = (
@@ -138,6 +139,14 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
         ),
         "a trusted owner's snapshot": (ec2_arn("snapshot"), {"ec2:owner": TRUSTED}),
         "a source's snapshot": (ec2_arn("snapshot"), {"ec2:owner": SOURCE}),
+        "our copy elsewhere": (
+            ec2_arn("snapshot", region="us-east-1"),
+            OUR_POINT | tags("resource", copied_from=REGION),
+        ),
+        "another stack's copy elsewhere": (
+            ec2_arn("snapshot", region="us-east-1"),
+            OURS | tags("resource", stack="other", copied_from=REGION),
+        ),
         "a source's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": SOURCE}),
         "a kept copy": (ec2_arn("snapshot"), OUR_POINT | tags("resource", source_account=SOURCE)),
         "a kept copy elsewhere": (
@@ -186,7 +195,10 @@ ON: Mapping[str, tuple[str, ...]] = {
 
 BLOCK_READS = ("GetSnapshotBlock", "ListChangedBlocks", "ListSnapshotBlocks")
 
-VERIFICATIONS = ("verify-open", "verify-done", "verify-reader", "published-verification")
+VERIFICATIONS = (
+    *("verify-open", "verify-done", "verify-reader", "compare-open", "compare-done"),
+    "published-verification",
+)
 CANARY = ("canary", "canary-lists", "published-suspicion")
 """The partitions of the table that verification has, and its change canary."""
 
@@ -283,6 +295,9 @@ ELSEWHERE: Mapping[str, str] = {
 
 def questions() -> Iterator[Question]:
     """Every question that is asked about each function."""
+    for action in BLOCK_READS:
+        of_copy = tags("resource", stack=STACK, copied_from=REGION)
+        yield Question("a volume with our copy's tags", f"ebs:{action}", ec2_arn("volume", region=AWAY), of_copy)
     for kind, named in RESOURCES.items():
         for name, (arn, context) in named.items():
             for action in ON[kind]:
@@ -484,11 +499,25 @@ def _stores() -> Iterator[Question]:
     yield Question("of started backups", "dynamodb:BatchWriteItem", TABLE, started)
     yield Question("of the table", "dynamodb:ConditionCheckItem", TABLE)
     yield Question("of another table", "dynamodb:ConditionCheckItem", TABLE + "2")
+    yield from _objects()
     for action in (*WORK_USES, "PurgeQueue", "SetQueueAttributes", "DeleteQueue"):
         yield Question("of the work queue", f"sqs:{action}", WORK)
         yield Question("of another queue", f"sqs:{action}", WORK + "2")
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
+
+
+OBJECT_USES = ("GetObject", "PutObject", "DeleteObject", "GetObjectVersion", "PutObjectAcl")
+
+
+def _objects() -> Iterator[Question]:
+    for action in OBJECT_USES:
+        yield Question("of digests", f"s3:{action}", f"{BUCKET}/digests/snap-1")
+        yield Question("of other manifests", f"s3:{action}", f"{BUCKET}/other/1")
+        yield Question("of digests in another bucket", f"s3:{action}", f"{BUCKET}2/digests/snap-1")
+    for action in ("ListBucket", "ListBucketVersions", "PutBucketPolicy", "DeleteBucket", "PutLifecycleConfiguration"):
+        yield Question("of the manifests' bucket", f"s3:{action}", BUCKET)
+        yield Question("of another bucket", f"s3:{action}", BUCKET + "2")
 
 
 def _functions() -> Iterator[Question]:
@@ -665,6 +694,9 @@ MAY: Mapping[str, set[str]] = {
             for action in BLOCK_READS
             for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
         ),
+        *(f"ebs:{action} our copy elsewhere" for action in BLOCK_READS),
+        "ec2:DescribeSnapshots in a destination",
+        *(f"kms:{action} through EC2 with a key elsewhere" for action in ("Decrypt", "DescribeKey")),
         *(f"ec2:CreateTags {what} on {name}" for what in ("the proof", "a suspicion") for name in _OUR_SNAPSHOTS),
         *(f"kms:{action} through EC2" for action in ("Decrypt", "DescribeKey")),
         *(
@@ -673,6 +705,8 @@ MAY: Mapping[str, set[str]] = {
             for whose in KEY_OWNERS
         ),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in (*VERIFICATIONS, *CANARY)),
+        *(f"s3:{action} of digests" for action in ("GetObject", "PutObject")),
+        "s3:ListBucket of the manifests' bucket",
         *_PUBLISH,
     },
     "VaultReader": {*_here("DescribeSnapshots")},

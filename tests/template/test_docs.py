@@ -294,7 +294,7 @@ class TestRights:
             ("Extra", {"Type": "AWS::IAM::RolePolicy", "Properties": {}}),
             ("Extra", {"Type": docs_template.MANAGED_POLICY, "Properties": {"Roles": ["r"], "PolicyDocument": {}}}),
             ("Extra", {"Type": "AWS::Lambda::Permission", "Properties": {}}),
-            ("Extra", {"Type": "AWS::S3::BucketPolicy", "Properties": {}}),
+            ("Extra", {"Type": "AWS::EC2::VPCEndpointPolicy", "Properties": {}}),
             ("Extra", {"Type": docs_template.FUNCTION, "Properties": {"Policies": [], "Role": "arn"}}),
             ("Extra", {"Type": docs_template.FUNCTION, "Properties": {"Policies": ["AmazonEC2FullAccess"]}}),
         ],

@@ -17,7 +17,7 @@ from lifeboat.ami import verdict as ami
 from lifeboat.backup import large_run
 from lifeboat.backup import workflow as backup
 from lifeboat.domain.image import ImageEvidence
-from lifeboat.verify import missed_workflow
+from lifeboat.verify import manifest_store, missed_workflow
 from tools.docs_template import function_statements, read_template, resource_statements
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,8 @@ def test_a_handler_has_at_most_40_lines(folder):
 
 def test_the_template_stays_readable():
     # It was 1,500 before verification came: a function with its policy, log group, alarm and triggers has 70 lines.
-    assert len(TEXT.splitlines()) < 1750
+    # The bucket for manifests and the comparison of copies have 65.
+    assert len(TEXT.splitlines()) < 1815
 
 
 def test_no_alias_of_yaml():
@@ -318,7 +319,7 @@ def test_a_statement_that_trusts_tags_of_a_snapshot_requires_its_owner():
     ]
     assert len(trusting) >= 5
     for statement in trusting:
-        if statement["Sid"] == "ReadBlocksOfOurSnapshots":
+        if statement["Sid"] in {"ReadBlocksOfOurSnapshots", "ReadBlocksOfOurCopies"}:
             # The EBS direct APIs have no condition key for the owner. It reads blocks and changes nothing.
             assert all(action.startswith("ebs:") for action in statement["Action"])
             continue
@@ -403,14 +404,32 @@ def test_verification_may_write_two_tags_and_its_own_items():
     assert tagging["Condition"]["Null"] == {"aws:TagKeys": "false"}
     [table] = [item for item in mine if "dynamodb:PutItem" in item["Action"]]
     keys = table["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"]
-    assert all("verif" in key or "canary" in key or key == "published-suspicion" for key in keys)
+    known = ("verif", "canary", "suspicion", "compare-")
+    assert all(any(word in key for word in known) for key in keys)
     changing = {action for item in mine for action in [*item["Action"]] if isinstance(item["Action"], list)}
     assert {action for action in changing if not action.split(":")[1].startswith(READS)} == {
         "kms:Decrypt",
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
+        "s3:PutObject",
     }
+
+
+def test_a_bucket_for_manifests_is_made_only_where_they_are_kept_and_is_private():
+    bucket, policy = RESOURCES["ManifestBucket"], RESOURCES["ManifestBucketPolicy"]
+    levels = [{"Fn::Equals": [{"Ref": "Verify"}, level]} for level in ("sample", "full")]
+    assert TEMPLATE["Conditions"]["KeepsManifests"] == {"Fn::Or": levels}
+    assert bucket["Condition"] == policy["Condition"] == "KeepsManifests"
+    assert bucket["UpdateReplacePolicy"] == "Retain"
+    assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+    [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    arn = "ManifestBucket.Arn"
+    assert statement["Resource"] == [{"Fn::GetAtt": arn}, {"Fn::Sub": f"${{{arn}}}/*"}]
+    [rule] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert rule["Prefix"] == manifest_store.PREFIX
 
 
 def test_without_verification_nothing_is_scheduled():

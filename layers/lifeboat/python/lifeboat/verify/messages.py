@@ -62,42 +62,66 @@ def verification_failed(
     record: Verification,
     proven: RecoveryPoint | None,
     unrecorded: str,
+    home: str = "",
 ) -> Message:
-    """VerificationFailed: a recovery point could not be read back, or what is in it is damaged. `proven` is the newest
-    recovery point of the lineage that is proven.
+    """VerificationFailed: a recovery point could not be read back, what is in it is damaged, or its copy is not equal
+    to it. `newest_proven` is the newest recovery point of the lineage that is proven. Of a copy, the subject has the
+    `region`, and `snapshots` are those of the copy.
     """
-    wrong = [item for item in record.readings if item.failure]
-    first = wrong[0]
-    ids = " ".join(member.snapshot.id for member in point.members)
+    first = next(item for item in record.readings if item.failure)
+    ids = " ".join(item.snapshot_id for item in record.readings)
+    of_copy = f" in {region}" if home else ""
     return Message(
         event="VerificationFailed",
         at=at,
         stack=stack,
-        subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        subject={"recovery_point": point.id, "instance_id": point.instance_id, **({"region": region} if home else {})},
         summary=sentence(
-            f"Recovery point {point.id} of {point.instance_name or point.instance_id} failed its verification: "
+            f"{'The copy of recovery' if home else 'Recovery'} point {point.id} of "
+            f"{point.instance_name or point.instance_id}{of_copy} failed its verification: "
             f"{first.snapshot_id}, {first.device}: {first.failure}"
         ),
-        details={
-            "level": record.level.value,
-            "taken_at": iso(point.taken_at),
-            "lineages": list(point.lineages),
-            "failures": [
-                {"snapshot_id": item.snapshot_id, "device": item.device, "failure": item.failure} for item in wrong
-            ],
-            "snapshots": [_describe(item) for item in record.readings],
-            "newest_proven": proven.id if proven else "none",
-            "newest_proven_taken_at": iso(proven.taken_at) if proven else "",
-            "not_recorded": unrecorded,
-        },
+        details=_failure(point, record, proven, unrecorded),
         next_steps=(
-            *_hold_proven(proven, region),
+            *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
-            "Check the instance: a damaged file system on the volume is in every later recovery point. Repair it there "
-            "and take a backup.",
-            "If AWS refused a read, repair the key or the permission that its words name. Then invoke "
-            f'VerifySnapshotsFunction with {{"recovery_point": "{point.id}"}}.',
+            *(_of_copy(point, region) if home else _of_source(point)),
         ),
+    )
+
+
+def _failure(
+    point: RecoveryPoint, record: Verification, proven: RecoveryPoint | None, unrecorded: str
+) -> dict[str, Any]:
+    wrong = [item for item in record.readings if item.failure]
+    return {
+        "level": record.level.value,
+        "taken_at": iso(point.taken_at),
+        "lineages": list(point.lineages),
+        "failures": [
+            {"snapshot_id": item.snapshot_id, "device": item.device, "failure": item.failure} for item in wrong
+        ],
+        "snapshots": [_describe(item) for item in record.readings],
+        "newest_proven": proven.id if proven else "none",
+        "newest_proven_taken_at": iso(proven.taken_at) if proven else "",
+        "not_recorded": unrecorded,
+    }
+
+
+def _of_source(point: RecoveryPoint) -> tuple[str, ...]:
+    return (
+        "Check the instance: a damaged file system on the volume is in every later recovery point. Repair it there "
+        "and take a backup.",
+        "If AWS refused a read, repair the key or the permission that its words name. Then invoke "
+        f'VerifySnapshotsFunction with {{"recovery_point": "{point.id}"}}.',
+    )
+
+
+def _of_copy(point: RecoveryPoint, region: str) -> tuple[str, ...]:
+    return (
+        f"Do not restore this copy in {region}. Restore the recovery point here, or another one.",
+        "Find out which of the two is wrong: invoke VerifySnapshotsFunction with "
+        f'{{"recovery_point": "{point.id}", "level": "full"}}. The next recovery point is copied as usual.',
     )
 
 

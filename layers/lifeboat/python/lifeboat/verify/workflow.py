@@ -20,7 +20,7 @@ from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
-from lifeboat.verify import canary_workflow, messages, missed_workflow, plan
+from lifeboat.verify import canary_workflow, comparison_workflow, messages, missed_workflow, plan
 from lifeboat.verify import store as verifications
 from lifeboat.verify.canary_request import CloseSuspicionRequest
 from lifeboat.verify.manifest_store import Bucket, Manifest
@@ -61,22 +61,20 @@ def run(
     if isinstance(request, VerifyRequest):
         only = _open_by_hand(request, request.level or level, invocation)
     elif isinstance(request, PointCompleted):
-        if request.region not in {"", invocation.config.region}:
-            return {}
-        # A message may come again, long after its recovery point was read.
-        if not verifications.ended_verifications(table, [request.point_id]):
-            verifications.open_verification(table, plan.new_verification(request.point_id, level, now))
+        _open_completed(request, level, invocation)
     else:
         problem = missed_workflow.open_missed(level, invocation)
     reader = _Reader(invocation)
     reader.problems += [problem] if problem else []
     answer: dict[str, Any] = {}
-    if plan.due(verifications.open_verifications(table), now):
+    if plan.due(verifications.open_verifications(table), now) or comparison_workflow.is_due(invocation):
         until = invocation.ends + timedelta(seconds=1)
         if not verifications.become_reader(table, invocation.lease, now=now, until=until):
             return {"waits_for": "the invocation that reads now, or the next reconcile run"}
         try:
             reader.read_due(only)
+            if not only:
+                reader.compare_due()
         finally:
             verifications.cease_reading(table)
         answer = reader.answer
@@ -93,6 +91,16 @@ def _refuse_or_ignore(request: VerifyRequest | PointCompleted | ContinueRequest)
             f"{', '.join(Level)}; deploy the stack with one of them"
         )
     return {}
+
+
+def _open_completed(request: PointCompleted, level: Level, invocation: Invocation) -> None:
+    """Open the verification of a recovery point here, or the comparison of its copy elsewhere."""
+    table = invocation.config.table
+    if request.region not in {"", invocation.config.region}:
+        comparison_workflow.open_for(request.point_id, request.region, invocation)
+    # A message may come again, long after its recovery point was read.
+    elif not verifications.ended_verifications(table, [request.point_id]):
+        verifications.open_verification(table, plan.new_verification(request.point_id, level, clock.now()))
 
 
 def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) -> str:
@@ -151,6 +159,12 @@ class _Reader:
                     return
                 tried.add(record.key)
                 self._carry_out(record)
+
+    def compare_due(self) -> None:
+        """Compare recovery points with their copies in other regions, after all that is to be read here."""
+        answer, problems = comparison_workflow.compare_due(self._calls, self.invocation)
+        self.answer.update(answer)
+        self.problems += problems
 
     def _carry_out(self, record: Verification) -> None:
         try:

@@ -1,0 +1,209 @@
+"""verify_snapshots compares a recovery point with its copy in another region, and names each difference once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from lifeboat import handler
+from lifeboat.aws import clients, clock
+from lifeboat.verify import comparison_store, plan, reading_workflow
+from lifeboat.verify.contents.found import Contents, PartitionTable
+from lifeboat.verify.manifest_store import Bucket
+from tests.functions.conftest import ACCOUNT, TABLE, TODAY, client
+from tests.functions.written_blocks import BLOCK, REGION, in_pages, write_blocks
+
+__all__ = ["in_pages"]
+AWAY = "eu-central-1"
+BUCKET = "lifeboat-manifests"
+RECONCILE = {"sweep": True}
+WRITTEN = {index: bytes([index + 1]) for index in range(24)}
+
+
+class Copied:
+    """A recovery point that is proven, and its copy, which is announced."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+        client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        world.launch()
+        world.invoke("take_snapshots", {"scheduled_time": "2026-11-27T02:00:00Z"})
+        world.invoke("confirm_snapshots", RECONCILE)
+        [made] = world.snapshots()
+        self.source = made["SnapshotId"]
+        self.id = next(tag["Value"] for tag in made["Tags"] if tag["Key"] == "lifeboat:recovery-point")
+        write_blocks(self.source, WRITTEN)
+        world.invoke("copy_snapshots", RECONCILE)
+        world.invoke("copy_snapshots", RECONCILE)
+        [copy] = boto3.client("ec2", AWAY).describe_snapshots(
+            OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:copy-of", "Values": [self.source]}]
+        )["Snapshots"]
+        self.copy = copy["SnapshotId"]
+        world.messages()
+
+    def announce(self, event: str, **subject: str) -> dict[str, Any]:
+        message = {"event": event, "subject": {"recovery_point": self.id, **subject}}
+        return self.world.invoke("verify_snapshots", {"Records": [{"Sns": {"Message": json.dumps(message)}}]})
+
+    def compare(self, written: Mapping[int, bytes]) -> dict[str, Any]:
+        """What SnapshotsCopied brings about, where the copy has these blocks."""
+        write_blocks(self.copy, written, AWAY)
+        return self.announce("SnapshotsCopied", region=AWAY)
+
+
+@pytest.fixture
+def copied(world, in_pages, monkeypatch) -> Copied:
+    monkeypatch.setenv("LIFEBOAT_VERIFY", "full")
+    monkeypatch.setenv("LIFEBOAT_MANIFEST_BUCKET", BUCKET)
+    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", AWAY)
+    handler.forget()
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30))
+    monkeypatch.setattr(clock, "wait", lambda _: None)
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: Contents(PartitionTable("none"), (), True, 1, BLOCK))
+    return Copied(world)
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, region: str | None) -> list[int]:
+    """The blocks that are read in a region from now on."""
+    reads: list[int] = []
+    ask = clients.ebs(region).get_snapshot_block
+    monkeypatch.setattr(
+        clients.ebs(region), "get_snapshot_block", lambda **what: (reads.append(what["BlockIndex"]), ask(**what))[1]
+    )
+    return reads
+
+
+def test_an_equal_copy_is_quiet_and_what_the_manifest_knows_is_not_read_again(copied, monkeypatch):
+    copied.announce("BackupCompleted")
+    here, there = counting(monkeypatch, None), counting(monkeypatch, AWAY)
+    assert copied.compare(WRITTEN)["equal"] == [{"recovery_point": copied.id, "region": AWAY}]
+    assert (here, there) == ([], sorted(WRITTEN))
+    assert copied.world.messages() == []
+    found = Bucket(BUCKET, ACCOUNT).find(copied.copy, 20, AWAY)
+    assert found is not None
+    assert set(found.indexes) == set(WRITTEN)
+    assert copied.compare(WRITTEN) == {}, "a repeated message compares nothing"
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({**WRITTEN, 17: b"flipped"}, "1 of 24 compared blocks differs: 17"),
+        ({index: data for index, data in WRITTEN.items() if index != 3}, "1 of 24 compared blocks differs: 3"),
+        ({**WRITTEN, 30: b"more"}, "1 of 25 compared blocks differs: 30"),
+        ({}, "24 of 24 compared blocks differ: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 14 more"),
+        ({**WRITTEN, 30: b""}, ""),
+    ],
+    ids=["one flipped", "one lost", "one more", "nothing there", "zeros written"],
+)
+@pytest.mark.parametrize("proven_before", [True, False])
+def test_a_difference_is_named_and_published_once(copied, written, said, proven_before):
+    if proven_before:
+        copied.announce("BackupCompleted")
+    answer = copied.compare(written)
+    copied.announce("SnapshotsCopied", region=AWAY)
+    copied.world.invoke("verify_snapshots", RECONCILE)
+    messages = copied.world.messages()
+    if not said:
+        assert (messages, len(answer["equal"])) == ([], 1)
+        return
+    [message] = messages
+    assert (message["event"], message["severity"]) == ("VerificationFailed", "critical")
+    assert message["summary"].startswith(f"The copy of recovery point {copied.id}")
+    [failure] = message["details"]["failures"]
+    assert failure["snapshot_id"] == copied.copy
+    assert failure["failure"] == f"it is not equal to {copied.source} in {REGION}: of the blocks, {said}"
+    assert message["details"]["newest_proven"] == (copied.id if proven_before else "none")
+    steps = " ".join(message["next_steps"])
+    assert f"--region {AWAY} --resources {copied.copy} --tags Key=lifeboat:hold" in steps
+    assert (f"--region {REGION} --resources {copied.source}" in steps) is proven_before
+
+
+def test_a_sample_finds_a_flipped_block_in_its_turn(copied, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_VERIFY", "sample")
+    handler.forget()
+    for turn, outcome in ((4, "equal"), (5, "differ")):
+        monkeypatch.setattr(plan, "turn_of", lambda _, turn=turn: turn)
+        assert list(copied.compare({**WRITTEN, 17: b"flipped"}))[-1] == outcome
+        client("dynamodb").delete_item(
+            TableName=TABLE, Key={"pk": {"S": "compare-done"}, "sk": {"S": f"{copied.id} {AWAY}"}}
+        )
+
+
+def test_a_comparison_killed_anywhere_goes_on(copied, monkeypatch):
+    monkeypatch.setattr(reading_workflow, "BLOCKS_A_MANIFEST", 6)
+    copied.announce("BackupCompleted")
+
+    class Killed(BaseException):
+        pass
+
+    ask, left, reads = clients.ebs(AWAY).get_snapshot_block, [0], []
+
+    def answer(**what: Any) -> Any:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        reads.append(what["BlockIndex"])
+        return ask(**what)
+
+    monkeypatch.setattr(clients.ebs(AWAY), "get_snapshot_block", answer)
+    found: dict[str, Any] = {}
+    for run in range(6):
+        left[0] = 10
+        try:
+            found = (
+                copied.compare({**WRITTEN, 17: b"flipped"})
+                if not run
+                else copied.world.invoke("verify_snapshots", RECONCILE)
+            )
+        except Killed:
+            continue
+        break
+    [differ] = found["differ"]
+    assert "1 of 24 compared blocks differs: 17" in differ["reason"]
+    assert len(reads) < 2 * len(WRITTEN)
+
+
+def test_a_copy_deleted_meanwhile_is_no_failure(copied, monkeypatch):
+    boto3.client("ec2", AWAY).delete_snapshot(SnapshotId=copied.copy)
+    answer = copied.announce("SnapshotsCopied", region=AWAY)
+    assert answer["not_compared"][0]["reason"] == "a copy is missing"
+    assert copied.world.messages() == []
+    assert comparison_store.open_comparisons(TABLE) == ()
+
+
+def test_a_copy_that_cannot_be_read_yet_waits_and_one_that_is_refused_is_published(copied, monkeypatch):
+    def refuse(reason: str) -> Any:
+        def answer(**_: Any) -> Any:
+            said: Any = {"Error": {"Code": "ValidationException", "Message": "said so"}, "Reason": reason}
+            raise ClientError(said | {"ResponseMetadata": {"HTTPStatusCode": 400}}, "ListSnapshotBlocks")
+
+        return answer
+
+    copied.announce("BackupCompleted")
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=2))
+    monkeypatch.setattr(clients.ebs(AWAY), "list_snapshot_blocks", refuse("SNAPSHOT_NOT_FOUND"))
+    [open_] = copied.compare(WRITTEN)["comparing"]
+    assert "said so" in open_["reason"]
+    assert copied.world.invoke("verify_snapshots", RECONCILE) == {}, "not before the pause is over"
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30))
+    monkeypatch.setattr(clients.ebs(AWAY), "list_snapshot_blocks", refuse("DEPENDENCY_ACCESS_DENIED"))
+    copied.world.invoke("verify_snapshots", RECONCILE)
+    [message] = copied.world.messages()
+    assert "AWS refused to have it compared: DEPENDENCY_ACCESS_DENIED: said so" in message["summary"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("LIFEBOAT_VERIFY", "read"), ("LIFEBOAT_VERIFY", "off"), ("LIFEBOAT_COPY_TO_REGIONS", "")]
+)
+def test_nothing_is_compared_where_no_blocks_are_read_or_no_copies_made(copied, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    handler.forget()
+    assert copied.compare({}) == {}
+    assert comparison_store.open_comparisons(TABLE) == ()
