@@ -93,7 +93,7 @@ def lineage(world, in_pages, monkeypatch) -> Lineage:
     return Lineage(world, monkeypatch)
 
 
-WRITTEN = {index: bytes([index + 1]) for index in range(24)}
+WRITTEN = {index: bytes([index + 1]) for index in range(12)}
 
 
 def test_a_block_that_has_not_changed_is_not_read_twice(lineage):
@@ -110,7 +110,8 @@ def test_a_block_that_has_not_changed_is_not_read_twice(lineage):
     assert 7 not in lineage.known(third)
 
 
-def test_a_sample_reads_a_twelfth_of_what_is_not_known_and_all_in_twelve_days(lineage, monkeypatch):
+def test_a_sample_reads_its_part_of_what_is_not_known_and_all_in_so_many_days(lineage, monkeypatch):
+    monkeypatch.setattr(plan, "PARTS", 4)
     monkeypatch.setenv("LIFEBOAT_VERIFY", "sample")
     handler.forget()
     reads: list[int] = []
@@ -120,15 +121,15 @@ def test_a_sample_reads_a_twelfth_of_what_is_not_known_and_all_in_twelve_days(li
         assert len(lineage.reads) <= -(-len(WRITTEN) // plan.PARTS)
         reads += lineage.reads
     assert sorted(reads) == sorted(WRITTEN)
-    assert lineage.reads == [], "on the thirteenth day all is known"
+    assert lineage.reads == [], "on the day after the last part all is known"
 
 
 def test_a_run_killed_anywhere_goes_on_and_reads_little_twice(lineage, monkeypatch):
-    monkeypatch.setattr(reading_workflow, "BLOCKS_A_MANIFEST", 6)
+    monkeypatch.setattr(reading_workflow, "BLOCKS_A_MANIFEST", 3)
     made = lineage.back_up(WRITTEN)
     runs = 0
     while True:
-        lineage.most_reads = 10
+        lineage.most_reads = 5
         runs += 1
         try:
             answer = lineage.announce(made) if runs == 1 else lineage.verify()
@@ -138,7 +139,7 @@ def test_a_run_killed_anywhere_goes_on_and_reads_little_twice(lineage, monkeypat
     assert answer["proven"]
     assert runs < 9
     assert set(lineage.reads) == set(WRITTEN)
-    assert len(lineage.reads) <= len(WRITTEN) + 5 * runs
+    assert len(lineage.reads) <= len(WRITTEN) + 2 * runs
     assert lineage.known(made) == set(WRITTEN)
 
 
@@ -161,13 +162,11 @@ def test_a_run_killed_between_the_manifest_and_the_checkpoint_reads_nothing_twic
 
 def test_what_was_read_before_the_time_is_over_is_kept(lineage, monkeypatch):
     made = lineage.back_up(WRITTEN)
-    monkeypatch.setattr(
-        Context, "get_remaining_time_in_millis", lambda _: 60_000 if len(lineage.reads) < 15 else 10_000
-    )
+    monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 60_000 if len(lineage.reads) < 8 else 10_000)
     lineage.announce(made)
-    assert len(lineage.known(made)) == len(lineage.reads) == 15
+    assert len(lineage.known(made)) == len(lineage.reads) == 8
     [record] = verifications.open_verifications(TABLE)
-    assert record.readings[0].next_block == 15
+    assert record.readings[0].next_block == 8
 
 
 @pytest.mark.parametrize("data", [b"", b"hostile" * 100], ids=["empty", "hostile"])
@@ -207,7 +206,7 @@ def test_who_asks_has_every_block_read_again_and_held_against_what_was_known(lin
     write_blocks(made.snapshot_id, {**WRITTEN, 9: b"other", 11: b"other"})
     [failed] = lineage.verify(by_hand)["failed"]
     assert (
-        "2 of 24 blocks have another SHA-256 than when they were read last, the first of them block 9"
+        "2 of 12 blocks have another SHA-256 than when they were read last, the first of them block 9"
         in (failed["reason"])
     )
 

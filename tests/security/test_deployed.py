@@ -20,6 +20,7 @@ PARAMETERS = {
     "AllowAdoption": "true",
     "LargeRuns": "true",
     "RecycleBinDays": "14",
+    "Verify": "full",
     "TrustedSnapshotOwners": TRUSTED,
     "CopyToRegions": AWAY,
     "RestoreFromRegions": AWAY,
@@ -77,6 +78,7 @@ def documents(stage, function):
     text = text.replace(
         stage.outputs["NotificationTopicArn"], f"arn:aws:sns:{REGION}:{HOME_ACCOUNT}:lifeboat-NotificationTopic"
     )
+    text = text.replace(stage.outputs["ManifestBucketName"], "lifeboat-manifestbucket")
     text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")
     return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
 
