@@ -12,6 +12,7 @@ from local.emulator.clock import CLOCK
 from local.emulator.ec2.model import WORLD, Request
 from local.emulator.scope import Scope
 from local.simulator import stage
+from local.simulator.contents import find_damage
 from local.simulator.misfortune import OURS, function_of
 
 if TYPE_CHECKING:
@@ -97,8 +98,11 @@ class Rehearsals:
         began = self._began.get(drill_id, 0.0)
         changed = any(at >= began for at in self._people.touched.values())
         point = self._points.get(message["subject"].get("recovery_point", ""))
-        gone = point is None or any(s not in WORLD.region(place.region).snapshots for s in point.snapshots.values())
-        if not (changed or gone or self.is_trouble_since(began - HOUR)):
+        found = (
+            [WORLD.region(place.region).snapshots.get(item) for item in point.snapshots.values()] if point else [None]
+        )
+        damaged = any(item is None or find_damage(item, all_blocks=True) for item in found)
+        if not (changed or damaged or self.is_trouble_since(began - HOUR)):
             self._must_not(TRUE, f"{drill_id} is published as failed, {message['details']['reason']}; all was well")
 
     def _check_passed(self, drill_id: str, point: Point | None, made: Mapping[str, str]) -> None:

@@ -9,8 +9,8 @@ from tests.simulator.worlds import LIBRARY, Planted, plant, worlds
 PLANTED = {
     "a start is forgotten in the roll-back": Planted(
         f"{LIBRARY}/restore/machine/roll_back.py",
-        "_untag(s) or _power_back(s) or clean_up(s)",
-        "_untag(s) or clean_up(s)",
+        "_untag_displaced(s) or _restore_power(s) or clean_up(s)",
+        "_untag_displaced(s) or clean_up(s)",
         seed=22,
         only="14 17 23",
         rule="what is published is true",
@@ -48,6 +48,30 @@ PLANTED = {
         seed=11080,
         only="11",
         rule="no recovery point is good that does not hold every data volume",
+    ),
+    "a damaged file system is taken for sound": Planted(
+        f"{LIBRARY}/verify/plan.py",
+        "    if problems:\n",
+        "    if problems and not seen:\n",
+        seed=6349,
+        only="22 32 39 44",
+        rule="what is marked proven was read back and is sound",
+    ),
+    "retention knows of no suspicion": Planted(
+        f"{LIBRARY}/retention/lineage.py",
+        "for name in point.lineages if point.suspected else ():",
+        "for name in ():",
+        seed=6267,
+        only="0 1 2 13",
+        rule="while a suspicion is open nothing older of its lineage is deleted",
+    ),
+    "a drill passes before its volumes are deleted": Planted(
+        f"{LIBRARY}/verify/drill.py",
+        "    if not left and not _may_still_appear(drill, now, deadlines):\n",
+        "    if True:\n",
+        seed=6076,
+        only="14 23 42",
+        rule="what is published about drills is true",
     ),
 }
 
