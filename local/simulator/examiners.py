@@ -125,8 +125,8 @@ class Examiners:
         snapshot = happening.pick(suspected)
         if snapshot is None:
             return ""
-        value = "state=closed at=2027-01-01T00:00:00Z changed=20.0% entropy=7.999"
-        return self._people._tag(snapshot.snapshot_id, SUSPICION, value)
+        request = {"close_suspicion": snapshot.tags["lifeboat:recovery-point"], "expected": happening.which[1] < 0.5}
+        return f"{request}: {str(self._people.invoke('VerifySnapshotsFunction', request))[:150]}"
 
     def _delete_amid_reading(self, happening: Happening) -> str:
         """A person waits until a snapshot is being read back, for a quarter of an hour at most, and deletes it."""

@@ -95,9 +95,9 @@ class World:
     def _attention(self, place: Scope, function: str) -> float:
         """What part of the reconcile runs of a function of the stack in this place comes."""
         if "verify-snapshots" in function:
-            return 1.0 if any(self.judge.proofs.open_ones(place)) or self.judge.proofs.is_owed(place) else IDLE_SWEEPS
+            return 1.0 if any(self.judge.proofs.open_ones(place)) or self.judge.proofs.is_owed(place) else IDLE_RUNS
         if "drill-restores" in function:
-            return 1.0 if self.judge.rehearsals.is_open(place) else IDLE_SWEEPS
+            return 1.0 if self.judge.rehearsals.is_open(place) else IDLE_RUNS
         restores, copies, backups = (
             stage.items(name, self.people.stacks[place], place) for name in ("restore-open", "copy-open", "backup-open")
         )
