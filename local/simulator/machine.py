@@ -133,6 +133,12 @@ def _wait_for_tokens(self: Any, amount: float, block: bool) -> bool:
     return True
 
 
+def _do(timer: Any) -> None:
+    """In place of the timers' own, which writes an error into the log: here it ends the world."""
+    TIMERS.moves += 1
+    timer.work()
+
+
 def begin() -> None:
     """From now on nothing in this process starts a thread, waits by the machine's clock, or reads its time."""
     threading.Thread.start = _Thread.start  # type: ignore[method-assign]
@@ -141,6 +147,7 @@ def begin() -> None:
     activity.CountedThreading = _Threading  # type: ignore[misc,assignment]
     bucket.TokenBucket._acquire = _wait_for_tokens
     TIMERS.start = lambda: None  # type: ignore[method-assign]
+    TIMERS._do = _do  # type: ignore[method-assign]
 
 
 def begin_time(beginning: str) -> None:
