@@ -12,6 +12,7 @@ from lifeboat.domain.packed_tags import PACKED
 from lifeboat.domain.proof import Level, Proof, Result, join_proofs, read_proof, write_proof
 from lifeboat.domain.recovery_point import newest_proven
 from lifeboat.domain.recovery_point_tags import KEPT_FREE, MAX_TAGS, tags_of_copy
+from lifeboat.domain.suspicion import open_suspicion
 from lifeboat.domain.tags import Tag
 from tests.builders import DATA, SLOT, attachment, point_tags, snapshot, volume
 
@@ -93,3 +94,10 @@ def test_a_copy_has_no_proof_and_room_for_its_own():
     assert any(key.startswith(PACKED) for key in tags)
     assert len(tags) <= MAX_TAGS - KEPT_FREE
     assert len(point_tags(volume(tags=many))) <= MAX_TAGS - KEPT_FREE
+
+
+def test_a_snapshot_full_of_own_tags_has_room_for_its_proof_a_suspicion_and_a_persons_hold():
+    many = {f"tag-{number:02}" * 8: f"value-{number}" * 12 for number in range(50)}
+    suspect = open_suspicion(at=SLOT, changed=0.5, entropy=7.9)
+    written = {**point_tags(volume(tags=many)), **write_proof(PROVEN), **suspect, Tag.HOLD: "verification"}
+    assert len(written) <= MAX_TAGS

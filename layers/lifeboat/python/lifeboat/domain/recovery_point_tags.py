@@ -28,8 +28,11 @@ from lifeboat.domain.text import iso, name_first, read_time
 MAX_TAGS = 50
 
 
-KEPT_FREE = 2
-"""Tags that are left for `lifeboat:verified` and `lifeboat:suspect`. What a restore needs may use them all the same."""
+KEPT_FREE = 3
+"""Tags that are left for `lifeboat:verified`, `lifeboat:suspect` and a person's `lifeboat:hold`.
+
+What a restore needs may use them all the same.
+"""
 
 
 MAX_OWN_TAGS = 1_000
