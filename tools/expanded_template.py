@@ -21,6 +21,7 @@ DEFAULTS: Mapping[str, str] = {}
 EVERYTHING: Mapping[str, str] = {
     "LargeRuns": "true",
     "LockMode": "compliance",
+    "Verify": "full",
     "RecycleBinDays": "7",
     "KmsKeyArn": KEY,
     "AllowAdoption": "true",

@@ -87,7 +87,7 @@ def test_no_policy_is_public(resources):
     for name, item in resources.items():
         if "PolicyDocument" in item.get("Properties", {}) and "Principal" in json.dumps(item):
             for statement in item["Properties"]["PolicyDocument"]["Statement"]:
-                if "Principal" in statement:
+                if "Principal" in statement and statement["Effect"] == "Allow":
                     observed += 1
                     assert set(statement["Principal"]) == {"Service"}, name
                     assert {"aws:SourceArn"} <= {key for pairs in statement["Condition"].values() for key in pairs}, (
