@@ -27,7 +27,6 @@ PARAMETERS = {
     "VaultAccount": VAULT,
     "VaultSourceAccounts": SOURCE,
     "VaultReaderRoleArns": READER,
-    "Verify": "read",
 }
 
 THIEF = "thief"
