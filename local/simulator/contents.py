@@ -72,8 +72,8 @@ def damage_on_the_way(held: Blocks, place: float) -> bool:
 def find_damage(snapshot: Snapshot, *, all_blocks: bool = False) -> Sequence[int]:
     """The blocks of a snapshot that are not as they were written: of its file system's records, or of all."""
     found = [HEADER] if HEADER in snapshot.blocks and not _is_sound(snapshot.blocks[HEADER]) else []
-    looked_at = snapshot.blocks if all_blocks else {}
-    return sorted({*found, *(index for index, block in looked_at.items() if block.garbled_at is not None)})
+    examined = snapshot.blocks if all_blocks else {}
+    return sorted({*found, *(index for index, block in examined.items() if block.garbled_at is not None)})
 
 
 def _is_sound(block: Block) -> bool:

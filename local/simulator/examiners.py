@@ -73,7 +73,7 @@ class Examiners:
         volume = happening.pick(self._data_volumes())
         if volume is None or not contents.damage_header(volume.blocks, happening.which[1]):
             return ""
-        if happening.which[2] < 0.7:  # and somebody repairs it
+        if happening.which[2] < 0.7:  # and a person repairs it
 
             def repair() -> None:
                 MACHINE.sleep(happening.which[3] * 12 * 3600)

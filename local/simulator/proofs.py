@@ -216,8 +216,8 @@ class Proofs:
                     )
         if self._people.parameters.get("Verify", "read") == "off":
             return
-        for point_id, told_at in completed.items():
-            if told_at is not None and CLOCK.now() - told_at > READ_WITHIN:
+        for point_id, published_at in completed.items():
+            if published_at is not None and CLOCK.now() - published_at > READ_WITHIN:
                 self._check_outcome(self._points[point_id])
 
     def _check_outcome(self, point: Point) -> None:
@@ -237,7 +237,7 @@ class Proofs:
             )
 
     def is_owed(self, place: Scope) -> bool:
-        """Whether a good snapshot of a place was not read back yet. Costs a look at each."""
+        """Whether a good snapshot of a place was not read back yet. Costs a check of each."""
         known = WORLD.region(place.region).snapshots.values()
         return any(
             item.state == "completed" and "lifeboat:recovery-point" in item.tags and PROOF not in item.tags
