@@ -170,7 +170,7 @@ def test_a_topic_that_cannot_be_used_leaves_no_volume_and_the_outcome_is_publish
     with pytest.raises(RuntimeError, match="NotFound"):
         world.invoke("drill_restores", WEEKLY)
     assert drill_volumes(world) == []
-    world.sns.create_topic(Name="messages")
+    world.sns.create_topic(Name=world.topic.rpartition(":")[2])
     arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
     raw = {"RawMessageDelivery": "true"}
     world.sns.subscribe(TopicArn=world.topic, Protocol="sqs", Endpoint=arn, Attributes=raw)
