@@ -23,7 +23,7 @@ from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusa
 from lifeboat.domain.message import Message
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore import store as restores
-from lifeboat.restore.decision import Complete, Observed, Requeue
+from lifeboat.restore.decision import Complete, Observed, Requeue, Step
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.history import RestoreError
 from lifeboat.restore.machine.history import restore_id as id_of_restore
@@ -258,8 +258,7 @@ def _advance(
     deadlines = replace(Deadlines(), **invocation.config.deadlines)
     try:
         while True:
-            observed = _observe(restore)
-            step = next_step(restore, observed, clock.now(), deadlines)
+            observed, step = _decide(restore, deadlines)
             action = step.action
             if only is not None and not isinstance(action, (*only, Requeue)):
                 return restore, {}
@@ -303,20 +302,36 @@ def _classify(problem: AwsError) -> Refusal:
     return Refused(problem.code, problem.message) if problem.answered else Unknown(str(problem))
 
 
-def _observe(restore: Restore) -> Observed:
+def _decide(restore: Restore, deadlines: Deadlines) -> tuple[Observed, Step]:
+    """Observe, and decide the next step.
+
+    A volume without an id in the record is found by its tag. Once the record has every id, the tag is asked for only
+    before the restore ends: EC2 may have made a volume twice, and that one is deleted last.
+    """
+    ids_missing = any(not volume.restored_volume_id for volume in restore.volumes)
+    observed = _observe(restore, by_tag=ids_missing)
+    step = next_step(restore, observed, clock.now(), deadlines)
+    if isinstance(step.action, Complete) and not ids_missing:
+        observed = _observe(restore, by_tag=True)
+        step = next_step(restore, observed, clock.now(), deadlines)
+    return observed, step
+
+
+def _observe(restore: Restore, *, by_tag: bool) -> Observed:
     ids = {
         volume_id
         for volume in restore.volumes
         for volume_id in (volume.displaced_volume_id, volume.restored_volume_id)
         if volume_id
     }
+    made = ec2_volumes.volumes_of_restore(restore.id) if by_tag else {}
     instance = ec2_instances.instances([restore.instance_id]).get(restore.instance_id)
     verifying = restore.started_on_restored and instance is not None and instance.state == "running"
     fetches = [volume.fetch.call for volume in restore.volumes if volume.fetch]
     fetching = fetches and restore.step is RestoreStep.COPIES
     return Observed(
         instance=instance,
-        volumes={**ec2_volumes.volumes(ids), **ec2_volumes.volumes_of_restore(restore.id)},
+        volumes={**ec2_volumes.volumes(ids), **made},
         status_checks=ec2_instances.status_checks(restore.instance_id) if verifying else "unknown",
         copies=ec2_snapshots.copies_of([item.snapshot_id for item in fetches], fetches[0].region) if fetching else {},
     )
