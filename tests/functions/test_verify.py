@@ -180,6 +180,75 @@ def test_a_dirty_log_is_normal_and_unknown_contents_are_no_failure(saved, monkey
     assert message["details"]["snapshots"][0]["holds"] == "xfs (dirty log, normal)"
 
 
+def test_the_newest_proven_one_may_be_of_the_instance_that_had_the_data_before(saved, monkeypatch):
+    saved.verify()
+    [first], again = saved.point.members, retag(saved, {"lifeboat:instance": "i-00000000000000002"})
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents("the superblock's magic is wrong."))
+    saved.world.messages()
+    saved.verify(completed(again))
+    [message] = saved.world.messages()
+    assert message["details"]["newest_proven"] == saved.id
+    assert f"--resources {first.snapshot.id} --tags" in message["next_steps"][0]
+
+
+def test_one_that_failed_is_not_named_as_the_newest_proven_one_when_ec2_refuses_the_tag(saved, monkeypatch):
+    saved.verify()
+    saved.world.messages()
+    refused = AwsError("UnauthorizedOperation", "no", answered=True)
+    monkeypatch.setattr(ec2_snapshots, "tag_snapshot", raises(refused))
+    monkeypatch.setattr(reading_workflow, "inspect", lambda _: contents("the superblock's magic is wrong."))
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=2, minutes=30))
+    saved.verify()
+    [message] = saved.world.messages()
+    assert message["details"]["newest_proven"] == "none"
+    assert "UnauthorizedOperation: no" in message["next_steps"][0]
+
+
+def retag(saved: Saved, changed: dict[str, str]) -> str:
+    """A later backup of the same volume, with some other tags. Its id."""
+    [first] = saved.world.snapshots()
+    tags = {item["Key"]: item["Value"] for item in first["Tags"] if item["Key"] != "lifeboat:verified"}
+    point_id = saved.id.replace("20261127", "20261128")
+    tags |= {
+        "lifeboat:recovery-point": point_id,
+        "lifeboat:set": "set-2",
+        "lifeboat:slot": "2026-11-28T02:00:00Z",
+        **changed,
+    }
+    with time_machine.travel(TODAY + timedelta(days=1), tick=False):
+        made = saved.world.ec2.create_snapshot(
+            VolumeId=first["VolumeId"],
+            TagSpecifications=[
+                {
+                    "ResourceType": "snapshot",
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                }
+            ],
+        )
+    write_blocks(made["SnapshotId"], {0: b"x"})
+    return point_id
+
+
+def raises(problem: Exception) -> Any:
+    def answer(*_: Any, **__: Any) -> Any:
+        raise problem
+
+    return answer
+
+
+def test_a_file_system_that_is_gone_is_published_and_a_person_says_whether_that_was_intended(saved, monkeypatch):
+    load_image(saved.snapshots[0], load("xfs-v5-100-gib"))
+    saved.verify()
+    later = retag(saved, {})
+    saved.world.messages()
+    assert saved.verify(completed(later))["failed"]
+    [message] = saved.world.messages()
+    assert f"xfs was on it in the last proven recovery point, {saved.id}, and now" in message["summary"]
+    assert any(f'{{"recovery_point": "{later}", "expected": true}}' in step for step in message["next_steps"])
+    assert saved.verify({"recovery_point": later, "expected": True})["proven"]
+    assert saved.verify({"recovery_point": later})["proven"], "said once, it holds"
+
+
 @pytest.mark.parametrize("name", ["xfs-v5-100-gib", "ext4-100-gib"])
 def test_a_file_system_of_100_gib_is_read_with_few_blocks_and_a_damaged_one_is_found(
     saved, monkeypatch, show_figure, name
@@ -367,6 +436,25 @@ def test_what_was_missed_is_found_in_the_first_minutes_of_an_hour(saved, monkeyp
 )
 def test_what_cannot_be_read_is_refused(saved, request_, words):
     assert saved.verify(request_)["refused"].startswith(words)
+
+
+def test_a_person_does_not_wait_for_a_pause_and_gets_the_result(saved, monkeypatch):
+    refuse(monkeypatch, "list_snapshot_blocks", "InternalError", times=1)
+    [left] = saved.verify(completed(saved.id))["open"]
+    assert "said so" in left["reason"]
+    assert saved.verify()["proven"]
+    assert saved.events() == ["RecoveryPointVerified"]
+
+
+def test_one_that_comes_back_from_the_archive_is_found_and_read(saved, monkeypatch):
+    shown = ec2_snapshots.snapshot_of
+    monkeypatch.setattr(ec2_snapshots, "snapshot_of", lambda item: shown({**item, "StorageTier": "archive"}))
+    assert saved.verify(completed(saved.id))["stopped"]
+    saved.verify(completed(saved.id))
+    assert saved.events() == ["VerificationStopped"]
+    monkeypatch.setattr(ec2_snapshots, "snapshot_of", shown)
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=1))
+    assert saved.verify(RECONCILE)["proven"]
 
 
 def test_another_level_is_refused_while_one_is_read(saved, monkeypatch):

@@ -195,6 +195,7 @@ CHOICES = [
         ("verify_snapshots", {"sweep": True}, ContinueRequest()),
         ("verify_snapshots", {"recovery_point": "rp-1"}, VerifyRequest("rp-1")),
         ("verify_snapshots", {"recovery_point": "rp-1", "level": "full"}, VerifyRequest("rp-1", Level.FULL)),
+        ("verify_snapshots", {"recovery_point": "rp-1", "expected": True}, VerifyRequest("rp-1", expected=True)),
         (
             "verify_snapshots",
             notification({"event": "BackupCompleted", "subject": {"recovery_point": "rp-1"}}),

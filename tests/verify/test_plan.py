@@ -93,7 +93,7 @@ def test_a_list_that_begins_before_its_start_is_a_failure():
     ],
 )
 def test_after_the_inspection_the_level_decides(level, problems, phase):
-    read = plan.after_inspection(READING, level=level, holds="xfs", notes=(), problems=problems, read=9)
+    read = plan.after_inspection(READING, level=level, holds="xfs", types="xfs", notes=(), problems=problems, read=9)
     assert (read.phase, read.read, bool(read.failure)) == (phase, 9, bool(problems))
 
 

@@ -36,11 +36,15 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The result of the newest verification, and when it ended."""
+    """The result of the newest verification, and when it ended.
+
+    `holds` names what was on a proven snapshot, as `lifeboat.verify.lost_contents` does; empty where that is not known.
+    """
 
     result: Result
     level: Level
     at: datetime
+    holds: str = ""
 
     @property
     def proven(self) -> bool:
@@ -49,15 +53,18 @@ class Proof:
 
 def write_proof(proof: Proof) -> dict[str, str]:
     """The tag that records a proof."""
-    return {Tag.VERIFIED.value: f"result={proof.result} level={proof.level} at={iso(proof.at)}"}
+    holds = f" holds={proof.holds}" if proof.holds else ""
+    return {Tag.VERIFIED.value: f"result={proof.result} level={proof.level} at={iso(proof.at)}{holds}"}
 
 
 def read_proof(tags: Tags) -> Proof | None:
     """The proof that a snapshot's tags record. None without a readable one: then nothing is proven."""
     facts = dict(part.split("=", 1) for part in tags.get(Tag.VERIFIED, "").split(" ") if "=" in part)
     at = read_time(facts.get("at", ""))
+    if at is None:
+        return None
     try:
-        return Proof(Result(facts.get("result", "")), Level(facts.get("level", "")), at) if at else None
+        return Proof(Result(facts.get("result", "")), Level(facts.get("level", "")), at, facts.get("holds", ""))
     except ValueError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -83,8 +84,10 @@ def verification_failed(
         ),
         details=_failure(point, record, proven, unrecorded),
         next_steps=(
+            *_if_unrecorded(unrecorded),
             *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
+            *_if_lost([item for item in record.readings if item.failure], point),
             *(_of_copy(point, region) if home else _of_source(point)),
         ),
     )
@@ -137,11 +140,32 @@ def verification_stopped(*, stack: str, at: datetime, record: Verification, reas
     )
 
 
+def _if_unrecorded(unrecorded: str) -> tuple[str, ...]:
+    if not unrecorded:
+        return ()
+    return (
+        sentence(
+            'Do not restore "latest-proven" now: the failure is not recorded, and an older proof may still be on the '
+            f"snapshots. EC2 said: {unrecorded}"
+        ),
+    )
+
+
+def _if_lost(wrong: Sequence[Reading], point: RecoveryPoint) -> tuple[str, ...]:
+    if not any(item.lost for item in wrong):
+        return ()
+    return (
+        "Check now whether the volume still has its file system. If a person removed it on purpose, invoke "
+        f'VerifySnapshotsFunction with {{"recovery_point": "{point.id}", "expected": true}}: then what it holds now is '
+        "proven, and later ones are compared with it.",
+    )
+
+
 def _hold_proven(proven: RecoveryPoint | None, region: str) -> tuple[str, ...]:
     if proven is None:
         return (
-            "No recovery point of this lineage is proven. Verify older ones by hand until one is, before retention "
-            "deletes them.",
+            "No other recovery point of this lineage is known to be proven. Verify older ones by hand until one is, "
+            'before retention deletes them: invoke VerifySnapshotsFunction with {"recovery_point": "rp-..."}.',
         )
     ids = " ".join(member.snapshot.id for member in proven.members)
     return (f"Keep the newest proven one, {proven.id}, until this is clear: {_hold(ids, region)}",)

@@ -46,9 +46,16 @@ def turn_of(day: date) -> int:
     return day.toordinal() % PARTS
 
 
-def new_verification(point_id: str, level: Level, now: datetime, *, by_hand: bool = False) -> Verification:
+def new_verification(
+    point_id: str, level: Level, now: datetime, *, by_hand: bool = False, expected: bool = False
+) -> Verification:
     """The record of a recovery point that is to be read back from now on."""
-    return Verification(point_id, level, now, turn_of(now.astimezone(UTC).date()), by_hand)
+    return Verification(point_id, level, now, turn_of(now.astimezone(UTC).date()), by_hand, expected=expected)
+
+
+def asked_for(record: Verification, *, expected: bool = False) -> Verification:
+    """An open verification after a person has asked for it: its result is published, and it pauses no longer."""
+    return replace(record, by_hand=True, not_before=None, expected=expected or record.expected)
 
 
 def due(records: Iterable[Verification], now: datetime) -> list[Verification]:
@@ -158,10 +165,17 @@ def after_page(
 
 
 def after_inspection(
-    reading: Reading, *, level: Level, holds: str, notes: tuple[str, ...], problems: Sequence[str], read: int
+    reading: Reading,
+    *,
+    level: Level,
+    holds: str,
+    types: str,
+    notes: tuple[str, ...],
+    problems: Sequence[str],
+    read: int,
 ) -> Reading:
     """The checkpoint after the file systems were inspected; damage is the failure."""
-    seen = replace(reading, holds=holds, notes=notes, read=reading.read + read)
+    seen = replace(reading, holds=holds, types=types, notes=notes, read=reading.read + read)
     if problems:
         return failed(seen, clip(f"what is on it is damaged: {' '.join(problems)}", MOST_WORDS))
     return replace(seen, phase=Phase.DONE if level is Level.READ else Phase.DATA, next_block=0)
@@ -233,6 +247,11 @@ def paused(record: Verification, reason: str, now: datetime) -> Verification:
         not_before=now + pause,
         reason=reason,
     )
+
+
+def not_complete_yet(record: Verification, reason: str, now: datetime) -> Verification:
+    """The record of a recovery point that EC2 still makes: no refusal, so REFUSED_FOR does not begin."""
+    return replace(paused(record, reason, now), refused_since=record.refused_since)
 
 
 # --- what was missed, and the age of what is proven

@@ -17,6 +17,7 @@ from lifeboat.verify.contents.image import Image
 from lifeboat.verify.contents.inspect import inspect
 from lifeboat.verify.describe import describe_contents, list_notes
 from lifeboat.verify.digests import read_digest
+from lifeboat.verify.lost_contents import name_types
 from lifeboat.verify.manifest_store import Manifest
 from lifeboat.verify.record import Phase, Reading
 
@@ -154,6 +155,7 @@ def _inspect(reading: Reading, level: Level, blocks: Blocks) -> Reading:
         reading,
         level=level,
         holds=describe_contents(contents),
+        types=name_types(contents),
         notes=list_notes(contents),
         problems=contents.problems,
         read=contents.blocks_fetched,

@@ -23,9 +23,10 @@ class Reading:
     """One snapshot and its checkpoint.
 
     `next_block` is the block at which the list or the data goes on. `written` counts the blocks that were listed,
-    `read` those that were read, `unchanged` those whose digest was known. `holds` says what is on the volume. `notes`
-    are sentences about what is normal, and `failure` the sentence that says what is wrong; with one, nothing more of
-    the snapshot is read.
+    `read` those that were read, `unchanged` those whose digest was known. `holds` says what is on the volume, `types`
+    is its form for the tag. `notes` are sentences about what is normal, and `failure` the sentence that says what is
+    wrong; with one, nothing more of the snapshot is read. `lost`: the failure is that a file system is gone, which a
+    person may have intended.
     """
 
     snapshot_id: str
@@ -40,6 +41,8 @@ class Reading:
     holds: str = ""
     notes: tuple[str, ...] = ()
     failure: str = ""
+    types: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Verification:
 
     `turn` is the twelfth that the level `sample` reads. `readings` are empty until the recovery point was observed.
     `attempts` counts the runs since the last progress that AWS refused, the first of them at `refused_since`. No run
-    goes on before `not_before`. `by_hand`: a person asked for it.
+    goes on before `not_before`. `by_hand`: a person asked for it. `expected`: and says that what is on it is intended.
     """
 
     point_id: str
@@ -62,6 +65,7 @@ class Verification:
     not_before: datetime | None = None
     reason: str = ""
     version: int = 1
+    expected: bool = False
 
     @property
     def key(self) -> str:

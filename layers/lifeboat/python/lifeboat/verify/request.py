@@ -11,7 +11,7 @@ from pydantic import StringConstraints
 
 from lifeboat.domain.bad_request import BadRequest, Expected, Fields, parse, shown
 from lifeboat.domain.envelopes import parse_notification
-from lifeboat.domain.fields import ReconcileRequest
+from lifeboat.domain.fields import Flag, ReconcileRequest
 from lifeboat.domain.proof import Level
 from lifeboat.verify.canary_request import CloseSuspicionRequest
 
@@ -22,7 +22,10 @@ COMPLETED = ("BackupCompleted", "SnapshotsCopied")
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest(Fields):
-    """Read one recovery point back, by hand. `level` None: as the stack's parameter Verify says."""
+    """Read one recovery point back, by hand. `level` None: as the stack's parameter Verify says.
+
+    `expected`: a person has removed a file system that was there before, so that its loss is no failure.
+    """
 
     form = "recovery_point"
 
@@ -32,6 +35,7 @@ class VerifyRequest(Fields):
         Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
     ]
     level: Annotated[Level, Expected("one of read, sample, full")] | None = None
+    expected: Flag = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ def close_verification(table: str, record: Verification, now: datetime) -> None:
     documents.write(table, documents.delete(_OPEN, record.point_id))
 
 
+def drop_verification(table: str, point_id: str) -> None:
+    """Forget a verification that has read nothing to the end: its recovery point may become readable again."""
+    documents.write(table, documents.delete(_OPEN, point_id))
+
+
 def ended_verifications(table: str, point_ids: Iterable[str]) -> frozenset[str]:
     """Which of these were read back before, whatever it has shown."""
     return frozenset(point_id for point_id in point_ids if documents.find(table, _DONE, point_id))

@@ -6,6 +6,7 @@ when its time is over; the next event or reconcile run goes on from there. It ch
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,15 @@ from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
-from lifeboat.verify import canary_workflow, comparison_workflow, messages, missed_workflow, plan
+from lifeboat.verify import (
+    canary_workflow,
+    comparison_workflow,
+    lineage_workflow,
+    lost_contents,
+    messages,
+    missed_workflow,
+    plan,
+)
 from lifeboat.verify import store as verifications
 from lifeboat.verify.canary_request import CloseSuspicionRequest
 from lifeboat.verify.manifest_store import Bucket, Manifest
@@ -113,7 +122,7 @@ def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) 
             f"recovery_point is {wanted}{found}, expected the id of a good one of the stack "
             f"{invocation.config.stack} in {invocation.config.region}"
         )
-    record = plan.new_verification(point.id, level, clock.now(), by_hand=True)
+    record = plan.new_verification(point.id, level, clock.now(), by_hand=True, expected=request.expected)
     if not verifications.open_verification(table, record):
         under_way = verifications.find_verification(table, point.id)
         if under_way and request.level not in {None, under_way.level}:
@@ -121,6 +130,10 @@ def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) 
                 f"level is {request.level}, and {wanted} is being read at the level {under_way.level}, expected "
                 "another try when that has ended"
             )
+        asked = plan.asked_for(under_way, expected=request.expected) if under_way else None
+        if asked and asked != under_way:
+            with suppress(verifications.Overtaken):  # an invocation reads it right now
+                verifications.save_verification(table, asked)
     return point.id
 
 
@@ -187,7 +200,7 @@ class _Reader:
             return self._stop(record, verdict.reason)
         if isinstance(verdict, NotYet) or point is None:
             reason = verdict.reason if isinstance(verdict, NotYet) else ""
-            verifications.save_verification(self.invocation.config.table, plan.paused(record, reason, clock.now()))
+            self._save(plan.not_complete_yet(record, reason, clock.now()))
             return False
         record = self._read(verdict.record, point)
         if not record.read_to_the_end:
@@ -228,7 +241,9 @@ class _Reader:
             Bucket(config.manifest_bucket, config.account),
             reading.snapshot_id,
             reading.gib,
-            lambda: plan.earlier_proven(point, reading.snapshot_id, self._lineage_of(point)),
+            lambda: plan.earlier_proven(
+                point, reading.snapshot_id, lineage_workflow.points_of_lineages(point, self.invocation)
+            ),
             self._calls.list_changed_blocks,
             again=record.by_hand,
         )
@@ -237,11 +252,17 @@ class _Reader:
         return verifications.save_verification(self.invocation.config.table, record)
 
     def _stop(self, record: Verification, reason: str) -> bool:
+        """Publish it once. It is not noted as ended: from an archive or the Recycle Bin it may come back, unread."""
         message = messages.verification_stopped(**self.invocation.stamp(), record=record, reason=reason)
-        return self._publish_and_close(record, "stopped", message, reason)
+        if not self.invocation.publish_once("published-verification", f"{record.point_id} stopped", message):
+            return False
+        verifications.drop_verification(self.invocation.config.table, record.point_id)
+        self.answer["stopped"].append({"recovery_point": record.point_id, "reason": reason})
+        return True
 
     def _conclude(self, record: Verification, point: RecoveryPoint) -> bool:
         """Record the result in the tags, and publish it. Raises AwsError where a later run may record it."""
+        record = self._compare(record, point)
         try:
             unrecorded = self._record_proof(record)
         except _DeletedError as deleted:
@@ -253,7 +274,8 @@ class _Reader:
         if not observed:
             return False
         if any(item.failure for item in record.readings):
-            proven = newest_proven(self._lineage_of(point))
+            others = lineage_workflow.points_of_lineages(point, self.invocation)
+            proven = newest_proven(item for item in others if item.id != point.id)
             message = messages.verification_failed(
                 **self.invocation.stamp(),
                 region=self.invocation.config.region,
@@ -270,6 +292,13 @@ class _Reader:
         loud = record.by_hand or unrecorded or self.invocation.config.verified_messages
         return self._publish_and_close(record, "proven", verified if loud else None)
 
+    def _compare(self, record: Verification, point: RecoveryPoint) -> Verification:
+        """Fail what lost a file system since the last proven recovery point. Raises AwsError."""
+        if record.expected or not any(map(lost_contents.may_have_lost, record.readings)):
+            return record
+        others = lineage_workflow.points_of_lineages(point, self.invocation)
+        return lost_contents.compare_with_proven(record, point, others)
+
     def _record_proof(self, record: Verification) -> str:
         """Tag each snapshot with what it has shown. Why the proof is not recorded, in AWS's words, or an empty text.
 
@@ -278,8 +307,9 @@ class _Reader:
         refused: list[str] = []
         for item in record.readings:
             result = Result.FAILED if item.failure else Result.PROVEN
+            proof = Proof(result, record.level, clock.now(), "" if item.failure else item.types)
             try:
-                ec2_snapshots.tag_snapshot(item.snapshot_id, write_proof(Proof(result, record.level, clock.now())))
+                ec2_snapshots.tag_snapshot(item.snapshot_id, write_proof(proof))
             except AwsError as problem:
                 if problem.code in GONE:
                     raise _DeletedError(item.snapshot_id) from problem
@@ -287,13 +317,6 @@ class _Reader:
                     raise
                 refused.append(f"{item.snapshot_id}: {problem}")
         return "; ".join(refused)
-
-    def _lineage_of(self, point: RecoveryPoint) -> tuple[RecoveryPoint, ...]:
-        """The recovery points of the same instance that share a lineage with this one. Raises AwsError."""
-        wanted = {f"tag:{Tag.INSTANCE}": [point.instance_id]}
-        found = ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted)
-        lineages = set(point.lineages)
-        return tuple(item for item in read_catalogue(found).points if lineages & set(item.lineages))
 
     def _publish_and_close(self, record: Verification, outcome: str, message: Message | None, reason: str = "") -> bool:
         """Publish once, then close. While another invocation publishes, the verification stays open."""

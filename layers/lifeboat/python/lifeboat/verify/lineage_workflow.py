@@ -1,0 +1,30 @@
+"""The other recovery points of the lineages of one, also of the instances that had the data before."""
+
+from __future__ import annotations
+
+from lifeboat.aws import ec2_snapshots
+from lifeboat.aws.ec2_describe import literal
+from lifeboat.aws.invocation import Invocation
+from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.recovery_point_tags import VOLUME_TAG
+from lifeboat.domain.tags import Tag
+
+
+def points_of_lineages(point: RecoveryPoint, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    """This stack's recovery points that share a lineage with this one, oldest first, with itself. Raises AwsError.
+
+    A restore carries a lineage on to another instance. So these are those of its own instance, those of one volume with
+    the lineage's tag, and those of the lineage's first volume, whose id is the lineage's name. Only sets of several
+    restored volumes of a third instance are not among them.
+    """
+    filters: list[dict[str, list[str]]] = [{f"tag:{Tag.INSTANCE}": [literal(point.instance_id)]}]
+    filters += [{f"tag:{Tag.LINEAGE}": [literal(name) for name in point.lineages]}]
+    filters += [{f"tag:{literal(VOLUME_TAG + name)}": ["*"]} for name in point.lineages]
+    found = {
+        snapshot.id: snapshot
+        for asked in filters
+        for snapshot in ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, asked)
+    }
+    lineages = set(point.lineages)
+    return tuple(item for item in read_catalogue(found.values()).points if lineages & set(item.lineages))
