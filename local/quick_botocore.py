@@ -1,6 +1,6 @@
 """botocore, without working out anew, for each session or client of one process, what has one answer.
 
-For the tests and the simulator, which make many sessions. Every piece answers as before.
+For the tests, the simulator and the fork server, which make many sessions. Every piece answers as before.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ import botocore.useragent
 from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.loaders import create_loader
 
-OURS = frozenset({"dynamodb", "ebs", "ec2", "sns", "sqs", "sts"})
+OURS = frozenset({"dynamodb", "ebs", "ec2", "lambda", "sns", "sqs", "sts"})
 """What Lifeboat calls."""
 
 

@@ -15,7 +15,6 @@ Nothing here may start a thread or keep a connection: a fork would not have the 
 """
 
 import contextlib
-import functools
 import gc
 import importlib
 import importlib.util
@@ -44,8 +43,10 @@ PACKAGES = (
 )
 """What functions import, from the layer or from Lambda's runtime; what is in neither is left out."""
 
-SERVICES = ("ec2", "dynamodb", "sns", "sqs", "lambda", "sts")
+SERVICES = ("ec2", "ebs", "dynamodb", "sns", "sqs", "lambda", "sts")
 """What functions call: botocore's descriptions of these are read once."""
+
+QUICK_BOTOCORE = Path(__file__).parents[1] / "quick_botocore.py"
 
 LIBRARY = "lifeboat"
 """Our own package in the layer; of this one every module."""
@@ -88,11 +89,11 @@ class WatchedEnvironment:
         self._kind.__getitem__, self._kind.__iter__ = self._get, self._iterate
 
 
-def load_bootstrap() -> ModuleType:
-    """The module beside this file, without its folder on the path."""
-    spec = importlib.util.spec_from_file_location("worker_bootstrap", Path(__file__).with_name("worker_bootstrap.py"))
+def load_alone(file: Path) -> ModuleType:
+    """The module of one file, without its folder on the path, where a function would find it."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None:
-        raise ImportError("no worker_bootstrap.py beside the fork server")
+        raise ImportError(f"{file} is no module")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -118,11 +119,12 @@ def read_descriptions() -> None:
     """Read the files in which botocore describes the services, and give them to each session of each child.
 
     A cold start reads them for its first client: a tenth of a second of a processor for EC2. They depend on nothing.
+    Nor do the classes that botocore makes of them, half as long again.
     """
     with contextlib.suppress(ImportError):  # the layer has no botocore, nor has the runtime
         import botocore.session
 
-        botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+        load_alone(QUICK_BOTOCORE).quicken()
         loader = botocore.session.create_loader(None)  # no folder of descriptions of the function's own
         for service in SERVICES:
             for kind in ("service-2", "endpoint-rule-set-1", "paginators-1"):
@@ -130,6 +132,18 @@ def read_descriptions() -> None:
                     loader.load_service_model(service, kind)
         for name in ("endpoints", "partitions", "_retry"):
             loader.load_data(name)
+        make_clients(botocore.session.Session())
+
+
+def make_clients(session: Any) -> None:
+    """Make a client of each service, and drop it: its class and what modules remember stay for the children."""
+    from botocore.exceptions import BotoCoreError
+
+    for service in SERVICES:
+        with contextlib.suppress(BotoCoreError):  # a description that is missing, or a broken ~/.aws/config
+            session.create_client(
+                service, region_name="us-east-1", aws_access_key_id="unused", aws_secret_access_key="unused"
+            )
 
 
 def _modules_of(package: str) -> Iterator[str]:
@@ -217,7 +231,7 @@ def main() -> None:
     """Import, then fork until the emulator is gone; in each child, be a worker."""
     os.dup2(2, 1)  # what a module prints while it is imported is for the emulator's log
     control = socket.socket(fileno=0)
-    bootstrap = load_bootstrap()
+    bootstrap = load_alone(Path(__file__).with_name("worker_bootstrap.py"))
     begin = json.loads(control.makefile("r").readline())
     own = loaded()
     gc.disable()
