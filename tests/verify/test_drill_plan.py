@@ -9,6 +9,7 @@ import pytest
 
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.record import Restore, RestoreStep
+from lifeboat.verify import drill_plan
 from lifeboat.verify.drill_plan import (
     MAX_VOLUMES,
     MAX_WAIT,
@@ -98,6 +99,20 @@ def test_a_run_that_is_retried_rehearses_nothing_twice_and_the_next_one_everythi
     [second] = planned(point(), run="run-2", last=last)
     assert second.zone == "eu-west-1b"
     assert second.id != first.id
+
+
+def test_a_run_of_very_many_rehearses_first_what_was_rehearsed_longest_ago(monkeypatch):
+    monkeypatch.setattr(drill_plan, "MOST_OPENED", 2)
+    points = [point(f"vol-0{name}", instance_id=f"i-0000000{name}") for name in "abcd"]
+    days = {"vol-0a": 1, "vol-0b": 3, "vol-0c": 2}
+    last = {name: LastDrill("run-0", ZONES[0], NOW - timedelta(days=day)) for name, day in days.items()}
+    first = planned(*points, last=last)
+    assert [drill.lineage for drill in first] == ["vol-0d", "vol-0b"]
+    last["vol-0d"] = LastDrill("run-1", ZONES[0], NOW)
+    assert [drill.lineage for drill in planned(*points, last=last)] == ["vol-0b"], "a retry opens no further one"
+    last["vol-0b"] = LastDrill("run-1", ZONES[0], NOW)
+    assert planned(*points, last=last) == []
+    assert [drill.lineage for drill in planned(*points, last=last, run="run-2")] == ["vol-0c", "vol-0a"]
 
 
 def restore(**facts):

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from lifeboat.aws.table import to_json
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.verify import plan
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
-from lifeboat.verify.describe import describe_contents
+from lifeboat.verify.describe import describe_contents, list_notes
 from lifeboat.verify.plan import NotYet, Ready, Stop
 from lifeboat.verify.record import Phase, Reading
 from tests.builders import DATA, PLATFORM, SLOT, attachment, point_tags, snapshot, volume
 
 NOW = SLOT + timedelta(hours=1)
 READING = Reading("snap-1", "/dev/sdh", 1, SLOT)
+RECORD = plan.new_verification("rp-0", Level.READ, NOW)
 DISKS = [volume(id=f"{DATA[:-1]}{n}", attachments=(attachment(device=f"/dev/sd{'fg'[n]}"),)) for n in (0, 1)]
 
 
@@ -185,6 +187,22 @@ def test_pauses_grow_and_a_day_of_them_is_a_failure():
     assert max(pauses) == plan.LONGEST_PAUSE
     assert plan.REFUSED_FOR <= at - NOW <= plan.REFUSED_FOR + plan.LONGEST_PAUSE
     assert record.readings[0].failure == "AWS refused to have it read for a day: busy"
+
+
+def test_waiting_for_ec2_to_complete_a_snapshot_is_no_refusal():
+    record = replace(RECORD, readings=(READING,))
+    for hours in range(30):
+        record = plan.not_complete_yet(record, "EC2 has not completed it", NOW + timedelta(hours=hours))
+    later = plan.after_refusal(record, READING, "busy", NOW + timedelta(hours=30), code="InternalError", passes=True)
+    assert not later.readings[0].failure
+
+
+def test_a_record_of_38_snapshots_fits_into_an_item_of_the_table_whatever_it_says():
+    long = "x" * 100_000
+    notes = list_notes(Contents(PartitionTable("none"), (), False, 0, 0, tuple(f"{n}{long}" for n in range(99))))
+    reading = replace(plan.failed(READING, long), notes=notes)
+    record = plan.paused(replace(RECORD, readings=(reading,) * 38), long, NOW)
+    assert len(to_json(record)) < 400_000
 
 
 def test_progress_forgets_earlier_refusals():

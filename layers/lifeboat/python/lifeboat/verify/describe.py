@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from lifeboat.domain.text import clip
 from lifeboat.verify.contents.found import EMPTY, UNKNOWN, Contents, FileSystem
+
+MOST_NOTES, LONGEST_NOTE = 10, 500
+"""Of each snapshot, and in characters: names on the volume are in them, and a set has up to 38 snapshots."""
 
 _TABLES = {"none": "", "mbr": " in an MBR partition table", "gpt": " in a GPT"}
 
@@ -18,7 +22,8 @@ def describe_contents(contents: Contents) -> str:
 def list_notes(contents: Contents) -> tuple[str, ...]:
     """The sentences about what is normal but worth knowing."""
     of_file_systems = (note for found in contents.file_systems for note in found.notes)
-    return tuple(dict.fromkeys((*contents.notes, *of_file_systems)))[:10]
+    different = dict.fromkeys((*contents.notes, *of_file_systems))
+    return tuple(clip(note, LONGEST_NOTE) for note in different)[:MOST_NOTES]
 
 
 def _describe(found: FileSystem) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.tags import Tag, Tags
@@ -22,12 +22,18 @@ MAX_WAIT = timedelta(days=1)
 """How long a drill waits for its turn or for the end of a restore. A weekly drill is over before the next one."""
 
 
+MOST_OPENED = 500
+"""Drills that one run opens. Even if each takes ten minutes, all begin within MAX_WAIT. Few documents are read at each
+event of a volume. In a larger stack, those whose last drill is longest ago have their turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class LastDrill:
-    """What is remembered of the last drill of a lineage: its run, and the zone it was in."""
+    """What is remembered of the last drill of a lineage: its run, the zone it was in, and when it ended."""
 
     run: str
     zone: str
+    at: datetime | None = None
 
 
 def newest_points(points: Iterable[RecoveryPoint]) -> dict[str, RecoveryPoint]:
@@ -64,12 +70,15 @@ def plan_drills(
     stack: str,
     now: datetime,
 ) -> list[Drill]:
-    """A drill for each recovery point, in the next zone of its lineage. None for what this run has done already."""
+    """A drill for each recovery point, in the next zone of its lineage, for at most MOST_OPENED.
+
+    None for what this run has done already.
+    """
+    done = [lineage for lineage in chosen if lineage in last and last[lineage].run == run]
+    longest_ago = sorted(chosen.keys() - set(done), key=lambda lineage: (_ended_at(last.get(lineage)), lineage))
     drills = []
-    for lineage, point in chosen.items():
-        before = last.get(lineage)
-        if before and before.run == run:
-            continue
+    for lineage in longest_ago[: max(0, MOST_OPENED - len(done))]:
+        point, before = chosen[lineage], last.get(lineage)
         drill_id = f"drill-{hashlib.sha256(f'{run} {lineage}'.encode()).hexdigest()[:16]}"
         zone = next_zone(zones, before.zone if before else "", point.zone)
         drills.append(
@@ -89,6 +98,10 @@ def plan_drills(
             )
         )
     return drills
+
+
+def _ended_at(last: LastDrill | None) -> datetime:
+    return last.at if last and last.at else datetime.min.replace(tzinfo=UTC)
 
 
 def _plan_volumes(

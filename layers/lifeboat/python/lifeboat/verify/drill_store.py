@@ -44,7 +44,7 @@ def close_drill(table: str, drill: Drill) -> None:
 
     Not in one transaction: an invocation that is killed between the two leaves the drill open, and it is closed again.
     """
-    last = LastDrill(drill.run, drill.zone)
+    last = LastDrill(drill.run, drill.zone, drill.since)
     document = Document(_LAST, drill.lineage, to_json(last), expiration=drill.since + REMEMBERED)
     documents.write(table, documents.put(document))
     if not documents.write(table, documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))):

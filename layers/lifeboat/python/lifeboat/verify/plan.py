@@ -137,7 +137,7 @@ def progress(record: Verification, reading: Reading) -> Verification:
 
 def failed(reading: Reading, sentence: str) -> Reading:
     """The snapshot has shown what is wrong with it; nothing more of it is read."""
-    return replace(reading, phase=Phase.DONE, failure=sentence)
+    return replace(reading, phase=Phase.DONE, failure=clip(sentence, MOST_WORDS))
 
 
 def after_page(
@@ -177,7 +177,7 @@ def after_inspection(
     """The checkpoint after the file systems were inspected; damage is the failure."""
     seen = replace(reading, holds=holds, types=types, notes=notes, read=reading.read + read)
     if problems:
-        return failed(seen, clip(f"what is on it is damaged: {' '.join(problems)}", MOST_WORDS))
+        return failed(seen, f"what is on it is damaged: {' '.join(problems)}")
     return replace(seen, phase=Phase.DONE if level is Level.READ else Phase.DATA, next_block=0)
 
 
@@ -234,7 +234,7 @@ def after_refusal(
         else item
         for item in record.readings
     )
-    return replace(record, readings=readings, not_before=None, reason=words)
+    return replace(record, readings=readings, not_before=None, reason=clip(words, MOST_WORDS))
 
 
 def paused(record: Verification, reason: str, now: datetime) -> Verification:
@@ -245,7 +245,7 @@ def paused(record: Verification, reason: str, now: datetime) -> Verification:
         attempts=record.attempts + 1,
         refused_since=record.refused_since or now,
         not_before=now + pause,
-        reason=reason,
+        reason=clip(reason, MOST_WORDS),
     )
 
 
