@@ -11,8 +11,10 @@ from moto.ebs.models import ebs_backends
 from lifeboat.aws import clock, ebs_direct, ec2_calls, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.ec2_calls import CreateVolume, DeleteVolume
+from lifeboat.domain.proof import Level, Proof, Result, write_proof
+from lifeboat.domain.suspicion import open_suspicion
 from lifeboat.verify import drill_workflow
-from tests.functions.conftest import ACCOUNT, TABLE, client
+from tests.functions.conftest import ACCOUNT, TABLE, TODAY, client
 from tests.functions.restores import RECONCILE, ask, fresh_platform, time
 from tests.functions.restores import saved as saved_once
 from tests.functions.written_blocks import flip_a_byte, write_blocks
@@ -68,6 +70,26 @@ def test_a_drill_creates_compares_and_deletes_a_volume_and_publishes_once(world,
     [metric] = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "RecoveryTime" in line]
     assert metric["RecoveryTime"] == [passed["details"]["recovery_seconds"]]
     assert metric["parts"] == {"volume": passed["details"]["recovery_seconds"]}
+
+
+@pytest.mark.parametrize(
+    ("tag", "known", "warned"),
+    [
+        ({}, "not proven", False),
+        (write_proof(Proof(Result.PROVEN, Level.READ, TODAY)), "proven", False),
+        (write_proof(Proof(Result.FAILED, Level.READ, TODAY)), "failed", True),
+        (open_suspicion(at=TODAY, changed=0.5, entropy=7.9), "suspect", True),
+    ],
+)
+def test_a_drill_that_passes_says_what_verification_knows(world, saved, tag, known, warned):
+    world.ec2.create_tags(
+        Resources=[item["SnapshotId"] for item in world.snapshots()],
+        Tags=[{"Key": key, "Value": value} for key, value in tag.items()] or [{"Key": "x", "Value": "y"}],
+    )
+    world.invoke("drill_restores", WEEKLY)
+    [message] = world.messages()
+    assert (message["event"], message["details"]["verification"]) == ("DrillPassed", known)
+    assert any(step.startswith("Do not rely on") for step in message["next_steps"]) == warned
 
 
 def test_the_schedules_retry_of_a_run_rehearses_nothing_and_the_next_run_takes_the_next_zone(world, saved):

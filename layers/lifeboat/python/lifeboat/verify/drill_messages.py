@@ -8,7 +8,7 @@ from typing import Any
 
 from lifeboat.domain.message import Message, sentence
 from lifeboat.domain.text import iso
-from lifeboat.verify.drill_record import Drill
+from lifeboat.verify.drill_record import FAILED, SUSPECT, Drill
 
 
 def drill_passed(*, stack: str, at: datetime, drill: Drill) -> Message:
@@ -26,6 +26,18 @@ def drill_passed(*, stack: str, at: datetime, drill: Drill) -> Message:
             f"{drill.zone}: its volumes were available within {seconds:g} seconds, and are deleted again."
         ),
         details={**_facts(drill), "recovery_seconds": seconds},
+        next_steps=_warn(drill),
+    )
+
+
+def _warn(drill: Drill) -> tuple[str, ...]:
+    """A drill compares volumes, not data: it passes for a recovery point that nobody should restore."""
+    if drill.verification not in {SUSPECT, FAILED}:
+        return ()
+    why = "is suspect: its data may be encrypted" if drill.verification == SUSPECT else "failed its verification"
+    return (
+        f"Do not rely on {drill.recovery_point_id}: it {why}. A drill only shows that its volumes can be made. A "
+        'restore of "latest-proven" takes another one.',
     )
 
 
@@ -81,6 +93,7 @@ def _subject(drill: Drill) -> dict[str, str]:
 def _facts(drill: Drill) -> dict[str, Any]:
     return {
         "taken_at": iso(drill.taken_at),
+        "verification": drill.verification,
         "lineages": list(drill.lineages),
         "zone": drill.zone,
         "volumes": [

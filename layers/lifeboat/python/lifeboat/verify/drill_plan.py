@@ -12,7 +12,7 @@ from lifeboat.domain.tags import Tag, Tags
 from lifeboat.restore.preflight.volumes import EncryptionSettings, plan_restored_volume
 from lifeboat.restore.record import Restore, RestoreVolume
 from lifeboat.restore.request import VolumeOverrides
-from lifeboat.verify.drill_record import Drill, DrillState
+from lifeboat.verify.drill_record import FAILED, SUSPECT, Drill, DrillState
 
 MAX_VOLUMES = 4
 """Volumes of all drills at one time. Drills share the account's quota of GiB and EC2's rate of CreateVolume (5 a
@@ -95,9 +95,16 @@ def plan_drills(
                 volumes=_plan_volumes(point, zone, settings, {Tag.DRILL.value: drill_id, Tag.STACK.value: stack}),
                 requested_at=now,
                 since=now,
+                verification=_describe_verification(point),
             )
         )
     return drills
+
+
+def _describe_verification(point: RecoveryPoint) -> str:
+    if point.suspected:
+        return SUSPECT
+    return "proven" if point.proven else FAILED if point.proof else "not proven"
 
 
 def _ended_at(last: LastDrill | None) -> datetime:

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from lifeboat.restore.record import RestoreVolume
 
+SUSPECT, FAILED = "suspect", "failed"
+"""What may be known of a recovery point that should not be restored, although it can be."""
+
 
 class DrillState(StrEnum):
     """What a drill is doing. Each state follows the one before it; a postponed drill waits again."""
@@ -30,6 +33,7 @@ class Drill:
     * `since`: when the state began. `attempt` counts how often it was postponed.
     * `postponed`: why it is to wait again once its volumes are deleted.
     * `failure`: why the drill fails; empty while it may pass. `refused`: EC2's last words that were no failure.
+    * `verification`: what was known of the recovery point when the drill was planned.
     * `deletions`: the volumes whose deletion was requested since `deleted_at`.
     """
 
@@ -56,6 +60,7 @@ class Drill:
     refused: str = ""
     deletions: tuple[str, ...] = ()
     deleted_at: datetime | None = None
+    verification: str = "not proven"
 
     @property
     def seconds(self) -> float | None:

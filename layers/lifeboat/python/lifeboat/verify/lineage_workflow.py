@@ -16,11 +16,14 @@ def points_of_lineages(point: RecoveryPoint, invocation: Invocation) -> tuple[Re
 
     A restore carries a lineage on to another instance. So these are those of its own instance, those of one volume with
     the lineage's tag, and those of the lineage's first volume, whose id is the lineage's name. Only sets of several
-    restored volumes of a third instance are not among them.
+    restored volumes of a third instance are not among them. If nothing was restored or copied, the last ones are all.
     """
-    filters: list[dict[str, list[str]]] = [{f"tag:{Tag.INSTANCE}": [literal(point.instance_id)]}]
-    filters += [{f"tag:{Tag.LINEAGE}": [literal(name) for name in point.lineages]}]
-    filters += [{f"tag:{literal(VOLUME_TAG + name)}": ["*"]} for name in point.lineages]
+    filters: list[dict[str, list[str]]] = [{f"tag:{literal(VOLUME_TAG + name)}": ["*"]} for name in point.lineages]
+    if any(
+        item.metadata.lineage != item.metadata.volume_id or Tag.COPY_OF in item.snapshot.tags for item in point.members
+    ):
+        filters += [{f"tag:{Tag.INSTANCE}": [literal(point.instance_id)]}]
+        filters += [{f"tag:{Tag.LINEAGE}": [literal(name) for name in point.lineages]}]
     found = {
         snapshot.id: snapshot
         for asked in filters
