@@ -16,7 +16,7 @@ from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, read_proof
-from lifeboat.verify import plan, reading_workflow, workflow
+from lifeboat.verify import missed_workflow, plan, reading_workflow, workflow
 from lifeboat.verify import store as verifications
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
 from lifeboat.verify.record import Phase
@@ -424,6 +424,16 @@ def test_what_was_missed_is_found_in_the_first_minutes_of_an_hour(saved, monkeyp
     age = (now - saved.point.taken_at).total_seconds()
     assert json.loads(capsys.readouterr().out)["ProvenRecoveryPointAge"] == [age]
     assert saved.verify(RECONCILE) == {}
+
+
+def test_very_many_recovery_points_are_searched_in_parts(saved, monkeypatch, capsys):
+    monkeypatch.setattr(missed_workflow, "MOST_SNAPSHOTS", 0)
+    now = TODAY + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    assert saved.verify(RECONCILE)["proven"]
+    age = (now - saved.point.taken_at).total_seconds()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["ProvenRecoveryPointAge"] for line in lines if "ProvenRecoveryPointAge" in line] == [[age]]
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,14 @@ def test_pauses_grow_and_a_day_of_them_is_a_failure():
     assert record.readings[0].failure == "AWS refused to have it read for a day: busy"
 
 
+def test_ages_of_parts_are_joined_by_lineage_the_newest_proven_one_first():
+    def age(lineage: str, days: int, newest: str = "") -> plan.ProvenAge:
+        return plan.ProvenAge(lineage, PLATFORM, timedelta(days=days), newest)
+
+    parts = [age("a", 3, "rp-3"), age("b", 5), age("a", 1, "rp-1"), age("b", 6), age("c", 4), age("c", 9, "rp-9")]
+    assert plan.merge_ages(parts) == (age("c", 9, "rp-9"), age("b", 6), age("a", 1, "rp-1"))
+
+
 def test_waiting_for_ec2_to_complete_a_snapshot_is_no_refusal():
     record = replace(RECORD, readings=(READING,))
     for hours in range(30):

@@ -5,7 +5,7 @@ The reconcile run in the first minutes of each hour does it, so nothing is remem
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -28,7 +28,7 @@ EVERY_MINUTES = 15
 """The interval of the reconcile run (template.yaml): one of them falls into the first minutes of each hour."""
 
 MOST_SNAPSHOTS = 20_000
-"""With more in plan.SEARCHED_BACK, only those of a day are read."""
+"""With more in plan.SEARCHED_BACK, only those of a day are read, in parts."""
 
 OPENED_AT_ONCE = 1_000
 """The most verifications that one run opens. The next hour opens more."""
@@ -50,40 +50,50 @@ def open_missed(level: Level, invocation: Invocation) -> str:
 
 def _open_and_publish(level: Level, invocation: Invocation) -> None:
     """Raises AwsError."""
-    points = _recent_points(invocation)
-    _open(points, level, invocation)
-    ages = plan.proven_ages(_with_older(points, invocation), clock.now())
-    if ages:
-        metrics.seconds(METRIC, ages[0].age.total_seconds(), stack=invocation.config.stack, facts=_facts(ages))
+    ages: list[ProvenAge] = []
+    left = OPENED_AT_ONCE
+    for points in _recent_points(invocation):
+        left -= _open(points, level, left, invocation)
+        ages += plan.proven_ages(_with_older(points, invocation), clock.now())
+    worst_first = plan.merge_ages(ages)
+    if worst_first:
+        worst = worst_first[0].age.total_seconds()
+        metrics.seconds(METRIC, worst, stack=invocation.config.stack, facts=_facts(worst_first))
 
 
-def _recent_points(invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+def _recent_points(invocation: Invocation) -> Iterator[tuple[RecoveryPoint, ...]]:
+    """In one part, or in several to bound memory. Raises AwsError."""
     try:
-        return _points_of(plan.SEARCHED_BACK, MOST_SNAPSHOTS, invocation)
+        found = _points_of(plan.SEARCHED_BACK, {}, MOST_SNAPSHOTS, invocation)
     except ec2_describe.TooMany:
-        return _points_of(timedelta(days=1), None, invocation)
+        for character in ec2_describe.LAST_CHARACTERS:
+            yield _points_of(timedelta(days=1), {f"tag:{Tag.INSTANCE}": [f"*{character}"]}, None, invocation)
+    else:
+        yield found
 
 
-def _points_of(past: timedelta, most: int | None, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+def _points_of(
+    past: timedelta, filters: Mapping[str, Sequence[str]], most: int | None, invocation: Invocation
+) -> tuple[RecoveryPoint, ...]:
     """This stack's recovery points of the slots of this time. Raises AwsError and TooMany."""
     now = clock.now()
     patterns = {f"tag:{Tag.SLOT}": slot_patterns(now - past, now)}
-    found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, patterns, most=most)
+    found = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {**patterns, **filters}, most=most)
     return read_catalogue(found).points
 
 
-def _open(points: Sequence[RecoveryPoint], level: Level, invocation: Invocation) -> None:
+def _open(points: Sequence[RecoveryPoint], level: Level, most: int, invocation: Invocation) -> int:
+    """How many verifications were opened, at most so many."""
     table, now = invocation.config.table, clock.now()
     without = plan.missed(points, ())
-    if not without:
-        return
+    if not without or most <= 0:
+        return 0
     under_way = {record.point_id for record in verifications.open_verifications(table)}
-    candidates = [point.id for point in without if point.id not in under_way][:OPENED_AT_ONCE]
+    candidates = [point.id for point in without if point.id not in under_way][:most]
     # One whose snapshots had no room for the tag was read, too.
     ended = verifications.ended_verifications(table, candidates)
-    for point_id in candidates:
-        if point_id not in ended:
-            verifications.open_verification(table, plan.new_verification(point_id, level, now))
+    new = [plan.new_verification(point_id, level, now) for point_id in candidates if point_id not in ended]
+    return sum(verifications.open_verification(table, record) for record in new)
 
 
 def _with_older(points: Sequence[RecoveryPoint], invocation: Invocation) -> tuple[RecoveryPoint, ...]:
@@ -93,7 +103,11 @@ def _with_older(points: Sequence[RecoveryPoint], invocation: Invocation) -> tupl
     some = unproven[: ec2_describe.IDS_PER_CALL]
     if not some:
         return tuple(points)
-    older = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, {f"tag:{Tag.INSTANCE}": some})
+    wanted = {f"tag:{Tag.INSTANCE}": some}
+    try:
+        older = ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, wanted, most=MOST_SNAPSHOTS)
+    except ec2_describe.TooMany:  # the age is then that of the oldest recent one
+        return tuple(points)
     return (*points, *read_catalogue(older).points)
 
 

@@ -290,3 +290,14 @@ def proven_ages(points: Iterable[RecoveryPoint], now: datetime) -> tuple[ProvenA
             elif lineage not in found:
                 found[lineage] = ProvenAge(lineage, point.instance_id, now - point.taken_at)
     return tuple(sorted(found.values(), key=lambda item: (item.age, item.lineage), reverse=True))
+
+
+def merge_ages(ages: Iterable[ProvenAge]) -> tuple[ProvenAge, ...]:
+    """One age of each lineage, the worst first: of its proven ones the newest, or else the oldest of all."""
+    found: dict[str, ProvenAge] = {}
+    for item in ages:
+        known = found.setdefault(item.lineage, item)
+        better = item.age < known.age if known.newest else item.age > known.age
+        if bool(item.newest) > bool(known.newest) or (bool(item.newest) == bool(known.newest) and better):
+            found[item.lineage] = item
+    return tuple(sorted(found.values(), key=lambda item: (item.age, item.lineage), reverse=True))
