@@ -12,6 +12,7 @@ from lifeboat.aws.table import to_json
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.domain.suspicion import open_suspicion
 from lifeboat.verify import plan
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
 from lifeboat.verify.describe import describe_contents, list_notes
@@ -247,6 +248,15 @@ def test_the_age_is_that_of_the_newest_proven_one(results, days, newest):
     found = [point(day, proof=result) for day, result in enumerate(results)]
     [age] = plan.proven_ages(found, SLOT + timedelta(days=2))
     assert (age.age, age.newest, age.instance_id) == (timedelta(days=days), newest, PLATFORM)
+
+
+def test_a_suspect_one_does_not_make_the_age_younger():
+    newest = point(2, proof=Result.PROVEN)
+    [member] = newest.members
+    tags = {**member.snapshot.tags, **open_suspicion(at=NOW, changed=0.5, entropy=7.9)}
+    suspect = replace(newest, members=(replace(member, snapshot=replace(member.snapshot, tags=tags)),))
+    [age] = plan.proven_ages([point(1, proof=Result.PROVEN), suspect], SLOT + timedelta(days=2))
+    assert age.newest == "rp-1"
 
 
 # --- what is on it

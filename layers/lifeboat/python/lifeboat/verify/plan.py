@@ -285,7 +285,7 @@ def proven_ages(points: Iterable[RecoveryPoint], now: datetime) -> tuple[ProvenA
         if point.condition is not Condition.GOOD:
             continue
         for lineage in point.lineages:
-            if point.proven:
+            if point.proven and not point.suspected:  # as "latest-proven" counts it
                 found[lineage] = ProvenAge(lineage, point.instance_id, now - point.taken_at, point.id)
             elif lineage not in found:
                 found[lineage] = ProvenAge(lineage, point.instance_id, now - point.taken_at)
