@@ -16,7 +16,7 @@ from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, read_proof
-from lifeboat.verify import missed_workflow, plan, reading_workflow, workflow
+from lifeboat.verify import canary_workflow, missed_workflow, plan, reading_workflow, workflow
 from lifeboat.verify import store as verifications
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
 from lifeboat.verify.record import Phase
@@ -454,6 +454,17 @@ def test_a_person_does_not_wait_for_a_pause_and_gets_the_result(saved, monkeypat
     assert "said so" in left["reason"]
     assert saved.verify()["proven"]
     assert saved.events() == ["RecoveryPointVerified"]
+
+
+def test_a_person_who_asks_while_it_is_read_to_the_end_gets_the_result(saved, monkeypatch):
+    def observe(*_: Any) -> bool:
+        assert "reads now" in saved.verify()["waits_for"]
+        return True
+
+    monkeypatch.setattr(canary_workflow, "observe", observe)
+    assert saved.verify(completed(saved.id))["proven"]
+    assert saved.events() == ["RecoveryPointVerified"]
+    assert verifications.open_verifications(TABLE) == ()
 
 
 def test_one_that_comes_back_from_the_archive_is_found_and_read(saved, monkeypatch):

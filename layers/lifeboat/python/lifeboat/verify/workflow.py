@@ -289,7 +289,8 @@ class _Reader:
         verified = messages.recovery_point_verified(
             **self.invocation.stamp(), point=point, record=record, unrecorded=unrecorded
         )
-        loud = record.by_hand or unrecorded or self.invocation.config.verified_messages
+        asked = verifications.find_verification(self.invocation.config.table, record.point_id)  # perhaps since the save
+        loud = (asked or record).by_hand or unrecorded or self.invocation.config.verified_messages
         return self._publish_and_close(record, "proven", verified if loud else None)
 
     def _compare(self, record: Verification, point: RecoveryPoint) -> Verification:
