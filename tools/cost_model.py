@@ -123,8 +123,8 @@ CANARY_READS = 2
 CANARY_WRITES = 4
 """For each volume: the history, in kB. A checkpoint is written only of lists that are long."""
 
-VERIFY_READS = 4
-"""For each recovery point: whether it was read before, and what is open, three times."""
+VERIFY_READS = 5
+"""For each recovery point: whether it was read before, what is open, three times, and whether a person asked."""
 
 VERIFY_WRITES = 5
 """For each recovery point: opening and closing it in three, the right to read in two."""
