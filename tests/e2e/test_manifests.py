@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lifeboat.domain.proof import read_proof
+from lifeboat.verify.canary import SAMPLED
 from tests.e2e.stage import DEVICE, Stage, events_of, staged, tags_of
 
 VERIFY = "VerifySnapshotsFunction"
@@ -20,6 +21,10 @@ FLIPPED = 17
 def stage() -> Iterator[Stage]:
     with staged({"Verify": "full", "CopyToRegions": AWAY}, readable=READABLE) as made:
         yield made
+
+
+BLOCKS, HEADERS = 100, 4
+"""Written blocks of the volume, and the most that are read to recognise a file system."""
 
 
 def back_up(stage: Stage, machine: Any) -> dict[str, Any]:
@@ -57,11 +62,11 @@ def reads(stage: Stage, since: int) -> int:
 
 def test_unchanged_blocks_are_not_read_twice_and_a_copy_with_one_flipped_block_is_published_once(stage):
     [machine] = stage.launch(disks={DEVICE: {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True}})
-    stage.control.load_image(machine.volume_id, {index: bytes([index + 1]) * 4096 for index in range(24)})
+    stage.control.load_image(machine.volume_id, {index: bytes([index + 1]) * 4096 for index in range(BLOCKS)})
     stage.forget_messages()
     mark = stage.control.mark()
     first = back_up(stage, machine)
-    assert reads(stage, mark) >= 24
+    assert reads(stage, mark) >= BLOCKS
     proof = read_proof(tags_of(first))
     assert proof
     assert (proof.result, proof.level) == ("proven", "full")
@@ -71,7 +76,7 @@ def test_unchanged_blocks_are_not_read_twice_and_a_copy_with_one_flipped_block_i
 
     mark = stage.control.mark()
     second = back_up(stage, machine)
-    assert reads(stage, mark) <= 4, "only the headers of what may be a file system are read again"
+    assert reads(stage, mark) <= HEADERS + SAMPLED, "only headers, and what the canary samples, are read again"
     flipped = unannounced_copy(stage, second)
     stage.control.damage(flipped, FLIPPED, region=AWAY)
     announce_copy(stage)
@@ -79,7 +84,7 @@ def test_unchanged_blocks_are_not_read_twice_and_a_copy_with_one_flipped_block_i
     [failed] = [item for item in stage.messages() if "Verif" in item["event"]]
     assert failed["event"] == "VerificationFailed"
     assert failed["subject"]["region"] == AWAY
-    said = f"it is not equal to {second['SnapshotId']} in eu-west-1: of the blocks, 1 of 24 compared blocks differs: 17"
+    said = f"it is not equal to {second['SnapshotId']} in eu-west-1: of the blocks, 1 of {BLOCKS} compared blocks differs: 17"
     assert said in failed["details"]["failures"][0]["failure"]
     assert failed["details"]["failures"][0]["snapshot_id"] == flipped != equal
     assert f"--region {AWAY} --resources {flipped}" in " ".join(failed["next_steps"])
