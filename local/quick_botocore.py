@@ -9,8 +9,10 @@ from typing import Any
 import botocore.client
 import botocore.session
 import botocore.useragent
+from botocore.context import get_context
 from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.loaders import create_loader
+from botocore.useragent import UserAgentString
 
 OURS = frozenset({"dynamodb", "ebs", "ec2", "lambda", "sns", "sqs", "sts"})
 """What Lifeboat calls."""
@@ -70,6 +72,29 @@ def clean_user_agents_once() -> None:
     setattr(botocore.useragent, name, cache(getattr(botocore.useragent, name)))
 
 
+def write_user_agents_once() -> None:
+    """botocore puts the user agent together from a dozen parts, twice for each call.
+
+    It depends on the generator's own fields and on what the call uses; with the same of both the last one stands.
+    """
+    write = UserAgentString.to_string
+
+    def to_string(self: Any) -> Any:
+        context = get_context()
+        fields = {
+            name: set(value) if isinstance(value, set) else value
+            for name, value in self.__dict__.items()
+            if name != "_lifeboat_last"
+        }
+        used = set(context.features) if context else set()
+        last = self.__dict__.get("_lifeboat_last")
+        if last is None or last[0] != (fields, used):
+            last = self._lifeboat_last = ((fields, used), write(self))
+        return last[1]
+
+    UserAgentString.to_string = to_string
+
+
 def quicken() -> None:
     """Once, before the first client is made."""
     read_descriptions_once()
@@ -77,3 +102,4 @@ def quicken() -> None:
     read_models_once()
     translate_events_once()
     clean_user_agents_once()
+    write_user_agents_once()

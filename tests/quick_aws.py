@@ -5,8 +5,12 @@ Every piece answers as before; only how often it is worked out changes.
 
 from __future__ import annotations
 
+import re
+import string
+import sys
 from copy import deepcopy
 from functools import cache
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -16,6 +20,8 @@ from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth
 from botocore.compat import get_current_datetime
 from moto import backend_index
 from moto.core import models, responses, serialize
+from moto.core.base_backend import BaseBackend
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, Request
 from moto.core.serialize import ResponseSerializer, XFormedAttributePicker
 from moto.core.utils import MISSING, get_value
 from moto.dynamodb import models as dynamodb
@@ -25,6 +31,7 @@ from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.kms import models as kms
 from moto.moto_api._internal import mock_random
+from moto.moto_api._internal.moto_random import Random
 
 from local import quick_botocore
 from local.quick_botocore import OURS
@@ -179,6 +186,76 @@ def draw_ids_at_once() -> None:
     ec2_utils.random_resource_id = lambda size=8: f"{mock_random.getrandbits(4 * size):0{size}x}"
 
 
+def draw_strings_at_once() -> None:
+    """moto draws each of the 52 characters of a request's id by itself."""
+
+    def get_random_string(self: Any, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:
+        drawn = "".join(self.choices(string.ascii_letters + string.digits * include_digits, k=length))
+        return drawn.lower() if lower_case else drawn
+
+    Random.get_random_string = get_random_string
+
+
+def list_addresses_once() -> None:
+    """moto writes the addresses of a service out anew for each call."""
+    write: Any = BaseBackend.urls
+    written: dict[type, Any] = {}
+
+    def urls(self: Any) -> Any:
+        if type(self) not in written:
+            written[type(self)] = write.fget(self)
+        return written[type(self)]
+
+    BaseBackend.urls = property(urls)
+
+
+_PLAIN = re.compile(r"(https?)://([a-z0-9.-]+)/")
+
+
+def build_requests_quickly() -> None:
+    """werkzeug's builder knows forms, files and cookies; most calls are bytes that are posted to the path /."""
+    build = Request.from_primitives
+
+    def from_primitives(method: str, url: str, headers: Any, body: Any = None) -> Request:
+        plain = _PLAIN.fullmatch(url)
+        if not plain or method != "POST" or not isinstance(body, bytes) or not body:
+            return build(method, url, headers, body)
+        texts = {
+            name.upper().replace("-", "_"): value.decode() if isinstance(value, bytes) else value
+            for name, value in headers.items()
+            if name.lower() not in {"transfer-encoding", "content-length"}
+        }
+        if any("_" in name for name in headers) or "HOST" in texts:
+            return build(method, url, headers, body)
+        kind = texts.pop("CONTENT_TYPE", None)
+        environ: dict[str, Any] = {
+            "REQUEST_METHOD": method,
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/",
+            "QUERY_STRING": "",
+            "REQUEST_URI": "/",
+            "RAW_URI": "/",
+            "SERVER_NAME": plain[2],
+            "SERVER_PORT": "443" if plain[1] == "https" else "80",
+            "HTTP_HOST": plain[2],
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": plain[1],
+            "wsgi.input": BytesIO(body),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            **({} if kind is None else {"CONTENT_TYPE": kind}),
+            "CONTENT_LENGTH": str(len(body)),
+            **{f"HTTP_{name}": value for name, value in texts.items()},
+            PRESERVED_HEADER_NAMES_ENVIRON_KEY: {},
+        }
+        return Request(environ)
+
+    Request.from_primitives = from_primitives
+
+
 def read_names_of_actions_once() -> None:
     responses.camelcase_to_underscores = cache(responses.camelcase_to_underscores)
 
@@ -230,6 +307,9 @@ def quicken() -> None:
     pick_values_quickly()
     write_xml_quickly()
     draw_ids_at_once()
+    draw_strings_at_once()
+    list_addresses_once()
+    build_requests_quickly()
     read_names_of_actions_once()
     copy_tables_once()
     name_kinds_of_nodes_once()
