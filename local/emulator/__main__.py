@@ -12,6 +12,7 @@ import sys
 import threading
 
 import uvicorn
+import uvloop
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than botocore keeps an idle connection in its pool, or a request may meet a connection that just closed."""
@@ -77,7 +78,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more when it has stopped
         signal.signal(number, lambda *_: None)
     try:
-        asyncio.run(uvicorn.Server(config).serve())
+        asyncio.run(uvicorn.Server(config).serve(), loop_factory=uvloop.new_event_loop)
     finally:
         install.remove_workers()
         clock.CLOCK.remove()
