@@ -84,7 +84,10 @@ def test_unchanged_blocks_are_not_read_twice_and_a_copy_with_one_flipped_block_i
     [failed] = [item for item in stage.messages() if "Verif" in item["event"]]
     assert failed["event"] == "VerificationFailed"
     assert failed["subject"]["region"] == AWAY
-    said = f"it is not equal to {second['SnapshotId']} in eu-west-1: of the blocks, 1 of {BLOCKS} compared blocks differs: 17"
+    said = (
+        f"it is not equal to {second['SnapshotId']} in eu-west-1: of the blocks, "
+        f"1 of {BLOCKS} compared blocks differs: 17"
+    )
     assert said in failed["details"]["failures"][0]["failure"]
     assert failed["details"]["failures"][0]["snapshot_id"] == flipped != equal
     assert f"--region {AWAY} --resources {flipped}" in " ".join(failed["next_steps"])
