@@ -26,6 +26,16 @@ RECONCILE = {"sweep": True}
 WRITTEN = {index: bytes([index + 1]) for index in range(12)}
 
 
+REPLACED = {
+    "lifeboat:recovery-point": "rp-20261126T020000Z-i-00000000000000002",
+    "lifeboat:set": "earlier",
+    "lifeboat:instance": "i-00000000000000002",
+    "lifeboat:slot": "2026-11-26T02:00:00Z",
+    "lifeboat:verified": "result=proven level=read at=2026-11-26T03:00:00Z",
+}
+"""The tags in which an earlier recovery point of the same data, on another instance, differs."""
+
+
 class Copied:
     """A recovery point that is proven, and its copy, which is announced."""
 
@@ -207,3 +217,24 @@ def test_nothing_is_compared_where_no_blocks_are_read_or_no_copies_made(copied, 
     handler.forget()
     assert copied.compare({}) == {}
     assert comparison_store.open_comparisons(TABLE) == ()
+
+
+def test_the_newest_proven_one_may_be_of_the_instance_that_had_the_data_before(copied):
+    earlier = boto3.client("ec2", REGION)
+    [made] = copied.world.snapshots()
+    before = earlier.create_snapshot(
+        VolumeId=made["VolumeId"],
+        TagSpecifications=[
+            {
+                "ResourceType": "snapshot",
+                "Tags": [
+                    *(tag for tag in made["Tags"] if tag["Key"] not in REPLACED),
+                    *({"Key": key, "Value": value} for key, value in REPLACED.items()),
+                ],
+            }
+        ],
+    )["SnapshotId"]
+    copied.compare({**WRITTEN, 7: b"flipped"})
+    [message] = copied.world.messages()
+    assert message["details"]["newest_proven"] == REPLACED["lifeboat:recovery-point"]
+    assert before in " ".join(message["next_steps"])

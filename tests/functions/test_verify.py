@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, read_proof
-from lifeboat.verify import canary_workflow, missed_workflow, plan, reading_workflow, workflow
+from lifeboat.verify import canary_workflow, missed_workflow, plan, points_workflow, reading_workflow, workflow
 from lifeboat.verify import store as verifications
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
 from lifeboat.verify.record import Phase
@@ -63,13 +62,11 @@ class Saved:
 
 
 @pytest.fixture
-def saved(world, in_pages, monkeypatch) -> Iterator[Saved]:
+def saved(world, in_pages, monkeypatch) -> Saved:
     # Past the first minutes of the hour, in which what was missed is found.
     monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30))
     monkeypatch.setattr(clock, "wait", lambda _: None)
-    # At a standstill: no age depends on how long the tests before it took.
-    with time_machine.travel(TODAY, tick=False):
-        yield Saved(world)
+    return Saved(world)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, call: str, code: str, reason: str = "", times: int = 10**6) -> None:
@@ -487,14 +484,14 @@ def test_another_level_is_refused_while_one_is_read(saved, monkeypatch):
 
 def test_ec2s_refusal_to_describe_one_is_raised_after_the_others(saved, monkeypatch):
     verifications.open_verification(TABLE, plan.new_verification("rp-9", Level.READ, clock.now()))
-    describe = workflow._points_named
+    describe = points_workflow.points_named
 
-    def answer(point_id: str, invocation: Any) -> Any:
-        if point_id == "rp-9":
+    def answer(point_ids: list[str], invocation: Any) -> Any:
+        if point_ids == ["rp-9"]:
             raise AwsError("UnauthorizedOperation", "no", answered=True)
-        return describe(point_id, invocation)
+        return describe(point_ids, invocation)
 
-    monkeypatch.setattr(workflow, "_points_named", answer)
+    monkeypatch.setattr(points_workflow, "points_named", answer)
     with pytest.raises(workflow.VerificationIncomplete, match="rp-9: UnauthorizedOperation: no"):
         saved.verify(completed(saved.id))
     assert saved.point.proven

@@ -50,6 +50,9 @@ SNAPSHOT_LIMITS = frozenset(
 """Too many snapshots of one volume or in all. The first ends after 15 seconds, the others when pending snapshots
 complete."""
 
+SNAPSHOT_GONE = frozenset({"InvalidSnapshot.NotFound", "InvalidID"})
+"""A snapshot does not exist any more. CreateTags says InvalidID."""
+
 NOT_NOW = frozenset(
     {
         "IncorrectState",

@@ -100,6 +100,20 @@ SavedInstanceId = Annotated[
 ]
 """An instance that was backed up. In a vault, its account precedes it."""
 
+RECOVERY_POINT_ID = re.compile(r"rp-[0-9A-Za-z+-]{1,120}")
+
+RecoveryPointId = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{RECOVERY_POINT_ID.pattern}$"),
+    Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
+]
+
+LineageName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    Expected("a lineage, which is a volume's id such as vol-0123456789abcdef0"),
+]
+
 SnapshotId = Annotated[
     str,
     StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$"),

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from lifeboat.by_hand.request import HandedOver, RunStatus, parse_handed_over
 from lifeboat.domain.bad_request import INTERNAL, Expected, Fields, adapter, not_expected, parse
 from lifeboat.domain.envelopes import COPIED, INSTANCE, SNAPSHOT, VOLUME, is_event, parse_event
 from lifeboat.domain.fields import (
+    RECOVERY_POINT_ID,
     Device,
     Flag,
     InstanceId,
     Iops,
     KmsKey,
+    LineageName,
     Moment,
     Reason,
     ReconcileRequest,
@@ -36,7 +37,6 @@ RECOVERY_POINT = (
     "such as snap-0123456789abcdef0, a list of snapshots' ids, or an object with lineage or instance_id"
 )
 
-_RECOVERY_POINT_ID = re.compile(r"rp-[0-9A-Za-z+-]{1,120}")
 
 _SNAPSHOT_IDS = Annotated[
     tuple[SnapshotId, ...], Field(min_length=1, max_length=40), Expected("a list of 1 to 40 snapshots' ids")
@@ -52,14 +52,7 @@ class RecoveryPointChoice(Fields):
     only one that was read back is taken.
     """
 
-    lineage: (
-        Annotated[
-            str,
-            StringConstraints(min_length=1, max_length=256),
-            Expected("a lineage, which is a volume's id such as vol-0123456789abcdef0"),
-        ]
-        | None
-    ) = None
+    lineage: LineageName | None = None
     instance_id: SavedInstanceId | None = None
     before: Moment | None = None
     proven: Flag = False
@@ -88,7 +81,7 @@ def _parse_choice(value: Any, parse_object: ValidatorFunctionWrapHandler) -> Rec
         return RecoveryPointChoice(proven=True)
     if isinstance(value, str) and value.startswith("snap-"):
         return RecoveryPointChoice(snapshot_ids=(adapter(SnapshotId).validate_python(value),))
-    if isinstance(value, str) and _RECOVERY_POINT_ID.fullmatch(value):
+    if isinstance(value, str) and RECOVERY_POINT_ID.fullmatch(value):
         return RecoveryPointChoice(id=value)
     raise not_expected(RECOVERY_POINT)
 

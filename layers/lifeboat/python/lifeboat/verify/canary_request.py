@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import StringConstraints
-
-from lifeboat.domain.bad_request import Expected, Fields
-from lifeboat.domain.fields import Flag
+from lifeboat.domain.bad_request import Fields
+from lifeboat.domain.fields import Flag, RecoveryPointId
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +14,5 @@ class CloseSuspicionRequest(Fields):
 
     form = "close_suspicion"
 
-    close_suspicion: Annotated[
-        str,
-        StringConstraints(pattern=r"^rp-[0-9A-Za-z+-]{1,120}$"),
-        Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
-    ]
+    close_suspicion: RecoveryPointId
     expected: Flag = False

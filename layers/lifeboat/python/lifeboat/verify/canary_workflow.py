@@ -19,11 +19,11 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime
 from lifeboat.domain.bad_request import BadRequest
-from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint
+from lifeboat.domain.error_codes import SNAPSHOT_GONE
+from lifeboat.domain.recovery_point import Member, RecoveryPoint
 from lifeboat.domain.suspicion import closed_suspicion, is_suspected, open_suspicion
 from lifeboat.domain.tags import Tag, Tags
-from lifeboat.verify import canary, canary_store
+from lifeboat.verify import canary, canary_store, plan, points_workflow
 from lifeboat.verify.canary import Observation, Sample
 from lifeboat.verify.canary_messages import SuspectVolume, recovery_point_suspect
 from lifeboat.verify.canary_record import History, Lists
@@ -35,9 +35,6 @@ METRIC = "ChangedShare"
 
 PAGES_A_CHECKPOINT = 20
 """After so many pages of lists the checkpoint is saved: some seconds."""
-
-GONE = frozenset({"InvalidSnapshot.NotFound", "InvalidID"})
-"""A snapshot does not exist any more."""
 
 
 @cache
@@ -70,8 +67,8 @@ def observe(point: RecoveryPoint, calls: Calls, invocation: Invocation) -> bool:
 def close(request: CloseSuspicionRequest, invocation: Invocation) -> dict[str, Any]:
     """Close the suspicion against one recovery point. Raises BadRequest if none is open, and AwsError."""
     wanted, config = request.close_suspicion, invocation.config
-    point = next((item for item in _named([wanted], invocation) if item.id == wanted and item.suspected), None)
-    if point is None:
+    point = points_workflow.point_named(wanted, invocation)
+    if point is None or not point.suspected:
         raise BadRequest(
             f"close_suspicion is {wanted}, expected the id of a recovery point of the stack {config.stack} in "
             f"{config.region} against which a suspicion is open"
@@ -114,25 +111,12 @@ def _observe_volume(
 def _earlier_snapshot(point: RecoveryPoint, history: History, invocation: Invocation) -> str:
     """The snapshot of the lineage to compare with, empty if there is none. Raises AwsError.
 
-    It is that of the last recovery point that was observed, or else the last good one of the instance. A change that
+    It is that of the last recovery point that was observed, or else the last good one of its lineages. A change that
     could not be observed is then in the next comparison.
     """
     named = [item.point_id for item in history.observations]
-    for found in (_named(named, invocation), _of_instance(point.instance_id, invocation)):
-        earlier = [item for item in found if _is_before(item, point) and history.lineage in item.lineages]
-        if earlier:
-            last = max(earlier, key=lambda item: (item.taken_at, item.id))
-            return next(item.snapshot.id for item in last.members if item.metadata.lineage == history.lineage)
-    return ""
-
-
-def _is_before(item: RecoveryPoint, point: RecoveryPoint) -> bool:
-    """Whether it is good and older, and not another set of the same recovery point."""
-    return (
-        item.condition is Condition.GOOD
-        and item.taken_at < point.taken_at
-        and item.name_and_slot != point.name_and_slot
-    )
+    observed = plan.last_before(points_workflow.points_named(named, invocation), point, history.lineage)
+    return observed or plan.last_before(points_workflow.points_of_lineages(point, invocation), point, history.lineage)
 
 
 def _read_lists(snapshot_id: str, earlier_id: str, calls: Calls, invocation: Invocation) -> Lists:
@@ -214,7 +198,7 @@ def _tag(point: RecoveryPoint, tags: Tags) -> str:
         try:
             ec2_snapshots.tag_snapshot(member.snapshot.id, tags)
         except AwsError as problem:
-            if problem.passes and problem.code not in GONE:
+            if problem.passes and problem.code not in SNAPSHOT_GONE:
                 raise
             refused.append(f"{member.snapshot.id}: {problem}")
         else:
@@ -227,28 +211,12 @@ def _newest_before(point: RecoveryPoint, histories: Sequence[History], invocatio
     usual: Mapping[str, set[str]] = {
         history.lineage: {item.point_id for item in history.observations if not item.suspected} for history in histories
     }
-    found = _named(sorted(set().union(*usual.values())), invocation)
+    found = points_workflow.points_named(set().union(*usual.values()), invocation)
     before = [
         item
         for item in found
-        if _is_before(item, point)
+        if plan.is_good_before(item, point)
         and not item.suspected
         and all(item.id in known for lineage, known in usual.items() if lineage in item.lineages)
     ]
     return max(before, key=lambda item: (item.taken_at, item.id), default=None)
-
-
-def _named(point_ids: Sequence[str], invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    """This stack's recovery points of these ids that exist. Raises AwsError."""
-    if not point_ids:
-        return ()
-    return _points({f"tag:{Tag.RECOVERY_POINT}": sorted({item.partition("+")[0] for item in point_ids})}, invocation)
-
-
-def _of_instance(instance_id: str, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    """Raises AwsError."""
-    return _points({f"tag:{Tag.INSTANCE}": [instance_id]}, invocation) if instance_id else ()
-
-
-def _points(filters: Mapping[str, Sequence[str]], invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, filters)).points

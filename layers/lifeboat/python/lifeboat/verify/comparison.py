@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -62,6 +62,17 @@ class Comparison:
     def done(self) -> bool:
         """Whether each pair was compared, or cannot be."""
         return bool(self.pairs) and all(pair.done for pair in self.pairs)
+
+
+def earlier_copies(points: Iterable[RecoveryPoint], copy_id: str) -> list[tuple[str, int]]:
+    """Earlier copies of the lineage of this one with their GiB, the newest first."""
+    members = [(point.taken_at, member) for point in points for member in point.members]
+    this = next(((at, member.metadata.lineage) for at, member in members if member.snapshot.id == copy_id), None)
+    if this is None:
+        return []
+    older = [(at, member) for at, member in members if at < this[0] and member.metadata.lineage == this[1]]
+    newest_first = sorted(older, key=lambda item: item[0], reverse=True)
+    return [(member.snapshot.id, member.snapshot.size) for _, member in newest_first]
 
 
 def find_pairs(point: RecoveryPoint, copies: Sequence[Snapshot]) -> tuple[Pair, ...] | str:

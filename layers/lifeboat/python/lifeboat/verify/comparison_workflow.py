@@ -19,7 +19,7 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
-from lifeboat.verify import comparison, messages, plan, reading_workflow
+from lifeboat.verify import comparison, messages, plan, points_workflow, reading_workflow
 from lifeboat.verify import comparison_store as comparisons
 from lifeboat.verify.comparison import Comparison, Pair
 from lifeboat.verify.digests import ZEROS, Difference, Digests, read_digest
@@ -85,7 +85,7 @@ class _Comparer:
     def advance(self) -> tuple[str, str]:
         """Compare on. What came of it, and why. Raises AwsError and Overtaken."""
         config, record = self.invocation.config, self.record
-        point = self._point()
+        point = points_workflow.point_named(record.point_id, self.invocation)
         copies = ec2_snapshots.copies_in(
             record.region, {Tag.STACK: config.stack, Tag.RECOVERY_POINT: record.point_id.partition("+")[0]}
         )
@@ -100,11 +100,6 @@ class _Comparer:
         if not self.record.done:
             return "comparing", self.record.reason
         return self._conclude(point)
-
-    def _point(self) -> RecoveryPoint | None:
-        wanted = {f"tag:{Tag.RECOVERY_POINT}": [self.record.point_id.partition("+")[0]]}
-        found = ec2_snapshots.recovery_point_snapshots_of(self.invocation.config.stack, wanted)
-        return next((item for item in read_catalogue(found).points if item.id == self.record.point_id), None)
 
     def _compare(self) -> None:
         for first in self.record.pairs:
@@ -136,33 +131,24 @@ class _Comparer:
                 pair = replace(pair, done=True, failure=str(wrong))
             yield pair
 
-    def _earlier_copies(self, pair: Pair) -> list[tuple[str, int]]:
-        """Earlier copies of the same volume's lineage with their GiB, the newest first. Raises AwsError."""
+    def _earlier_copies(self, pair: Pair) -> Sequence[tuple[str, int]]:
+        """Raises AwsError."""
         mine: dict[str, str] = {Tag.STACK: self.invocation.config.stack, Tag.INSTANCE: self.instance_id}
         points = read_catalogue(ec2_snapshots.copies_in(self.record.region, mine)).points
-        members = [(point.taken_at, member) for point in points for member in point.members]
-        this = next(((at, member) for at, member in members if member.snapshot.id == pair.copy_id), None)
-        if this is None:
-            return []
-        taken_at, lineage = this[0], this[1].metadata.lineage
-        older = [(at, member) for at, member in members if at < taken_at and member.metadata.lineage == lineage]
-        newest_first = sorted(older, key=lambda item: item[0], reverse=True)
-        return [(member.snapshot.id, member.snapshot.size) for _, member in newest_first]
+        return comparison.earlier_copies(points, pair.copy_id)
 
     def _conclude(self, point: RecoveryPoint) -> tuple[str, str]:
         config, record = self.invocation.config, self.record
         shown = comparison.as_verification(record, config.region)
         wrong = [f"{item.snapshot_id}: {item.failure}" for item in shown.readings if item.failure]
         if wrong:
-            wanted = {f"tag:{Tag.INSTANCE}": [point.instance_id]}
-            lineage = read_catalogue(ec2_snapshots.recovery_point_snapshots_of(config.stack, wanted)).points
             message = messages.verification_failed(
                 **self.invocation.stamp(),
                 region=record.region,
                 home=config.region,
                 point=point,
                 record=shown,
-                proven=newest_proven(item for item in lineage if set(item.lineages) & set(point.lineages)),
+                proven=newest_proven(points_workflow.points_of_lineages(point, self.invocation)),
                 unrecorded="",
             )
             key = f"{record.key} {record.opened_at.isoformat()}"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from lifeboat.domain.bad_request import Expected, Fields, parse
+from lifeboat.domain.bad_request import Fields, parse
 from lifeboat.domain.envelopes import VOLUME, is_event, parse_event
-from lifeboat.domain.fields import Moment, ReconcileRequest
+from lifeboat.domain.fields import LineageName, Moment, ReconcileRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,7 @@ class DrillRequest(Fields):
     `slot` is the schedule's due time, None by hand.
     """
 
-    lineage: (
-        Annotated[
-            str,
-            StringConstraints(min_length=1, max_length=256),
-            Expected("a lineage, which is a volume's id such as vol-0123456789abcdef0"),
-        ]
-        | None
-    ) = None
+    lineage: LineageName | None = None
     slot: Annotated[Moment | None, Field(alias="scheduled_time")] = None
 
 

@@ -191,19 +191,28 @@ def block_count(gib: int) -> int:
     return gib * 2**30 // BLOCK
 
 
+def is_good_before(item: RecoveryPoint, point: RecoveryPoint) -> bool:
+    """Whether it is good and older, and not another set of the same recovery point."""
+    return (
+        item.condition is Condition.GOOD
+        and item.taken_at < point.taken_at
+        and item.name_and_slot != point.name_and_slot
+    )
+
+
+def last_before(found: Iterable[RecoveryPoint], point: RecoveryPoint, lineage: str) -> str:
+    """The snapshot of a lineage in the newest good recovery point before this one. Empty if there is none."""
+    earlier = [item for item in found if is_good_before(item, point) and lineage in item.lineages]
+    last = max(earlier, key=lambda item: (item.taken_at, item.id), default=None)
+    return next(item.snapshot.id for item in last.members if item.metadata.lineage == lineage) if last else ""
+
+
 def earlier_proven(
     point: RecoveryPoint, snapshot_id: str, lineage: Iterable[RecoveryPoint]
 ) -> tuple[tuple[str, int], ...]:
     """The snapshots of the same volume's lineage in older proven recovery points, with their GiB, the newest first."""
     own = {member.metadata.lineage for member in point.members if member.snapshot.id == snapshot_id}
-    older = [
-        item
-        for item in lineage
-        if item.condition is Condition.GOOD
-        and item.proven
-        and item.taken_at < point.taken_at
-        and item.name_and_slot != point.name_and_slot
-    ]
+    older = [item for item in lineage if item.proven and is_good_before(item, point)]
     newest_first = sorted(older, key=lambda item: (item.taken_at, item.id), reverse=True)
     return tuple(
         (member.snapshot.id, member.snapshot.size)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import StringConstraints
-
 from lifeboat.domain.bad_request import BadRequest, Expected, Fields, parse, shown
 from lifeboat.domain.envelopes import parse_notification
-from lifeboat.domain.fields import Flag, ReconcileRequest
+from lifeboat.domain.fields import RECOVERY_POINT_ID, Flag, ReconcileRequest, RecoveryPointId
 from lifeboat.domain.proof import Level
 from lifeboat.verify.canary_request import CloseSuspicionRequest
-
-_POINT_ID = "rp-[0-9A-Za-z+-]{1,120}"
 
 COMPLETED = ("BackupCompleted", "SnapshotsCopied")
 
@@ -29,11 +24,7 @@ class VerifyRequest(Fields):
 
     form = "recovery_point"
 
-    recovery_point: Annotated[
-        str,
-        StringConstraints(pattern=rf"^{_POINT_ID}$"),
-        Expected("a recovery point's id such as rp-20261123T020000Z-i-0123456789abcdef0"),
-    ]
+    recovery_point: RecoveryPointId
     level: Annotated[Level, Expected("one of read, sample, full")] | None = None
     expected: Flag = False
 
@@ -65,7 +56,7 @@ def parse_verify(event: Mapping[str, Any]) -> VerifyRequest | CloseSuspicionRequ
         raise BadRequest(f"event is {shown(message.get('event'))}, expected one of {', '.join(COMPLETED)}")
     subject = message.get("subject")
     named = subject.get("recovery_point") if isinstance(subject, Mapping) else None
-    if not isinstance(named, str) or not re.fullmatch(_POINT_ID, named):
+    if not isinstance(named, str) or not RECOVERY_POINT_ID.fullmatch(named):
         return ContinueRequest()
     region = subject.get("region") if isinstance(subject, Mapping) else None
     return PointCompleted(named, region if isinstance(region, str) else "")

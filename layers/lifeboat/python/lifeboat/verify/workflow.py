@@ -16,19 +16,18 @@ from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime
 from lifeboat.domain.bad_request import BadRequest
-from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.error_codes import SNAPSHOT_GONE
 from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
-from lifeboat.domain.tags import Tag
 from lifeboat.verify import (
     canary_workflow,
     comparison_workflow,
-    lineage_workflow,
     lost_contents,
     messages,
     missed_workflow,
     plan,
+    points_workflow,
 )
 from lifeboat.verify import store as verifications
 from lifeboat.verify.canary_request import CloseSuspicionRequest
@@ -40,9 +39,6 @@ from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyReque
 
 AT_ONCE = 100
 """So many verifications are carried out before the open ones are read again."""
-
-GONE = frozenset({"InvalidSnapshot.NotFound", "InvalidID"})
-"""A snapshot does not exist any more."""
 
 
 class VerificationIncomplete(Exception):  # noqa: N818 - a fact; the next run tries again
@@ -115,7 +111,7 @@ def _open_completed(request: PointCompleted, level: Level, invocation: Invocatio
 def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) -> str:
     """Open the verification of one recovery point for a person; its id. Raises BadRequest and AwsError."""
     table, wanted = invocation.config.table, request.recovery_point
-    point = next((item for item in _points_named(wanted, invocation) if item.id == wanted), None)
+    point = points_workflow.point_named(wanted, invocation)
     if point is None or point.condition is not Condition.GOOD:
         found = f", which is {point.condition}" if point else ""
         raise BadRequest(
@@ -135,12 +131,6 @@ def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) 
             with suppress(verifications.Overtaken):  # an invocation reads it right now
                 verifications.save_verification(table, asked)
     return point.id
-
-
-def _points_named(point_id: str, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
-    """The sets whose tags have this id. Raises AwsError."""
-    wanted = {f"tag:{Tag.RECOVERY_POINT}": [point_id.partition("+")[0]]}
-    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, wanted)).points
 
 
 @dataclass(slots=True)
@@ -193,7 +183,7 @@ class _Reader:
 
     def _advance(self, record: Verification) -> bool:
         """Read a recovery point on. Whether its verification has ended. Raises AwsError and Overtaken."""
-        points = _points_named(record.point_id, self.invocation)
+        points = points_workflow.points_named([record.point_id], self.invocation)
         point = plan.find_point(record, points)
         verdict = plan.judge_point(record, point)
         if isinstance(verdict, Stop):
@@ -207,7 +197,8 @@ class _Reader:
             return False
         # A snapshot that was deleted while it was read is not a failure.
         if any(item.failure for item in record.readings):
-            left = plan.judge_point(record, plan.find_point(record, _points_named(record.point_id, self.invocation)))
+            points = points_workflow.points_named([record.point_id], self.invocation)
+            left = plan.judge_point(record, plan.find_point(record, points))
             if isinstance(left, Stop):
                 return self._stop(record, left.reason)
         return self._conclude(record, point)
@@ -242,7 +233,7 @@ class _Reader:
             reading.snapshot_id,
             reading.gib,
             lambda: plan.earlier_proven(
-                point, reading.snapshot_id, lineage_workflow.points_of_lineages(point, self.invocation)
+                point, reading.snapshot_id, points_workflow.points_of_lineages(point, self.invocation)
             ),
             self._calls.list_changed_blocks,
             again=record.by_hand,
@@ -274,7 +265,7 @@ class _Reader:
         if not observed:
             return False
         if any(item.failure for item in record.readings):
-            others = lineage_workflow.points_of_lineages(point, self.invocation)
+            others = points_workflow.points_of_lineages(point, self.invocation)
             proven = newest_proven(item for item in others if item.id != point.id)
             message = messages.verification_failed(
                 **self.invocation.stamp(),
@@ -297,7 +288,7 @@ class _Reader:
         """Fail what lost a file system since the last proven recovery point. Raises AwsError."""
         if record.expected or not any(map(lost_contents.may_have_lost, record.readings)):
             return record
-        others = lineage_workflow.points_of_lineages(point, self.invocation)
+        others = points_workflow.points_of_lineages(point, self.invocation)
         return lost_contents.compare_with_proven(record, point, others)
 
     def _record_proof(self, record: Verification) -> str:
@@ -312,7 +303,7 @@ class _Reader:
             try:
                 ec2_snapshots.tag_snapshot(item.snapshot_id, write_proof(proof))
             except AwsError as problem:
-                if problem.code in GONE:
+                if problem.code in SNAPSHOT_GONE:
                     raise _DeletedError(item.snapshot_id) from problem
                 if problem.passes:
                     raise

@@ -1,6 +1,8 @@
-"""The other recovery points of the lineages of one, also of the instances that had the data before."""
+"""Find this stack's recovery points: those of an id, and those that share a lineage with one."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from lifeboat.aws import ec2_snapshots
 from lifeboat.aws.ec2_describe import literal
@@ -9,6 +11,20 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.recovery_point_tags import VOLUME_TAG
 from lifeboat.domain.tags import Tag
+
+
+def points_named(point_ids: Iterable[str], invocation: Invocation) -> tuple[RecoveryPoint, ...]:
+    """All sets whose tags have one of these ids, oldest first. Raises AwsError."""
+    wanted = sorted({item.partition("+")[0] for item in point_ids})
+    if not wanted:
+        return ()
+    asked = {f"tag:{Tag.RECOVERY_POINT}": wanted}
+    return read_catalogue(ec2_snapshots.recovery_point_snapshots_of(invocation.config.stack, asked)).points
+
+
+def point_named(point_id: str, invocation: Invocation) -> RecoveryPoint | None:
+    """The recovery point of this id, None if it does not exist. Raises AwsError."""
+    return next((item for item in points_named([point_id], invocation) if item.id == point_id), None)
 
 
 def points_of_lineages(point: RecoveryPoint, invocation: Invocation) -> tuple[RecoveryPoint, ...]:
