@@ -32,8 +32,9 @@ TODAY = datetime(2026, 11, 28, tzinfo=UTC)
 """The time in this room, moto's as well."""
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True)
 def _at_a_fixed_time() -> Iterator[None]:
+    """Each test begins at that time, however long the tests before it took."""
     with time_machine.travel(TODAY, tick=True):
         yield
 
