@@ -9,9 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lifeboat.aws import clients
+from lifeboat.aws.table import Overtaken
 from lifeboat.restore import store as restores
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
-from lifeboat.restore.store import InstanceTaken, Overtaken
+from lifeboat.restore.store import InstanceTaken
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 

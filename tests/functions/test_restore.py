@@ -10,6 +10,7 @@ import pytest
 
 from lifeboat.aws import ec2_calls, ec2_instances
 from lifeboat.aws.errors import AwsError
+from lifeboat.aws.table import Overtaken
 from lifeboat.restore import store as restores
 from tests.functions.restores import RECONCILE, ask, fresh_platform, restored, saved, time
 
@@ -298,7 +299,7 @@ def test_a_cancel_that_is_overtaken_asks_for_another_try(world, saved, time, mon
     begun = world.invoke("restore_volume", ask(target))
 
     def overtaken(_table, restore):
-        raise restores.Overtaken(restore.id)
+        raise Overtaken(restore.id)
 
     monkeypatch.setattr(restores, "save_restore", overtaken)
     answer = world.invoke("restore_volume", {"cancel": begun["restore_id"]})
@@ -391,7 +392,7 @@ def test_who_is_overtaken_leaves_the_restore_to_the_other(world, saved, time, mo
     def overtaken(table, restore):
         if left[0]:
             left[0] -= 1
-            raise restores.Overtaken(restore.id)
+            raise Overtaken(restore.id)
         return real(table, restore)
 
     monkeypatch.setattr(restores, "save_restore", overtaken)

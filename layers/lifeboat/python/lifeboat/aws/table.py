@@ -8,11 +8,11 @@ DynamoDB itself reads. A write (`put`, `delete`, `lease`, ...) is carried out al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from itertools import batched
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
@@ -53,6 +53,17 @@ class Cancelled(Exception):  # noqa: N818 - a state of affairs, not an error
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__(f"DynamoDB cancelled a transaction: {', '.join(reasons)}")
         self.reasons = reasons
+
+
+class Overtaken(Exception):  # noqa: N818 - a state of affairs, not an error
+    """Another invocation has written the record meanwhile: it continues the work, or the record is to be read again."""
+
+
+class Versioned(Protocol):
+    """A record that is written only where its last version stands."""
+
+    @property
+    def version(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,24 @@ def write(table: str, action: Write) -> bool:
             raise
         return False
     return True
+
+
+def versioned(pk: str, sk: str, record: Versioned) -> Document:
+    """The document of a record."""
+    return Document(pk, sk, to_json(record), version=str(record.version))
+
+
+def next_version[R: Versioned](record: R) -> R:
+    """The record as it is written next."""
+    return replace(record, version=record.version + 1)  # type: ignore[type-var]
+
+
+def save_next[R: Versioned](table: str, pk: str, sk: str, record: R) -> R:
+    """Write the next version of a record where its last one stands, and return it. Raises Overtaken."""
+    moved = next_version(record)
+    if not write(table, put(versioned(pk, sk, moved), unchanged(str(record.version)))):
+        raise Overtaken(sk)
+    return moved
 
 
 def transact(table: str, actions: Iterable[Write]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from lifeboat.aws import table as documents
-from lifeboat.aws.table import ABSENT, Cancelled, Document, to_json, unchanged, unchanged_or_absent
+from lifeboat.aws.table import ABSENT, Cancelled, Document, Overtaken, unchanged, unchanged_or_absent
 from lifeboat.restore.record import Restore
 
 _RECORD = "restore"
@@ -20,33 +18,28 @@ class InstanceTaken(Exception):  # noqa: N818 - a state of affairs, not an error
         self.restore_id = restore_id
 
 
-class Overtaken(Exception):  # noqa: N818 - a state of affairs, not an error
-    """Another invocation has changed the restore meanwhile: read it again and decide anew."""
-
-
 def open_restore(table: str, restore: Restore) -> None:
     """Record a new restore and take its instance, both or neither. Raises InstanceTaken."""
     lock = Document(_OPEN, restore.instance_id, version=restore.id)  # so that only this restore can delete it
+    record = documents.versioned(_RECORD, restore.id, restore)
     try:
-        documents.transact(table, [documents.put(lock, ABSENT), documents.put(_document(restore), ABSENT)])
+        documents.transact(table, [documents.put(lock, ABSENT), documents.put(record, ABSENT)])
     except Cancelled as problem:
         raise InstanceTaken(open_on(table, restore.instance_id) or restore.id) from problem
 
 
 def save_restore(table: str, restore: Restore) -> Restore:
     """Write the next version of a restore; answers it with its new version. Raises Overtaken."""
-    moved = _next(restore)
-    if not documents.write(table, documents.put(_document(moved), unchanged(str(restore.version)))):
-        raise Overtaken(restore.id)
-    return moved
+    return documents.save_next(table, _RECORD, restore.id, restore)
 
 
 def close_restore(table: str, restore: Restore) -> Restore:
     """Write the last version of a restore and free its instance, both or neither. Raises Overtaken."""
-    moved = _next(restore)
+    moved = documents.next_version(restore)
     free = documents.delete(_OPEN, restore.instance_id, unchanged_or_absent(restore.id))
+    record = documents.versioned(_RECORD, restore.id, moved)
     try:
-        documents.transact(table, [free, documents.put(_document(moved), unchanged(str(restore.version)))])
+        documents.transact(table, [free, documents.put(record, unchanged(str(restore.version)))])
     except Cancelled as problem:
         raise Overtaken(restore.id) from problem
     return moved
@@ -83,11 +76,3 @@ def in_use(table: str) -> dict[str, str]:
         if restore and not restore.touched:
             found.update((volume.snapshot_id, restore_id) for volume in restore.volumes)
     return found
-
-
-def _next(restore: Restore) -> Restore:
-    return replace(restore, version=restore.version + 1)
-
-
-def _document(restore: Restore) -> Document:
-    return Document(_RECORD, restore.id, to_json(restore), version=str(restore.version))

@@ -15,6 +15,7 @@ from typing import Any
 from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes, metrics
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.table import Overtaken
 from lifeboat.by_hand.request import HandedOver, RunStatus
 from lifeboat.by_hand.workflow import carry_out, continue_run, find_or_create_run, read_outcome, replace_run
 from lifeboat.domain.bad_request import BadRequest
@@ -230,7 +231,7 @@ def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
         return describe_restore(restores.save_restore(invocation.config.table, cancelled))
     except RestoreError as refusal:
         raise BadRequest(str(refusal)) from None
-    except restores.Overtaken:
+    except Overtaken:
         raise BadRequest(
             f"cancel is {request.restore_id}, which another invocation is advancing, expected the same request "
             "in some seconds"
@@ -279,7 +280,7 @@ def _advance(
             if isinstance(action, Requeue):
                 return restore, observed.volumes if action.check_soon else {}
             restore = _perform(action, restore, invocation)
-    except restores.Overtaken:
+    except Overtaken:
         # Another invocation has moved the record, and continues from what it observed.
         return _load_known(restore.id, "restore", invocation), {}
 
@@ -357,7 +358,7 @@ def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
         )
     try:
         return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
-    except restores.Overtaken:
+    except Overtaken:
         return restore  # the record does not say so yet, but publish_once does not publish twice
 
 

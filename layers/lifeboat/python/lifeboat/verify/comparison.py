@@ -64,6 +64,12 @@ class Comparison:
         return bool(self.pairs) and all(pair.done for pair in self.pairs)
 
 
+def due(records: Iterable[Comparison], now: datetime) -> list[Comparison]:
+    """The comparisons that may go on, the newest recovery points first."""
+    ready = (record for record in records if record.not_before is None or record.not_before <= now)
+    return sorted(ready, key=lambda record: record.key, reverse=True)
+
+
 def earlier_copies(points: Iterable[RecoveryPoint], copy_id: str) -> list[tuple[str, int]]:
     """Earlier copies of the lineage of this one with their GiB, the newest first."""
     members = [(point.taken_at, member) for point in points for member in point.members]

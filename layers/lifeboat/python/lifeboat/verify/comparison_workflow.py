@@ -15,6 +15,7 @@ from lifeboat.aws.ebs_direct import WrongChecksumError
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime
+from lifeboat.aws.table import Overtaken
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint, newest_proven
@@ -45,7 +46,7 @@ def is_due(invocation: Invocation) -> bool:
 def _due(invocation: Invocation) -> list[Comparison]:
     if not (invocation.config.copy_to and invocation.config.manifest_bucket):
         return []
-    return comparisons.due(comparisons.open_comparisons(invocation.config.table), clock.now())
+    return comparison.due(comparisons.open_comparisons(invocation.config.table), clock.now())
 
 
 def compare_due(calls: Calls, invocation: Invocation) -> tuple[dict[str, list[Any]], list[str]]:
@@ -57,7 +58,7 @@ def compare_due(calls: Calls, invocation: Invocation) -> tuple[dict[str, list[An
             break
         try:
             outcome, reason = _Comparer(record, calls, invocation).advance()
-        except comparisons.Overtaken:
+        except Overtaken:
             continue
         except AwsError as problem:  # the others go on
             problems.append(f"{record.key}: {problem}")

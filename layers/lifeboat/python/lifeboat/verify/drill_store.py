@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from lifeboat.aws import table as documents
-from lifeboat.aws.table import ABSENT, Document, to_json, unchanged
+from lifeboat.aws.table import ABSENT, Document, Overtaken, to_json, unchanged
 from lifeboat.verify.drill_plan import LastDrill
 from lifeboat.verify.drill_record import Drill
 
@@ -17,13 +16,9 @@ REMEMBERED = timedelta(days=400)
 """How long the last drill of a lineage is remembered. After that its zones begin anew."""
 
 
-class DrillMoved(Exception):  # noqa: N818 - a state of affairs, not an error
-    """Another invocation has changed the drill meanwhile, and continues it."""
-
-
 def open_drill(table: str, drill: Drill) -> bool:
     """Record a new drill. False if a drill of its lineage is open already."""
-    return documents.write(table, documents.put(_document(drill), ABSENT))
+    return documents.write(table, documents.put(documents.versioned(_OPEN, drill.lineage, drill), ABSENT))
 
 
 def open_drills(table: str) -> tuple[Drill, ...]:
@@ -32,15 +27,12 @@ def open_drills(table: str) -> tuple[Drill, ...]:
 
 
 def save_drill(table: str, drill: Drill) -> Drill:
-    """Write the next version of a drill. Returns it with its new version. Raises DrillMoved."""
-    moved = replace(drill, version=drill.version + 1)
-    if not documents.write(table, documents.put(_document(moved), unchanged(str(drill.version)))):
-        raise DrillMoved(drill.id)
-    return moved
+    """Write the next version of a drill. Returns it with its new version. Raises Overtaken."""
+    return documents.save_next(table, _OPEN, drill.lineage, drill)
 
 
 def close_drill(table: str, drill: Drill) -> None:
-    """Remember a drill as the last of its lineage, then delete the record of the open one. Raises DrillMoved.
+    """Remember a drill as the last of its lineage, then delete the record of the open one. Raises Overtaken.
 
     Not in one transaction: an invocation that is killed between the two leaves the drill open, and it is closed again.
     """
@@ -48,13 +40,9 @@ def close_drill(table: str, drill: Drill) -> None:
     document = Document(_LAST, drill.lineage, to_json(last), expiration=drill.since + REMEMBERED)
     documents.write(table, documents.put(document))
     if not documents.write(table, documents.delete(_OPEN, drill.lineage, unchanged(str(drill.version)))):
-        raise DrillMoved(drill.id)
+        raise Overtaken(drill.id)
 
 
 def last_drills(table: str) -> dict[str, LastDrill]:
     """What is remembered of the last drill of each lineage."""
     return {document.sk: document.read(LastDrill) for document in documents.find_all(table, _LAST)}
-
-
-def _document(drill: Drill) -> Document:
-    return Document(_OPEN, drill.lineage, to_json(drill), version=str(drill.version))

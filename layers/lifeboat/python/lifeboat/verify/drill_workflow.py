@@ -17,6 +17,7 @@ from lifeboat.aws import clock, ebs_direct, ec2_calls, ec2_describe, ec2_snapsho
 from lifeboat.aws.ec2_describe import LAST_CHARACTERS
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
+from lifeboat.aws.table import Overtaken
 from lifeboat.domain.bad_request import BadRequest, shown
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Volume
@@ -174,7 +175,7 @@ def _advance(drill: Drill, blocked: str, deadlines: Deadlines, invocation: Invoc
                         return drill
                 case CreateVolume() | DeleteVolume():
                     drill = _perform(drill, step.action, invocation)
-    except drill_store.DrillMoved:
+    except Overtaken:
         return drill
 
 

@@ -7,11 +7,10 @@ the whole stack, however many recovery points complete at once.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lifeboat.aws import table as documents
-from lifeboat.aws.table import ABSENT, Document, to_json, unchanged
+from lifeboat.aws.table import ABSENT, Document, to_json
 from lifeboat.verify.record import Verification
 
 _OPEN = "verify-open"
@@ -22,13 +21,9 @@ DONE_KEPT = timedelta(days=35)
 """How long it is known that a recovery point was read back. Its tag says so too, where there was room for it."""
 
 
-class Overtaken(Exception):  # noqa: N818 - a state of affairs, not an error
-    """Another invocation has moved the verification meanwhile, and continues it."""
-
-
 def open_verification(table: str, record: Verification) -> bool:
     """Record that a recovery point is to be read back. False if it is already being read."""
-    return documents.write(table, documents.put(_document(record), ABSENT))
+    return documents.write(table, documents.put(documents.versioned(_OPEN, record.point_id, record), ABSENT))
 
 
 def open_verifications(table: str) -> tuple[Verification, ...]:
@@ -44,10 +39,7 @@ def find_verification(table: str, point_id: str) -> Verification | None:
 
 def save_verification(table: str, record: Verification) -> Verification:
     """Write the next version; answers it. Raises Overtaken."""
-    moved = replace(record, version=record.version + 1)
-    if not documents.write(table, documents.put(_document(moved), unchanged(str(record.version)))):
-        raise Overtaken(record.point_id)
-    return moved
+    return documents.save_next(table, _OPEN, record.point_id, record)
 
 
 def close_verification(table: str, record: Verification, now: datetime) -> None:
@@ -74,7 +66,3 @@ def become_reader(table: str, lease: str, *, now: datetime, until: datetime) -> 
 def cease_reading(table: str) -> None:
     """Let the next invocation read at once."""
     documents.write(table, documents.end_lease(_READER, _READER))
-
-
-def _document(record: Verification) -> Document:
-    return Document(_OPEN, record.point_id, to_json(record), version=str(record.version))

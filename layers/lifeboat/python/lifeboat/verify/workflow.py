@@ -15,6 +15,7 @@ from lifeboat.aws import clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime
+from lifeboat.aws.table import Overtaken
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.error_codes import SNAPSHOT_GONE
 from lifeboat.domain.message import Message
@@ -128,7 +129,7 @@ def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) 
             )
         asked = plan.asked_for(under_way, expected=request.expected) if under_way else None
         if asked and asked != under_way:
-            with suppress(verifications.Overtaken):  # an invocation reads it right now
+            with suppress(Overtaken):  # an invocation reads it right now
                 verifications.save_verification(table, asked)
     return point.id
 
@@ -172,7 +173,7 @@ class _Reader:
     def _carry_out(self, record: Verification) -> None:
         try:
             ended = self._advance(record)
-        except verifications.Overtaken:
+        except Overtaken:
             return
         except AwsError as problem:  # the others go on
             self.problems.append(f"{record.point_id}: {problem}")
