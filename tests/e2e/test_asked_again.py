@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.endpoint
 import pytest
 from botocore.config import Config
 
@@ -73,7 +75,11 @@ def test_five_attempts_at_a_backup_of_90_seconds_make_one_set_of_snapshots(stage
     made_once(stage, set(machine.volumes.values()), mark)
 
 
-def test_a_client_that_loses_four_answers_gets_the_fifth_and_one_set_of_snapshots(stage: Stage) -> None:
+def test_a_client_that_loses_four_answers_gets_the_fifth_and_one_set_of_snapshots(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client's pauses between its attempts pass on the simulated clock.
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=stage.control.advance))
     [machine] = stage.launch()
     mark, event = stage.control.mark(), {"instance_ids": [machine.instance_id]}
     stage.control.fault("CreateSnapshots", "delay", seconds=WORK)
