@@ -326,3 +326,13 @@ def test_the_time_of_the_observation_is_that_of_the_data(usual):
     [made] = [item for item in usual.world.snapshots() if item["SnapshotId"] == usual.snapshot]
     assert isinstance(made["StartTime"], datetime)
     assert observed.taken_at == made["StartTime"]
+
+
+def test_what_the_reading_has_listed_is_not_listed_again(usual, monkeypatch):
+    asked: list[str] = []
+    lists = clients.ebs().list_snapshot_blocks
+    monkeypatch.setattr(
+        clients.ebs(), "list_snapshot_blocks", lambda **what: (asked.append(what["SnapshotId"]), lists(**what))[1]
+    )
+    usual.back_up()
+    assert asked == [usual.snapshot]

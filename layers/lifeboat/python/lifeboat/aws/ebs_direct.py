@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,10 @@ PAGE = 10_000
 LEAST_PAGE = 100
 """The least that a list may be asked for (same page)."""
 
+MOST_EMPTY = 2_000
+"""So many empty pages in a row are read of one list. EBS answers such pages where changed blocks are scarce
+(https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-faq.html)."""
+
 
 class WrongChecksumError(Exception):
     """The bytes of a block are not those whose SHA-256 EBS sent with them."""
@@ -41,13 +45,14 @@ class BlockPage:
 
     `tokens` has a token for each written block, by its index in the order of the list. `next_block` is where the list
     goes on; None at its end. `gib` is the volume's size, `block_size` is in bytes, both as EBS says; None where it does
-    not say.
+    not say. `page_token` asks for the page after an empty one; it is empty after any other.
     """
 
     tokens: Mapping[int, str]
     next_block: int | None
     gib: int | None
     block_size: int | None
+    page_token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,42 +61,67 @@ class ChangedPage:
 
     `tokens` has the tokens of a block in the first and in the second snapshot, by its index; an empty one where the
     snapshot does not have the block. About two equal snapshots EBS answers an empty list without the volume's size, as
-    recorded from a live account (tests/fixtures/captures).
+    recorded from a live account (tests/fixtures/captures). `page_token` is as in a BlockPage.
     """
 
     tokens: Mapping[int, tuple[str, str]]
     next_block: int | None
+    page_token: str = ""
 
 
-def list_blocks(snapshot_id: str, start: int, most: int = PAGE, region: str | None = None) -> BlockPage:
-    """The next up to `most` written blocks from `start` on. `region` None: the function's own. Raises AwsError."""
-    client = clients.ebs(region)
+def list_blocks(
+    snapshot_id: str, start: int, most: int = PAGE, region: str | None = None, page_token: str = ""
+) -> BlockPage:
+    """The next up to `most` written blocks from `start` on. `region` None: the function's own. Raises AwsError.
+
+    The page may be empty and not the last one: `first_not_empty` asks on.
+    """
     asked = {"SnapshotId": snapshot_id, "StartingBlockIndex": start, "MaxResults": most}
-    answer = _first_not_empty(client.list_snapshot_blocks, asked, "Blocks")
+    answer = _answer(clients.ebs(region).list_snapshot_blocks, asked, page_token)
     tokens = {item["BlockIndex"]: item["BlockToken"] for item in answer["Blocks"]}
-    return BlockPage(tokens, _next(answer, tokens), answer.get("VolumeSize"), answer.get("BlockSize"))
+    return BlockPage(
+        tokens,
+        _next(answer, tokens),
+        answer.get("VolumeSize"),
+        answer.get("BlockSize"),
+        _page_token(answer, tokens),
+    )
 
 
 def list_changed_blocks(
-    first_id: str, second_id: str, start: int, most: int = PAGE, region: str | None = None
+    first_id: str, second_id: str, start: int, *, region: str | None = None, page_token: str = ""
 ) -> ChangedPage:
-    """The next up to `most` blocks from `start` on that differ. Raises AwsError.
+    """The next up to PAGE blocks from `start` on that differ. Raises AwsError.
 
-    The code is UNRELATED_SNAPSHOTS for two snapshots that are not of one lineage.
+    The code is UNRELATED_SNAPSHOTS for two snapshots that are not of one lineage. The page may be empty and not the
+    last one: `first_not_empty` asks on.
     """
-    client = clients.ebs(region)
     asked = {
         "FirstSnapshotId": first_id,
         "SecondSnapshotId": second_id,
         "StartingBlockIndex": start,
-        "MaxResults": most,
+        "MaxResults": PAGE,
     }
-    answer = _first_not_empty(client.list_changed_blocks, asked, "ChangedBlocks")
+    answer = _answer(clients.ebs(region).list_changed_blocks, asked, page_token)
     tokens = {
         item["BlockIndex"]: (item.get("FirstBlockToken", ""), item.get("SecondBlockToken", ""))
         for item in answer["ChangedBlocks"]
     }
-    return ChangedPage(tokens, _next(answer, tokens))
+    return ChangedPage(tokens, _next(answer, tokens), _page_token(answer, tokens))
+
+
+def first_not_empty[Page: (BlockPage, ChangedPage)](ask: Callable[[str], Page]) -> Page:
+    """The first page with blocks, or the last one. `ask` gets the page token, which is empty at first.
+
+    Raises AwsError after MOST_EMPTY empty pages, which time does not mend.
+    """
+    page_token = ""
+    for _ in range(MOST_EMPTY):
+        page = ask(page_token)
+        if not page.page_token:
+            return page
+        page_token = page.page_token
+    raise AwsError("EmptyPages", f"EBS answered {MOST_EMPTY} empty pages of one list in a row", answered=True)
 
 
 def read_block(snapshot_id: str, index: int, token: str, region: str | None = None) -> bytes:
@@ -112,17 +142,17 @@ def read_block(snapshot_id: str, index: int, token: str, region: str | None = No
     return data
 
 
-def _first_not_empty(call: Any, asked: Mapping[str, Any], key: str) -> Any:
-    """The answer. An empty page may have a token for the next one (same page as PAGE)."""
+def _answer(call: Any, asked: Mapping[str, Any], page_token: str) -> Any:
     with _said():
-        answer = call(**asked)
-        while not answer[key] and answer.get("NextToken"):
-            answer = call(**asked, NextToken=answer["NextToken"])
-    return answer
+        return call(**asked, NextToken=page_token) if page_token else call(**asked)
 
 
 def _next(answer: Mapping[str, Any], tokens: Mapping[int, Any]) -> int | None:
     return max(tokens) + 1 if answer.get("NextToken") and tokens else None
+
+
+def _page_token(answer: Mapping[str, Any], tokens: Mapping[int, Any]) -> str:
+    return "" if tokens else str(answer.get("NextToken") or "")
 
 
 @contextmanager

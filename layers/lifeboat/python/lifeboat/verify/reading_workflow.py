@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lifeboat.aws import clock, ebs_direct
@@ -46,16 +46,40 @@ class Calls:
 
     def __init__(self, invocation: Invocation, region: str | None = None) -> None:
         self.region = region
+        self._pages: dict[tuple[str | int, ...], BlockPage | ChangedPage] = {}
         self._lists = _paced(LIST_BLOCKS_SHARE, invocation)
         self._gets = _paced(GET_BLOCK_SHARE, invocation)
 
     def list_blocks(self, snapshot_id: str, start: int, most: int = PAGE) -> BlockPage:
         """The next part of a list. Raises AwsError and OutOfTime."""
-        return self._lists.make(lambda: ebs_direct.list_blocks(snapshot_id, start, most, self.region))
+
+        def ask(token: str) -> BlockPage:
+            return self._lists.make(lambda: ebs_direct.list_blocks(snapshot_id, start, most, self.region, token))
+
+        return self._once((snapshot_id, start, most), lambda: ebs_direct.first_not_empty(ask))
 
     def list_changed_blocks(self, first_id: str, second_id: str, start: int) -> ChangedPage:
         """The next part of the list of what differs in two snapshots. Raises AwsError and OutOfTime."""
-        return self._lists.make(lambda: ebs_direct.list_changed_blocks(first_id, second_id, start, region=self.region))
+
+        def ask(token: str) -> ChangedPage:
+            return self._lists.make(
+                lambda: ebs_direct.list_changed_blocks(first_id, second_id, start, region=self.region, page_token=token)
+            )
+
+        return self._once((first_id, second_id, start), lambda: ebs_direct.first_not_empty(ask))
+
+    def _once[Page: (BlockPage, ChangedPage)](self, asked: tuple[str | int, ...], ask: Callable[[], Page]) -> Page:
+        """The page, from memory if this invocation has it: a snapshot never changes, and its tokens last for days.
+
+        The change canary asks for the same lists as the reading and its manifest.
+        """
+        known = self._pages.get(asked)
+        if known is None:
+            known = ask()
+            if len(known.tokens) + sum(len(page.tokens) for page in self._pages.values()) > MOST_TOKENS:
+                self._pages.clear()
+            self._pages[asked] = known
+        return known  # type: ignore[return-value]
 
     def read_block(self, snapshot_id: str, index: int, token: str) -> bytes:
         """A block whose bytes are those of its SHA-256. Raises AwsError, OutOfTime and WrongChecksumError."""
