@@ -112,7 +112,7 @@ READ_BAR = 200
 """What they may be of a volume of 100 GiB."""
 
 CANARY_LISTED = LISTED + -(-LISTED // 10)
-"""The change canary lists those blocks that changed; assumed are a tenth. It lists all of a volume once more if they are
+"""The change canary lists the blocks that changed; assumed are a tenth. It lists all of a volume once more if they are
 too many for one invocation to keep (lifeboat.verify.reading_workflow.MOST_TOKENS)."""
 
 CANARY_READ = 64

@@ -395,6 +395,8 @@ class Judge:
                 "what is younger than the grace is never deleted",
                 f"{name} is {(CLOCK.now() - point.taken_at) / HOUR:.1f} h old",
             )
+        good = [item for item in self.points.values() if item is not point and self._is_good(item)]
+        self.proofs.delete_good(point, good, name)
         for lineage in sorted(set(point.lineages.values())):
             left = [
                 p

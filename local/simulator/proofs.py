@@ -163,6 +163,24 @@ class Proofs:
                     f"{name} was deleted; {suspect_id} of {of.id} is suspect for {CLOCK.now() - since:.0f} seconds",
                 )
 
+    def delete_good(self, point: Point, others: Sequence[Point], name: str) -> None:
+        """One of our functions deletes a snapshot of a good recovery point. `others` are the good ones of the stack."""
+        if self._people.parameters.get("Verify", "read") == "off" or not self._is_proven(point):
+            return
+        for lineage in sorted(set(point.lineages.values())):
+            same = [item for item in others if lineage in item.lineages.values()]
+            newer = [item for item in same if item.taken_at > point.taken_at]
+            all_of_it = [thing for item in same for thing in (item.id, *item.snapshots.values())]
+            if not any(map(self._is_proven, newer)) and not self._people.touched_since(CLOCK.now() - HOUR, *all_of_it):
+                self._must_not(
+                    "the newest proven one of a lineage is not deleted",
+                    f"{name} was deleted, and of {lineage} no newer one is proven",
+                )
+
+    def _is_proven(self, point: Point) -> bool:
+        found = [WORLD.region(stage.REGION).snapshots.get(item) for item in point.snapshots.values()]
+        return all(s is not None and "result=proven" in s.tags.get(PROOF, "") and not is_open(s) for s in found)
+
     # --- what is published
 
     def published(self, place: Scope, message: Mapping[str, Any]) -> None:

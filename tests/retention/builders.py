@@ -39,6 +39,7 @@ def point(
     missing: int = 0,
     held: bool = False,
     suspect: str = "",
+    proof: str = "",
     blocked: Sequence[str] = (),
     stack: str = STACK,
     instance: str = INSTANCE,
@@ -47,13 +48,15 @@ def point(
 ) -> RecoveryPoint:
     """A recovery point with one volume for each lineage (`vol-1` if none is named).
 
-    The first snapshot has the given state, tier, hold, blocks and value of the tag of a suspicion; `missing` snapshots
-    are not there any more; `volumes` are the ids of volumes whose id differs from their lineage.
+    The first snapshot has the given state, tier, hold, blocks and value of the tag of a suspicion. With a `proof`, all
+    snapshots have its tag; `missing` snapshots are not there any more; `volumes` are the ids of volumes whose id
+    differs from their lineage.
     """
     when = at(taken) if isinstance(taken, str) else taken
     name = name or f"rp-{next(_numbers)}"
     tags = {Tag.HOLD.value: "for the audit"} if held else {}
     tags |= {Tag.SUSPECT.value: suspect} if suspect else {}
+    proofs = {Tag.VERIFIED.value: f"result={proof} level=read at=2026-11-22T03:00:00Z"} if proof else {}
     members = []
     for number, lineage in enumerate(lineages or ("vol-1",)):
         first = number == 0
@@ -67,7 +70,7 @@ def point(
             owner_id="111122223333",
             tier=tier if first else "standard",
             blocked_by=tuple(blocked) if first else (),
-            tags=tags if first else {},
+            tags=(tags if first else {}) | proofs,
         )
         members.append(Member(snapshot, VolumeMetadata(volume, lineage, "/dev/sdh", "gp3", size, True, False)))
     return RecoveryPoint(name, instance, stack, when, tuple(members), len(members) + missing, when)

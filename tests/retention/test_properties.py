@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lifeboat.domain.recovery_point import Condition, RecoveryPoint
+from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.plan import RetentionPlan, parse_policy
 from lifeboat.retention.policy import Policy, PolicyError
@@ -23,15 +23,18 @@ from tests.retention.builders import BARE, INSTANCE, NOW, STACK, decide, names, 
 pytestmark = pytest.mark.no_cover
 
 EXAMPLES = settings(max_examples=examples(200), deadline=None)
-"""Eleven properties: 5,000 examples in a run of the tests."""
+"""Twelve properties: 5,000 examples in a run of the tests."""
 
 BROKEN = PolicyError("retention policy '' is empty")
 
 # The states of a recovery point, by number: most are good, so that there is something to delete.
 _KINDS = [
-    *[{}] * 12,
+    *[{}] * 8,
+    *[{"proof": "proven"}] * 3,
+    {"proof": "failed"},
     {"held": True},
     {"suspect": "state=open"},
+    {"suspect": "state=open", "proof": "proven"},
     {"suspect": "state=closed"},
     {"state": "pending"},
     {"state": "error"},
@@ -81,6 +84,7 @@ _LIMITS = st.builds(
     grace=st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=9)]),
     orphan_keep=st.sampled_from([None, 1, 5]),
     failed_after=st.sampled_from([timedelta(0), timedelta(days=7)]),
+    keep_proven=st.booleans(),
 )
 _EXISTING = st.sampled_from([None, (), ("a",), ("vol-new",), ("a", "b", "c", "vol-new")])
 _OVERRIDES = st.sampled_from(
@@ -119,6 +123,16 @@ def test_never_keeps_fewer_good_ones_than_the_floor(points, policy, known):
     kept = good_by_lineage(decided.kept)
     for lineage, count in good_by_lineage(points).items():
         assert kept[lineage] >= min(known["limits"].min_keep, count)
+
+
+@given(POINTS, POLICIES, KNOWN)
+@EXAMPLES
+def test_the_newest_proven_one_of_each_lineage_is_never_deleted(points, policy, known):
+    assume(known["limits"].keep_proven)
+    deleted = {item.id for item in decide(points, policy, **known).deletions}
+    for lineage in good_by_lineage(points):
+        newest = newest_proven(item for item in points if is_good(item) and lineage in item.lineages)
+        assert newest is None or newest.id not in deleted
 
 
 @given(POINTS, POLICIES, KNOWN)

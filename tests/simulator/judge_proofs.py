@@ -98,6 +98,11 @@ def _closed_and_pruned(world: World) -> None:
     world.call(PRUNER, "DeleteSnapshot", SnapshotId="snap-0")
 
 
+def _proven_and_pruned(world: World) -> None:
+    _read_and_marked(world)
+    world.call(PRUNER, "DeleteSnapshot", SnapshotId="snap-1")
+
+
 CASES: dict[str, Callable[[World], None]] = {
     "read and marked proven": _read_and_marked,
     "marked proven unread": lambda world: world.tag(READER, *PROVEN),
@@ -108,6 +113,7 @@ CASES: dict[str, Callable[[World], None]] = {
     "verification deletes a snapshot": lambda world: world.call(READER, "DeleteSnapshot", SnapshotId="snap-7"),
     "an older one deleted while a suspicion is open": _suspect_and_pruned,
     "an older one deleted after the suspicion was closed": _closed_and_pruned,
+    "the newest proven one deleted": _proven_and_pruned,
     "a drill stops an instance": lambda world: world.call(DRILLS, "StopInstances", InstanceIds=["i-1"]),
 }
 

@@ -18,6 +18,7 @@ SAID = {
         "while a suspicion is open nothing older of its lineage is deleted"
     ],
     "an older one deleted after the suspicion was closed": [],
+    "the newest proven one deleted": ["the newest proven one of a lineage is not deleted"],
     "a drill stops an instance": ["drills change nothing but their own volumes, which are never attached"],
 }
 

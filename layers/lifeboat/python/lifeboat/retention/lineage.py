@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import floor
 from operator import attrgetter
 
-from lifeboat.domain.recovery_point import Condition, RecoveryPoint
+from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
 from lifeboat.retention.limits import Limits
 from lifeboat.retention.policy import Policy, PolicyError
@@ -193,7 +193,9 @@ def apply_policy(
     """Add the lineage's reasons to each of its candidates."""
     for candidate, reasons in kept_by_rules(lineage, chosen, limits, existing):
         candidate.reasons += reasons_in_lineage(candidate, lineage, reasons)
-    lineage.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {_floor(lineage, limits, existing)[1]}',)
+    proven = ", nor the newest proven one" if limits.keep_proven else ""
+    floor = _floor(lineage, limits, existing)[1]
+    lineage.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {floor}{proven}',)
 
 
 def kept_by_rules(
@@ -212,6 +214,16 @@ def kept_by_rules(
     for kept, reasons in _kept_of(newest_first, lineage, chosen, limits, existing):
         for candidate in sets[kept.point.name_and_slot] if kept.counted else (kept,):
             yield candidate, reasons
+    for candidate in _newest_proven(sets.values()) if limits.keep_proven else ():
+        yield candidate, ("it is the newest proven one",)
+
+
+def _newest_proven(sets: Collection[list[Candidate]]) -> list[Candidate]:
+    """The sets of the newest recovery point of which one set is proven and not suspect, as "latest-proven" wants it."""
+    for several in reversed(list(sets)):
+        if newest_proven(item.point for item in several):
+            return several
+    return []
 
 
 def _group_sets(counted: Iterable[Candidate]) -> dict[tuple[str, datetime], list[Candidate]]:
