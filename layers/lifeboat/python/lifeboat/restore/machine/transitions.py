@@ -153,12 +153,10 @@ def _note_observed(restore: Restore, observed: Observed) -> Restore:
         or (restore.touched and observed.instance.launched_at != restore.launched_at)
     )
     started = ran and any(volume.restored_volume_id in on_target for volume in volumes)
-    return replace(
-        restore,
-        volumes=tuple(volumes),
-        started_on_restored=restore.started_on_restored or started,
-        stopped=restore.stopped or _was_stopped(restore, observed),
-    )
+    new = (tuple(volumes), restore.started_on_restored or started, restore.stopped or _was_stopped(restore, observed))
+    if new == (restore.volumes, restore.started_on_restored, restore.stopped):
+        return restore
+    return replace(restore, volumes=new[0], started_on_restored=new[1], stopped=new[2])
 
 
 def _was_stopped(restore: Restore, observed: Observed) -> bool:
