@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from ministack import app as ministack_app
 from ministack.core import router
 from ministack.core.responses import set_request_account_id, set_request_region
 
@@ -136,16 +137,31 @@ def _dispatched(request: Any, at_once: bool) -> tuple[int, dict[str, str], Any]:
     body = request.body or b""
     if not isinstance(body, bytes | str):
         body = body.read()
-    body = body.encode() if isinstance(body, str) else body
+    # Ministack unpacks a body in chunks, as boto3 sends one to S3, in its server.
+    body = ministack_app._decode_aws_chunked_body(body.encode() if isinstance(body, str) else body, headers)
     AT_ONCE.set(at_once)
     set_request_account_id(router.extract_access_key_id(headers, query))
     set_request_region(router.extract_region(headers, query))
-    path = urllib.parse.unquote(url.path) or "/"
+    path = _path_with_bucket(url, headers)
     request_id = f"request-{next(_numbers):012}"
     answer: tuple[int, dict[str, str], Any] = finished(
         gateway.dispatch(request.method, path, headers, body, query, request_id)
     )
     return answer
+
+
+def _path_with_bucket(url: urllib.parse.SplitResult, headers: dict[str, str]) -> str:
+    """The path of a request. boto3 names a bucket in the host; gateway.dispatch expects it in the path.
+
+    The host in `headers` becomes that of S3 then. Ministack does the same between its server and its dispatch, which
+    the simulator does not pass.
+    """
+    path = urllib.parse.unquote(url.path) or "/"
+    bucket = ministack_app._extract_s3_vhost_bucket(url.netloc)
+    if not bucket:
+        return path
+    headers["host"] = url.netloc.removeprefix(f"{bucket}.")
+    return f"/{bucket}{path}"
 
 
 def begin() -> None:

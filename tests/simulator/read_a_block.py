@@ -1,4 +1,6 @@
-"""The EBS direct APIs in the process of the simulator, run by `test_blocks.py` in the local AWS's own environment."""
+"""EBS direct APIs and S3 in the process of the simulator. `test_blocks.py` runs it in the local AWS's environment."""
+
+import boto3
 
 from local.emulator.ebs import quotas
 from local.emulator.ebs.answers import EbsError
@@ -23,6 +25,15 @@ def read() -> str:
     return content[:4].decode()
 
 
+def kept() -> str:
+    """What comes back of an object. As the functions' clients do, the client names the bucket in the host."""
+    stage.client("s3").create_bucket(Bucket="manifests", CreateBucketConfiguration={"LocationConstraint": stage.REGION})
+    s3 = boto3.client("s3", stage.REGION, aws_access_key_id=stage.HOME_ACCOUNT, aws_secret_access_key="x")
+    s3.put_object(Bucket="manifests", Key="digests/snap 1", Body=b"digests")
+    content: bytes = s3.get_object(Bucket="manifests", Key="digests/snap 1")["Body"].read()
+    return f"{content.decode()} of {stage.client('s3').list_objects_v2(Bucket='manifests')['Contents'][0]['Key']}"
+
+
 def granted(*snapshot_ids: str) -> str:
     """How many blocks of these snapshots are granted at once, in turn, and what ends it."""
     SETTINGS.throttling = True
@@ -39,5 +50,6 @@ if __name__ == "__main__":
     stage.begin()
     stage.begin_time("2031-03-03T00:00:30+00:00")
     print(stage.in_background(read))
+    print(stage.in_background(kept))
     print(granted("snap-1"))
     print(granted("snap-2", "snap-3", "snap-4", "snap-5", "snap-6"))
