@@ -165,7 +165,7 @@ class Proofs:
 
     def delete_good(self, point: Point, others: Sequence[Point], name: str) -> None:
         """One of our functions deletes a snapshot of a good recovery point. `others` are the good ones of the stack."""
-        if self._people.parameters.get("Verify", "read") == "off" or not self._is_proven(point):
+        if not self._is_proven(point):
             return
         for lineage in sorted(set(point.lineages.values())):
             same = [item for item in others if lineage in item.lineages.values()]

@@ -21,7 +21,9 @@ class TestDeletedOnes:
         decided = decide(days(3), "last=1")
         assert gone(decided) == ["day-3", "day-2"]
         assert names(decided.kept) == ["day-1"]
-        assert reasons(decided, "day-3") == ('no rule of the policy "last=1" keeps it, nor is it the newest good one',)
+        assert reasons(decided, "day-3") == (
+            'no rule of the policy "last=1" keeps it, nor is it the newest good one, nor the newest proven one',
+        )
         assert decided.notices == ()
 
     def test_are_summed_up_in_gib(self):
@@ -243,10 +245,8 @@ class TestSeveralVolumes:
             "lineage b: it is the newest good one of volume b",
             "lineage b: last=1 keeps it, number 1 of 1 from the newest",
         )
-        assert reasons(decided, "both-4") == (
-            'lineage a: no rule of the policy "last=1" keeps it, nor is it the newest good one',
-            'lineage b: no rule of the policy "last=1" keeps it, nor is it the newest good one',
-        )
+        said = 'no rule of the policy "last=1" keeps it, nor is it the newest good one, nor the newest proven one'
+        assert reasons(decided, "both-4") == (f"lineage a: {said}", f"lineage b: {said}")
 
     def test_one_bad_snapshot_makes_the_recovery_point_bad(self):
         spoilt = point("-1d", "a", "b", name="spoilt", state="error")

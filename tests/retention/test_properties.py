@@ -84,7 +84,6 @@ _LIMITS = st.builds(
     grace=st.sampled_from([timedelta(0), timedelta(days=1), timedelta(days=9)]),
     orphan_keep=st.sampled_from([None, 1, 5]),
     failed_after=st.sampled_from([timedelta(0), timedelta(days=7)]),
-    keep_proven=st.booleans(),
 )
 _EXISTING = st.sampled_from([None, (), ("a",), ("vol-new",), ("a", "b", "c", "vol-new")])
 _OVERRIDES = st.sampled_from(
@@ -128,7 +127,6 @@ def test_never_keeps_fewer_good_ones_than_the_floor(points, policy, known):
 @given(POINTS, POLICIES, KNOWN)
 @EXAMPLES
 def test_the_newest_proven_one_of_each_lineage_is_never_deleted(points, policy, known):
-    assume(known["limits"].keep_proven)
     deleted = {item.id for item in decide(points, policy, **known).deletions}
     for lineage in good_by_lineage(points):
         newest = newest_proven(item for item in points if is_good(item) and lineage in item.lineages)

@@ -1,4 +1,4 @@
-"""With verification, retention keeps the newest recovery point of a lineage that was read back and is not suspect."""
+"""Retention keeps the newest recovery point of a lineage that was read back and is not suspect."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.retention.builders import decide, gone, limits, point, reasons
-
-ON = limits(keep_proven=True)
+from tests.retention.builders import decide, gone, point, reasons
 
 
 def days(**proofs):
@@ -35,18 +33,18 @@ SUSPECT, CLOSED = PROVEN | {"suspect": "state=open"}, PROVEN | {"suspect": "stat
     ],
 )
 def test_the_newest_proven_one_stays_until_a_newer_one_is(proofs, deleted):
-    decided = decide(days(**proofs), "last=1", limits=ON)
+    decided = decide(days(**proofs), "last=1")
     assert gone(decided) == [f"day-{age}" for age in deleted]
 
 
 def test_the_reason_says_so_and_that_of_a_deletion_too():
-    decided = decide(days(day_4=PROVEN), "last=1", limits=ON)
+    decided = decide(days(day_4=PROVEN), "last=1")
     assert reasons(decided, "day-4") == ("it is the newest proven one",)
     assert reasons(decided, "day-3")[0].endswith("nor is it the newest good one, nor the newest proven one")
 
 
 def test_a_proven_one_that_is_suspect_does_not_stand_for_an_older_one():
-    decided = decide(days(day_4=PROVEN, day_1=SUSPECT), "last=1", limits=ON)
+    decided = decide(days(day_4=PROVEN, day_1=SUSPECT), "last=1")
     assert "it is the newest proven one" in reasons(decided, "day-4")
 
 
@@ -57,7 +55,7 @@ def test_each_lineage_keeps_its_own():
         point("-2d", "a", name="a-2"),
         point("-1d", "b", name="b-1"),
     ]
-    decided = decide([both, *others], "last=1", limits=ON)
+    decided = decide([both, *others], "last=1")
     assert reasons(decided, "a-3") == ("it is the newest proven one",)
     assert reasons(decided, "both") == ("lineage b: it is the newest proven one",)
 
@@ -65,8 +63,4 @@ def test_each_lineage_keeps_its_own():
 def test_both_sets_stay_where_one_is_proven():
     twins = [point("-3d", name="rp-a", proof="proven"), point("-3d", name="rp-a+2")]
     twins[1] = replace(twins[1], slot=twins[0].slot)
-    assert gone(decide([*twins, point("-1d", name="rp-b")], "last=1", limits=ON)) == []
-
-
-def test_without_verification_none_is_kept_for_it():
-    assert gone(decide(days(day_4=PROVEN), "last=1")) == ["day-5", "day-4", "day-3", "day-2"]
+    assert gone(decide([*twins, point("-1d", name="rp-b")], "last=1")) == []

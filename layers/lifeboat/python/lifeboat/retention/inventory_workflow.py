@@ -75,7 +75,6 @@ class Inventory:
                 grace=config.grace,
                 orphan_keep=config.orphan_keep or None,
                 failed_after=config.failed_after,
-                keep_proven=config.verify is not None,
             ),
             stack=config.stack,
             existing_volumes=self.existing_volumes,

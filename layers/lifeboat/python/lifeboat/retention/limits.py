@@ -19,7 +19,6 @@ class Limits:
     `grace`: younger recovery points are kept.
     `orphan_keep`: like `min_keep`, if it is more, for a lineage whose volume is gone or not known to exist.
     `failed_after`: how long failed and incomplete recovery points are kept for inspection.
-    `keep_proven`: the newest proven one of each lineage is kept, because newer ones may all be unproven or failed.
 
     Raises RetentionError for a value out of range.
     """
@@ -29,7 +28,6 @@ class Limits:
     grace: timedelta = timedelta(days=1)
     orphan_keep: int | None = None
     failed_after: timedelta = timedelta(days=7)
-    keep_proven: bool = False
 
     def __post_init__(self) -> None:
         if self.min_keep < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import floor
@@ -193,9 +193,8 @@ def apply_policy(
     """Add the lineage's reasons to each of its candidates."""
     for candidate, reasons in kept_by_rules(lineage, chosen, limits, existing):
         candidate.reasons += reasons_in_lineage(candidate, lineage, reasons)
-    proven = ", nor the newest proven one" if limits.keep_proven else ""
-    floor = _floor(lineage, limits, existing)[1]
-    lineage.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {floor}{proven}',)
+    floor = f"{_floor(lineage, limits, existing)[1]}, nor the newest proven one"
+    lineage.verdict = (f'no rule of the policy "{chosen}" keeps it, nor is it {floor}',)
 
 
 def kept_by_rules(
@@ -214,13 +213,13 @@ def kept_by_rules(
     for kept, reasons in _kept_of(newest_first, lineage, chosen, limits, existing):
         for candidate in sets[kept.point.name_and_slot] if kept.counted else (kept,):
             yield candidate, reasons
-    for candidate in _newest_proven(sets.values()) if limits.keep_proven else ():
+    for candidate in _sets_of_newest_proven(sets):
         yield candidate, ("it is the newest proven one",)
 
 
-def _newest_proven(sets: Collection[list[Candidate]]) -> list[Candidate]:
+def _sets_of_newest_proven(sets: dict[tuple[str, datetime], list[Candidate]]) -> list[Candidate]:
     """The sets of the newest recovery point of which one set is proven and not suspect, as "latest-proven" wants it."""
-    for several in reversed(list(sets)):
+    for several in reversed(sets.values()):
         if newest_proven(item.point for item in several):
             return several
     return []

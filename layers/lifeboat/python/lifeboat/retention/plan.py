@@ -8,7 +8,8 @@ It decides when all recovery points have been observed. For each lineage (a volu
 * **The floor**: the newest `min_keep` counted ones are kept whatever the policy says, and so is the newest one of each
   volume that still exists. A restored volume and its original share a lineage. If both are still backed up, neither
   may displace the other's only recovery point.
-* **The newest proven one** is kept as well, with `keep_proven`: those of the floor may all be unproven or damaged.
+* **The newest proven one** is kept as well, because those of the floor may all be unproven or damaged. So it is with
+  `Verify` off, too: whoever turns it off while reads fail must not lose the last one that was read.
 * **The policy** is that of the instance of the lineage's newest recovery point, or else the stack's. If the stack's
   cannot be read, everything is kept. If the policy of one of the lineage's instances cannot be read, the lineage is
   kept.
