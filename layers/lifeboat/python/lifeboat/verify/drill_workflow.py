@@ -200,7 +200,8 @@ def _read_blocks(drill: Drill, action: ReadBlocks) -> Drill:
     """
     for snapshot_id in action.snapshot_ids:
         try:
-            page = ebs_direct.first_not_empty(partial(_list_first, snapshot_id))
+            ask = partial(ebs_direct.list_blocks, snapshot_id, 0, ebs_direct.LEAST_PAGE, None)
+            page = ebs_direct.first_not_empty(ask)
             for index, token in list(page.tokens.items())[:1]:  # a snapshot of an empty volume has no block
                 ebs_direct.read_block(snapshot_id, index, token)
         except ebs_direct.WrongChecksumError as problem:
@@ -208,10 +209,6 @@ def _read_blocks(drill: Drill, action: ReadBlocks) -> Drill:
         except AwsError as problem:
             return after_unread(drill, snapshot_id, problem.code, str(problem), clock.now(), passes=problem.passes)
     return replace(drill, read=True)
-
-
-def _list_first(snapshot_id: str, page_token: str) -> ebs_direct.BlockPage:
-    return ebs_direct.list_blocks(snapshot_id, 0, ebs_direct.LEAST_PAGE, None, page_token)
 
 
 def _publish_and_close(drill: Drill, invocation: Invocation) -> Drill:
