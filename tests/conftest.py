@@ -101,9 +101,9 @@ UNTRACED = (
 """Tests here do not count for the coverage.
 
 In these folders the code runs in other processes or not at all. In these files it runs many times, and tracing takes a
-third of their time or more. Each was chosen because tracing it costs a processor second or more and
-the rest covers all but about one branch in a hundred of what it covers. A file that is the only one to run most of a
-module stays out of this list."""
+third of their time or more, in each a processor second at least. Without them all, the rest still covers 95.8 % of
+lines and branches, against 98.7 % with them. A file that is the only one to run most of a module stays out of this
+list."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
