@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.emulator.calls import Call
 from local.emulator.clock import CLOCK
+from local.emulator.ec2.blocks import Block
 from local.emulator.ec2.model import WORLD, Request, Snapshot
 from local.emulator.scope import Scope
 from local.simulator import stage
@@ -46,6 +47,8 @@ class Proofs:
         self._listed: set[str] = set()
         self._read: dict[str, dict[int, float]] = defaultdict(dict)
         """When each block of a snapshot was read last."""
+        self._known: set[int] = set()
+        """The writes of all blocks that were read, of any snapshot."""
         self._refused: dict[str, float] = {}
         """When a read of a snapshot was refused last, for another reason than that there are too many."""
         self._suspected: dict[str, float] = {}
@@ -104,6 +107,8 @@ class Proofs:
             self._listed.add(snapshot_id)
         elif index:
             self._read[snapshot_id][int(index)] = CLOCK.now()
+            if block := _find_block(snapshot_id, int(index)):
+                self._known.add(block.write)
 
     # --- marks
 
@@ -125,8 +130,10 @@ class Proofs:
             return "the list of its blocks was not read"
         read = self._read[snapshot.snapshot_id]
         needed = set(snapshot.blocks) if every_block else set(snapshot.blocks) & {HEADER}
-        if needed - set(read):
-            return f"its blocks {sorted(needed - set(read))} were not read"
+        # What has not changed since it was read of an earlier snapshot is not read again, but for the header.
+        unread = [i for i in needed - set(read) if i == HEADER or snapshot.blocks[i].write not in self._known]
+        if unread:
+            return f"its blocks {sorted(unread)} were not read"
         damaged_at = self._people.touched.get(("damage", snapshot.snapshot_id), 0.0)
         damaged = [i for i in find_damage(snapshot, all_blocks=every_block) if read.get(i, 0.0) > damaged_at]
         return f"its blocks {damaged} are damaged" if damaged else ""
@@ -267,6 +274,12 @@ class Proofs:
         """The verifications that the table of a place says are open."""
         for item in stage.items("verify-open", self._people.stacks[place], place).values():
             yield json.loads(item["document"]["S"])
+
+
+def _find_block(snapshot_id: str, index: int) -> Block | None:
+    """A block of a snapshot in any region."""
+    held = (region.snapshots[snapshot_id].blocks for region in WORLD.regions() if snapshot_id in region.snapshots)
+    return next((blocks.get(index) for blocks in held), None)
 
 
 def is_open(snapshot: Snapshot) -> bool:

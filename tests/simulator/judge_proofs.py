@@ -5,6 +5,7 @@ from typing import Any
 
 from local.emulator.calls import Call
 from local.emulator.clock import CLOCK
+from local.emulator.ec2.blocks import Block
 from local.emulator.ec2.model import WORLD, Request, Snapshot, Volume
 from local.simulator import contents, plan, stage
 from local.simulator.judge import Judge, Point
@@ -38,7 +39,7 @@ class World:
             )
             point.lineages = {f"snap-{number}": "vol-1"}
             self.judge.points[name] = point
-        self.new = region.snapshots["snap-1"]
+        self.old, self.new = region.snapshots["snap-0"], region.snapshots["snap-1"]
 
     def call(self, function: str, action: str, **parameters: Any) -> None:
         """A function changes something in EC2."""
@@ -55,12 +56,14 @@ class World:
 
     def read(self, error: str | None = None) -> None:
         """The newer snapshot's list and first block are read."""
-        for action, path in (("ListSnapshotBlocks", "blocks"), ("GetSnapshotBlock", "blocks/0")):
-            caller = f"role/lifeboat-{READER}Role-1"
-            call = Call(
-                1, CLOCK.now(), "ebs", action, "", "", caller, 200, error, f"/snapshots/snap-1/{path} {{}}", 0.0
-            )
-            self.judge.proofs.answered(call, b"")
+        self.answer("ListSnapshotBlocks", "snap-1/blocks", error)
+        self.answer("GetSnapshotBlock", "snap-1/blocks/0", error)
+
+    def answer(self, action: str, path: str, error: str | None = None) -> None:
+        """A read of a snapshot is answered."""
+        caller = f"role/lifeboat-{READER}Role-1"
+        call = Call(1, CLOCK.now(), "ebs", action, "", "", caller, 200, error, f"/snapshots/{path} {{}}", 0.0)
+        self.judge.proofs.answered(call, b"")
 
     def suspect(self) -> None:
         """A person tags the newer snapshot as suspect, long ago."""
@@ -68,6 +71,7 @@ class World:
         CLOCK.simulate("2031-03-03T02:00:00+00:00")
 
 
+FULLY = ("lifeboat:verified", "result=proven level=full")
 PROVEN, FAILED = ("lifeboat:verified", "result=proven level=read"), ("lifeboat:verified", "result=failed level=read")
 
 
@@ -85,6 +89,20 @@ def _damaged_and_marked(world: World) -> None:
 def _refused_and_marked(world: World) -> None:
     world.read("AccessDeniedException")
     world.tag(READER, *FAILED)
+
+
+def _read_of_the_older_one(world: World) -> None:
+    world.old.blocks[70] = world.new.blocks[70] = Block.written(b"data")
+    world.answer("GetSnapshotBlock", "snap-0/blocks/70")
+    world.read()
+    world.tag(READER, *FULLY)
+
+
+def _written_since(world: World) -> None:
+    world.old.blocks[70], world.new.blocks[70] = Block.written(b"data"), Block.written(b"data")
+    world.answer("GetSnapshotBlock", "snap-0/blocks/70")
+    world.read()
+    world.tag(READER, *FULLY)
 
 
 def _suspect_and_pruned(world: World) -> None:
@@ -107,6 +125,8 @@ CASES: dict[str, Callable[[World], None]] = {
     "read and marked proven": _read_and_marked,
     "marked proven unread": lambda world: world.tag(READER, *PROVEN),
     "marked proven with a damaged superblock": _damaged_and_marked,
+    "marked proven at full, a block read of the older one alone": _read_of_the_older_one,
+    "marked proven at full, a block written since it was read": _written_since,
     "marked failed after a refusal": _refused_and_marked,
     "marked failed without a cause": lambda world: world.tag(READER, *FAILED),
     "verification writes another tag": lambda world: world.tag(READER, "Name", "x"),

@@ -10,6 +10,8 @@ SAID = {
     "read and marked proven": [],
     "marked proven unread": [PROVEN],
     "marked proven with a damaged superblock": [PROVEN],
+    "marked proven at full, a block read of the older one alone": [],
+    "marked proven at full, a block written since it was read": [PROVEN],
     "marked failed after a refusal": [],
     "marked failed without a cause": ["what fails a verification has a cause"],
     "verification writes another tag": [ONLY_TAGS],
