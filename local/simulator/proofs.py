@@ -141,7 +141,22 @@ class Proofs:
     def _has_cause(self, snapshot: Snapshot | None, snapshot_id: str = "") -> bool:
         if snapshot is None:
             return snapshot_id in self._refused
-        return snapshot.snapshot_id in self._refused or bool(find_damage(snapshot, all_blocks=True))
+        return (
+            snapshot.snapshot_id in self._refused
+            or bool(find_damage(snapshot, all_blocks=True))
+            or self._may_have_lost(snapshot)
+        )
+
+    def _may_have_lost(self, snapshot: Snapshot) -> bool:
+        """Whether a volume without a file system may come from one that had it: nobody erases one in a world."""
+        if HEADER in snapshot.blocks:
+            return False
+        region = WORLD.region(stage.REGION)
+        volume = region.volumes.get(snapshot.volume_id)
+        if volume is None or not volume.snapshot_id:
+            return volume is None
+        source = region.snapshots.get(volume.snapshot_id)
+        return source is None or HEADER in source.blocks or "result=proven" not in source.tags.get(PROOF, "")
 
     def restored(self, snapshot_ids: Sequence[str]) -> None:
         """A restore of the newest proven recovery point has begun."""

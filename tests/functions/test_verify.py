@@ -204,23 +204,21 @@ def test_one_that_failed_is_not_named_as_the_newest_proven_one_when_ec2_refuses_
 def retag(saved: Saved, changed: dict[str, str]) -> str:
     """A later backup of the same volume, with some other tags. Its id."""
     [first] = saved.world.snapshots()
-    tags = {item["Key"]: item["Value"] for item in first["Tags"] if item["Key"] != "lifeboat:verified"}
-    point_id = saved.id.replace("20261127", "20261128")
+    return backed_up(saved, first["VolumeId"], 28, {tag["Key"]: tag["Value"] for tag in first["Tags"]} | changed)
+
+
+def backed_up(saved: Saved, volume_id: str, day: int, tags: dict[str, str]) -> str:
+    """A later backup of a volume, on a day in November, with these tags but for its date. Its id."""
+    point_id = saved.id.replace("20261127", f"202611{day}")
     tags |= {
         "lifeboat:recovery-point": point_id,
-        "lifeboat:set": "set-2",
-        "lifeboat:slot": "2026-11-28T02:00:00Z",
-        **changed,
+        "lifeboat:set": f"set-{day}",
+        "lifeboat:slot": f"2026-11-{day}T02:00:00Z",
     }
-    with time_machine.travel(TODAY + timedelta(days=1), tick=False):
+    kept = [{"Key": key, "Value": value} for key, value in tags.items() if key != "lifeboat:verified"]
+    with time_machine.travel(TODAY + timedelta(days=day - 27), tick=False):
         made = saved.world.ec2.create_snapshot(
-            VolumeId=first["VolumeId"],
-            TagSpecifications=[
-                {
-                    "ResourceType": "snapshot",
-                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-                }
-            ],
+            VolumeId=volume_id, TagSpecifications=[{"ResourceType": "snapshot", "Tags": kept}]
         )
     write_blocks(made["SnapshotId"], {0: b"x"})
     return point_id
@@ -244,6 +242,23 @@ def test_a_file_system_that_is_gone_is_published_and_a_person_says_whether_that_
     assert any(f'{{"recovery_point": "{later}", "expected": true}}' in step for step in message["next_steps"])
     assert saved.verify({"recovery_point": later, "expected": True})["proven"]
     assert saved.verify({"recovery_point": later})["proven"], "said once, it holds"
+
+
+def test_after_the_restore_of_an_older_state_its_own_contents_are_what_it_is_compared_with(saved):
+    """The older state is from before the file system was made, so nothing is lost."""
+    [first] = saved.world.snapshots()
+    saved.verify()
+    later = retag(saved, {})
+    [newest] = [item["SnapshotId"] for item in saved.world.snapshots() if item["SnapshotId"] != first["SnapshotId"]]
+    load_image(newest, load("xfs-v5-100-gib"))
+    assert saved.verify(completed(later))["proven"]
+    restored = saved.world.ec2.create_volume(AvailabilityZone="eu-west-1a", SnapshotId=first["SnapshotId"])["VolumeId"]
+    lineage = first["VolumeId"]
+    tags = {tag["Key"]: tag["Value"].replace(lineage, restored) for tag in first["Tags"]}
+    moved = {key.replace(lineage, restored): value for key, value in tags.items()}
+    [metadata] = [key for key in moved if key.startswith("lifeboat:volume/")]
+    moved = moved | {metadata: f"{moved[metadata]} chain={lineage}", "lifeboat:chain": lineage}
+    assert saved.verify(completed(backed_up(saved, restored, 29, moved)))["proven"]
 
 
 @pytest.mark.parametrize("name", ["xfs-v5-100-gib", "ext4-100-gib"])

@@ -688,7 +688,7 @@ MAY: Mapping[str, set[str]] = {
         *_PUBLISH,
     },
     "VerifySnapshots": {
-        *_here("DescribeSnapshots"),
+        *_here("DescribeSnapshots", "DescribeVolumes"),
         *(
             f"ebs:{action} {name}"
             for action in BLOCK_READS

@@ -121,6 +121,18 @@ def _proven_and_pruned(world: World) -> None:
     world.call(PRUNER, "DeleteSnapshot", SnapshotId="snap-1")
 
 
+def _restored_and_failed(world: World, source_held: bool) -> None:
+    """The newer snapshot is the first one of a restored volume, and shows no file system."""
+    if not source_held:
+        del world.old.blocks[contents.HEADER]
+    world.old.tags["lifeboat:verified"] = "result=proven"
+    del world.new.blocks[contents.HEADER]
+    world.new.volume_id = "vol-2"
+    restored = Volume(stage.HOME_ACCOUNT, volume_id="vol-2", snapshot_id="snap-0")
+    WORLD.region(stage.REGION).volumes["vol-2"] = restored
+    world.tag(READER, *FAILED)
+
+
 CASES: dict[str, Callable[[World], None]] = {
     "read and marked proven": _read_and_marked,
     "marked proven unread": lambda world: world.tag(READER, *PROVEN),
@@ -129,6 +141,8 @@ CASES: dict[str, Callable[[World], None]] = {
     "marked proven at full, a block written since it was read": _written_since,
     "marked failed after a refusal": _refused_and_marked,
     "marked failed without a cause": lambda world: world.tag(READER, *FAILED),
+    "marked failed, restored from one with a file system": lambda world: _restored_and_failed(world, True),
+    "marked failed, restored from one without a file system": lambda world: _restored_and_failed(world, False),
     "verification writes another tag": lambda world: world.tag(READER, "Name", "x"),
     "verification deletes a snapshot": lambda world: world.call(READER, "DeleteSnapshot", SnapshotId="snap-7"),
     "an older one deleted while a suspicion is open": _suspect_and_pruned,

@@ -14,6 +14,8 @@ SAID = {
     "marked proven at full, a block written since it was read": [PROVEN],
     "marked failed after a refusal": [],
     "marked failed without a cause": ["what fails a verification has a cause"],
+    "marked failed, restored from one with a file system": [],
+    "marked failed, restored from one without a file system": ["what fails a verification has a cause"],
     "verification writes another tag": [ONLY_TAGS],
     "verification deletes a snapshot": [ONLY_TAGS],
     "an older one deleted while a suspicion is open": [

@@ -8,11 +8,11 @@ volume: Lifeboat never guesses which it is, and the person says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lifeboat.domain.proof import read_proof
-from lifeboat.domain.recovery_point import Condition, RecoveryPoint
+from lifeboat.domain.recovery_point import Condition, Member, RecoveryPoint, VolumeMetadata
 from lifeboat.verify.contents.found import EMPTY, UNKNOWN, Contents
 from lifeboat.verify.record import Phase, Reading, Verification
 
@@ -35,35 +35,93 @@ def may_have_lost(reading: Reading) -> bool:
     return not reading.failure and bool(_NAMELESS & set(_types(reading.types)))
 
 
-def compare_with_proven(record: Verification, point: RecoveryPoint, others: Iterable[RecoveryPoint]) -> Verification:
-    """The record, with a failure for each snapshot that lost a file system since the last proven one.
+def compare_with_proven(
+    record: Verification, point: RecoveryPoint, others: Iterable[RecoveryPoint], sources: Mapping[str, str]
+) -> Verification:
+    """The record, with a failure for each snapshot that lost a file system since the last proven one of its volume.
 
-    `others` are recovery points of its lineages. It is one of them, and may have been proven before.
+    `others` are recovery points of its lineages. It is one of them, and may have been proven before. `sources` are the
+    snapshots that restored volumes were made from, by volume id. A volume without a proven one of its own is compared
+    with its source, which may be older than the newest proven one; where that is not known, with the newest.
     """
+    proven = _proven_members(point, others)
+    compared = {
+        member.snapshot.id: _compared_with(member.metadata, proven, sources.get(member.metadata.volume_id, ""))
+        for member in point.members
+    }
+    return replace(record, readings=tuple(_compare(item, compared.get(item.snapshot_id)) for item in record.readings))
+
+
+def restored_volumes(record: Verification, point: RecoveryPoint, others: Iterable[RecoveryPoint]) -> frozenset[str]:
+    """The ids of the volumes of which this recovery point is the first to be proven, though their lineage is older.
+
+    A restore made them, so what they have lost is known only with the snapshots that they were made from.
+    """
+    proven = _proven_members(point, others)
+    read = {item.snapshot_id for item in record.readings if may_have_lost(item)}
+    return frozenset(
+        member.metadata.volume_id
+        for member in point.members
+        if member.snapshot.id in read
+        and not _of_volume(member.metadata, proven)
+        and _of_lineage(member.metadata, proven)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What a volume held in an earlier recovery point. `is_source`: it or one after it is what the volume goes on."""
+
+    point_id: str
+    holds: str
+    is_source: bool
+
+
+type _Proven = Sequence[tuple[str, Member]]
+"""Proven snapshots with the ids of their recovery points, the oldest first."""
+
+
+def _proven_members(point: RecoveryPoint, others: Iterable[RecoveryPoint]) -> _Proven:
     before = [
         item
         for item in sorted(others, key=lambda item: (item.taken_at, item.id))
         if item.proven and item.condition is Condition.GOOD and item.taken_at <= point.taken_at
     ]
-    held: dict[str, tuple[str, str]] = {}
-    for item in before:
-        for member in item.members:
-            proof = read_proof(member.snapshot.tags)
-            held[member.metadata.lineage] = (item.id, proof.holds if proof else "")
-    lineages = {member.snapshot.id: member.metadata.lineage for member in point.members}
-    return replace(record, readings=tuple(_compare(item, lineages, held) for item in record.readings))
+    return [(item.id, member) for item in before for member in item.members]
 
 
-def _compare(reading: Reading, lineages: Mapping[str, str], held: Mapping[str, tuple[str, str]]) -> Reading:
-    earlier_id, holds = held.get(lineages.get(reading.snapshot_id, ""), ("", ""))
-    before, now = _known(_types(holds)), _known(_types(reading.types))
+def _of_volume(metadata: VolumeMetadata, proven: _Proven) -> _Proven:
+    return [item for item in proven if item[1].metadata.volume_id == metadata.volume_id]
+
+
+def _of_lineage(metadata: VolumeMetadata, proven: _Proven) -> _Proven:
+    return [item for item in proven if item[1].metadata.lineage == metadata.lineage]
+
+
+def _compared_with(metadata: VolumeMetadata, proven: _Proven, source: str) -> _Earlier | None:
+    going_on = _of_volume(metadata, proven) or [item for item in proven if item[1].snapshot.id == source]
+    found = going_on or _of_lineage(metadata, proven)
+    if not found:
+        return None
+    point_id, member = found[-1]
+    proof = read_proof(member.snapshot.tags)
+    return _Earlier(point_id, proof.holds if proof else "", bool(going_on))
+
+
+def _compare(reading: Reading, earlier: _Earlier | None) -> Reading:
+    if earlier is None:
+        return reading
+    before, now = _known(_types(earlier.holds)), _known(_types(reading.types))
     # As many as before: one was converted, as from ext3 to ext4.
     if now.total() >= before.total() or not may_have_lost(reading):
         return reading
     names = ", ".join(sorted(before - now))
+    causes = ["the file system was erased or encrypted", "a person has reformatted the volume"]
+    if not earlier.is_source:
+        causes.append("a restore brought back data from before it was made")
     failure = (
-        f"{names} was on it in the last proven recovery point, {earlier_id}, and now it holds "
-        f"{reading.holds}: the file system was erased or encrypted, or a person has reformatted the volume"
+        f"{names} was on it in the last proven recovery point, {earlier.point_id}, and now it holds "
+        f"{reading.holds}: {', '.join(causes[:-1])}, or {causes[-1]}"
     )
     return replace(reading, phase=Phase.DONE, failure=failure, lost=True)
 

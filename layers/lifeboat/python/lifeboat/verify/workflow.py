@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from lifeboat.aws import clock, ec2_snapshots
+from lifeboat.aws import clock, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime
@@ -290,7 +290,9 @@ class _Reader:
         if record.expected or not any(map(lost_contents.may_have_lost, record.readings)):
             return record
         others = points_workflow.points_of_lineages(point, self.invocation)
-        return lost_contents.compare_with_proven(record, point, others)
+        restored = ec2_volumes.volumes(lost_contents.restored_volumes(record, point, others))
+        sources = {item.id: item.snapshot_id for item in restored.values() if item.snapshot_id}
+        return lost_contents.compare_with_proven(record, point, others, sources)
 
     def _record_proof(self, record: Verification) -> str:
         """Tag each snapshot with what it has shown. Why the proof is not recorded, in AWS's words, or an empty text.
