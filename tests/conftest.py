@@ -70,41 +70,6 @@ LONGEST = (
 
 A file stays on one worker. A long file that begins late leaves the other workers without work at the end."""
 
-UNTRACED = (
-    "aws/test_backups.py",
-    "aws/test_filter_values.py",
-    "backup/test_overdue.py",
-    "bench/",
-    "built/",
-    "domain/test_packed_tags.py",
-    "e2e/",
-    "functions/test_confirmation_scale.py",
-    "functions/test_copies_of_many.py",
-    "functions/test_limits.py",
-    "functions/test_overdue.py",
-    "functions/test_passing_refusals.py",
-    "functions/test_refused_reads.py",
-    "functions/test_restore_refusals.py",
-    "functions/test_retention_parts.py",
-    "functions/test_retention_properties.py",
-    "functions/test_settled.py",
-    "local/",
-    "messages/test_messages.py",
-    "requests/test_requests.py",
-    "restore/test_machine_model.py",
-    "restore/test_refused_calls.py",
-    "retention/test_properties.py",
-    "security/",
-    "template/",
-    "verify/test_canary.py",
-)
-"""Tests here do not count for the coverage.
-
-In these folders the code runs in other processes or not at all. In these files it runs many times, and tracing takes a
-third of their time or more, in each a processor second at least. Without them all, the rest still covers 95.8 % of
-lines and branches, against 98.7 % with them. A file that is the only one to run most of a module stays out of this
-list."""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     @cache
@@ -115,9 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         name = file(item.path)
         return LONGEST.index(name) if name in LONGEST else len(LONGEST), not name.startswith("e2e/")
 
-    for item in items:
-        if file(item.path).startswith(UNTRACED):
-            item.add_marker("no_cover")
     items.sort(key=place)
 
 

@@ -159,7 +159,6 @@ TRUSTED = AmiVerdict(Trust.TRUSTED, "owner", "it belongs to the vendor")
 SAVED = read_catalogue([snapshot(tags=point_tags())]).points
 
 
-@pytest.mark.no_cover
 @settings(max_examples=examples(300), deadline=None)
 @given(machine=machines(), recorded=NAMES, asked=st.one_of(st.none(), NAMES))
 def test_no_name_and_no_mapping_makes_the_root_a_data_volume(

@@ -155,7 +155,6 @@ def expect_all_is_said(disks: list[Volume]) -> int:
     return missing
 
 
-@pytest.mark.no_cover  # the tests below cover every line of it; tracing would double the time
 @settings(max_examples=examples(75), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**32),

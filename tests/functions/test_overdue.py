@@ -364,7 +364,6 @@ def test_a_large_run_that_is_being_caught_up_is_published_only_when_that_has_fai
     assert set(sight.catch_up(SLOT + DAY + HOUR + 30 * MINUTE)) == instances
 
 
-@pytest.mark.no_cover  # six hundred times what the tests above have gone through
 class TestDaylightSaving:
     """A schedule at 02:30 in Berlin, checked over the days when the clocks change: every quarter of an hour about the
     slots and the change, which are at 00:30, 01:00 and 01:30 UTC, and every hour else."""

@@ -393,7 +393,6 @@ class TestLength:
         assert len(body.encode()) <= MESSAGE_BYTES
         assert json.loads(json.loads(body)["default"])["event"] == "BackupCompleted"
 
-    @pytest.mark.no_cover  # very large messages, of which every line would be followed
     @settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
     @given(
         st.text(min_size=1, max_size=6),

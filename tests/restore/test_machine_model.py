@@ -54,9 +54,6 @@ from tests.restore.machine_world import (
     visible,
 )
 
-# What they walk is covered by the tables beside them; following every line of it takes four times as long.
-pytestmark = pytest.mark.no_cover
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decision:

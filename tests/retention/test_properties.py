@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from math import floor
 
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +17,6 @@ from lifeboat.retention.plan import RetentionPlan, parse_policy
 from lifeboat.retention.policy import Policy, PolicyError
 from tests.examples import examples
 from tests.retention.builders import BARE, INSTANCE, NOW, STACK, decide, names, point
-
-# What they walk is covered by the tables beside them; following every line of it takes four times as long.
-pytestmark = pytest.mark.no_cover
 
 EXAMPLES = settings(max_examples=examples(200), deadline=None)
 """Twelve properties: 5,000 examples in a run of the tests."""

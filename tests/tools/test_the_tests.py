@@ -52,8 +52,3 @@ def test_an_import_of_a_test_module_is_found(source):
 @pytest.mark.parametrize("name", constant("LONGEST"))
 def test_a_file_that_begins_first_exists(name):
     assert (TESTS / name).is_file()
-
-
-@pytest.mark.parametrize("name", constant("UNTRACED"))
-def test_a_file_or_folder_without_coverage_exists(name):
-    assert (TESTS / name).is_dir() if name.endswith("/") else (TESTS / name).is_file()
