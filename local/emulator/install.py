@@ -27,6 +27,7 @@ from local.emulator.ebs import endpoint as ebs
 from local.emulator.ebs import rights
 from local.emulator.ec2 import endpoint
 from local.emulator.invocations import INVOCATIONS
+from local.emulator.s3 import install as our_s3
 from local.emulator.timers import TIMERS
 
 
@@ -36,6 +37,7 @@ def install() -> None:
     ministack_app._dispatch_service_request = gateway.dispatch
     ministack_ec2.handle_request = endpoint.handle_request
     _enter_ebs()
+    our_s3.install()
 
     iam_actions.extract_resource_arn = iam.extract_resource_arn
     iam_evaluator.enforce = iam.enforce
