@@ -1,0 +1,110 @@
+"""Who may delete evidence, as far as the bucket policy says.
+
+Roles and users of the account need no bucket policy: what their own policies allow holds unless the bucket policy
+denies it (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+DESTRUCTIVE = (
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:DeleteBucket",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutBucketVersioning",
+    "s3:PutBucketPolicy",
+    "s3:DeleteBucketPolicy",
+)
+"""Actions that delete evidence, or open the way to it."""
+
+FOR_GOOD = "s3:DeleteObjectVersion"
+"""With versioning, only this action makes an object go for good
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html)."""
+
+EXCEPTIONS = frozenset(
+    {
+        *("aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:userid", "aws:username"),
+        *("aws:multifactorauthpresent", "aws:multifactorauthage"),
+    }
+)
+"""A denial with only these condition keys is one with chosen exceptions. Any other may deny nothing that matters."""
+
+
+def statements_of(policy: str) -> list[dict[str, Any]]:
+    """The statements of a bucket policy; none for a text that is no policy."""
+    try:
+        found = json.loads(policy).get("Statement", [])
+    except (ValueError, AttributeError):
+        return []
+    found = [found] if isinstance(found, Mapping) else found
+    return [dict(item) for item in found if isinstance(item, Mapping)]
+
+
+def denies_deletion_for_good(policy: str, bucket: str) -> bool:
+    """Whether the policy denies everyone, perhaps with chosen exceptions, to delete any version for good."""
+    return any(
+        statement.get("Effect") == "Deny"
+        and _is_everyone(statement.get("Principal"))
+        and _names(statement, FOR_GOOD)
+        and _covers_all(statement, bucket)
+        and _condition_keys(statement) <= EXCEPTIONS
+        for statement in statements_of(policy)
+    )
+
+
+def others_who_may_delete(policy: str, account: str) -> tuple[str, ...]:
+    """The principals outside the account to which the policy allows a destructive action; `*` is everyone."""
+    found: list[str] = []
+    for statement in statements_of(policy):
+        if statement.get("Effect") == "Allow" and any(_names(statement, action) for action in DESTRUCTIVE):
+            found += [name for name in _principals(statement) if _is_outside(name, account)]
+    return tuple(dict.fromkeys(found))
+
+
+def _principals(statement: Mapping[str, Any]) -> list[str]:
+    if "NotPrincipal" in statement:
+        return ["*"]
+    principal = statement.get("Principal")
+    if not isinstance(principal, Mapping):
+        return [str(principal)] if principal else []
+    return [str(name) for kind in ("AWS", "CanonicalUser") for name in _listed(principal.get(kind))]
+
+
+def _is_everyone(principal: Any) -> bool:
+    return principal == "*" or (isinstance(principal, Mapping) and "*" in _listed(principal.get("AWS")))
+
+
+def _is_outside(principal: str, account: str) -> bool:
+    parts = principal.split(":")
+    return (parts[4] if len(parts) > 5 else principal) != account
+
+
+def _names(statement: Mapping[str, Any], action: str) -> bool:
+    """Whether the statement is about an action. Names of actions have no case, and may have `*` and `?`."""
+
+    def match(patterns: Iterable[Any]) -> bool:
+        return any(fnmatchcase(action.lower(), str(pattern).lower()) for pattern in patterns)
+
+    if "NotAction" in statement:
+        return not match(_listed(statement["NotAction"]))
+    return match(_listed(statement.get("Action")))
+
+
+def _covers_all(statement: Mapping[str, Any], bucket: str) -> bool:
+    """Whether the statement is about every object of the bucket."""
+    patterns = [str(pattern).split(":::")[-1] for pattern in _listed(statement.get("Resource"))]
+    return any(fnmatchcase(f"{bucket}/*", pattern) for pattern in patterns)
+
+
+def _condition_keys(statement: Mapping[str, Any]) -> set[str]:
+    conditions = statement.get("Condition") or {}
+    return {key.lower().split("/")[0] for keys in conditions.values() for key in keys}
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]

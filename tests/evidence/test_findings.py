@@ -1,0 +1,188 @@
+"""What endangers the evidence bucket is found, and each printed command mends its finding when it is run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from moto import mock_aws
+
+from lifeboat.aws import clients, evidence_bucket
+from lifeboat.domain.evidence import LifecycleRule, NotRead, ObjectVersion
+from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
+from lifeboat.evidence.commands import Place
+from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
+from lifeboat.evidence.findings import Finding, Risk, judge
+
+ACCOUNT = "123456789012"  # moto's own
+BUCKET = "cadoresponse-1"
+PLACE = Place(BUCKET, "eu-west-1", ACCOUNT, "aws", "eu-central-1")
+NOW = datetime(2026, 11, 28, 10, tzinfo=UTC)
+VENDORS_RULE = {
+    "ID": "CadoGlacierRule",
+    "Filter": {"Prefix": "glacier"},
+    "Status": "Enabled",
+    "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
+    "Expiration": {"Days": 365},
+}
+FIVE = {Risk.VERSIONING, Risk.LIFECYCLE, Risk.LOCK, Risk.DELETION, Risk.REPLICATION}
+"""The risks of a bucket as the vendor's Terraform makes it."""
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    clients.forget()
+    with mock_aws():
+        yield as_the_vendor_makes_it()
+    clients.forget()
+
+
+def as_the_vendor_makes_it() -> Any:
+    client = clients.s3()
+    client.create_bucket(
+        Bucket=BUCKET,
+        CreateBucketConfiguration={"LocationConstraint": "eu-west-1"},
+        ObjectOwnership="BucketOwnerEnforced",
+    )
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    client.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    client.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [VENDORS_RULE]})
+    switches = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    client.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(switches, True))
+    return client
+
+
+def findings() -> dict[Risk, Finding]:
+    found = judge(evidence_bucket.read_settings(BUCKET, account=ACCOUNT), Tally(), PLACE)
+    return {item.risk: item for item in found}
+
+
+def run(line: str) -> None:
+    """Run a command as the AWS CLI does: each option is a parameter by its name, and a structure is JSON."""
+    program, service, call, *options = shlex.split(line)
+    named = dict(zip(options[::2], options[1::2], strict=True))
+    client = boto3.client({"s3api": "s3"}.get(service, service), region_name=named.pop("--region"))
+    assert program == "aws"
+    shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.replace("-", "_")])
+    members = {f"--{xform_name(name, '-')}": (name, kind) for name, kind in shape.input_shape.members.items()}
+    asked = {
+        members[option][0]: json.loads(value) if members[option][1].type_name == "structure" else value
+        for option, value in named.items()
+    }
+    getattr(client, call.replace("-", "_"))(**asked)
+
+
+def test_the_risks_of_the_vendors_bucket_are_found(s3: Any) -> None:
+    found = findings()
+    assert set(found) == FIVE
+    assert {risk for risk, item in found.items() if item.critical} == {Risk.VERSIONING}
+    assert "CadoGlacierRule" in found[Risk.LIFECYCLE].text
+
+
+@pytest.mark.parametrize("risk", sorted(FIVE))
+def test_the_commands_of_each_finding_alone_mend_it(s3: Any, risk: Risk) -> None:
+    for line in findings()[risk].commands:
+        run(line)
+    assert risk not in findings()
+
+
+def test_all_commands_in_their_order_leave_nothing(s3: Any) -> None:
+    for item in findings().values():
+        for line in item.commands:
+            run(line)
+    assert findings() == {}
+    [rule] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule == {key: value for key, value in VENDORS_RULE.items() if key != "Expiration"}, "it still archives"
+
+
+def test_a_refused_setting_is_a_finding_and_not_a_guess(s3: Any) -> None:
+    settings = replace(evidence_bucket.read_settings(BUCKET, account=ACCOUNT), policy=NotRead("AccessDenied: no"))
+    found = {item.risk: item for item in judge(settings, Tally(), PLACE)}
+    assert found[Risk.NOT_READ].subject == "policy"
+    assert "AccessDenied: no" in found[Risk.NOT_READ].text
+    assert Risk.DELETION not in found
+
+
+# --- who may delete
+
+
+def policy(**statement: Any) -> str:
+    usual = {"Effect": "Deny", "Principal": "*", "Action": "s3:Delete*", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [usual | statement]})
+
+
+@pytest.mark.parametrize(
+    ("changed", "denied"),
+    [
+        ({}, True),
+        ({"Principal": {"AWS": "*"}, "Action": ["s3:GetObject", "s3:deleteobjectversion"]}, True),
+        ({"Resource": "*"}, True),
+        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/admin"}}}, True),
+        ({"Condition": {"Bool": {"aws:SecureTransport": "false"}}}, False),
+        ({"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/a"}}, False),
+        ({"Action": "s3:DeleteObject"}, False),
+        ({"Resource": f"arn:aws:s3:::{BUCKET}/a/*"}, False),
+        ({"Effect": "Allow"}, False),
+    ],
+    ids=["plain", "listed", "any resource", "but for", "without TLS", "one role", "not versions", "a part", "allow"],
+)
+def test_which_policy_denies_deletion_for_good(changed: dict[str, Any], denied: bool) -> None:
+    assert denies_deletion_for_good(policy(**changed), BUCKET) is denied
+
+
+@pytest.mark.parametrize(
+    ("principal", "others"),
+    [
+        ("*", ("*",)),
+        ({"AWS": ["arn:aws:iam::444455556666:root", ACCOUNT]}, ("arn:aws:iam::444455556666:root",)),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:role/a"}, ()),
+        ({"Service": "logging.s3.amazonaws.com"}, ()),
+    ],
+)
+def test_who_outside_may_delete(principal: Any, others: tuple[str, ...]) -> None:
+    assert others_who_may_delete(policy(Effect="Allow", Principal=principal), ACCOUNT) == others
+
+
+# --- what goes, and when
+
+
+def version(key: str, age: timedelta, **more: Any) -> ObjectVersion:
+    return replace(ObjectVersion(key, "1", 10, "", "STANDARD", NOW - age, True), **more)
+
+
+def test_what_goes_is_counted_the_same_in_any_pages() -> None:
+    rule = LifecycleRule("old", True, "glacier", {}, expires_days=365, noncurrent_days=7)
+    day = timedelta(days=1)
+    listed = [
+        version("a", 400 * day),
+        version("glacier/a", 340 * day, storage_class="GLACIER"),
+        version("glacier/b", 5 * day),
+        version("glacier/b", 100 * day, is_latest=False),
+        version("glacier/c", 3 * day, delete_marker=True, size=0),
+        version("glacier/c", 50 * day, is_latest=False),
+    ]
+    whole = add_page(begin_tally([rule]), listed, [rule], NOW)
+    parts = begin_tally([rule])
+    for item in listed:
+        parts = add_page(parts, [item], [rule], NOW)
+    assert parts == whole
+    expiring, removed = whole.going
+    assert (expiring.objects, expiring.size, expiring.soon_objects) == (2, 20, 1)
+    assert expiring.first_at == datetime(2026, 12, 24, tzinfo=UTC)
+    assert (removed.objects, removed.first_at) == (2, datetime(2026, 12, 1, tzinfo=UTC))
+    assert (whole.objects, whole.archived_size, whole.archived_percent, whole.noncurrent) == (3, 10, 33, 2)
+
+
+def test_midnight_is_the_next_one_in_utc() -> None:
+    assert next_midnight(datetime(2026, 1, 15, 10, 30, tzinfo=UTC)) == datetime(2026, 1, 16, tzinfo=UTC)
