@@ -1,0 +1,46 @@
+"""How far the listing of the evidence bucket has come: one document a bucket. The next invocation goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lifeboat.aws import table as documents
+from lifeboat.aws.table import Document, to_json
+from lifeboat.domain.evidence import Marker
+from lifeboat.evidence.expiry import Tally
+
+_LISTING = "evidence-listing"
+
+KEPT = timedelta(days=2)
+"""After this a listing begins anew: what it counted is old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A listing that has not ended: what it has counted, by which `rules` of the lifecycle, and where it goes on."""
+
+    begun_at: datetime
+    rules: tuple[Mapping[str, Any], ...]
+    tally: Tally
+    marker: Marker
+
+
+def find_listing(table: str, bucket: str, now: datetime) -> Listing | None:
+    """The listing to go on with, None if there is none or it is too old."""
+    found = documents.find(table, _LISTING, bucket)
+    listing = found.read(Listing) if found else None
+    return listing if listing and now - listing.begun_at < KEPT else None
+
+
+def save_listing(table: str, bucket: str, listing: Listing) -> None:
+    """Write the checkpoint in the place of the one that is there: only one invocation lists at a time."""
+    document = Document(_LISTING, bucket, to_json(listing), expiration=listing.begun_at + KEPT)
+    documents.write(table, documents.put(document))
+
+
+def drop_listing(table: str, bucket: str) -> None:
+    """Forget a listing that has ended."""
+    documents.write(table, documents.delete(_LISTING, bucket))

@@ -1,0 +1,44 @@
+"""List the evidence bucket in parts, over as many invocations as it takes, and count what its rules make go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lifeboat.aws import clock, evidence_bucket
+from lifeboat.aws.invocation import Invocation
+from lifeboat.domain.evidence import LifecycleRule
+from lifeboat.evidence import listing_store
+from lifeboat.evidence.expiry import Tally, add_page, begin_tally
+from lifeboat.evidence.listing_store import Listing
+
+PAGES_A_CHECKPOINT = 20
+"""After so many pages, 20,000 versions, the checkpoint is saved: some seconds."""
+
+PAGE_SECONDS = 60.0
+"""One page with botocore's repetitions takes no longer."""
+
+
+def count_versions(bucket: str, rules: Sequence[LifecycleRule], invocation: Invocation) -> Tally | None:
+    """The tally of the whole bucket; None where there was no time for all of it, and another invocation goes on.
+
+    A listing that other rules have begun begins anew. Raises AwsError with the last checkpoint saved.
+    """
+    config, now = invocation.config, clock.now()
+    documents = tuple(rule.document for rule in rules)
+    found = listing_store.find_listing(config.table, bucket, now)
+    if found and found.rules != documents:
+        found = None
+    begun_at = found.begun_at if found else now
+    tally, after = (found.tally, found.marker) if found else (begin_tally(rules), None)
+    pages = evidence_bucket.list_all_versions(bucket, account=config.account, after=after)
+    for number, page in enumerate(pages, 1):
+        tally = add_page(tally, page.versions, rules, begun_at)
+        if page.next is None:
+            break
+        ends = not invocation.has_time(PAGE_SECONDS)
+        if ends or number % PAGES_A_CHECKPOINT == 0:
+            listing_store.save_listing(config.table, bucket, Listing(begun_at, documents, tally, page.next))
+        if ends:
+            return None
+    listing_store.drop_listing(config.table, bucket)
+    return tally
