@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from botocore import xform_name
 from moto import mock_aws
 
 from lifeboat.aws import clients, evidence_bucket
-from lifeboat.domain.evidence import LifecycleRule, NotRead, ObjectVersion
+from lifeboat.domain.evidence import BucketSettings, LifecycleRule, NotRead, ObjectVersion
 from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
@@ -104,6 +104,53 @@ def test_all_commands_in_their_order_leave_nothing(s3: Any) -> None:
     assert findings() == {}
     [rule] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
     assert rule == {key: value for key, value in VENDORS_RULE.items() if key != "Expiration"}, "it still archives"
+
+
+def test_the_commands_of_several_rules_work_in_any_order(s3: Any) -> None:
+    other = {"ID": "other", "Filter": {"Prefix": "a"}, "Status": "Enabled", "Expiration": {"Days": 9}}
+    versions = {"ID": "versions", "Filter": {"Prefix": ""}, "Status": "Enabled"}
+    versions["NoncurrentVersionExpiration"] = {"NoncurrentDays": 3}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=BUCKET, LifecycleConfiguration={"Rules": [VENDORS_RULE, other, versions]}
+    )
+    found = judge(evidence_bucket.read_settings(BUCKET, account=ACCOUNT), Tally(), PLACE)
+    expiring = [item for item in found if item.risk in {Risk.LIFECYCLE, Risk.NONCURRENT}]
+    assert [item.subject for item in expiring] == ["CadoGlacierRule", "other", "versions"]
+    for item in reversed(expiring):
+        for line in item.commands:
+            run(line)
+    assert findings().keys() == FIVE - {Risk.LIFECYCLE}
+    [rule] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule["Transitions"] == VENDORS_RULE["Transitions"]
+
+
+# --- what S3 refuses to show
+
+SAID = NotRead("AccessDenied: Access Denied")
+OPEN = BucketSettings(*[None] * len(fields(BucketSettings)))
+EXPIRING = LifecycleRule("old", True, "", {"ID": "old"}, expires_days=30)
+
+
+def test_a_bucket_of_which_nothing_is_shown_is_one_critical_finding() -> None:
+    [found] = judge(BucketSettings(*[SAID] * len(fields(BucketSettings))), SAID, PLACE)
+    assert (found.risk, found.subject, found.critical) == (Risk.NOT_READ, "bucket", True)
+    assert "another account than 123456789012" in found.text
+    assert found.text.endswith("S3 said: AccessDenied: Access Denied")
+
+
+def test_an_expiry_that_is_not_counted_says_no_number() -> None:
+    found = {item.risk: item for item in judge(replace(OPEN, lifecycle=(EXPIRING,)), SAID, PLACE)}
+    assert found[Risk.NOT_READ].text.startswith("The list of object versions cannot be seen")
+    assert found[Risk.LIFECYCLE].text.endswith("deletes for good the objects 30 days after their creation")
+    assert (found[Risk.LIFECYCLE].critical, found[Risk.LIFECYCLE].at) == (False, None)
+
+
+def test_without_the_versioning_it_is_not_said_what_a_deletion_means() -> None:
+    denied = policy(Action="s3:DeleteObjectVersion")
+    settings = replace(OPEN, versioning=SAID, lifecycle=(EXPIRING,), policy=denied)
+    found = {item.risk: item for item in judge(settings, Tally(), PLACE)}
+    assert "old deletes the objects" in found[Risk.LIFECYCLE].text
+    assert found.keys().isdisjoint({Risk.VERSIONING, Risk.DELETION})
 
 
 def test_a_refused_setting_is_a_finding_and_not_a_guess(s3: Any) -> None:

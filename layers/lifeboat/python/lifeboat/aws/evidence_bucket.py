@@ -1,7 +1,7 @@
 """The evidence bucket: its settings and the list of its object versions. Nothing here writes to it.
 
 Each setting is read by a call of its own, so that one refusal hides no other setting. S3 answers some that are not
-configured with an error: that is an answer, None. A refusal is an answer as well, NotRead with AWS's words.
+configured with an error: that is an answer, None. A refusal that does not pass is NotRead, with AWS's words.
 
 Each call names the account: a bucket of another account is never taken for ours.
 """
@@ -33,7 +33,7 @@ PAGE = 1_000
 """The most versions in one answer
 (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectVersions.html)."""
 
-REFUSED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+NO_BUCKET = "NoSuchBucket"
 
 NOT_CONFIGURED = frozenset(
     {
@@ -63,7 +63,7 @@ def find_region(bucket: str, *, account: str) -> str:
 
 
 def read_settings(bucket: str, *, account: str) -> BucketSettings:
-    """All settings. Raises AwsError if a call is neither answered nor refused, such as one that S3 throttles."""
+    """All settings. Raises AwsError for what passes, such as a call that S3 throttles, and for NO_BUCKET."""
     client, asked = clients.s3(), {"Bucket": bucket, "ExpectedBucketOwner": account}
 
     def read[Value](call: Callable[..., Any], build: Callable[[Any], Value]) -> Setting[Value]:
@@ -73,9 +73,9 @@ def read_settings(bucket: str, *, account: str) -> BucketSettings:
         except AwsError as problem:
             if problem.code in NOT_CONFIGURED:
                 return None
-            if problem.code in REFUSED:
-                return NotRead(str(problem))
-            raise
+            if problem.passes or problem.code == NO_BUCKET:
+                raise
+            return NotRead(str(problem))
         return build(answer)
 
     return BucketSettings(

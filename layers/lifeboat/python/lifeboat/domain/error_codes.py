@@ -15,8 +15,12 @@ BLOCKS_THROTTLED = frozenset(
 )
 """Too many calls of the EBS direct APIs: the code, and the reasons that they give instead."""
 
-THROTTLED = BLOCKS_THROTTLED | {"RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"}
-"""Too many calls. The call was not carried out."""
+THROTTLED = BLOCKS_THROTTLED | {
+    *("RequestLimitExceeded", "Throttling", "ThrottlingException", "RequestThrottled"),
+    "SlowDown",
+}
+"""Too many calls. The call was not carried out. SlowDown is S3's, with the status 503
+(https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)."""
 
 NOT_ALLOWED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure"})
 """A permission is missing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,15 +94,23 @@ def keep_versions(place: Place, policy: str) -> str:
     return _s3(place, "put-bucket-policy", ("policy", document))
 
 
-def keep_objects(place: Place, rules: Sequence[LifecycleRule], rule: LifecycleRule, *, noncurrent: bool = False) -> str:
-    """Take one expiry of a rule out of the lifecycle configuration. All else stays as it is."""
-    dropped = "NoncurrentVersionExpiration" if noncurrent else "Expiration"
-    rest = {key: value for key, value in rule.document.items() if key != dropped}
-    left = [rest if item.id == rule.id else dict(item.document) for item in rules]
+def keep_objects(place: Place, rules: Sequence[LifecycleRule], expiries: Collection[tuple[str, bool]]) -> str:
+    """Take these expiries out of the lifecycle configuration. All else stays as it is.
+
+    Each is the id of a rule, and whether its expiry of noncurrent versions is meant. S3 takes the configuration as a
+    whole only, so a command for each rule would undo the one before.
+    """
+    left = [_without(rule, expiries) for rule in rules]
     left = [item for item in left if any(item.get(name) for name in _ACTIONS)]
     if not left:
         return _s3(place, "delete-bucket-lifecycle")
     return _s3(place, "put-bucket-lifecycle-configuration", ("lifecycle-configuration", {"Rules": left}))
+
+
+def _without(rule: LifecycleRule, expiries: Collection[tuple[str, bool]]) -> dict[str, Any]:
+    names = {False: "Expiration", True: "NoncurrentVersionExpiration"}
+    dropped = {names[noncurrent] for rule_id, noncurrent in expiries if rule_id == rule.id}
+    return {key: value for key, value in rule.document.items() if key not in dropped}
 
 
 def replicate(place: Place) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -31,6 +31,17 @@ class Risk(StrEnum):
     REPLICATION = "no_second_copy"
     ENCRYPTION = "not_encrypted"
     OWNERSHIP = "foreign_objects"
+    MISSING = "no_bucket"
+    REGION = "other_region"
+
+    @property
+    def label(self) -> str:
+        """The risk in words."""
+        return self.value.replace("_", " ")
+
+
+BUCKET, VERSIONS = "bucket", "versions"
+"""Subjects of NOT_READ beside the settings: the whole bucket, and the listing of its versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +59,24 @@ class Finding:
     at: datetime | None = None
 
 
-def judge(settings: BucketSettings, tally: Tally, place: Place) -> tuple[Finding, ...]:
+def judge(settings: BucketSettings, tally: Tally | NotRead, place: Place) -> tuple[Finding, ...]:
     """All findings. What was not read is a finding, never taken for safe.
 
-    The commands of a finding that needs versioning enable it first, so that they work in any order.
+    The commands of a finding that needs versioning enable it first. Those of the lifecycle are the same for all its
+    findings. So the commands work in any order.
     """
+    refused = dict(_refused(settings, tally))
+    if len(refused) == len(fields(settings)) + 1:
+        return (judge_unseen(place.bucket, place.account, refused[VERSIONS]),)
+    read = not isinstance(settings.versioning, NotRead)
     versioned = isinstance(settings.versioning, Versioning) and settings.versioning.status == "Enabled"
     first = () if versioned else (commands.enable_versioning(place),)
     return (
-        *_not_read(settings),
+        *(_not_read(subject, said) for subject, said in refused.items()),
         *_of_versioning(settings, versioned, first),
-        *_of_lifecycle(settings, tally, place, versioned),
+        *_of_lifecycle(settings, tally, place, versioned if read else None),
         *_of_lock(settings, place, first),
-        *_of_deletion(settings, place, versioned, first),
+        *_of_deletion(settings, place, versioned or not read, first),
         *_of_public_access(settings, place),
         *_of_replication(settings, place, first),
         *_of_encryption(settings, place),
@@ -68,12 +84,43 @@ def judge(settings: BucketSettings, tally: Tally, place: Place) -> tuple[Finding
     )
 
 
-def _not_read(settings: BucketSettings) -> Iterator[Finding]:
-    for item in fields(settings):
-        value = getattr(settings, item.name)
+def judge_missing(bucket: str) -> Finding:
+    """The finding of a bucket that does not exist."""
+    text = f"The bucket {bucket} does not exist: it was deleted with its evidence, or EvidenceBucket is mistyped"
+    return Finding(Risk.MISSING, text, critical=True)
+
+
+def judge_unseen(bucket: str, account: str, said: str) -> Finding:
+    """The finding of a bucket of which S3 shows nothing; `said` is in AWS's own words.
+
+    S3 does not say whether a bucket belongs to another account or its policy refuses.
+    """
+    text = (
+        f"Nothing of the bucket {bucket} can be seen: it belongs to another account than {account}, or a policy "
+        f"refuses. S3 said: {said}"
+    )
+    return Finding(Risk.NOT_READ, text, critical=True, subject=BUCKET)
+
+
+def judge_region(bucket: str, region: str, expected: str) -> Finding:
+    """The finding of a bucket that is in another region than the stack."""
+    text = (
+        f"The bucket {bucket} is in {region} and is not guarded: this stack guards a bucket in {expected}. Deploy a "
+        f"stack in {region} with this EvidenceBucket"
+    )
+    return Finding(Risk.REGION, text, subject=region)
+
+
+def _refused(settings: BucketSettings, tally: Tally | NotRead) -> Iterator[tuple[str, str]]:
+    """The names of what S3 refused to show, each with AWS's own words."""
+    for name, value in (*((item.name, getattr(settings, item.name)) for item in fields(settings)), (VERSIONS, tally)):
         if isinstance(value, NotRead):
-            name = item.name.replace("_", " ")
-            yield Finding(Risk.NOT_READ, f"S3 refused to show the setting {name}: {value.said}", subject=item.name)
+            yield name, value.said
+
+
+def _not_read(subject: str, said: str) -> Finding:
+    what = "The list of object versions" if subject == VERSIONS else f"The setting {subject.replace('_', ' ')}"
+    return Finding(Risk.NOT_READ, f"{what} cannot be seen, so it is not judged. S3 said: {said}", subject=subject)
 
 
 def _of_versioning(settings: BucketSettings, versioned: bool, first: tuple[str, ...]) -> Iterator[Finding]:
@@ -82,42 +129,51 @@ def _of_versioning(settings: BucketSettings, versioned: bool, first: tuple[str, 
         yield Finding(Risk.VERSIONING, text, critical=True, commands=first)
 
 
-def _of_lifecycle(settings: BucketSettings, tally: Tally, place: Place, versioned: bool) -> Iterator[Finding]:
+def _of_lifecycle(
+    settings: BucketSettings, tally: Tally | NotRead, place: Place, versioned: bool | None
+) -> Iterator[Finding]:
+    """`versioned` is None if S3 refused to say."""
     rules = settings.lifecycle if isinstance(settings.lifecycle, tuple) else ()
-    going = {(item.rule, item.noncurrent): item for item in tally.going}
-    for rule in rules:
-        if rule.expires:
-            yield _expiry(rule, going.get((rule.id, False), Going(rule.id)), rules, place, versioned)
-        if rule.removes_noncurrent and (rule.noncurrent_days or 0) < SHORT_DAYS:
-            found = going.get((rule.id, True), Going(rule.id, noncurrent=True))
-            text = (
-                f"The lifecycle rule {rule.id} removes noncurrent versions{_under(rule)} for good "
-                f"{rule.noncurrent_days} days after they became noncurrent{_counted(found)}"
-            )
-            mended = (commands.keep_objects(place, rules, rule, noncurrent=True),)
-            yield Finding(Risk.NONCURRENT, text, subject=rule.id, commands=mended, at=found.first_at)
+    expiring = [rule for rule in rules if rule.expires]
+    removing = [rule for rule in rules if rule.removes_noncurrent and (rule.noncurrent_days or 0) < SHORT_DAYS]
+    expiries = {*((rule.id, False) for rule in expiring), *((rule.id, True) for rule in removing)}
+    mended = (commands.keep_objects(place, rules, expiries),) if expiries else ()
+    for rule in expiring:
+        found = _going(tally, rule, noncurrent=False)
+        when = f"on {iso(rule.expires_at)}" if rule.expires_at else f"{rule.expires_days} days after their creation"
+        does = {True: "hides with a delete marker", False: "deletes for good", None: "deletes"}[versioned]
+        yield Finding(
+            Risk.LIFECYCLE,
+            f"The lifecycle rule {rule.id} {does} the objects{_under(rule)} {when}{_counted(found)}",
+            critical=versioned is False and found is not None and found.soon_objects > 0,
+            subject=rule.id,
+            commands=mended,
+            at=found.first_at if found else None,
+        )
+    for rule in removing:
+        found = _going(tally, rule, noncurrent=True)
+        text = (
+            f"The lifecycle rule {rule.id} removes noncurrent versions{_under(rule)} for good "
+            f"{rule.noncurrent_days} days after they became noncurrent{_counted(found)}"
+        )
+        yield Finding(Risk.NONCURRENT, text, subject=rule.id, commands=mended, at=found.first_at if found else None)
 
 
-def _expiry(
-    rule: LifecycleRule, found: Going, rules: Sequence[LifecycleRule], place: Place, versioned: bool
-) -> Finding:
-    when = f"on {iso(rule.expires_at)}" if rule.expires_at else f"{rule.expires_days} days after their creation"
-    does = "hides with a delete marker" if versioned else "deletes for good"
-    return Finding(
-        Risk.LIFECYCLE,
-        f"The lifecycle rule {rule.id} {does} the objects{_under(rule)} {when}{_counted(found)}",
-        critical=not versioned and found.soon_objects > 0,
-        subject=rule.id,
-        commands=(commands.keep_objects(place, rules, rule),),
-        at=found.first_at,
-    )
+def _going(tally: Tally | NotRead, rule: LifecycleRule, *, noncurrent: bool) -> Going | None:
+    """What the rule makes go; None if it could not be counted."""
+    if isinstance(tally, NotRead):
+        return None
+    found = (item for item in tally.going if (item.rule, item.noncurrent) == (rule.id, noncurrent))
+    return next(found, Going(rule.id, noncurrent=noncurrent))
 
 
 def _under(rule: LifecycleRule) -> str:
     return f" under {rule.prefix}" if rule.prefix else ""
 
 
-def _counted(found: Going) -> str:
+def _counted(found: Going | None) -> str:
+    if found is None:
+        return ""
     if found.first_at is None:
         return ", and there is none now"
     most = "at most " if found.at_most else ""
