@@ -67,6 +67,29 @@ def drill(gib: float) -> float:
     return gib * GP3_GB_MONTH * DRILL_MINUTES / MINUTES
 
 
+LIST_DOLLARS = 0.005 / 1e3
+"""aws.amazon.com/s3/pricing, of a request that lists 1,000 versions."""
+
+SETTINGS_DOLLARS = 10 * 0.0004 / 1e3
+"""The same page, of the requests that read the settings of a bucket, once."""
+
+LIST_SECONDS = 0.4
+"""Assumed, for one page of 1,000 versions with 512 MB."""
+
+
+def guard(versions: int) -> float:
+    """Dollars of a month of guard_evidence, for a bucket of so many versions; nothing free, with its alarm."""
+    pages = -(-versions // 1000)
+    seconds = DAYS * (COLD_START + 2 + pages * LIST_SECONDS) + MINUTES / 15 * IDLE_RECONCILE.seconds
+    return (
+        DAYS * (pages * LIST_DOLLARS + SETTINGS_DOLLARS)
+        + seconds * 0.5 * PRICES["Lambda GB-seconds, arm64"].dollars
+        + MINUTES / 15 * (PRICES["Scheduler invocations"].dollars + PRICES["Lambda requests"].dollars)
+        + MINUTES / 15 * PRICES["DynamoDB reads"].dollars
+        + PRICES["alarms"].dollars
+    )
+
+
 EVENT_LINE = 450
 """Bytes of the line that says what a snapshot's event led to. Lambda's own lines are switched off."""
 

@@ -37,6 +37,7 @@ EVERYTHING: Mapping[str, str] = {
     "VolumeKmsKeyArn": KEY,
     "TrustedSnapshotOwners": "444455556666,555566667777",
     "RestoreFromRegions": f"{AWAY},us-east-1",
+    "EvidenceBucket": "cadoresponse-1a2b3c",
     "NotificationEmail": "someone@example.com",
     "Tracing": "Active",
 }

@@ -31,6 +31,9 @@ READER = f"arn:aws:iam::{SOURCE}:role/lifeboat-VaultReaderRole"
 AWAY = "eu-central-1"
 """A region that the stack copies to, and that a restore may copy from."""
 
+EVIDENCE = "cadoresponse-1"
+"""The bucket whose guard the stack is."""
+
 REFERENCES: Mapping[str, Any] = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
@@ -44,6 +47,7 @@ REFERENCES: Mapping[str, Any] = {
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
     "TrustedSnapshotOwners": TRUSTED,
+    "EvidenceBucket": EVIDENCE,
     "CopyToRegions": AWAY,
     "HomeRegion": AWAY,
     "RestoreFromRegions": AWAY,

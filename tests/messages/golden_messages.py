@@ -17,9 +17,15 @@ from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
 from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.evidence import BucketSettings, Encryption, LifecycleRule, PublicAccessBlock, Versioning
 from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.evidence import messages as evidence_messages
+from lifeboat.evidence.commands import Place
+from lifeboat.evidence.expiry import Going, Tally
+from lifeboat.evidence.findings import Finding, judge
+from lifeboat.evidence.record import Record, compare
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore.record import (
     Direction,
@@ -224,6 +230,53 @@ def drill(**facts: Any) -> Drill:
     return Drill(**{**known, **facts})
 
 
+EVIDENCE = "cadoresponse-1a2b3c"
+
+
+def evidence_tally() -> Tally:
+    """What an evidence bucket holds: 40 objects, ten of them archived, the first of which expires in a week."""
+    return Tally(
+        versions=40,
+        objects=40,
+        size=4_000_000_000,
+        archived=10,
+        archived_size=1_000_000_000,
+        going=(
+            Going(
+                "CadoGlacierRule",
+                objects=10,
+                size=1_000_000_000,
+                first_at=SLOT + timedelta(days=7),
+                soon_objects=1,
+                soon_size=100_000_000,
+            ),
+        ),
+    )
+
+
+def evidence_findings() -> tuple[Finding, ...]:
+    """What is found of a bucket as the vendor's Terraform makes it."""
+    document = {
+        "ID": "CadoGlacierRule",
+        "Filter": {"Prefix": "glacier"},
+        "Status": "Enabled",
+        "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
+        "Expiration": {"Days": 365},
+    }
+    settings = BucketSettings(
+        versioning=Versioning(),
+        object_lock=None,
+        lifecycle=(LifecycleRule("CadoGlacierRule", True, "glacier", document, expires_days=365),),
+        public_access_block=PublicAccessBlock(True, True, True, True),
+        policy=None,
+        policy_is_public=None,
+        encryption=Encryption("AES256"),
+        replication=None,
+        ownership="BucketOwnerEnforced",
+    )
+    return judge(settings, evidence_tally(), Place(EVIDENCE, REGION, "111122223333", "aws", "eu-central-1"))
+
+
 def messages() -> dict[str, Message]:
     """One message of each kind, by its event."""
     begun = {
@@ -391,6 +444,22 @@ def messages() -> dict[str, Message]:
                 available_at=None,
                 failure="the volume of snap-0aaaaaaaaaaaaaa01 did not become available within 60 minutes",
             ),
+        ),
+        evidence_messages.evidence_at_risk(
+            stack=STACK,
+            at=AT,
+            bucket=EVIDENCE,
+            findings=evidence_findings(),
+            change=compare(Record(), evidence_findings(), AT),
+            tally=evidence_tally(),
+        ),
+        evidence_messages.evidence_risk_removed(
+            stack=STACK,
+            at=AT,
+            bucket=EVIDENCE,
+            findings=evidence_findings()[1:],
+            change=compare(Record(compare(Record(), evidence_findings(), SLOT).risks), evidence_findings()[1:], AT),
+            tally=evidence_tally(),
         ),
         _judged(
             AmiVerdict(

@@ -15,6 +15,7 @@ from lifeboat.ami import request as ami_request
 from lifeboat.backup import request as backup_request
 from lifeboat.copies import request as copies_request
 from lifeboat.domain.bad_request import BadRequest
+from lifeboat.evidence import request as evidence_request
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
 from lifeboat.verify import drill_request
@@ -32,6 +33,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "attach_volume": restore_request.parse_advance,
     "check_ami_owner": ami_request.parse_check,
     "drill_restores": drill_request.parse_drill,
+    "guard_evidence": evidence_request.parse_guard,
 }
 
 

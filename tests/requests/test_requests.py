@@ -19,6 +19,7 @@ from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.envelopes import KINDS, parse_event
 from lifeboat.domain.proof import Level
 from lifeboat.domain.trigger import Trigger
+from lifeboat.evidence.request import ContinueGuard, GuardRequest
 from lifeboat.restore.request import (
     AdvanceRequest,
     AmiOverride,
@@ -287,6 +288,9 @@ CHOICES = [
         ("drill_restores", {"sweep": True}, AdvanceDrills()),
         ("drill_restores", SAMPLES["ebs-createVolume-available"], VolumeChanged()),
         ("drill_restores", SAMPLES["ebs-deleteVolume"], VolumeChanged()),
+        ("guard_evidence", {}, GuardRequest()),
+        ("guard_evidence", {"scheduled_time": "2026-11-23T02:00:00Z"}, GuardRequest(UTC_2)),
+        ("guard_evidence", {"sweep": True}, ContinueGuard()),
         ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(trigger=Trigger.SCHEDULE)),
     ],
 )

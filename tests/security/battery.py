@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tools.policy_roles import ACCOUNT, AWAY, READER, REFERENCES, REGION, SOURCE, STACK, TRUSTED, VAULT, Asked
+from tools.policy_roles import ACCOUNT, AWAY, EVIDENCE, READER, REFERENCES, REGION, SOURCE, STACK, TRUSTED, VAULT, Asked
 
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
 TOPIC = REFERENCES["NotificationTopic"]
 BUCKET = REFERENCES["ManifestBucket.Arn"]
+EVIDENCE_BUCKET = f"arn:aws:s3:::{EVIDENCE}"
 WORK = REFERENCES["SnapshotWork.Arn"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
 FUNCTIONS = (
@@ -31,6 +32,7 @@ FUNCTIONS = (
     "DrillRestores",
     "CopySnapshots",
     "VerifySnapshots",
+    "GuardEvidence",
 )
 
 ROLES = ("CopyEnded", "VaultReader")
@@ -311,6 +313,7 @@ def questions() -> Iterator[Question]:
                 yield Question(f"{tagging} off {name}", "ec2:DeleteTags", arn, {**context, **tagged})
     yield from _made()
     yield from _drills()
+    yield from _evidence()
     yield from _locks()
     yield from _shares()
     yield from _vault()
@@ -365,6 +368,22 @@ def _drills() -> Iterator[Question]:
     yield Question("of the table's restores and selected", "dynamodb:Query", TABLE, more)
     alone = OURS | tags("resource", stack=STACK)
     yield Question("a snapshot with our stack's tag alone", "ec2:CreateVolume", ec2_arn("snapshot"), alone)
+
+
+def _evidence() -> Iterator[Question]:
+    """The evidence bucket: what shows its settings, and all that could change it or read an object."""
+    for action in (*EVIDENCE_READS, *EVIDENCE_CHANGES):
+        yield Question("of the evidence bucket", f"s3:{action}", EVIDENCE_BUCKET)
+        yield Question("of a bucket beside it", f"s3:{action}", EVIDENCE_BUCKET + "2")
+    for action in EVIDENCE_OBJECTS:
+        yield Question("of evidence", f"s3:{action}", f"{EVIDENCE_BUCKET}/glacier/1")
+    for what in _EVIDENCE_ITEMS:
+        only = {"dynamodb:leadingkeys": [what]}
+        for action in (*TABLE_USES, "BatchWriteItem"):
+            yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
+            yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
+    more = {"dynamodb:leadingkeys": ["evidence", "restore"]}
+    yield Question("of the table's evidence and restores", "dynamodb:PutItem", TABLE, more)
 
 
 def _locks() -> Iterator[Question]:
@@ -507,6 +526,22 @@ def _stores() -> Iterator[Question]:
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
 
 
+EVIDENCE_READS = (
+    *("GetBucketLocation", "GetBucketVersioning", "GetBucketObjectLockConfiguration", "GetLifecycleConfiguration"),
+    *("GetBucketPublicAccessBlock", "GetBucketPolicy", "GetBucketPolicyStatus", "GetEncryptionConfiguration"),
+    *("GetReplicationConfiguration", "GetBucketOwnershipControls", "ListBucketVersions"),
+)
+EVIDENCE_CHANGES = (
+    *("CreateBucket", "DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy", "PutBucketAcl", "PutBucketVersioning"),
+    *("PutLifecycleConfiguration", "PutEncryptionConfiguration", "PutReplicationConfiguration", "PutBucketTagging"),
+    *("PutBucketObjectLockConfiguration", "PutBucketPublicAccessBlock", "PutBucketOwnershipControls"),
+    *("PutBucketNotification", "PutInventoryConfiguration", "PutBucketLogging", "ListBucket"),
+)
+EVIDENCE_OBJECTS = (
+    *("GetObject", "GetObjectVersion", "PutObject", "DeleteObject", "DeleteObjectVersion", "RestoreObject"),
+    *("PutObjectAcl", "PutObjectTagging", "DeleteObjectTagging", "PutObjectRetention", "PutObjectLegalHold"),
+    *("BypassGovernanceRetention", "AbortMultipartUpload", "ReplicateDelete", "ReplicateObject"),
+)
 OBJECT_USES = ("GetObject", "PutObject", "DeleteObject", "GetObjectVersion", "PutObjectAcl")
 
 
@@ -545,23 +580,28 @@ def _buses() -> Iterator[Question]:
 # --- what each of them may do
 
 _PUBLISH = {"sns:Publish on the topic"}
+_EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
 _RESTORE_ITEMS = ("restore", "restore-open")
-_STATE = {
-    f"dynamodb:{action} {what}"
-    for action in TABLE_USES
-    for what in (
-        "of the table",
-        "of the table's open backups",
-        "of the table's restore",
-        "of the table's restore-open",
-        "of the table's retention",
-        "of the table's asked",
-        *(f"of the table's {what}" for what in (*VERIFICATIONS, *CANARY)),
-        "of the table's restores, too",
-        *(f"of the table's {what}" for what in _DRILL_ITEMS),
-    )
-} | {f"dynamodb:{action} of the table's restores and selected" for action in ("GetItem", "Query")}
+_STATE = (
+    {
+        f"dynamodb:{action} {what}"
+        for action in TABLE_USES
+        for what in (
+            "of the table",
+            "of the table's open backups",
+            "of the table's restore",
+            "of the table's restore-open",
+            "of the table's retention",
+            "of the table's asked",
+            *(f"of the table's {what}" for what in (*VERIFICATIONS, *CANARY)),
+            "of the table's restores, too",
+            *(f"of the table's {what}" for what in (*_DRILL_ITEMS, *_EVIDENCE_ITEMS)),
+        )
+    }
+    | {f"dynamodb:{action} of the table's restores and selected" for action in ("GetItem", "Query")}
+    | {"dynamodb:PutItem of the table's evidence and restores"}
+)
 
 
 def _here(*actions: str) -> set[str]:
@@ -767,6 +807,15 @@ MAY: Mapping[str, set[str]] = {
         ),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in _DRILL_ITEMS),
         *(f"dynamodb:{action} of the table's {what}" for action in ("GetItem", "Query") for what in _RESTORE_ITEMS),
+        *_PUBLISH,
+    },
+    "GuardEvidence": {
+        *(f"s3:{action} of the evidence bucket" for action in EVIDENCE_READS),
+        *(
+            f"dynamodb:{action} of the table's {what}"
+            for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
+            for what in _EVIDENCE_ITEMS
+        ),
         *_PUBLISH,
     },
     "CheckAmiOwner": {

@@ -13,7 +13,7 @@ from local.session import HOME_ACCOUNT, REGION, LocalAws
 from local.stack import StackError, deploy
 from tests.e2e.stage import CONSENT, SETTINGS, Stage, tags_of
 from tests.security.battery import FUNCTIONS, differences
-from tools.policy_roles import AWAY, READER, SOURCE, TRUSTED, VAULT, Asked
+from tools.policy_roles import AWAY, EVIDENCE, READER, SOURCE, TRUSTED, VAULT, Asked
 
 PARAMETERS = {
     "LockMode": "governance",
@@ -27,6 +27,7 @@ PARAMETERS = {
     "VaultAccount": VAULT,
     "VaultSourceAccounts": SOURCE,
     "VaultReaderRoleArns": READER,
+    "EvidenceBucket": EVIDENCE,
 }
 
 THIEF = "thief"
@@ -189,6 +190,10 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
     stage.invoke("PruneSnapshotsFunction", {"dry_run": True})
     stage.invoke("PruneSnapshotsFunction", {})
     stage.invoke("CheckAmiOwnerFunction", {})
+    stage.aws.client("s3").create_bucket(
+        Bucket=EVIDENCE, CreateBucketConfiguration={"LocationConstraint": stage.aws.client("s3").meta.region_name}
+    )
+    assert "not_read" not in [found["risk"] for found in stage.invoke("GuardEvidenceFunction", {})["findings"]]
     begun = stage.restore(machine, "latest", reason="rehearsal")
     ended = stage.until_closed(begun["restore_id"])
     assert ended["status"] == "completed", ended

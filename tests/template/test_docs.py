@@ -22,6 +22,7 @@ from lifeboat.copies import request as copies_request
 from lifeboat.domain import packed_tags, recovery_point_tags
 from lifeboat.domain.bad_request import Fields, fields_of
 from lifeboat.domain.tags import Tag
+from lifeboat.evidence import request as evidence_request
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
 from lifeboat.verify import drill_request
@@ -107,6 +108,7 @@ def fields_in(module: ModuleType) -> set[str]:
         ("AMI owner", [ami_request]),
         ("Verification", [verify_request]),
         ("Restore drills", [drill_request]),
+        ("Evidence", [evidence_request]),
     ],
 )
 def test_every_field_of_a_request_has_a_row(heading, modules):

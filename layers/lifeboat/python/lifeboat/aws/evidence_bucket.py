@@ -35,6 +35,9 @@ PAGE = 1_000
 
 NO_BUCKET = "NoSuchBucket"
 
+REFUSED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})
+"""Codes of a missing permission, a denial and a bucket of another account."""
+
 NOT_CONFIGURED = frozenset(
     {
         "NoSuchBucketPolicy",

@@ -66,7 +66,8 @@ class Config:
     of a lineage whose volume does not exist any more; 0 means `min_keep`, as for other lineages. `retention_hold` is
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
-    `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none.
+    `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
+    bucket to guard, empty if there is none.
     """
 
     stack: str
@@ -106,6 +107,12 @@ class Config:
     verify: Level | None = None
     verified_messages: bool = False
     manifest_bucket: str = ""
+    evidence_bucket: str = ""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the stack, such as `aws`, from its topic's ARN."""
+        return self.topic_arn.split(":")[1]
 
     @property
     def account(self) -> str:
@@ -161,6 +168,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         verify=_verify_level(variables),
         verified_messages=variables.get("LIFEBOAT_VERIFIED_MESSAGES", "false") == "true",
         manifest_bucket=variables.get("LIFEBOAT_MANIFEST_BUCKET", ""),
+        evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
     )
 
 

@@ -68,6 +68,8 @@ SEVERITIES = {
     "RestoreFailed": "critical",
     "DrillPassed": "info",
     "DrillFailed": "critical",
+    "EvidenceAtRisk": "warning",
+    "EvidenceRiskRemoved": "info",
     "AmiOwnerTrusted": "info",
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",

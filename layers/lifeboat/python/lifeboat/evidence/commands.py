@@ -192,5 +192,10 @@ def _s3(place: Place, call: str, *options: tuple[str, Any]) -> str:
 def _line(region: str, service: str, call: str, *options: tuple[str, Any]) -> str:
     words = ["aws", service, call, "--region", region]
     for name, value in options:
-        words += [f"--{name}", value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))]
+        words += [f"--{name}", value if isinstance(value, str) else _as_json(value)]
     return shlex.join(words)
+
+
+def _as_json(value: Any) -> str:
+    """The value in JSON, which survives an e-mail: of blanks in a row, each second one is escaped."""
+    return json.dumps(value, separators=(",", ":")).replace("  ", " \\u0020")

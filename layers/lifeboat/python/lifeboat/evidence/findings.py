@@ -72,7 +72,7 @@ def judge(settings: BucketSettings, tally: Tally | NotRead, place: Place) -> tup
     versioned = isinstance(settings.versioning, Versioning) and settings.versioning.status == "Enabled"
     first = () if versioned else (commands.enable_versioning(place),)
     return (
-        *(_not_read(subject, said) for subject, said in refused.items()),
+        *(judge_not_read(subject, said) for subject, said in refused.items()),
         *_of_versioning(settings, versioned, first),
         *_of_lifecycle(settings, tally, place, versioned if read else None),
         *_of_lock(settings, place, first),
@@ -111,16 +111,17 @@ def judge_region(bucket: str, region: str, expected: str) -> Finding:
     return Finding(Risk.REGION, text, subject=region)
 
 
+def judge_not_read(subject: str, said: str) -> Finding:
+    """The finding of one thing that S3 refused to show; `said` is in AWS's own words."""
+    what = "The list of object versions" if subject == VERSIONS else f"The setting {subject.replace('_', ' ')}"
+    return Finding(Risk.NOT_READ, f"{what} cannot be seen, so it is not judged. S3 said: {said}", subject=subject)
+
+
 def _refused(settings: BucketSettings, tally: Tally | NotRead) -> Iterator[tuple[str, str]]:
     """The names of what S3 refused to show, each with AWS's own words."""
     for name, value in (*((item.name, getattr(settings, item.name)) for item in fields(settings)), (VERSIONS, tally)):
         if isinstance(value, NotRead):
             yield name, value.said
-
-
-def _not_read(subject: str, said: str) -> Finding:
-    what = "The list of object versions" if subject == VERSIONS else f"The setting {subject.replace('_', ' ')}"
-    return Finding(Risk.NOT_READ, f"{what} cannot be seen, so it is not judged. S3 said: {said}", subject=subject)
 
 
 def _of_versioning(settings: BucketSettings, versioned: bool, first: tuple[str, ...]) -> Iterator[Finding]:
@@ -197,7 +198,7 @@ def _of_deletion(settings: BucketSettings, place: Place, versioned: bool, first:
         return
     others = others_who_may_delete(policy, place.account)
     text = (
-        "The bucket policy denies deletion for good to nobody: each role and user of the account whose own policy "
+        "The bucket policy does not deny deletion for good: each role and user of the account whose own policy "
         "allows it may delete evidence, the platform's role included"
     )
     if others:

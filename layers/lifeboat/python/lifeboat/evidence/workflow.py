@@ -1,0 +1,122 @@
+"""Guard the evidence bucket: read its settings, count its versions, judge, and publish what has changed.
+
+One invocation at a time does it. A listing that takes longer goes on in the next one, from its checkpoint. Nothing here
+writes to the bucket.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from lifeboat.aws import clock, evidence_bucket
+from lifeboat.aws.errors import AwsError
+from lifeboat.aws.evidence_bucket import NO_BUCKET, REFUSED
+from lifeboat.aws.invocation import Invocation
+from lifeboat.domain.evidence import NotRead
+from lifeboat.domain.text import iso
+from lifeboat.evidence import messages, store
+from lifeboat.evidence.commands import Place
+from lifeboat.evidence.expiry import Tally
+from lifeboat.evidence.findings import Finding, judge, judge_missing, judge_not_read, judge_region, judge_unseen
+from lifeboat.evidence.listing_workflow import count_versions
+from lifeboat.evidence.record import KnownRisk, compare
+from lifeboat.evidence.request import ContinueGuard, GuardRequest
+
+LISTING = "the listing goes on in the next reconcile run, and EvidenceAtRisk reports what it finds"
+
+
+def run(request: GuardRequest | ContinueGuard, invocation: Invocation) -> dict[str, Any]:
+    """Judge the bucket, or go on where the last invocation was cut off. Raises AwsError for what passes."""
+    table, bucket, now = invocation.config.table, invocation.config.evidence_bucket, clock.now()
+    if isinstance(request, GuardRequest):
+        store.open_guard(table, bucket, now)
+    elif not store.is_open(table, bucket):
+        return {}
+    until = invocation.ends + timedelta(seconds=1)
+    if not store.become_guard(table, invocation.lease, now=now, until=until):
+        return {"waits_for": "the invocation that judges now, or the next reconcile run"}
+    try:
+        return _guard(invocation)
+    finally:
+        store.cease_guarding(table)
+
+
+def _guard(invocation: Invocation) -> dict[str, Any]:
+    bucket = invocation.config.evidence_bucket
+    place, refused = _find_place(invocation)
+    if isinstance(place, Finding):
+        return _publish_and_close((place,), None, invocation)
+    settings = evidence_bucket.read_settings(bucket, account=place.account)
+    rules = settings.lifecycle if isinstance(settings.lifecycle, tuple) else ()
+    try:
+        tally: Tally | NotRead | None = count_versions(bucket, rules, invocation)
+    except AwsError as problem:
+        if problem.passes or problem.code == NO_BUCKET:
+            raise
+        tally = NotRead(str(problem))
+    if tally is None:
+        return {"bucket": bucket, "waits_for": LISTING}
+    return _publish_and_close((*refused, *judge(settings, tally, place)), tally, invocation)
+
+
+def _find_place(invocation: Invocation) -> tuple[Place | Finding, tuple[Finding, ...]]:
+    """Where the bucket is, or why it is not guarded, and what was refused. Raises AwsError for what passes.
+
+    If S3 refuses to say where the bucket is, it may still show the settings.
+    """
+    config, refused = invocation.config, tuple[Finding, ...]()
+    bucket, account, region = config.evidence_bucket, config.account, config.region
+    try:
+        region = evidence_bucket.find_region(bucket, account=account)
+    except AwsError as problem:
+        if problem.passes:
+            raise
+        if problem.code == NO_BUCKET:
+            return judge_missing(bucket), ()
+        if problem.code not in REFUSED:
+            return judge_unseen(bucket, account, str(problem)), ()
+        refused = (judge_not_read("region", str(problem)),)
+    if region != config.region:
+        return judge_region(bucket, region, config.region), ()
+    copy_region = config.copy_to[0].region if config.copy_to else region
+    return Place(bucket, region, account, config.partition, copy_region), refused
+
+
+def _publish_and_close(
+    findings: tuple[Finding, ...], tally: Tally | NotRead | None, invocation: Invocation
+) -> dict[str, Any]:
+    """Publish a change once, note what is known now, and answer with all findings. Raises Overtaken."""
+    table, bucket, now = invocation.config.table, invocation.config.evidence_bucket, clock.now()
+    record = store.find_record(table, bucket)
+    change = compare(record, findings, now)
+    counted = tally if isinstance(tally, Tally) else None
+    if change.new or change.gone:
+        build = messages.evidence_at_risk if change.new else messages.evidence_risk_removed
+        message = build(**invocation.stamp(), bucket=bucket, findings=findings, change=change, tally=counted)
+        if not invocation.publish_once("published-evidence", f"{bucket} {record.version} {change.key}", message):
+            return {"bucket": bucket, "waits_for": "the invocation that publishes now, or the next reconcile run"}
+    store.save_risks(table, bucket, record, change.risks, now)
+    store.close_guard(table, bucket)
+    return {
+        "bucket": bucket,
+        "findings": [_describe(item) for item in findings],
+        "new": [item.risk for item in change.new],
+        "gone": [_name(item) for item in change.gone],
+        **(messages.count_facts(counted) if counted else {}),
+    }
+
+
+def _describe(finding: Finding) -> dict[str, Any]:
+    return {
+        "risk": finding.risk,
+        "subject": finding.subject,
+        "critical": finding.critical,
+        "text": finding.text,
+        "at": iso(finding.at) if finding.at else "",
+        "commands": list(finding.commands),
+    }
+
+
+def _name(known: KnownRisk) -> str:
+    return f"{known.risk} {known.subject}".rstrip()
