@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
 from moto import mock_aws
 
 from lifeboat.aws import clients, evidence_bucket
@@ -20,6 +18,7 @@ from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
 from lifeboat.evidence.findings import Finding, Risk, judge
+from tests.operator_commands import run_command
 
 ACCOUNT = "123456789012"  # moto's own
 BUCKET = "cadoresponse-1"
@@ -69,18 +68,7 @@ def findings() -> dict[Risk, Finding]:
 
 
 def run(line: str) -> None:
-    """Run a command as the AWS CLI does: each option is a parameter by its name, and a structure is JSON."""
-    program, service, call, *options = shlex.split(line)
-    named = dict(zip(options[::2], options[1::2], strict=True))
-    client = boto3.client({"s3api": "s3"}.get(service, service), region_name=named.pop("--region"))
-    assert program == "aws"
-    shape = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.replace("-", "_")])
-    members = {f"--{xform_name(name, '-')}": (name, kind) for name, kind in shape.input_shape.members.items()}
-    asked = {
-        members[option][0]: json.loads(value) if members[option][1].type_name == "structure" else value
-        for option, value in named.items()
-    }
-    getattr(client, call.replace("-", "_"))(**asked)
+    run_command(line, lambda service, region: boto3.client(service, region_name=region))
 
 
 def test_the_risks_of_the_vendors_bucket_are_found(s3: Any) -> None:

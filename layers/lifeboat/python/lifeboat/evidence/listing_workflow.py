@@ -11,8 +11,8 @@ from lifeboat.evidence import listing_store
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally
 from lifeboat.evidence.listing_store import Listing
 
-PAGES_A_CHECKPOINT = 20
-"""After so many pages, 20,000 versions, the checkpoint is saved: some seconds."""
+PAGES_A_CHECKPOINT = 5
+"""After so many pages, 5,000 versions, the checkpoint is saved: some seconds."""
 
 PAGE_SECONDS = 60.0
 """One page with botocore's repetitions takes no longer."""

@@ -1,0 +1,128 @@
+"""The guard of the evidence bucket, with its own rights: each printed command mends, and nothing is repeated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.stage import Stage, staged
+from tests.operator_commands import run_command
+
+GUARD = "GuardEvidenceFunction"
+BUCKET = "cadoresponse-1a2b3c"
+QUARTER = 900.0
+FIVE = ["no_versioning", "objects_expire", "no_object_lock", "deletable", "no_second_copy"]
+RULE = {
+    "ID": "CadoGlacierRule",
+    "Filter": {"Prefix": "glacier"},
+    "Status": "Enabled",
+    "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
+    "Expiration": {"Days": 365},
+}
+COMMAND = re.compile(r"(To mend (?P<risk>[\w ]+)[^:]*|Then): (?P<line>aws .*)")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged({"EvidenceBucket": BUCKET, "CopyToRegions": "eu-central-1"}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def s3(stage: Stage) -> Any:
+    """The bucket as the vendor's Terraform makes it, with an object under each prefix."""
+    s3 = stage.aws.client("s3")
+    s3.create_bucket(
+        Bucket=BUCKET,
+        CreateBucketConfiguration={"LocationConstraint": stage.region},
+        ObjectOwnership="BucketOwnerEnforced",
+    )
+    encrypted = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    s3.put_bucket_encryption(Bucket=BUCKET, ServerSideEncryptionConfiguration={"Rules": [encrypted]})
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [RULE]})
+    blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True))
+    for key in ("glacier/1/disk.e01", "imports/2/disk.e01"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" * 1000)
+    return s3
+
+
+def guard(stage: Stage, *, after: float = QUARTER, schedule: str = "Daily") -> list[dict[str, Any]]:
+    """What is published of the bucket when a schedule has fired once more, so many seconds later.
+
+    A quarter of an hour stands for the day: the local AWS takes seconds for a whole one.
+    """
+    stage.forget_messages()
+    stage.control.advance(after)
+    stage.control.fire_schedule(f"GuardEvidenceFunction{schedule}")
+    stage.control.settle()
+    return stage.published_about(bucket=BUCKET)
+
+
+def commands(message: dict[str, Any]) -> dict[str, list[str]]:
+    """The printed commands by risk, each as a person would paste it."""
+    found: dict[str, list[str]] = {}
+    risk = ""
+    for step in filter(None, map(COMMAND.fullmatch, message["next_steps"])):
+        risk = (step["risk"] or "").strip().replace(" ", "_") or risk
+        found.setdefault(risk, []).append(step["line"])
+    return found
+
+
+def new_risks(message: dict[str, Any]) -> list[str]:
+    return [item["risk"] for item in message["details"]["risks"] if item["new"]]
+
+
+def test_the_vendors_bucket_is_mended_by_the_printed_commands(stage: Stage, s3: Any) -> None:
+    mark = stage.control.mark()
+    [message] = guard(stage)
+    assert (message["event"], message["severity"], new_risks(message)) == ("EvidenceAtRisk", "critical", FIVE)
+    assert (message["details"]["objects"], message["details"]["bytes"]) == (2, 2000)
+    assert guard(stage, after=96 * QUARTER) == [], "once, not every day"
+    printed = commands(message)
+    assert list(printed) == FIVE
+    for left, (risk, lines) in enumerate(printed.items(), 1):
+        for line in lines:
+            run_command(line, stage.aws.client)
+        [mended] = guard(stage)
+        assert (mended["event"], [item["risk"] for item in mended["details"]["gone"]]) == (
+            "EvidenceRiskRemoved",
+            [risk],
+        )
+        assert [item["risk"] for item in mended["details"]["risks"]] == FIVE[left:]
+    assert guard(stage) == []
+    [rule] = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule["Transitions"] == RULE["Transitions"]
+    s3.delete_bucket_policy(Bucket=BUCKET)
+    [undone] = guard(stage)
+    assert (undone["event"], undone["severity"], new_risks(undone)) == ("EvidenceAtRisk", "warning", ["deletable"])
+    assert guard(stage) == []
+    made = {call["action"] for call in stage.control.calls(mark, service="s3", caller="guard-evidence")}
+    assert {action for action in made if not action.startswith("Get")} == {"ListBucketVersions"}
+    assert stage.denied(mark) == []
+    assert stage.failed_events() == []
+
+
+def test_a_listing_that_is_killed_goes_on_from_its_checkpoint(stage: Stage, s3: Any) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    for page in range(8):  # a delete marker is a version, too, and one call makes a thousand
+        keys = [{"Key": f"many/{page:02}/{number:03}"} for number in range(1000)]
+        s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
+    mark = stage.control.mark()
+    stage.control.fault("ListBucketVersions", "kill", service="s3", nth=7, caller="guard-evidence")
+    guard(stage)
+    assert pages(stage, mark) == 7
+    guard(stage, schedule="Continue")
+    assert pages(stage, mark) == 7 + 4, "from the sixth on"
+    guard(stage, schedule="Continue")
+    assert pages(stage, mark) == 11, "it has ended"
+    assert stage.invoke(GUARD, {})["objects"] == 2
+    assert stage.denied(mark) == []
+
+
+def pages(stage: Stage, mark: int) -> int:
+    calls = stage.control.calls(mark, service="s3", caller="guard-evidence")
+    return sum(call["action"] == "ListBucketVersions" for call in calls)
