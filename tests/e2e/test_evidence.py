@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -76,10 +77,26 @@ def new_risks(message: dict[str, Any]) -> list[str]:
     return [item["risk"] for item in message["details"]["risks"] if item["new"]]
 
 
+def test_a_bucket_of_another_account_is_one_sentence_and_so_is_none(stage: Stage) -> None:
+    """First, before the bucket is there."""
+    stranger = stage.aws.client("s3", account="999988887777")
+    stranger.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": stage.region})
+    [message] = guard(stage)
+    [found] = message["details"]["risks"]
+    assert (found["risk"], found["subject"], message["severity"]) == ("not_read", "bucket", "critical")
+    assert found["text"].startswith(f"Nothing of the bucket {BUCKET} can be seen: it belongs to another account")
+    stranger.delete_bucket(Bucket=BUCKET)
+    [message] = guard(stage)
+    assert [item["text"].split(":")[0] for item in message["details"]["risks"]] == [
+        f"The bucket {BUCKET} does not exist"
+    ]
+
+
 def test_the_vendors_bucket_is_mended_by_the_printed_commands(stage: Stage, s3: Any) -> None:
     mark = stage.control.mark()
     [message] = guard(stage)
     assert (message["event"], message["severity"], new_risks(message)) == ("EvidenceAtRisk", "critical", FIVE)
+    assert [item["risk"] for item in message["details"]["gone"]] == ["no_bucket"]
     assert (message["details"]["objects"], message["details"]["bytes"]) == (2, 2000)
     assert guard(stage, after=96 * QUARTER) == [], "once, not every day"
     printed = commands(message)
@@ -104,6 +121,23 @@ def test_the_vendors_bucket_is_mended_by_the_printed_commands(stage: Stage, s3: 
     assert {action for action in made if not action.startswith("Get")} == {"ListBucketVersions"}
     assert stage.denied(mark) == []
     assert stage.failed_events() == []
+
+
+def test_what_a_bucket_policy_denies_is_a_finding(stage: Stage, s3: Any) -> None:
+    denied = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:GetBucketPublicAccessBlock", "s3:ListBucketVersions"],
+        "Resource": f"arn:aws:s3:::{BUCKET}",
+    }
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [denied]}))
+    [message] = guard(stage)
+    found = {item["subject"]: item["text"] for item in message["details"]["risks"] if item["risk"] == "not_read"}
+    assert found.keys() == {"public_access_block", "versions"}
+    assert all("S3 said: AccessDenied: " in text for text in found.values())
+    s3.delete_bucket_policy(Bucket=BUCKET)
+    [message] = guard(stage)
+    assert [item["subject"] for item in message["details"]["gone"]] == ["public_access_block", "versions"]
 
 
 def test_a_listing_that_is_killed_goes_on_from_its_checkpoint(stage: Stage, s3: Any) -> None:

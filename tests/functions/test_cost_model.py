@@ -95,6 +95,14 @@ def test_an_idle_reconcile_run_reads_once_and_publishes_nothing(world, calls, lo
     assert logged.getvalue() == capsys.readouterr().out == ""
 
 
+def test_an_idle_reconcile_run_of_the_guard_reads_once(world, calls, logged, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_EVIDENCE_BUCKET", "cadoresponse-1")
+    handler.forget()
+    world.invoke("guard_evidence", {"sweep": True})
+    assert +calls == {"GetItem": cost_model.IDLE_RECONCILE.reads}
+    assert logged.getvalue() == ""
+
+
 @pytest.mark.parametrize("instances", [1, 10])
 def test_a_catch_up_with_nothing_to_do_reads_once_and_logs_the_metric_alone(world, calls, logged, capsys, instances):
     for _ in range(instances):

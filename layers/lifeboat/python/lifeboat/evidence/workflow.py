@@ -18,7 +18,7 @@ from lifeboat.domain.text import iso
 from lifeboat.evidence import messages, store
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally
-from lifeboat.evidence.findings import Finding, judge, judge_missing, judge_not_read, judge_region, judge_unseen
+from lifeboat.evidence.findings import Finding, judge, judge_missing, judge_region, judge_unseen
 from lifeboat.evidence.listing_workflow import count_versions
 from lifeboat.evidence.record import KnownRisk, compare
 from lifeboat.evidence.request import ContinueGuard, GuardRequest
@@ -44,7 +44,7 @@ def run(request: GuardRequest | ContinueGuard, invocation: Invocation) -> dict[s
 
 def _guard(invocation: Invocation) -> dict[str, Any]:
     bucket = invocation.config.evidence_bucket
-    place, refused = _find_place(invocation)
+    place, region_refused = _find_place(invocation)
     if isinstance(place, Finding):
         return _publish_and_close((place,), None, invocation)
     settings = evidence_bucket.read_settings(bucket, account=place.account)
@@ -57,15 +57,16 @@ def _guard(invocation: Invocation) -> dict[str, Any]:
         tally = NotRead(str(problem))
     if tally is None:
         return {"bucket": bucket, "waits_for": LISTING}
-    return _publish_and_close((*refused, *judge(settings, tally, place)), tally, invocation)
+    return _publish_and_close(judge(settings, tally, place, region_refused=region_refused), tally, invocation)
 
 
-def _find_place(invocation: Invocation) -> tuple[Place | Finding, tuple[Finding, ...]]:
-    """Where the bucket is, or why it is not guarded, and what was refused. Raises AwsError for what passes.
+def _find_place(invocation: Invocation) -> tuple[Place | Finding, str]:
+    """Where the bucket is, or why it is not guarded; and AWS's words, if it does not say. Raises AwsError for what
+    passes.
 
     If S3 refuses to say where the bucket is, it may still show the settings.
     """
-    config, refused = invocation.config, tuple[Finding, ...]()
+    config, refused = invocation.config, ""
     bucket, account, region = config.evidence_bucket, config.account, config.region
     try:
         region = evidence_bucket.find_region(bucket, account=account)
@@ -73,12 +74,12 @@ def _find_place(invocation: Invocation) -> tuple[Place | Finding, tuple[Finding,
         if problem.passes:
             raise
         if problem.code == NO_BUCKET:
-            return judge_missing(bucket), ()
+            return judge_missing(bucket), ""
         if problem.code not in REFUSED:
-            return judge_unseen(bucket, account, str(problem)), ()
-        refused = (judge_not_read("region", str(problem)),)
+            return judge_unseen(bucket, account, str(problem)), ""
+        refused = str(problem)
     if region != config.region:
-        return judge_region(bucket, region, config.region), ()
+        return judge_region(bucket, region, config.region), ""
     copy_region = config.copy_to[0].region if config.copy_to else region
     return Place(bucket, region, account, config.partition, copy_region), refused
 
