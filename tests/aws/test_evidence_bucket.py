@@ -84,7 +84,13 @@ def test_each_setting_is_read_as_it_was_set(bucket: str) -> None:
     assert isinstance(found.lifecycle, tuple)
     [rule] = found.lifecycle
     assert replace(rule, document={}) == LifecycleRule(
-        "CadoGlacierRule", True, "glacier", {}, transitions=((30, "GLACIER"),), expires_days=365
+        "CadoGlacierRule",
+        True,
+        "glacier",
+        {},
+        transitions=((30, "GLACIER"),),
+        expires_days=365,
+        moves_from="all_storage_classes_128K",
     )
     assert json.loads(json.dumps(rule.document)) == VENDORS_RULE
     assert found.public_access_block == PublicAccessBlock(True, True, True, True)

@@ -112,6 +112,13 @@ def test_the_commands_of_several_rules_work_in_any_order(s3: Any) -> None:
     assert rule["Transitions"] == VENDORS_RULE["Transitions"]
 
 
+def test_the_size_from_which_on_objects_move_stays() -> None:
+    rule = LifecycleRule("old", True, "", VENDORS_RULE, expires_days=365, moves_from="varies_by_storage_class")
+    found = {item.risk: item for item in judge(replace(OPEN, lifecycle=(rule,)), Tally(), PLACE)}
+    [line] = found[Risk.LIFECYCLE].commands
+    assert line.endswith(" --transition-default-minimum-object-size varies_by_storage_class")
+
+
 # --- what S3 refuses to show
 
 SAID = NotRead("AccessDenied: Access Denied")

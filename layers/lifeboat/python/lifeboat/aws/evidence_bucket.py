@@ -198,10 +198,11 @@ def _replication(answer: Mapping[str, Any]) -> tuple[ReplicationRule, ...]:
 
 
 def _lifecycle(answer: Mapping[str, Any]) -> tuple[LifecycleRule, ...]:
-    return tuple(_lifecycle_rule(rule) for rule in answer["Rules"])
+    moves_from = answer.get("TransitionDefaultMinimumObjectSize", "")
+    return tuple(_lifecycle_rule(rule, moves_from) for rule in answer["Rules"])
 
 
-def _lifecycle_rule(rule: Mapping[str, Any]) -> LifecycleRule:
+def _lifecycle_rule(rule: Mapping[str, Any], moves_from: str) -> LifecycleRule:
     expiration = rule.get("Expiration", {})
     noncurrent = rule.get("NoncurrentVersionExpiration", {})
     return LifecycleRule(
@@ -219,6 +220,7 @@ def _lifecycle_rule(rule: Mapping[str, Any]) -> LifecycleRule:
         expires_at=expiration.get("Date"),
         noncurrent_days=noncurrent.get("NoncurrentDays"),
         newer_noncurrent=noncurrent.get("NewerNoncurrentVersions", 0),
+        moves_from=moves_from,
     )
 
 

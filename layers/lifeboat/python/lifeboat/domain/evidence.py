@@ -48,6 +48,7 @@ class LifecycleRule:
     `tags`, `larger_than` and `smaller_than` (bytes, neither included) narrow the rule; None: any size. `transitions`
     has the storage class that objects get after so many days. `expires_days` or `expires_at` is when current objects
     go, `noncurrent_days` when noncurrent versions go, of which `newer_noncurrent` newer ones are kept. None: they stay.
+    `moves_from` is of the whole configuration: from which size on objects change their class, in S3's words.
     """
 
     id: str
@@ -62,6 +63,7 @@ class LifecycleRule:
     expires_at: datetime | None = None
     noncurrent_days: int | None = None
     newer_noncurrent: int = 0
+    moves_from: str = ""
 
     @property
     def expires(self) -> bool:

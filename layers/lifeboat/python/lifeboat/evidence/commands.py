@@ -14,6 +14,10 @@ from lifeboat.evidence.bucket_policy import statements_of
 RETENTION_DAYS = 30
 """How long a new version stays locked in GOVERNANCE mode, which a person with the right can lift."""
 
+MOVES_FROM = "all_storage_classes_128K"
+"""What S3 takes for the size from which on objects change their class, where a command does not say
+(https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketLifecycleConfiguration.html)."""
+
 KEEP_SID = "LifeboatKeepEvidence"
 
 _BLOCKED = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
@@ -104,7 +108,9 @@ def keep_objects(place: Place, rules: Sequence[LifecycleRule], expiries: Collect
     left = [item for item in left if any(item.get(name) for name in _ACTIONS)]
     if not left:
         return _s3(place, "delete-bucket-lifecycle")
-    return _s3(place, "put-bucket-lifecycle-configuration", ("lifecycle-configuration", {"Rules": left}))
+    kept = {rule.moves_from for rule in rules} - {"", MOVES_FROM}
+    sizes = (("transition-default-minimum-object-size", size) for size in kept)
+    return _s3(place, "put-bucket-lifecycle-configuration", ("lifecycle-configuration", {"Rules": left}), *sizes)
 
 
 def _without(rule: LifecycleRule, expiries: Collection[tuple[str, bool]]) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from lifeboat.aws import table as documents
 from lifeboat.aws.table import Document, to_json
@@ -20,10 +18,10 @@ KEPT = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A listing that has not ended: what it has counted, by which `rules` of the lifecycle, and where it goes on."""
+    """A listing that has not ended: what it has counted and where it goes on. `rules` is the digest of the rules."""
 
     begun_at: datetime
-    rules: tuple[Mapping[str, Any], ...]
+    rules: str
     tally: Tally
     marker: Marker
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from lifeboat.aws import clock, evidence_bucket
@@ -24,9 +26,9 @@ def count_versions(bucket: str, rules: Sequence[LifecycleRule], invocation: Invo
     A listing that other rules have begun begins anew. Raises AwsError with the last checkpoint saved.
     """
     config, now = invocation.config, clock.now()
-    documents = tuple(rule.document for rule in rules)
+    digest = _digest(rules)
     found = listing_store.find_listing(config.table, bucket, now)
-    if found and found.rules != documents:
+    if found and found.rules != digest:
         found = None
     begun_at = found.begun_at if found else now
     tally, after = (found.tally, found.marker) if found else (begin_tally(rules), None)
@@ -37,8 +39,14 @@ def count_versions(bucket: str, rules: Sequence[LifecycleRule], invocation: Invo
             break
         ends = not invocation.has_time(PAGE_SECONDS)
         if ends or number % PAGES_A_CHECKPOINT == 0:
-            listing_store.save_listing(config.table, bucket, Listing(begun_at, documents, tally, page.next))
+            listing_store.save_listing(config.table, bucket, Listing(begun_at, digest, tally, page.next))
         if ends:
             return None
     listing_store.drop_listing(config.table, bucket)
     return tally
+
+
+def _digest(rules: Sequence[LifecycleRule]) -> str:
+    """The same for the same rules. A thousand rules themselves would not fit into an item of the table."""
+    text = json.dumps([rule.document for rule in rules], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
