@@ -13,7 +13,7 @@ import pytest
 from moto import mock_aws
 
 from lifeboat.aws import clients, evidence_bucket
-from lifeboat.domain.evidence import BucketSettings, LifecycleRule, NotRead, ObjectVersion
+from lifeboat.domain.evidence import BucketSettings, LifecycleRule, NotRead, ObjectLock, ObjectVersion, ReplicationRule
 from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
@@ -60,6 +60,11 @@ def as_the_vendor_makes_it() -> Any:
     switches = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     client.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(switches, True))
     return client
+
+
+def policy(**statement: Any) -> str:
+    usual = {"Effect": "Deny", "Principal": "*", "Action": "s3:Delete*", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [usual | statement]})
 
 
 def findings() -> dict[Risk, Finding]:
@@ -119,11 +124,40 @@ def test_the_size_from_which_on_objects_move_stays() -> None:
     assert line.endswith(" --transition-default-minimum-object-size varies_by_storage_class")
 
 
-# --- what S3 refuses to show
-
 SAID = NotRead("AccessDenied: Access Denied")
 OPEN = BucketSettings(*[None] * len(fields(BucketSettings)))
 EXPIRING = LifecycleRule("old", True, "", {"ID": "old"}, expires_days=30)
+SETTINGS: dict[str, tuple[dict[str, Any], Risk, bool, str]] = {
+    "a public policy": ({"policy_is_public": True}, Risk.PUBLIC, True, "makes the bucket public"),
+    "no block of public access": ({}, Risk.PUBLIC, False, "does not block all public access"),
+    "no encryption": ({}, Risk.ENCRYPTION, False, "has no default encryption"),
+    "objects of others": ({"ownership": "ObjectWriter"}, Risk.OWNERSHIP, False, "belongs to that account"),
+    "Object Lock alone": ({"object_lock": ObjectLock()}, Risk.LOCK, False, "without a default retention"),
+    "another account": (
+        {"policy": policy(Effect="Allow", Principal={"AWS": "444455556666"})},
+        Risk.DELETION,
+        True,
+        "allows it to 444455556666",
+    ),
+    "a part is replicated": (
+        {"replication": (ReplicationRule("a", True, "glacier", "arn:aws:s3:::copy"),)},
+        Risk.REPLICATION,
+        False,
+        "Only the objects under glacier are replicated",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_each_setting_that_is_a_risk(name: str) -> None:
+    settings, risk, critical, words = SETTINGS[name]
+    [found] = [item for item in judge(replace(OPEN, **settings), Tally(), PLACE) if item.risk is risk]
+    assert found.critical is critical
+    assert words in found.text
+    assert bool(found.commands) == (name != "a part is replicated"), "a command would take the rules' place"
+
+
+# --- what S3 refuses to show
 
 
 def test_a_bucket_of_which_nothing_is_shown_is_one_critical_finding() -> None:
@@ -157,11 +191,6 @@ def test_a_refused_setting_is_a_finding_and_not_a_guess(s3: Any) -> None:
 
 
 # --- who may delete
-
-
-def policy(**statement: Any) -> str:
-    usual = {"Effect": "Deny", "Principal": "*", "Action": "s3:Delete*", "Resource": f"arn:aws:s3:::{BUCKET}/*"}
-    return json.dumps({"Version": "2012-10-17", "Statement": [usual | statement]})
 
 
 @pytest.mark.parametrize(

@@ -77,13 +77,15 @@ def test_the_risks_are_published_once_with_their_commands(world: World, s3: Any)
     answer, [message] = guard(world)
     assert (message["event"], message["severity"]) == ("EvidenceAtRisk", "critical")
     assert message["subject"] == {"bucket": BUCKET}
-    assert risks(message) == answer["new"] == FIVE
+    assert risks(message) == FIVE
+    assert answer["new"] == [risk.replace("_", " ").replace("expire", "expire (old)") for risk in FIVE]
     assert message["summary"].startswith(f"The evidence bucket {BUCKET} has 5 new or changed risks, 1 of them critical")
     assert (message["details"]["objects"], message["details"]["bytes"]) == (1, 5)
     first_at = {item["risk"]: item["first_at"] for item in message["details"]["risks"]}
     assert first_at["objects_expire"] == "2027-11-29T00:00:00Z"
     steps = " ".join(message["next_steps"])
-    assert all(command in steps for item in answer["findings"] for command in item["commands"])
+    assert [item["mends"] for item in answer["commands"]] == [[risk] for risk in answer["new"]]
+    assert all(line in steps for item in answer["commands"] for line in item["run"])
     for _ in range(2):
         assert guard(world)[1] == []
 
@@ -93,7 +95,8 @@ def test_what_is_mended_and_undone_is_published_each_time(world: World, s3: Any)
     version(s3)
     answer, [message] = guard(world)
     assert (message["event"], message["severity"]) == ("EvidenceRiskRemoved", "info")
-    assert answer["gone"] == [item["risk"] for item in message["details"]["gone"]] == ["no_versioning"]
+    assert [item["risk"] for item in message["details"]["gone"]] == ["no_versioning"]
+    assert answer["gone"] == ["no versioning"]
     assert "4 risks left" in message["summary"]
     version(s3, "Suspended")
     _, [message] = guard(world)
@@ -153,7 +156,7 @@ def test_a_refused_read_is_a_finding_and_no_risk_is_gone(
     assert hidden not in risks(message)
     clients.forget()
     answer, [message] = guard(world)
-    assert (message["event"], answer["gone"]) == ("EvidenceRiskRemoved", [f"not_read {subject}"])
+    assert (message["event"], answer["gone"]) == ("EvidenceRiskRemoved", [f"not read ({subject})"])
 
 
 def test_a_bucket_that_shows_nothing_is_one_critical_risk(
@@ -168,6 +171,16 @@ def test_a_bucket_that_shows_nothing_is_one_critical_risk(
     )
     assert message["details"]["gone"] == []
     assert guard(world)[1] == []
+
+
+def test_a_setting_that_was_not_read_is_not_gone_with_the_bucket(
+    world: World, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "GetBucketPolicy")
+    guard(world)
+    refuse(monkeypatch)
+    _, [message] = guard(world)
+    assert ([item["subject"] for item in message["details"]["risks"]], message["details"]["gone"]) == (["bucket"], [])
 
 
 def test_a_bucket_that_does_not_exist_is_one_critical_risk(world: World) -> None:
@@ -268,7 +281,9 @@ def test_a_command_too_long_for_a_message_is_in_the_answer(world: World, s3: Any
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": kept})
     answer, [message] = guard(world)
     assert any("too long for a message, and the answer has it" in step for step in message["next_steps"])
-    assert any(len(line) > 20_000 for item in answer["findings"] for line in item["commands"])
+    assert [len(item["mends"]) for item in answer["commands"]] == [1, 200, 1, 1, 1]
+    assert max(len(line) for item in answer["commands"] for line in item["run"]) > 20_000
+    assert len(json.dumps(answer)) < 500_000, "an answer of Lambda has at most 6 MB"
     assert len(json.dumps(message)) < 200_000
 
 

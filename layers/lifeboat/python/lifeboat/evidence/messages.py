@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,7 @@ def evidence_at_risk(
     change, not every day. It is critical if one of the new risks is.
     """
     critical = sum(item.critical for item in change.new)
-    named = name_first([_label(item) for item in change.new], NAMED)
+    named = name_first([label(item) for item in change.new], NAMED)
     weight = f", {critical} of them critical" if critical else ""
     return Message(
         event="EvidenceAtRisk",
@@ -48,7 +48,7 @@ def evidence_risk_removed(
     *, stack: str, at: datetime, bucket: str, findings: Sequence[Finding], change: Change, tally: Tally | None
 ) -> Message:
     """EvidenceRiskRemoved: risks of the evidence bucket are gone, and there is no new one."""
-    named = name_first([_label(item) for item in change.gone], NAMED)
+    named = name_first([label(item) for item in change.gone], NAMED)
     left = f"{counted(len(change.risks), 'risk')} left" if change.risks else "no risk left"
     return Message(
         event="EvidenceRiskRemoved",
@@ -95,23 +95,33 @@ def _details(findings: Sequence[Finding], change: Change, tally: Tally | None) -
     }
 
 
-def _steps(new: Sequence[Finding], findings: Sequence[Finding]) -> Iterable[str]:
-    """The commands of each new risk, those that several have once, in the order in which they are run."""
-    labels: dict[tuple[str, ...], list[str]] = {}
-    for item in new:
+def by_commands(findings: Sequence[Finding]) -> dict[tuple[str, ...], list[Finding]]:
+    """The findings that commands mend, by these commands: several may have the same."""
+    found: dict[tuple[str, ...], list[Finding]] = {}
+    for item in findings:
         if item.commands:
-            labels.setdefault(item.commands, []).append(_label(item))
-        elif step := _ADVICE.get(item.risk):
-            labels.setdefault((step,), [])
-    for lines, names in labels.items():
-        if not names:
-            yield lines[0]
-        elif sum(map(len, lines)) > MOST_COMMAND:
-            yield f"To mend {', '.join(names)}: {ASK}; the command is too long for a message, and the answer has it."
+            found.setdefault(item.commands, []).append(item)
+    return found
+
+
+def label(item: Finding | KnownRisk) -> str:
+    """The risk in words, with what it is about."""
+    return f"{item.risk.label} ({item.subject})" if item.subject else item.risk.label
+
+
+def _steps(new: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[str]:
+    """What a person does about each new risk, in this order."""
+    for lines, mended in by_commands(new).items():
+        named = name_first([label(item) for item in mended], NAMED)
+        if sum(map(len, lines)) > MOST_COMMAND:
+            yield f"To mend {named}: {ASK}; the command is too long for a message, and the answer has it."
         else:
-            yield f"To mend {', '.join(names)}, run as an operator: {lines[0]}"
+            yield f"To mend {named}, run as an operator: {lines[0]}"
             yield from (f"Then: {line}" for line in lines[1:])
-    yield "A command is right for the settings of this message: if they were changed since, ask for new ones."
+    by_hand = dict.fromkeys(item.risk for item in new if not item.commands)
+    yield from (_ADVICE[risk] for risk in by_hand)
+    if by_commands(new):
+        yield "A command is right for the settings of this message: if they were changed since, ask for new ones."
     if len(findings) > len(new):
         yield f"For the commands of the other risks: {ASK}."
 
@@ -123,7 +133,3 @@ _ADVICE = {
     Risk.REGION: "Deploy a stack in the bucket's region, or correct EvidenceBucket.",
 }
 """What a person does about a risk that no command mends."""
-
-
-def _label(item: Finding | KnownRisk) -> str:
-    return f"{item.risk.label} ({item.subject})" if item.subject else item.risk.label

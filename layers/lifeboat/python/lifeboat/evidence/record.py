@@ -83,15 +83,17 @@ def compare(record: Record, findings: Sequence[Finding], now: datetime) -> Chang
         risks.append(found)
         if before is None or before.critical != found.critical or _is_earlier(found.at, before.at):
             new.append(item)
-    kept = [item for item in known.values() if item.risk in hidden]
-    gone = tuple(item for item in known.values() if item.risk not in hidden)
+    kept = [item for item in known.values() if item.key in hidden or item.risk in hidden]
+    gone = tuple(item for item in known.values() if item not in kept)
     return Change(tuple(new), gone, (*risks, *kept))
 
 
-def _hidden(findings: Sequence[Finding]) -> frozenset[Risk]:
+def _hidden(findings: Sequence[Finding]) -> frozenset[Risk | tuple[Risk, str]]:
+    """The risks that are not judged this time, and the settings that were not even asked for."""
     subjects = {item.subject for item in findings if item.risk is Risk.NOT_READ}
     if BUCKET in subjects or any(item.risk in {Risk.MISSING, Risk.REGION} for item in findings):
-        return frozenset(Risk) - {Risk.NOT_READ, Risk.MISSING, Risk.REGION}
+        of_settings = ((Risk.NOT_READ, subject) for subject in (*HIDES, VERSIONS, "region"))
+        return frozenset((*of_settings, *(set(Risk) - {Risk.NOT_READ, Risk.MISSING, Risk.REGION})))
     return frozenset(risk for subject in subjects for risk in HIDES.get(subject, ()))
 
 

@@ -20,7 +20,7 @@ from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally
 from lifeboat.evidence.findings import Finding, judge, judge_missing, judge_region, judge_unseen
 from lifeboat.evidence.listing_workflow import count_versions
-from lifeboat.evidence.record import KnownRisk, compare
+from lifeboat.evidence.record import compare
 from lifeboat.evidence.request import ContinueGuard, GuardRequest
 
 LISTING = "the listing goes on in the next reconcile run, and EvidenceAtRisk reports what it finds"
@@ -102,8 +102,13 @@ def _publish_and_close(
     return {
         "bucket": bucket,
         "findings": [_describe(item) for item in findings],
-        "new": [item.risk for item in change.new],
-        "gone": [_name(item) for item in change.gone],
+        # Once for all that they mend: Lambda takes an answer of 6 MB.
+        "commands": [
+            {"mends": [messages.label(item) for item in mended], "run": list(lines)}
+            for lines, mended in messages.by_commands(findings).items()
+        ],
+        "new": [messages.label(item) for item in change.new],
+        "gone": [messages.label(item) for item in change.gone],
         **(messages.count_facts(counted) if counted else {}),
     }
 
@@ -115,9 +120,4 @@ def _describe(finding: Finding) -> dict[str, Any]:
         "critical": finding.critical,
         "text": finding.text,
         "at": iso(finding.at) if finding.at else "",
-        "commands": list(finding.commands),
     }
-
-
-def _name(known: KnownRisk) -> str:
-    return f"{known.risk} {known.subject}".rstrip()
