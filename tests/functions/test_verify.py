@@ -15,6 +15,8 @@ from lifeboat.aws import clients, clock, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level, read_proof
+from lifeboat.domain.recovery_point_tags import LINEAGE_TAG
+from lifeboat.domain.tags import Tag
 from lifeboat.verify import canary_workflow, missed_workflow, plan, points_workflow, reading_workflow, workflow
 from lifeboat.verify import store as verifications
 from lifeboat.verify.contents.found import Contents, FileSystem, PartitionTable
@@ -256,8 +258,7 @@ def test_after_the_restore_of_an_older_state_its_own_contents_are_what_it_is_com
     lineage = first["VolumeId"]
     tags = {tag["Key"]: tag["Value"].replace(lineage, restored) for tag in first["Tags"]}
     moved = {key.replace(lineage, restored): value for key, value in tags.items()}
-    [metadata] = [key for key in moved if key.startswith("lifeboat:volume/")]
-    moved = moved | {metadata: f"{moved[metadata]} chain={lineage}", "lifeboat:chain": lineage}
+    moved |= {Tag.LINEAGE: lineage, LINEAGE_TAG + restored: lineage}
     assert saved.verify(completed(backed_up(saved, restored, 29, moved)))["proven"]
 
 

@@ -113,7 +113,7 @@ def test_a_restored_volume_is_compared_with_what_it_was_restored_from(case, sour
     assert ("a restore brought back" in failure) == (source in {"", "snap-of-others"})
 
 
-def test_a_source_that_was_never_proven_tells_nothing_so_the_newest_proven_one_is_compared_with():
+def test_a_source_that_was_never_proven_shows_nothing_so_the_newest_proven_one_is_compared_with():
     failure, _asked = after_a_restore("", "ext4", "empty", source=EARLY, result=Result.FAILED)
     assert failure.endswith("or a restore brought back data from before it was made")
 
