@@ -11,6 +11,8 @@ from datetime import datetime
 
 from lifeboat.aws import table as documents
 from lifeboat.aws.table import Document, to_json
+from lifeboat.backup.schedule import Schedule, parse_schedule
+from lifeboat.domain.config import Config
 
 _SELECTED = "selected"
 _SCHEDULE = "schedule"
@@ -41,3 +43,10 @@ def fired_slot(table: str, schedule: str) -> datetime | None:
     """A slot that this very schedule has fired; None when none is known, as after a change of the schedule."""
     found = documents.find(table, _SCHEDULE, _LAST)
     return found.read(datetime) if found and found.version == schedule else None
+
+
+def schedule_of(config: Config) -> Schedule:
+    """The stack's schedule. A rate's slots are counted from one that has fired. Raises ScheduleError."""
+    schedule = parse_schedule(config.schedule, config.time_zone)
+    fired = fired_slot(config.table, config.schedule) if schedule.every else None
+    return schedule.counted_from(fired) if fired else schedule

@@ -15,6 +15,9 @@ from lifeboat.domain.tags import Tag, Tags
 from lifeboat.domain.text import iso
 from lifeboat.restore.record import Restore
 
+ENDED_STATES = frozenset({"shutting-down", "terminated"})
+"""States of an instance that needs no more recovery points."""
+
 
 class SelectionError(ValueError):
     """A request names an instance that is not selected."""
@@ -115,7 +118,7 @@ def plan_recovery_point(
     late: bool = False,
 ) -> CreateRecoveryPoint | Skip:
     """Decide what one run does for one instance. `volumes` are the attached ones by id, as described just now."""
-    if instance.state in {"shutting-down", "terminated"}:
+    if instance.state in ENDED_STATES:
         return Skip(instance.id, f"{instance.id} is {instance.state}")
     attachments = data_attachments(instance)
     unread = ", ".join(item.volume_id for item in attachments if item.volume_id not in volumes)

@@ -25,7 +25,6 @@ from lifeboat.backup.missed_slots import instances_missing, late_slot
 from lifeboat.backup.overdue import Protected, protected
 from lifeboat.backup.overdue_workflow import publish_overdue
 from lifeboat.backup.request import BackupRequest, BatchRequest, CatchUpRequest
-from lifeboat.backup.schedule import Schedule, parse_schedule
 from lifeboat.by_hand.plan import Run
 from lifeboat.by_hand.request import HandedOver, RunStatus
 from lifeboat.by_hand.workflow import carry_out, continue_run, read_outcome
@@ -46,9 +45,6 @@ ATTEMPTS = 3
 
 INSTANCES_HELD = 1_000
 """Up to this many instances are held as they were selected: one page of DescribeInstances."""
-
-ENDED_STATES = frozenset({"shutting-down", "terminated"})
-"""States of an instance that needs no more recovery points."""
 
 
 def run(
@@ -94,7 +90,7 @@ def catch_up(invocation: Invocation) -> dict[str, Any]:
     """
     now = clock.now()
     since, volumes = _selected_since(invocation, now)
-    schedule = _schedule(invocation)
+    schedule = selected.schedule_of(invocation.config)
     slot = late_slot(schedule, now=now, grace=invocation.config.catch_up_grace)
     answer: dict[str, Any] = {}
     try:
@@ -107,13 +103,6 @@ def catch_up(invocation: Invocation) -> dict[str, Any]:
             if invocation.config.work_queue:
                 large_run.publish_cut_off(invocation)
     return {**answer, **late}
-
-
-def _schedule(invocation: Invocation) -> Schedule:
-    """The schedule. A rate's slots are counted from one that has fired."""
-    schedule = parse_schedule(invocation.config.schedule, invocation.config.time_zone)
-    fired = selected.fired_slot(invocation.config.table, invocation.config.schedule) if schedule.every else None
-    return schedule.counted_from(fired) if fired else schedule
 
 
 def _take_late(slot: datetime | None, since: Mapping[str, datetime], invocation: Invocation) -> dict[str, Any]:
@@ -149,7 +138,7 @@ def _selected_since(invocation: Invocation, now: datetime) -> tuple[dict[str, da
     known = selected.selected_since(invocation.config.table)
     since: dict[str, datetime] = {}
     volumes: list[Protected] = []
-    for instance in _selected(invocation, but_not=ENDED_STATES):
+    for instance in _selected(invocation, but_not=selection.ENDED_STATES):
         since[instance.id] = known.get(instance.id, now)
         volumes += protected(instance, since[instance.id])
     selected.remember_selected(invocation.config.table, sorted(since.keys() - known.keys()), now)

@@ -52,12 +52,17 @@ def copy_failed(
             **listed(snapshot_ids, "snapshots"),
             "next_attempt": iso(next_attempt) if next_attempt else "none",
         },
-        next_steps=(
-            f"Repair the cause: the function's permissions on the keys here and in {region}, the keys' policies and "
-            "states.",
-            'Then invoke CopySnapshotsFunction with {"retry": true}, to retry without the pause.',
-            "The recovery point here is untouched.",
-        ),
+        next_steps=steps_to_copy(region),
+    )
+
+
+def steps_to_copy(region: str) -> tuple[str, ...]:
+    """What a person does about a recovery point that could not be copied to a region."""
+    return (
+        f"Repair the cause: the function's permissions on the keys here and in {region}, the keys' policies and "
+        "states.",
+        'Then invoke CopySnapshotsFunction with {"retry": true}, to retry without the pause.',
+        "The recovery point here is untouched.",
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
-from lifeboat.domain.text import clip, iso
+from lifeboat.domain.text import clip, iso, one_line
 
 VERSION = "1"
 
@@ -120,7 +120,7 @@ class Message:
 
     def to_text(self) -> str:
         """The message for people."""
-        lines = [_one_line(self.summary), ""]
+        lines = [one_line(self.summary), ""]
         for name, value in self.subject.items():
             lines += _facts(name.replace("_", " "), value)
         for name, value in self.details.items():
@@ -128,13 +128,13 @@ class Message:
                 lines += _facts(name.replace("_", " "), value)
         if self.next_steps:
             lines += ["", "What to do next:"]
-            lines += [f"  {number}. {_one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
+            lines += [f"  {number}. {one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
         lines += ["", f"{self.event} ({self.severity}), {iso(self.at)}, stack {self.stack}"]
         return "\n".join(lines)
 
     def subject_line(self) -> str:
         """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
-        line = _one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
+        line = one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
         return clip(line.encode("ascii", "replace").decode(), SUBJECT_LENGTH)
 
     def attributes(self) -> dict[str, str]:
@@ -197,13 +197,13 @@ def _facts(name: str, value: Any, indent: str = "") -> list[str]:
     if value in _NOTHING:
         return []
     if isinstance(value, Mapping):
-        lines = [f"{indent}{_one_line(name)}:"]
+        lines = [f"{indent}{one_line(name)}:"]
         for key, item in value.items():
             lines += _facts(str(key).replace("_", " "), item, indent + "  ")
         return lines
     if _is_list(value):
-        return [f"{indent}{_one_line(name)}:", *(f"{indent}  - {_flat(item)}" for item in value)]
-    return [f"{indent}{_one_line(name)}: {_flat(value)}"]
+        return [f"{indent}{one_line(name)}:", *(f"{indent}  - {_flat(item)}" for item in value)]
+    return [f"{indent}{one_line(name)}: {_flat(value)}"]
 
 
 _NOTHING: tuple[Any, ...] = (None, "", [], {}, ())
@@ -215,25 +215,15 @@ _TIMELINE_ENTRY = {"at", "step", "text"}
 def _flat(item: Any) -> str:
     """A value on one line."""
     if isinstance(item, Mapping) and set(item) == _TIMELINE_ENTRY:
-        return _one_line("{at} {step}: {text}".format(**item))
+        return one_line("{at} {step}: {text}".format(**item))
     if isinstance(item, Mapping):
         facts = ((str(key).replace("_", " "), value) for key, value in item.items() if value not in _NOTHING)
-        return ", ".join(f"{_one_line(key)} {_flat(value)}" for key, value in facts)
+        return ", ".join(f"{one_line(key)} {_flat(value)}" for key, value in facts)
     if _is_list(item):
         return "; ".join(_flat(value) for value in item)
     if isinstance(item, bool):
         return "yes" if item else "no"
-    return f"{item:g}" if isinstance(item, float) else _one_line(str(item))
-
-
-def _one_line(text: str) -> str:
-    """The text without line breaks, control characters and marks that change the reading direction.
-
-    Names, tags and AWS's own words are untrusted: none may begin a line of its own in an e-mail.
-    """
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else " " for sign in text)
-    return " ".join(text.split())
+    return f"{item:g}" if isinstance(item, float) else one_line(str(item))
 
 
 def listed(items: Sequence[Any], key: str, count: int | None = None, *, most: int = LIST_ENTRIES) -> dict[str, Any]:

@@ -34,6 +34,16 @@ def clip(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks, control characters and marks that change the reading direction.
+
+    Names, tags and AWS's own words are untrusted: none may begin a line of its own.
+    """
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(text.split())
+
+
 def name_first(names: Sequence[str], most: int, *, count: int | None = None) -> str:
     """`a, b and 3 more`: the first `most` names. `count` is how many there are, if `names` are only some of them."""
     named = ", ".join(names[:most])

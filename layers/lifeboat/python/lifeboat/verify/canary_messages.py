@@ -64,11 +64,18 @@ def recovery_point_suspect(
             *_what_retention_does(unrecorded),
             *_hold_before(before, region),
             *((_COPIES,) if has_copies else ()),
-            "If it is an attack, isolate the instance and restore from a recovery point before the change. When all is "
-            f'done, invoke VerifySnapshotsFunction with {{"close_suspicion": "{point.id}"}}.',
-            "If the change was intended, invoke it with "
-            f'{{"close_suspicion": "{point.id}", "expected": true}}: then a later change like it is usual.',
+            *steps_to_close(point.id),
         ),
+    )
+
+
+def steps_to_close(point_id: str) -> tuple[str, ...]:
+    """How a person closes the suspicion against a recovery point."""
+    return (
+        "If it is an attack, isolate the instance and restore from a recovery point before the change. When all is "
+        f'done, invoke VerifySnapshotsFunction with {{"close_suspicion": "{point_id}"}}.',
+        "If the change was intended, invoke it with "
+        f'{{"close_suspicion": "{point_id}", "expected": true}}: then a later change like it is usual.',
     )
 
 

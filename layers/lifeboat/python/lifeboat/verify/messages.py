@@ -88,7 +88,7 @@ def verification_failed(
             *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
             *_if_lost([item for item in record.readings if item.failure], point),
-            *(_of_copy(point, region) if home else _of_source(point)),
+            *(_of_copy(point, region) if home else steps_after_failure(point)),
         ),
     )
 
@@ -111,7 +111,8 @@ def _failure(
     }
 
 
-def _of_source(point: RecoveryPoint) -> tuple[str, ...]:
+def steps_after_failure(point: RecoveryPoint) -> tuple[str, ...]:
+    """What a person does about a recovery point that failed its verification."""
     return (
         "Check the instance: a damaged file system on the volume is in every later recovery point. Repair it there "
         "and take a backup.",
