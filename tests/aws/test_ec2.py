@@ -133,6 +133,12 @@ def test_locked_snapshots_without_the_expired_ones(ec2_reads):
     assert ec2_snapshots.locked_snapshot_ids() == {"snap-1", "snap-3"}
 
 
+def test_of_some_snapshots_the_locked_ones_without_the_expired_ones(ec2_reads):
+    found = [{"SnapshotId": "snap-1", "LockState": "governance"}, {"SnapshotId": "snap-2", "LockState": "expired"}]
+    ec2_reads.add_response("describe_locked_snapshots", {"Snapshots": found}, {"SnapshotIds": ["snap-1", "snap-2"]})
+    assert ec2_snapshots.locked_among(["snap-2", "snap-1"]) == {"snap-1"}
+
+
 def test_snapshots_that_images_are_made_of(ec2_reads):
     mappings: Any = [{"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1"}}, {"DeviceName": "/dev/sdb"}]
     ec2_reads.add_response("describe_images", {"Images": [{"ImageId": "ami-1", "BlockDeviceMappings": mappings}]})

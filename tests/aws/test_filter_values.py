@@ -13,7 +13,17 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifeboat.aws import clients, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
+from lifeboat.aws import (
+    clients,
+    ec2_describe,
+    ec2_images,
+    ec2_instances,
+    ec2_snapshots,
+    ec2_volumes,
+    queue,
+    sharing,
+    topic,
+)
 from lifeboat.aws.errors import AwsError
 
 MANY = 401
@@ -113,6 +123,10 @@ def test_the_calls_together_request_every_value_once(lengths):
         lambda: ec2_snapshots.pending_copies_in("eu-central-1"),
         ec2_snapshots.locked_snapshot_ids,
         lambda: ec2_snapshots.ever_locked(["snap-1"]),
+        lambda: ec2_snapshots.locked_among(["snap-1"]),
+        lambda: sharing.shared_with("111122223333", "stack", ["snap-1"]),
+        lambda: topic.unconfirmed("arn:aws:sns:eu-west-1:111122223333:topic"),
+        lambda: queue.waiting("https://sqs.eu-west-1.amazonaws.com/111122223333/queue"),
         ec2_images.image_snapshot_ids,
         ec2_snapshots.public_snapshot_ids,
         lambda: ec2_images.image_owners(["i-1"]),

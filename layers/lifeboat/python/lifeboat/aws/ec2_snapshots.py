@@ -228,6 +228,13 @@ def ever_locked(ids: Sequence[str]) -> frozenset[str]:
     return frozenset(item["SnapshotId"] for few in some for item in _locked(SnapshotIds=list(few)))
 
 
+def locked_among(ids: Iterable[str]) -> frozenset[str]:
+    """Which of this account's snapshots carry a lock that has not expired. Raises AwsError."""
+    some = batched(sorted(set(ids)), IDS_PER_CALL, strict=False)
+    found = (item for few in some for item in _locked(SnapshotIds=list(few)))
+    return frozenset(item["SnapshotId"] for item in found if item.get("LockState") != "expired")
+
+
 def _locked(**asked: Any) -> Iterator[Any]:
     """The snapshots that carry or carried a lock, page by page."""
     token: str | None = None

@@ -1,4 +1,4 @@
-"""The work queue of a large run: send batches, and delay a batch that is not done yet."""
+"""SQS: the work queue of a large run, and how many events have failed for good."""
 
 from __future__ import annotations
 
@@ -40,3 +40,10 @@ def hold_back(queue_url: str, receipt_handle: str, seconds: int) -> None:
         clients.sqs().change_message_visibility(
             QueueUrl=queue_url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
         )
+
+
+def waiting(queue_url: str) -> int:
+    """How many messages a queue has for the next reader, as SQS estimates it. Raises AwsError."""
+    with translated():
+        answer = clients.sqs().get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
-from lifeboat.aws.ec2_describe import PAGE, TooMany, literal
+from lifeboat.aws.ec2_describe import PAGE, TooMany, id_filters, literal, within_limit
 from lifeboat.aws.ec2_snapshots import snapshot_of
 from lifeboat.aws.errors import translated
 from lifeboat.domain.ec2 import Snapshot
@@ -14,21 +14,23 @@ from lifeboat.domain.tags import Tag
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
 
 SESSION_SECONDS = 900
 """The duration of a session in the source's role: the shortest that STS allows
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
 
 
-def shared_with(account: str, stack: str) -> frozenset[str]:
-    """This stack's own snapshots that another account may copy. Raises AwsError."""
-    asked = {
-        "OwnerIds": ["self"],
-        "RestorableByUserIds": [account],
-        "Filters": [{"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]}],
-    }
+def shared_with(account: str, stack: str, ids: Iterable[str] = ()) -> frozenset[str]:
+    """This stack's own snapshots that another account may copy; with `ids` only those among them. Raises AwsError."""
+    ours: FilterTypeDef = {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]}
+    asked: dict[str, Any] = {"OwnerIds": ["self"], "RestorableByUserIds": [account]}
     with translated():
-        return frozenset(item["SnapshotId"] for item in _described(clients.ec2_reads(), asked))
+        return frozenset(
+            item["SnapshotId"]
+            for filters in within_limit([ours, *id_filters("snapshot-id", ids)])
+            for item in _described(clients.ec2_reads(), {**asked, "Filters": filters})
+        )
 
 
 def share(snapshot_id: str, account: str) -> None:

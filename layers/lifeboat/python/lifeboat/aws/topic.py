@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lifeboat.aws import clients
+from lifeboat.aws.errors import translated
 from lifeboat.domain.message import Message
 
 
@@ -17,3 +18,10 @@ def publish(topic_arn: str, message: Message) -> None:
             name: {"DataType": "String", "StringValue": value} for name, value in message.attributes().items()
         },
     )
+
+
+def unconfirmed(topic_arn: str) -> int:
+    """How many subscriptions of the topic were not confirmed, so that they get no message. Raises AwsError."""
+    with translated():
+        attributes = clients.sns().get_topic_attributes(TopicArn=topic_arn)["Attributes"]
+    return int(attributes.get("SubscriptionsPending", 0))
