@@ -25,6 +25,7 @@ with atheris.instrument_imports(include=["lifeboat"]):
     from lifeboat.domain import bad_request
     from lifeboat.restore import request as restore_request
     from lifeboat.retention import request as retention_request
+    from lifeboat.status import request as status_request
     from lifeboat.verify import drill_request
     from lifeboat.verify import request as verify_request
 
@@ -38,6 +39,7 @@ PARSERS = (
     copies_request.parse_copy,
     verify_request.parse_verify,
     drill_request.parse_drill,
+    status_request.parse_status,
 )
 GOOD = tuple(
     path.read_text()

@@ -18,6 +18,7 @@ from lifeboat.domain.bad_request import BadRequest
 from lifeboat.evidence import request as evidence_request
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from lifeboat.status import request as status_request
 from lifeboat.verify import drill_request
 from lifeboat.verify import request as verify_request
 
@@ -34,6 +35,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "check_ami_owner": ami_request.parse_check,
     "drill_restores": drill_request.parse_drill,
     "guard_evidence": evidence_request.parse_guard,
+    "show_status": status_request.parse_status,
 }
 
 

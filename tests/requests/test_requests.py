@@ -31,6 +31,8 @@ from lifeboat.restore.request import (
     parse_restore,
 )
 from lifeboat.retention.request import AdoptRequest, PruneRequest, SnapshotsToAdopt, SnapshotTag, VolumeFacts
+from lifeboat.status.page import AfterInstance, BeforePoint
+from lifeboat.status.request import InstanceRequest, ListRequest, StatusRequest
 from lifeboat.verify.drill_request import AdvanceDrills, DrillRequest, VolumeChanged
 from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyRequest
 from tests.requests.golden_refusals import FUNCTIONS
@@ -291,6 +293,15 @@ CHOICES = [
         ("guard_evidence", {}, GuardRequest()),
         ("guard_evidence", {"scheduled_time": "2026-11-23T02:00:00Z"}, GuardRequest(UTC_2)),
         ("guard_evidence", {"sweep": True}, ContinueGuard()),
+        ("show_status", {}, StatusRequest()),
+        ("show_status", {"limit": 5, "next": f"after:{INSTANCE}"}, StatusRequest(5, AfterInstance(INSTANCE))),
+        ("show_status", {"instance": "Cado"}, InstanceRequest("Cado")),
+        ("show_status", {"instance": INSTANCE, "list": True}, InstanceRequest(INSTANCE, list=True)),
+        (
+            "show_status",
+            {"list": True, "next": "before:2026-11-23T02:00:00Z/rp-1"},
+            ListRequest(True, next=BeforePoint(UTC_2, "rp-1")),
+        ),
         ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(trigger=Trigger.SCHEDULE)),
     ],
 )

@@ -21,6 +21,7 @@ TOPIC = REFERENCES["NotificationTopic"]
 BUCKET = REFERENCES["ManifestBucket.Arn"]
 EVIDENCE_BUCKET = f"arn:aws:s3:::{EVIDENCE}"
 WORK = REFERENCES["SnapshotWork.Arn"]
+FAILED = REFERENCES["FailedEvents.Arn"]
 QUEUE = REFERENCES["FailedEvents.Arn"]
 FUNCTIONS = (
     "TakeSnapshots",
@@ -33,6 +34,7 @@ FUNCTIONS = (
     "CopySnapshots",
     "VerifySnapshots",
     "GuardEvidence",
+    "ShowStatus",
 )
 
 ROLES = ("CopyEnded", "VaultReader")
@@ -495,7 +497,7 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS, *CANARY):
+        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS, *CANARY, *_SHOWN_ITEMS):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -524,6 +526,12 @@ def _stores() -> Iterator[Question]:
         yield Question("of another queue", f"sqs:{action}", WORK + "2")
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
+    for action in ("GetTopicAttributes", "SetTopicAttributes", "ListSubscriptionsByTopic", "Subscribe", "DeleteTopic"):
+        yield Question("of the topic", f"sns:{action}", TOPIC)
+        yield Question("of another topic", f"sns:{action}", TOPIC + "2")
+    # SAM itself lets every role send there what fails.
+    for action in ("GetQueueAttributes", "ReceiveMessage", "DeleteMessage", "PurgeQueue", "SetQueueAttributes"):
+        yield Question("of the failed events", f"sqs:{action}", FAILED)
 
 
 EVIDENCE_READS = (
@@ -582,6 +590,7 @@ def _buses() -> Iterator[Question]:
 _PUBLISH = {"sns:Publish on the topic"}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
+_SHOWN_ITEMS = ("selected", "schedule", "copy-open")
 _RESTORE_ITEMS = ("restore", "restore-open")
 _STATE = (
     {
@@ -596,7 +605,7 @@ _STATE = (
             "of the table's asked",
             *(f"of the table's {what}" for what in (*VERIFICATIONS, *CANARY)),
             "of the table's restores, too",
-            *(f"of the table's {what}" for what in (*_DRILL_ITEMS, *_EVIDENCE_ITEMS)),
+            *(f"of the table's {what}" for what in (*_DRILL_ITEMS, *_EVIDENCE_ITEMS, *_SHOWN_ITEMS)),
         )
     }
     | {f"dynamodb:{action} of the table's restores and selected" for action in ("GetItem", "Query")}
@@ -817,6 +826,17 @@ MAY: Mapping[str, set[str]] = {
             for what in _EVIDENCE_ITEMS
         ),
         *_PUBLISH,
+    },
+    "ShowStatus": {
+        *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots", "DescribeLockedSnapshots"),
+        "ec2:DescribeSnapshots in a destination",
+        *(
+            f"dynamodb:{action} of the table's {what}"
+            for action in ("GetItem", "Query")
+            for what in (*_SHOWN_ITEMS, *_RESTORE_ITEMS, "open backups", "restores, too", "restores and selected")
+        ),
+        "sns:GetTopicAttributes of the topic",
+        "sqs:GetQueueAttributes of the failed events",
     },
     "CheckAmiOwner": {
         *_here("DescribeInstances", "DescribeImages", "DescribeInstanceImageMetadata"),

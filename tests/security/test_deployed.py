@@ -80,6 +80,7 @@ def documents(stage, function):
     )
     text = text.replace(stage.outputs["ManifestBucketName"], "lifeboat-manifestbucket")
     text = text.replace(stage.outputs["SnapshotWorkUrl"].rsplit("/", 1)[-1], "lifeboat-SnapshotWork")
+    text = text.replace(stage.outputs["FailedEventsUrl"].rsplit("/", 1)[-1], "lifeboat-FailedEvents")
     return json.loads(text.replace(f"table/{stage.outputs['StateTableName']}", "table/lifeboat-StateTable"))
 
 
@@ -194,6 +195,8 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
         Bucket=EVIDENCE, CreateBucketConfiguration={"LocationConstraint": stage.aws.client("s3").meta.region_name}
     )
     assert "not_read" not in [found["risk"] for found in stage.invoke("GuardEvidenceFunction", {})["findings"]]
+    for asked in ({}, {"instance": machine.instance_id}, {"list": True}):
+        assert stage.invoke("ShowStatusFunction", asked)["unread"] == []
     begun = stage.restore(machine, "latest", reason="rehearsal")
     ended = stage.until_closed(begun["restore_id"])
     assert ended["status"] == "completed", ended

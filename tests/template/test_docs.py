@@ -25,6 +25,7 @@ from lifeboat.domain.tags import Tag
 from lifeboat.evidence import request as evidence_request
 from lifeboat.restore import request as restore_request
 from lifeboat.retention import request as retention_request
+from lifeboat.status import request as status_request
 from lifeboat.verify import drill_request
 from lifeboat.verify import request as verify_request
 from tests.template.pages import PROSE
@@ -109,6 +110,7 @@ def fields_in(module: ModuleType) -> set[str]:
         ("Verification", [verify_request]),
         ("Restore drills", [drill_request]),
         ("Evidence", [evidence_request]),
+        ("Status", [status_request]),
     ],
 )
 def test_every_field_of_a_request_has_a_row(heading, modules):

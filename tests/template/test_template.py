@@ -94,8 +94,8 @@ def test_a_handler_has_at_most_40_lines(folder):
 
 def test_the_template_stays_readable():
     # It was 1,500 before verification came: a function with its policy, log group, alarm and triggers has 70 lines.
-    # The bucket for manifests and the comparison of copies have 65.
-    assert len(TEXT.splitlines()) < 1870
+    # The bucket for manifests and the comparison of copies have 65, the guard of evidence 84, show_status 64.
+    assert len(TEXT.splitlines()) < 1930
 
 
 def test_no_alias_of_yaml():
@@ -271,7 +271,8 @@ def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
         for properties in of_type("AWS::CloudWatch::Alarm").values()
         if properties.get("MetricName") == "Errors" and properties["Dimensions"][0]["Value"] == {"Ref": function}
     ]
-    assert len(alarms) == 1
+    # A person waits for what show_status answers. An alarm more would cost, as ten are free (tools/cost_model.py).
+    assert len(alarms) == (function != "ShowStatusFunction")
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BY_HAND_ONLY = {"RestoreVolumeFunction"}
+BY_HAND_ONLY = {"RestoreVolumeFunction", "ShowStatusFunction"}
 
 
 @pytest.fixture(scope="module")

@@ -31,12 +31,14 @@ def _config() -> Config:
 def make_handler[Request](
     parse: Callable[[Mapping[str, Any]], Request],
     act: Callable[[Request, Invocation], dict[str, Any]],
+    *,
+    logs_answer: bool = True,
 ) -> Handler:
     """A Lambda handler that parses its event with `parse` and does the work with `act`.
 
     An impossible request of a person changes nothing and is answered with one sentence, `{"refused": ...}`. For an
     event of AWS that cannot be parsed the handler raises BadRequest, so that Lambda puts the event into the failure
-    queue.
+    queue. `logs_answer`: whether the log has the answer; a long one that changes nothing is only counted there.
     """
 
     clients.make_ready()
@@ -52,7 +54,8 @@ def make_handler[Request](
                 raise
             return {"refused": str(refusal)}
         # Nearly all of some ninety thousand reconcile runs a month find nothing: their lines would be most of the bill.
-        (logger.info if any(answer.values()) else logger.debug)("answered", extra={"answer": answer})
+        said = answer if logs_answer else {"fields": len(answer)}
+        (logger.info if any(answer.values()) else logger.debug)("answered", extra={"answer": said})
         return answer
 
     return handler

@@ -67,7 +67,7 @@ class Config:
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
-    bucket to guard, empty if there is none.
+    bucket to guard, empty if there is none. `failed_events` is the URL of the queue of events that failed for good.
     """
 
     stack: str
@@ -108,6 +108,7 @@ class Config:
     verified_messages: bool = False
     manifest_bucket: str = ""
     evidence_bucket: str = ""
+    failed_events: str = ""
 
     @property
     def partition(self) -> str:
@@ -169,6 +170,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         verified_messages=variables.get("LIFEBOAT_VERIFIED_MESSAGES", "false") == "true",
         manifest_bucket=variables.get("LIFEBOAT_MANIFEST_BUCKET", ""),
         evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
+        failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
     )
 
 
