@@ -291,6 +291,46 @@ def test_two_invocations_that_finish_a_restore_at_once_publish_it_once(stage: St
     assert events_of(stage.published_about(restore_id=id_of(machine))) == ["RestoreStarted", "RestoreCompleted"]
 
 
+def test_the_status_is_right_before_during_and_after_a_restore(stage: Stage, machine: Machine) -> None:
+    def status(request: Mapping[str, Any]) -> dict[str, Any]:
+        answer = stage.invoke("ShowStatusFunction", request)
+        assert answer["unread"] == [], "its role may read all that it shows"
+        return answer
+
+    def shown() -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+        answer = status({"instance": machine.instance_id})
+        [instance] = answer["instances"]
+        [lineage] = instance["lineages"]
+        return answer["restores"], instance, lineage
+
+    point = stage.point_of(machine)
+    mark = stage.control.mark()
+    restores, instance, lineage = shown()
+    assert (restores, instance["restore"], lineage["volume_id"]) == ([], None, machine.volume_id)
+    assert (lineage["newest"], instance["recovery_points"][0]["locked"]) == (point, False)
+    assert stage.changes(mark, caller="ShowStatus") == []
+
+    stage.restore(machine, point)
+    stage.reconcile_until(lambda: stage.status(id_of(machine))["step"] == "verify")
+    [restore], instance, _ = shown()
+    assert (restore["restore_id"], restore["step"], instance["restore"]) == (id_of(machine), "verify", id_of(machine))
+    assert 0 < restore["step_seconds_left"] <= 20 * 60
+    answer = status({})
+    assert id_of(machine) in {item["restore_id"] for item in answer["restores"]}
+    assert (
+        f"The restore {id_of(machine)} onto {machine.instance_id} is at the step verify, forward." in answer["summary"]
+    )
+
+    assert stage.until_closed(id_of(machine))["status"] == "completed"
+    restores, instance, after = shown()
+    assert (restores, instance["restore"]) == ([], None)
+    assert (after["lineage"], after["newest"]) == (lineage["lineage"], point)
+    assert [after["volume_id"]] == [*stage.made_by(id_of(machine))]
+    assert id_of(machine) not in status({})["summary"]
+    [listed] = status({"instance": machine.instance_id, "list": True})["recovery_points"]
+    assert (listed["id"], listed["condition"]) == (point, "good")
+
+
 # --- at the end of all that
 
 
