@@ -62,7 +62,7 @@ _SLOT = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 
 
 @cache
-def _form(lineage: int) -> str:
+def snapshot_form(lineage: int) -> str:
     """A snapshot of a lineage as EC2 lists it, with every tag that a backup writes; `{number}` and its times are
     open."""
     instance, volume = f"i-{lineage:017x}", f"vol-{lineage:017x}"
@@ -107,7 +107,7 @@ def snapshot_item(number: int, now: datetime) -> str:
     """One snapshot of the list; in each lineage there is one a day."""
     taken = now - timedelta(days=number // LINEAGES, hours=1)
     open_parts = {"number": f"{number:017x}", "time": iso(taken), "compact": f"{taken:%Y%m%dT%H%M%SZ}"}
-    return _form(number % LINEAGES).format(**open_parts)
+    return snapshot_form(number % LINEAGES).format(**open_parts)
 
 
 class _Lists(BaseHTTPRequestHandler):
