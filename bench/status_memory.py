@@ -259,6 +259,7 @@ def _loop() -> tuple[int, int]:
     query("selected")
     query("restore-open")
     query("backup-open")
+    query("retention-run")
     assert expected
     recent = snapshots({"tag:lifeboat:slot": slot_patterns(expected, now + timedelta(minutes=1))})
     snapshots({"tag:lifeboat:verified": ["result=failed*"]})

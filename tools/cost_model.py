@@ -257,7 +257,14 @@ def month(
         (backups, Handler(seconds=0.1, reads=1, log_bytes=OTHER_LINE)),  # prune_snapshots waits for the last of a slot
         (
             slots + DAYS,
-            Handler(seconds=COLD_START + instances * 0.05, publishes=0.5, log_bytes=2 * OTHER_LINE, scheduled=True),
+            # The write is the record of the run.
+            Handler(
+                seconds=COLD_START + instances * 0.05,
+                writes=1,
+                publishes=0.5,
+                log_bytes=2 * OTHER_LINE,
+                scheduled=True,
+            ),
         ),
         (DAYS, Handler(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
     ]

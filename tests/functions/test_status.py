@@ -134,7 +134,8 @@ def test_an_instance_that_is_gone_is_found_by_its_name_and_by_its_id(world):
     assert (gone["instance_id"], gone["standing"]) == (instance, "not_protected")
     assert answer["instances"] == []
     for name in (instance, "CadoResponse"):
-        assert show(world, instance=name)["instances"] == [gone]
+        [shown] = show(world, instance=name)["instances"]
+        assert {**shown, "retention": None} == gone
         [point] = show(world, instance=name, list=True)["recovery_points"]
         assert point == gone["recovery_points"][0]
 
@@ -281,6 +282,38 @@ def test_an_open_restore_is_shown_with_its_time_left(world, monkeypatch):
     assert show(world)["restores"][0]["step_seconds_left"] == 0
 
 
+def test_retention_shows_its_last_runs_and_what_goes_next(world, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_RETENTION", "daily=3")
+    monkeypatch.setenv("LIFEBOAT_MIN_KEEP", "1")
+    monkeypatch.setattr(ec2_snapshots, "locked_snapshot_ids", frozenset)  # moto knows no locks,
+    monkeypatch.setattr(ec2_snapshots, "public_snapshot_ids", frozenset)  # and shows every snapshot as public
+    handler.forget()
+    instance = world.launch()
+    points = [saved(world, instance, age * DAY)[0] for age in (2, 3, 4, 5)]
+    world.invoke("prune_snapshots", {"scheduled_time": "2026-11-28T00:00:00Z"})
+    at(monkeypatch, TODAY + DAY)
+    world.invoke("prune_snapshots", {"scheduled_time": "2026-11-29T00:00:00Z"})
+    [second, first] = show(world)["retention"]["runs"]
+    assert {key: first[key] for key in ("at", "kept", "deleted", "gib")} == {
+        "at": "2026-11-28T00:00:00Z",
+        "kept": 3,
+        "deleted": 1,
+        "gib": 20,
+    }
+    assert (second["at"], second["deleted"]) == ("2026-11-29T00:00:00Z", 0)
+    [shown] = show(world, instance=instance)["instances"]
+    assert shown["retention"]["policy"] == "daily=3"
+    assert [(item["recovery_point"], item["at"]) for item in shown["retention"]["next_deletions"]] == [
+        (points[2], "2026-11-29T02:00:00Z"),
+        (points[1], "2026-11-30T02:00:00Z"),
+        (points[0], "2026-12-01T02:00:00Z"),
+    ]
+    world.ec2.create_tags(Resources=[instance], Tags=[{"Key": "lifeboat:retention", "Value": "dayly=3"}])
+    [shown] = show(world, instance=instance)["instances"]
+    assert (shown["retention"]["policy"], shown["retention"]["next_deletions"]) == ("dayly=3", None)
+    assert "dayly" in shown["retention"]["problem"]
+
+
 def test_an_unconfirmed_subscription_and_failed_events_need_a_person(world, monkeypatch):
     queue = world.sqs.create_queue(QueueName="failed-events")["QueueUrl"]
     monkeypatch.setenv("LIFEBOAT_FAILED_EVENTS", queue)
@@ -339,6 +372,8 @@ def test_the_page_has_every_field_and_no_other(world, monkeypatch):
         "A lineage": shown["lineages"],
         "A recovery point": [*shown["recovery_points"], *listed["recovery_points"]],
         "A restore": answer["restores"],
+        "Retention": [answer["retention"]],
+        "Retention of an instance": [item["retention"] for item in show(world, instance=instance)["instances"]],
     }
     for heading, objects in found.items():
         assert objects, heading

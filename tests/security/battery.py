@@ -512,6 +512,8 @@ def _stores() -> Iterator[Question]:
     yield Question("of the table", "dynamodb:BatchWriteItem", TABLE)
     terms = {"dynamodb:leadingkeys": ["retention"]}
     yield Question("of the terms of retention", "dynamodb:BatchWriteItem", TABLE, terms)
+    runs = {"dynamodb:leadingkeys": ["retention-run"]}
+    yield Question("of the runs of retention", "dynamodb:BatchWriteItem", TABLE, runs)
     yield Question("of the terms of retention in another table", "dynamodb:BatchWriteItem", TABLE + "2", terms)
     more = {"dynamodb:leadingkeys": ["retention", "restore"]}
     yield Question("of the terms of retention and restores", "dynamodb:BatchWriteItem", TABLE, more)
@@ -590,7 +592,7 @@ def _buses() -> Iterator[Question]:
 _PUBLISH = {"sns:Publish on the topic"}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
-_SHOWN_ITEMS = ("selected", "schedule", "copy-open")
+_SHOWN_ITEMS = ("selected", "schedule", "copy-open", "retention-run")
 _RESTORE_ITEMS = ("restore", "restore-open")
 _STATE = (
     {
@@ -703,6 +705,7 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:PutItem of the table's asked",
         "lambda:InvokeFunction of PruneSnapshots",
         "dynamodb:BatchWriteItem of the terms of retention",
+        "dynamodb:BatchWriteItem of the runs of retention",
         "dynamodb:GetItem of the table's restore",
         *_PUBLISH,
     },
@@ -833,7 +836,14 @@ MAY: Mapping[str, set[str]] = {
         *(
             f"dynamodb:{action} of the table's {what}"
             for action in ("GetItem", "Query")
-            for what in (*_SHOWN_ITEMS, *_RESTORE_ITEMS, "open backups", "restores, too", "restores and selected")
+            for what in (
+                *_SHOWN_ITEMS,
+                "retention",
+                *_RESTORE_ITEMS,
+                "open backups",
+                "restores, too",
+                "restores and selected",
+            )
         ),
         "sns:GetTopicAttributes of the topic",
         "sqs:GetQueueAttributes of the failed events",

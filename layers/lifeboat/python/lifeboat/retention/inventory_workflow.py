@@ -17,7 +17,7 @@ from lifeboat.domain.recovery_point import Member, RecoveryPoint
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import name_first
 from lifeboat.restore import store as restores
-from lifeboat.retention.limits import Limits
+from lifeboat.retention.limits import limits_of
 from lifeboat.retention.plan import RetentionPlan, plan
 from lifeboat.retention.policy import Policy, PolicyError, UnreadPolicyError, parse_policy
 from lifeboat.retention.policy_change import Memory, Remembered
@@ -69,13 +69,7 @@ class Inventory:
             now=clock.now(),
             policy=_policy(config.retention, config.time_zone),
             overrides=self.overrides,
-            limits=Limits(
-                min_keep=config.min_keep,
-                max_delete_share=config.max_delete_share,
-                grace=config.grace,
-                orphan_keep=config.orphan_keep or None,
-                failed_after=config.failed_after,
-            ),
+            limits=limits_of(config),
             stack=config.stack,
             existing_volumes=self.existing_volumes,
             in_use=self.in_use,

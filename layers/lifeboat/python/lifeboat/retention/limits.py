@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from lifeboat.domain.config import Config
+
 
 class RetentionError(ValueError):
     """An argument of the planner is invalid. The sentence names the field, the value and what was expected."""
@@ -39,3 +41,14 @@ class Limits:
         for name, span in (("grace", self.grace), ("failed_after", self.failed_after)):
             if span < timedelta(0):
                 raise RetentionError(f"{name} is {span}, expected a span of time that is not negative")
+
+
+def limits_of(config: Config) -> Limits:
+    """The stack's limits. Raises RetentionError for a value out of range."""
+    return Limits(
+        min_keep=config.min_keep,
+        max_delete_share=config.max_delete_share,
+        grace=config.grace,
+        orphan_keep=config.orphan_keep or None,
+        failed_after=config.failed_after,
+    )

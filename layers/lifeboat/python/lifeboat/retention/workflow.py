@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from lifeboat.aws import ec2_describe, ec2_snapshots
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
@@ -29,8 +29,9 @@ from lifeboat.retention.inventory_workflow import Inventory, inventories, suspec
 from lifeboat.retention.lineage import newest_suspects, reasons_while_suspect
 from lifeboat.retention.plan import Changed, RetentionPlan, Verdict, dollars_per_month
 from lifeboat.retention.policy_change import Change, Remembered, undo_command
+from lifeboat.retention.record import record_run
 from lifeboat.retention.request import AdoptRequest, PruneRequest
-from lifeboat.retention.store import forget_terms, remember_terms, remembered_terms
+from lifeboat.retention.store import forget_terms, remember_run, remember_terms, remembered_terms
 
 RECHECKED = ec2_describe.IDS_PER_CALL
 """How many snapshots one call observes again, just before they are deleted."""
@@ -340,6 +341,7 @@ class _Run:
             self.invocation.publish(change.message(self.invocation))
         remember_terms(self.invocation.config.table, self.terms.remember)
         forget_terms(self.invocation.config.table, self.terms.forget)
+        remember_run(self.invocation.config.table, record_run(clock.now(), self.answer()))
         if not (self.deleted or self.refused or self.notices):
             return
         self.invocation.publish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,9 @@ from lifeboat.domain.text import iso, one_line
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.record import Direction, Restore, RestoreState
 from lifeboat.restore.report import outcome
+from lifeboat.retention.record import RetentionRun
 from lifeboat.status.attention import LISTED, Late, Need, Place, quote_id
+from lifeboat.status.forecast import Forecast
 from lifeboat.status.places import Places
 from lifeboat.status.protection import InstanceView, Kept, LineageView
 
@@ -45,7 +47,9 @@ def describe_point(point: RecoveryPoint, places: Places, now: datetime) -> dict[
     }
 
 
-def describe_instance(view: InstanceView, places: Places, now: datetime, restore: Restore | None) -> dict[str, Any]:
+def describe_instance(
+    view: InstanceView, places: Places, now: datetime, restore: Restore | None, forecast: Forecast | None
+) -> dict[str, Any]:
     """One instance: how it stands, its lineages, and in full the recovery points that the lineages name."""
     named = {point.id: point for point in view.named()}
     newest_first = sorted(named.values(), key=lambda point: (point.taken_at, point.id), reverse=True)
@@ -59,7 +63,26 @@ def describe_instance(view: InstanceView, places: Places, now: datetime, restore
         "restore": restore.id if restore else None,
         "lineages": [_describe_lineage(item, now) for item in view.lineages],
         "recovery_points": [describe_point(point, places, now) for point in newest_first],
+        "retention": _describe_forecast(forecast) if forecast else None,
     }
+
+
+def _describe_forecast(forecast: Forecast) -> dict[str, Any]:
+    going = forecast.going
+    described = [
+        {"recovery_point": item.point_id, "at": iso(item.at), "why": [one_line(reason) for reason in item.reasons]}
+        for item in going or ()
+    ]
+    return {
+        "policy": forecast.policy,
+        "problem": one_line(forecast.problem),
+        **(list_first(described, "next_deletions") if going is not None else {"next_deletions": None}),
+    }
+
+
+def describe_run(run: RetentionRun) -> dict[str, Any]:
+    """One run of retention."""
+    return {**asdict(run), "at": iso(run.at)}
 
 
 def _describe_lineage(item: LineageView, now: datetime) -> dict[str, Any]:

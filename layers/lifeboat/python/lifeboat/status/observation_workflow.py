@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,8 +13,9 @@ from lifeboat.aws import clock, ec2_describe, ec2_instances, ec2_snapshots, ec2_
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.backup import selected_store as selected
+from lifeboat.backup.cron import ScheduleError
 from lifeboat.backup.overdue import expected_slot, slot_patterns
-from lifeboat.backup.schedule import Schedule
+from lifeboat.backup.schedule import Schedule, next_slot
 from lifeboat.backup.selection import ENDED_STATES
 from lifeboat.copies import store as copies
 from lifeboat.copies.record import CopyRecord
@@ -21,6 +23,10 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Instance, Volume
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
+from lifeboat.retention import store as retention
+from lifeboat.retention.limits import limits_of
+from lifeboat.retention.record import RetentionRun
+from lifeboat.status.forecast import Rules
 from lifeboat.status.places import Places, good_copies
 from lifeboat.status.protection import Digest, Selected, lineage_of, select
 
@@ -60,6 +66,27 @@ class Observer:
     def digest(self) -> Digest:
         """A digest of no recovery points yet."""
         return Digest(self.now, self.expected)
+
+    def slots_to_come(self, number: int) -> tuple[datetime, ...]:
+        """So many of the next slots; none of a rate that has not fired yet."""
+        found: list[datetime] = []
+        with suppress(ScheduleError):
+            while len(found) < number and (following := next_slot(self.schedule, found[-1] if found else self.now)):
+                found.append(following)
+        return tuple(found)
+
+    def rules(self) -> Callable[[str | None], Rules]:
+        """The terms of retention of an instance with this policy of its own. Raises AwsError."""
+        config = self.invocation.config
+        with translated():
+            known = retention.remembered_terms(config.table)
+        terms = config.time_zone, limits_of(config), known, config.retention_hold
+        return lambda own_policy: Rules(config.stack, config.retention, own_policy, *terms)
+
+    def runs(self) -> tuple[RetentionRun, ...]:
+        """The last runs of retention, the newest first. Raises AwsError."""
+        with translated():
+            return retention.last_runs(self.invocation.config.table)
 
     # --- instances
 

@@ -29,7 +29,7 @@ class Selected:
     """An instance that is backed up, without what nobody asks for: there may be 10,000.
 
     `problem` says why it cannot be backed up, if so. `devices` are those of its data volumes. `since` is when it was
-    first observed as selected.
+    first observed as selected. `retention` is its own policy, None without the tag.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Selected:
     volumes: tuple[Protected, ...]
     devices: Mapping[str, str]
     problem: str
+    retention: str | None
 
 
 def select(instance: Instance, since: datetime) -> Selected:
@@ -53,6 +54,7 @@ def select(instance: Instance, since: datetime) -> Selected:
         volumes=protected(instance, since),
         devices={item.volume_id: item.device for item in data},
         problem=problem or ("" if data else f"{instance.id} has no data volume"),
+        retention=instance.tags.get(Tag.RETENTION),
     )
 
 

@@ -12,9 +12,7 @@ from lifeboat.aws.errors import translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.backup import overdue
 from lifeboat.backup import store as backups
-from lifeboat.backup.cron import ScheduleError
 from lifeboat.backup.overdue import Overdue
-from lifeboat.backup.schedule import next_slot
 from lifeboat.copies.record import CopyRecord
 from lifeboat.domain.bad_request import BadRequest, shown
 from lifeboat.domain.ec2 import Volume
@@ -26,6 +24,7 @@ from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.record import Restore
 from lifeboat.status import answer as shape
 from lifeboat.status.attention import LISTED, Concerns, Late, Need, Place, needs, still_failed, why_overdue
+from lifeboat.status.forecast import RUNS, Forecast, forecast
 from lifeboat.status.observation_workflow import WHOLE_INSTANCES, Observer
 from lifeboat.status.page import AfterInstance, BeforePoint, page_of_instances, page_of_points
 from lifeboat.status.protection import (
@@ -38,6 +37,12 @@ from lifeboat.status.protection import (
     view_unprotected,
 )
 from lifeboat.status.request import InstanceRequest, ListRequest, StatusRequest
+
+FORECASTS = 10
+"""For how many instances of one Name the next deletions are rehearsed."""
+
+RUNS_SHOWN = 10
+"""How many of the last runs of retention are shown."""
 
 MOST_LISTED = 20_000
 """Snapshots of which `{"list": true}` lists the recovery points; with more it asks for an instance."""
@@ -118,10 +123,18 @@ def _page(
     return {"instances": _instances(views, state, observer), "next": str(following) if following else None}
 
 
-def _instances(views: Sequence[InstanceView], state: _State, observer: Observer) -> list[dict[str, Any]]:
+def _instances(
+    views: Sequence[InstanceView],
+    state: _State,
+    observer: Observer,
+    forecasts: Mapping[str, Forecast] | None = None,
+) -> list[dict[str, Any]]:
     named = {point.id: point for item in views for point in item.named()}
     places = observer.places(named.values(), state.copying)
-    return [shape.describe_instance(item, places, observer.now, state.restores.get(item.id)) for item in views]
+    return [
+        shape.describe_instance(item, places, observer.now, state.restores.get(item.id), (forecasts or {}).get(item.id))
+        for item in views
+    ]
 
 
 def _overdue(instances: Iterable[Selected], digest: Digest) -> tuple[Overdue, ...]:
@@ -177,6 +190,11 @@ def _overview(
             [{"id": point_id, "begun_at": iso(begun_at)} for point_id, begun_at in sorted(state.backups.items())],
             "open_backups",
         ),
+        "retention": {
+            "policy": observer.invocation.config.retention,
+            "minimum_kept": observer.invocation.config.min_keep,
+            "runs": [shape.describe_run(item) for item in observer.runs()[:RUNS_SHOWN]],
+        },
         **_not_protected(chosen, digest, state, observer, whole=whole),
     }
 
@@ -224,15 +242,12 @@ def _needs(found: Sequence[Need], count: int, names: Mapping[str, str]) -> dict[
 
 
 def _schedule(observer: Observer) -> dict[str, Any]:
-    try:
-        following = next_slot(observer.schedule, observer.now)
-    except ScheduleError:  # a rate that has not fired yet
-        following = None
+    following = observer.slots_to_come(1)
     return {
         "expression": observer.schedule.text,
         "time_zone": observer.schedule.time_zone,
         "expected_slot": iso(observer.expected) if observer.expected else None,
-        "next_slot": iso(following) if following else None,
+        "next_slot": iso(following[0]) if following else None,
     }
 
 
@@ -291,9 +306,23 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
         **_needs(found, len(found), _names(named.points, named.chosen)),
         "schedule": _schedule(observer),
         "restores": _restores(here, place, observer),
-        "instances": _instances(views, state, observer),
+        "instances": _instances(views, state, observer, _forecasts(ids[:FORECASTS], named, observer)),
         "next": str(following) if following else None,
     }
+
+
+def _forecasts(ids: Iterable[str], named: _Named, observer: Observer) -> dict[str, Forecast]:
+    """What retention will delete of each of these instances. An instance shares its lineages with others' points."""
+    rules, slots = observer.rules(), observer.slots_to_come(RUNS)
+    found: dict[str, Forecast] = {}
+    for instance_id in ids if slots else ():
+        instance = named.chosen.get(instance_id)
+        lineages = {name for point in named.points if point.instance_id == instance_id for name in point.lineages}
+        points = [
+            point for point in named.points if point.instance_id == instance_id or lineages.intersection(point.lineages)
+        ]
+        found[instance_id] = forecast(instance_id, points, slots, rules(instance.retention if instance else None))
+    return found
 
 
 def _observe_named(request: InstanceRequest, observer: Observer) -> _Named:
