@@ -117,7 +117,7 @@ def test_an_overdue_backup_is_listed_with_its_reason_and_a_request(world, monkey
     assert late["why"] in need["summary"]
     assert answer["instances"][0]["standing"] == "overdue"
     assert show(world, instance=instance)["needs_a_person"] == [need]
-    assert answer["summary"] == "1 instance is protected. 1 instance is overdue. 1 needs a person."
+    assert answer["summary"] == "1 instance is protected. 1 instance is overdue. Needs a person: 1."
     monkeypatch.setattr(workflow, "WHOLE_INSTANCES", 0)
     parts = show(world)
     assert (parts["overdue"], parts["needs_a_person"]) == (answer["overdue"], answer["needs_a_person"])
@@ -153,6 +153,19 @@ def test_an_instance_that_nothing_is_known_of_is_refused_in_one_sentence(world):
             "of one that has recovery points of this stack"
         )
         assert refused.isprintable()
+
+
+def test_a_name_that_too_many_instances_have_is_refused(world, monkeypatch):
+    instance = world.launch()
+    back_up(world)
+    monkeypatch.setattr(workflow, "WHOLE_INSTANCES", 0)
+    assert show(world, instance="CadoResponse")["refused"].startswith(
+        "instance is 'CadoResponse', expected the id of one"
+    )
+    world.ec2.terminate_instances(InstanceIds=[instance])
+    monkeypatch.setattr(observation_workflow, "HELD", 0)
+    assert show(world, instance="CadoResponse")["refused"].endswith("points cannot be read at once")
+    assert show(world, instance=instance)["instances"][0]["lineages"][0]["good"] == 1
 
 
 def test_a_hostile_name_is_data_and_in_no_sentence(world, monkeypatch):
@@ -254,9 +267,9 @@ def test_copies_and_the_share_with_the_vault_are_shown(world, monkeypatch):
 
     monkeypatch.setattr(ec2_snapshots, "recovery_point_snapshots_elsewhere", refuse)
     assert point()["copies"] == {"eu-central-1": "unknown"}
-    assert show(world)["unread"] == [
-        "AWS did not show the copies in eu-central-1: UnauthorizedOperation: as planted here"
-    ]
+    answer = show(world)
+    assert answer["summary"].endswith("Nothing needs a person. AWS did not show everything: see unread.")
+    assert answer["unread"] == ["AWS did not show the copies in eu-central-1: UnauthorizedOperation: as planted here"]
 
 
 def test_an_open_restore_is_shown_with_its_time_left(world, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 
@@ -63,9 +65,13 @@ def restore(**facts):
 )
 def test_each_need_says_what_it_is_and_what_to_send(concerns, event, severity, asked):
     [need] = needs(concerns, PLACE)
-    described = describe_need(need, {PLATFORM: "CadoResponse"})
+    described = describe_need(need, {PLATFORM: "CadoResponse"}, PLACE)
     assert (described["event"], described["severity"]) == (event, severity)
     assert described["request"] == (asked and {"function": asked[0], "event": asked[1]})
+    if asked:
+        words = shlex.split(described["command"])
+        assert words[:4] == ["sam", "remote", "invoke", asked[0]]
+        assert words[-2:] == ["--event", json.dumps(asked[1])]
     assert described["summary"].endswith(".")
     assert described["next_steps"]
 
@@ -144,7 +150,7 @@ def test_no_tag_writes_a_sentence():
     copying = replace(COPY, point_id=HOSTILE)
     concerns = Concerns((late,), (rolled_back,), (bad,), (bad,), (copying,))
     for need in needs(concerns, PLACE):
-        described = describe_need(need, {PLATFORM: HOSTILE})
+        described = describe_need(need, {PLATFORM: HOSTILE}, PLACE)
         assert described["name"] in (HOSTILE, ""), "a name is data, and stays as it is"
         for sentence in (described["summary"], *described["next_steps"]):
             assert sentence.isprintable(), "it is one line, and no mark turns it round"

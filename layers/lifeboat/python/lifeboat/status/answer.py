@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -137,8 +138,13 @@ def describe_restore(restore: Restore, deadlines: Deadlines, place: Place) -> di
     }
 
 
-def describe_need(need: Need, names: Mapping[str, str]) -> dict[str, Any]:
-    """What needs a person, and as `request` what to invoke which function of the stack with. Sentences are one line."""
+def describe_need(need: Need, names: Mapping[str, str], place: Place) -> dict[str, Any]:
+    """What needs a person, and the request that may follow: for a program, and as a command. Sentences are one line."""
+    event = dict(need.event)
+    command = (
+        f"sam remote invoke {need.function} --stack-name {place.stack} --region {place.region} "
+        f"--event '{json.dumps(event)}'"
+    )
     return {
         "event": need.event_name,
         "severity": need.severity,
@@ -146,7 +152,8 @@ def describe_need(need: Need, names: Mapping[str, str]) -> dict[str, Any]:
         "name": names.get(need.subject.get("instance_id", ""), ""),
         "summary": one_line(need.summary),
         "next_steps": [one_line(step) for step in need.next_steps],
-        "request": {"function": need.function, "event": dict(need.event)} if need.function else None,
+        "request": {"function": need.function, "event": event} if need.function else None,
+        "command": command if need.function else None,
     }
 
 
@@ -167,7 +174,7 @@ def summarize(counts: Mapping[str, int], restores: Iterable[Restore]) -> str:
         for item in restores
     ]
     needed = counts["needs_a_person"]
-    sentences.append(f"{needed} need{'s' if needed == 1 else ''} a person." if needed else "Nothing needs a person.")
+    sentences.append(f"Needs a person: {needed}." if needed else "Nothing needs a person.")
     return " ".join(sentences)
 
 

@@ -129,6 +129,17 @@ class Observer:
         for character in ec2_describe.LAST_CHARACTERS:
             yield self._filtered({**slots, f"tag:{Tag.INSTANCE}": [f"*{character}"]}, None)
 
+    def of_instance(self, instance_id: str) -> tuple[RecoveryPoint, ...]:
+        """All recovery points of an instance. Raises AwsError."""
+        return self._tagged({Tag.INSTANCE: [instance_id]}, None)
+
+    def of_name(self, name: str) -> tuple[RecoveryPoint, ...] | None:
+        """All recovery points of instances of this Name; None if they are more than HELD snapshots. Raises AwsError."""
+        try:
+            return self._tagged({Tag.INSTANCE_NAME: [name]}, HELD)
+        except ec2_describe.TooMany:
+            return None
+
     def of(self, tag: Tag, values: Iterable[str]) -> Iterator[tuple[RecoveryPoint, ...]]:
         """All recovery points with one of these values in a tag, in parts of at most HELD snapshots if possible.
 

@@ -25,7 +25,7 @@ from lifeboat.restore.record import Restore
 from lifeboat.status import answer as shape
 from lifeboat.status.attention import LISTED, Concerns, Late, Need, Place, needs, still_failed, why_overdue
 from lifeboat.status.forecast import RUNS, Forecast, forecast
-from lifeboat.status.observation_workflow import WHOLE_INSTANCES, Observer
+from lifeboat.status.observation_workflow import HELD, WHOLE_INSTANCES, Observer
 from lifeboat.status.page import AfterInstance, BeforePoint, page_of_instances, page_of_points
 from lifeboat.status.protection import (
     Digest,
@@ -44,9 +44,6 @@ FORECASTS = 10
 RUNS_SHOWN = 10
 """How many of the last runs of retention are shown."""
 
-MOST_LISTED = 20_000
-"""Snapshots of which `{"list": true}` lists the recovery points; with more it asks for an instance."""
-
 
 def show(request: StatusRequest | InstanceRequest | ListRequest, invocation: Invocation) -> dict[str, Any]:
     """Answer a request of show_status. Raises BadRequest for an instance that nothing is known of, and AwsError."""
@@ -59,6 +56,8 @@ def show(request: StatusRequest | InstanceRequest | ListRequest, invocation: Inv
         found = _show_all(request, observer)
     config = invocation.config
     place = {"at": iso(observer.now), "stack": config.stack, "region": config.region, "account": config.account}
+    if observer.unread and "summary" in found:
+        found["summary"] += " AWS did not show everything: see unread."
     return {**place, **found, "unread": [one_line(reason) for reason in observer.unread]}
 
 
@@ -180,7 +179,7 @@ def _overview(
     return {
         "summary": shape.summarize(counts, state.restores.values()),
         "counts": counts,
-        **_needs(found, needed, names),
+        **_needs(found, needed, names, place),
         "schedule": _schedule(observer),
         **shape.list_first(
             [shape.describe_late(item, names[item.overdue.instance_id]) for item in concerns.late], "overdue", len(late)
@@ -236,8 +235,8 @@ def _names(points: Iterable[RecoveryPoint], chosen: Mapping[str, Selected]) -> d
     return recorded | {item.id: item.name for item in chosen.values()}
 
 
-def _needs(found: Sequence[Need], count: int, names: Mapping[str, str]) -> dict[str, Any]:
-    described = [shape.describe_need(item, names) for item in found[:LISTED]]
+def _needs(found: Sequence[Need], count: int, names: Mapping[str, str], place: Place) -> dict[str, Any]:
+    described = [shape.describe_need(item, names, place) for item in found[:LISTED]]
     return shape.list_first(described, "needs_a_person", count)
 
 
@@ -303,7 +302,7 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
     )
     found = needs(concerns, place)
     return {
-        **_needs(found, len(found), _names(named.points, named.chosen)),
+        **_needs(found, len(found), _names(named.points, named.chosen), place),
         "schedule": _schedule(observer),
         "restores": _restores(here, place, observer),
         "instances": _instances(views, state, observer, _forecasts(ids[:FORECASTS], named, observer)),
@@ -326,24 +325,18 @@ def _forecasts(ids: Iterable[str], named: _Named, observer: Observer) -> dict[st
 
 
 def _observe_named(request: InstanceRequest, observer: Observer) -> _Named:
-    """Raises BadRequest if no protected instance and no recovery point has this id or Name."""
+    """Raises BadRequest if no protected instance and no recovery point has this id or Name, or too many have it."""
     name = request.instance
     found = (
         ec2_instances.instances([name]).values() if request.is_id else ec2_instances.instances_with_tag("Name", name)
     )
     chosen = observer.protected(found)
-    volumes = observer.volumes(chosen.values())
-    lineages = {lineage_of(volume_id, volumes) for item in chosen.values() for volume_id in item.devices}
-    of_name = [
-        point for some in observer.of(Tag.INSTANCE if request.is_id else Tag.INSTANCE_NAME, {name}) for point in some
-    ]
-    others = [
-        point
-        for tag, values in ((Tag.INSTANCE, set(chosen) - {name}), (Tag.LINEAGE, lineages))
-        for some in observer.of(tag, values)
-        for point in some
-    ]
-    points = {tuple(member.snapshot.id for member in point.members): point for point in (*of_name, *others)}
+    of_name = observer.of_instance(name) if request.is_id else observer.of_name(name)
+    if of_name is None or len(chosen) > WHOLE_INSTANCES:
+        raise BadRequest(
+            f"instance is {shown(name)}, expected the id of one instance: so many have this Name that their recovery "
+            "points cannot be read at once"
+        )
     ids = {*chosen, *(point.instance_id for point in of_name)}
     if not ids:
         selector = observer.invocation.config.selector
@@ -351,6 +344,15 @@ def _observe_named(request: InstanceRequest, observer: Observer) -> _Named:
             f"instance is {shown(name)}, expected the id or the Name of an instance with the tag "
             f"{selector.tag_key}={selector.tag_value}, or of one that has recovery points of this stack"
         )
+    volumes = observer.volumes(chosen.values())
+    lineages = {lineage_of(volume_id, volumes) for item in chosen.values() for volume_id in item.devices}
+    others = [
+        point
+        for tag, values in ((Tag.INSTANCE, set(chosen) - {name}), (Tag.LINEAGE, lineages))
+        for some in observer.of(tag, values)
+        for point in some
+    ]
+    points = {tuple(member.snapshot.id for member in point.members): point for point in (*of_name, *others)}
     digest = observer.digest()
     digest.add(points.values())
     return _Named(chosen, volumes, ids, tuple(points.values()), digest)
@@ -362,9 +364,7 @@ def _observe_named(request: InstanceRequest, observer: Observer) -> _Named:
 def _list_all(request: ListRequest, observer: Observer) -> dict[str, Any]:
     points = observer.everything()
     if points is None:
-        raise BadRequest(
-            f"list is true without an instance, expected one: this stack has more than {MOST_LISTED:,} snapshots"
-        )
+        raise BadRequest(f"list is true without an instance, expected one: this stack has more than {HELD:,} snapshots")
     return _list(points, request, observer)
 
 
