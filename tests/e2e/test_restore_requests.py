@@ -326,6 +326,11 @@ def test_the_status_is_right_before_during_and_after_a_restore(stage: Stage, mac
     assert (restores, instance["restore"]) == ([], None)
     assert (after["lineage"], after["newest"]) == (lineage["lineage"], point)
     assert [after["volume_id"]] == [*stage.made_by(id_of(machine))]
+    [ended] = status({"instance": machine.instance_id})["ended_restores"]
+    assert (ended["restore_id"], ended["status"], ended["step_seconds_left"]) == (id_of(machine), "completed", None)
+    [published] = [item for item in stage.published_about(restore_id=id_of(machine)) if "ended_at" in item["details"]]
+    assert ended["next_steps"] == published["next_steps"], "what is to be done after it"
+    assert ended["seconds"] == published["details"]["seconds"]
     assert id_of(machine) not in status({})["summary"]
     [listed] = status({"instance": machine.instance_id, "list": True})["recovery_points"]
     assert (listed["id"], listed["condition"]) == (point, "good")

@@ -118,10 +118,12 @@ def describe_late(item: Late, name: str) -> dict[str, Any]:
 
 
 def describe_restore(restore: Restore, deadlines: Deadlines, place: Place) -> dict[str, Any]:
-    """An open restore as its messages describe it, with its next steps and the time that its step still has.
+    """A restore as its messages describe it, with its next steps and the time that its step still has.
 
     A roll-back repeats what it does until it succeeds, so only a restore that goes forward has a time left.
     """
+    if restore.closed and restore.timeline:  # it took until its last entry
+        place = replace(place, now=restore.timeline[-1].at)
     found = outcome(restore, place.now, place.region, place.account)
     quoted = replace(restore, recovery_point_id=quote_id(restore.recovery_point_id))
     steps = outcome(quoted, place.now, place.region, place.account).next_steps

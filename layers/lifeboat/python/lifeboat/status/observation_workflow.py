@@ -23,6 +23,8 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Instance, Volume
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
+from lifeboat.restore import store as restores
+from lifeboat.restore.record import Restore
 from lifeboat.retention import store as retention
 from lifeboat.retention.limits import limits_of
 from lifeboat.retention.record import RetentionRun
@@ -41,6 +43,9 @@ ONE_PART = 10_000
 
 FAILED = 50
 """Of how many failed verifications it is observed whether a later recovery point is proven."""
+
+ENDED_RESTORES = 10
+"""How many ended restores are read, each by its id."""
 
 ELSEWHERE = 20_000
 """How many copies are read in another region at most: those of one page's recovery points are fewer."""
@@ -194,6 +199,14 @@ class Observer:
         return found[-FAILED:]
 
     # --- beside them
+
+    def ended_restores(self, volumes: Iterable[Volume]) -> tuple[Restore, ...]:
+        """The restores that made these volumes and have ended, the newest first. Raises AwsError."""
+        ids = sorted({volume.tags[Tag.RESTORE] for volume in volumes if Tag.RESTORE in volume.tags})
+        with translated():
+            loaded = [restores.load_restore(self.invocation.config.table, item) for item in ids[:ENDED_RESTORES]]
+        found = [item for item in loaded if item and item.closed]
+        return tuple(sorted(found, key=lambda item: item.started_at, reverse=True))
 
     def volumes(self, instances: Iterable[Selected]) -> dict[str, Volume]:
         """The data volumes of these instances, by id. Raises AwsError."""

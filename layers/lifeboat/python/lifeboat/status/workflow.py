@@ -305,6 +305,7 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
         **_needs(found, len(found), _names(named.points, named.chosen), place),
         "schedule": _schedule(observer),
         "restores": _restores(here, place, observer),
+        "ended_restores": _restores(observer.ended_restores(named.volumes.values()), place, observer),
         "instances": _instances(views, state, observer, _forecasts(ids[:FORECASTS], named, observer)),
         "next": str(following) if following else None,
     }
