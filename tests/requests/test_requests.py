@@ -299,8 +299,8 @@ CHOICES = [
         ("show_status", {"instance": INSTANCE, "list": True}, InstanceRequest(INSTANCE, list=True)),
         (
             "show_status",
-            {"list": True, "next": "before:2026-11-23T02:00:00Z/rp-1"},
-            ListRequest(True, next=BeforePoint(UTC_2, "rp-1")),
+            {"list": True, "next": "before:2026-11-23T02:00:00Z/snap-0123456789abcdef0"},
+            ListRequest(True, next=BeforePoint(UTC_2, "snap-0123456789abcdef0")),
         ),
         ("check_ami_owner", {"scheduled_time": "2026-11-23T02:00:00Z"}, ImageRequest(trigger=Trigger.SCHEDULE)),
     ],

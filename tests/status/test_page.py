@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from lifeboat.domain.catalogue import read_catalogue
+from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.status.page import (
     MOST,
     VOLUMES,
@@ -19,11 +20,14 @@ from lifeboat.status.page import (
 from tests.builders import PLATFORM, SLOT, point_tags, snapshot
 
 IDS = [f"i-{number:017x}" for number in range(7)]
+SNAPSHOT = "snap-0aaaaaaaaaaaaaa01"
 
 
-def point(seconds: float, name: str = "") -> object:
-    tags = point_tags(recovery_point_id=f"rp-{seconds:g}{name}".replace(".", "-"), set_id=f"set {seconds}{name}")
-    return read_catalogue([snapshot(started_at=SLOT + timedelta(seconds=seconds), tags=tags)]).points[0]
+def point(seconds: float, number: int) -> RecoveryPoint:
+    """A recovery point whose id, a tag, is no id."""
+    tags = point_tags(recovery_point_id=f"{number}\u202e\n", set_id=f"set {number}")
+    found = snapshot(id=f"snap-{9 - number:017x}", started_at=SLOT + timedelta(seconds=seconds), tags=tags)
+    return read_catalogue([found]).points[0]
 
 
 def all_pages(turn, limit: int) -> list[list[object]]:
@@ -47,9 +51,7 @@ def test_every_instance_is_on_one_page_in_order(limit):
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 8])
 def test_every_recovery_point_is_on_one_page_the_newest_first(limit):
     # EC2 gives milliseconds: some are of the same second.
-    points = [
-        point(at, name) for at, name in ((0, "a"), (0.4, "b"), (0.9, "c"), (5, ""), (5.5, "x"), (60, ""), (61, ""))
-    ]
+    points = [point(seconds, number) for number, seconds in enumerate((0, 0.4, 0.9, 5, 5.5, 60, 61))]
     pages = all_pages(lambda before, most: page_of_points(points, before, most), limit)
     listed = [item for page in pages for item in page]
     assert sorted(item.id for item in listed) == sorted(item.id for item in points)
@@ -57,6 +59,12 @@ def test_every_recovery_point_is_on_one_page_the_newest_first(limit):
     assert [item.taken_at.replace(microsecond=0) for item in listed] == sorted(
         (item.taken_at.replace(microsecond=0) for item in points), reverse=True
     )
+
+
+def test_an_instance_whose_id_is_only_a_tag_has_its_place_as_well():
+    ids = [*IDS[:2], "", "\u202e\n1. run", "111122223333/i-0123456789abcdef0", "\U0001f6df" * 256]
+    pages = all_pages(lambda after, most: page_of_instances([(item, 1) for item in ids], after, most), 1)
+    assert [item for [item] in pages] == sorted(ids)
 
 
 def test_what_is_gone_meanwhile_moves_nothing_else():
@@ -86,16 +94,19 @@ def test_a_page_ends_when_it_has_many_volumes(volumes, expected):
     [
         (f"after:{PLATFORM}", AfterInstance(PLATFORM)),
         (f"after:111122223333/{PLATFORM}", AfterInstance(f"111122223333/{PLATFORM}")),
-        ("before:2026-11-23T02:00:00Z/rp-1", BeforePoint(SLOT, "rp-1")),
-        ("before:2026-11-23T02:00:00Z/rp-1+2", BeforePoint(SLOT, "rp-1+2")),
+        ("after:~", AfterInstance("")),
+        ("after:~e280ae0a", AfterInstance("\u202e\n")),
+        (f"before:2026-11-23T02:00:00Z/{SNAPSHOT}", BeforePoint(SLOT, SNAPSHOT)),
         ("", None),
         (PLATFORM, None),
         (f"after:{PLATFORM}\n", None),
         ("after:i-0123", None),
         ("before:2026-11-23T02:00:00Z", None),
-        ("before:2026-13-23T02:00:00Z/rp-1", None),
-        ("before:2026-11-23T02:00:00-/rp-1", None),
-        ("before:2026-11-23T02:00:00Z/vol-1", None),
+        ("after:~e2", None),
+        ("after:~E280AE", None),
+        (f"before:2026-13-23T02:00:00Z/{SNAPSHOT}", None),
+        (f"before:2026-11-23T02:00:00-/{SNAPSHOT}", None),
+        ("before:2026-11-23T02:00:00Z/rp-1", None),
     ],
 )
 def test_next_is_read_back_and_nothing_else(text, position):

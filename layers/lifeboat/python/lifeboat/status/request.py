@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,12 +11,10 @@ from pydantic import AfterValidator, Field, PlainValidator, StringConstraints
 from lifeboat.domain.bad_request import BadRequest, Expected, Fields, not_expected, parse, shown
 from lifeboat.domain.fields import Flag, Yes
 from lifeboat.domain.text import is_blank
-from lifeboat.status.page import MOST, USUAL, AfterInstance, BeforePoint, Position, read_position
+from lifeboat.status.page import INSTANCE_ID, MOST, USUAL, AfterInstance, BeforePoint, Position, read_position
 
 INSTANCE = "an instance's id such as i-0123456789abcdef0, or its Name"
 NEXT = "the field next of the answer before, unchanged"
-
-_INSTANCE_ID = re.compile(r"([0-9]{12}/){0,4}i-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def _check_name(text: str) -> str:
@@ -66,7 +63,7 @@ class InstanceRequest(Fields):
     @property
     def is_id(self) -> bool:
         """Whether it names the instance by its id. In a vault, its account precedes it."""
-        return bool(_INSTANCE_ID.fullmatch(self.instance))
+        return bool(INSTANCE_ID.fullmatch(self.instance))
 
 
 @dataclass(frozen=True, slots=True)
