@@ -87,6 +87,12 @@ def test_of_each_lineage_the_newest_good_proven_and_pending_ones_are_named():
     ]
 
 
+def test_the_times_of_the_newest_good_ones_are_kept_in_whatever_order_they_come():
+    days = [3, 17, 0, 5, 9, 1, 16, 2, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15]
+    made = digest(*(point(SLOT - number * DAY) for number in days), point(SLOT + HOUR, state="pending"))
+    assert made.by_lineage[DATA].taken == [SLOT - number * DAY for number in range(13, -1, -1)]
+
+
 def test_a_restored_volume_has_the_recovery_points_of_its_lineage():
     restored = "vol-0bbbbbbbbbbbbbb22"
     volumes = {restored: volume(id=restored, tags={"lifeboat:chain": DATA})}

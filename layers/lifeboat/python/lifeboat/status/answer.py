@@ -95,6 +95,7 @@ def _describe_lineage(item: LineageView, now: datetime) -> dict[str, Any]:
         "good": kept.good,
         "newest": kept.newest.id if kept.newest else None,
         "age_seconds": _seconds(kept.newest.taken_at, now) if kept.newest else None,
+        "ages_seconds": [_seconds(taken_at, now) for taken_at in reversed(kept.taken)],
         "newest_proven": kept.proven.id if kept.proven else None,
         "proven_age_seconds": _seconds(kept.proven.taken_at, now) if kept.proven else None,
         "pending": kept.pending.id if kept.pending else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,6 +13,9 @@ from lifeboat.domain.data_volumes import data_attachments, root_problem
 from lifeboat.domain.ec2 import Instance, Volume
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.domain.tags import Tag
+
+AGES = 14
+"""Of how many good recovery points of a lineage the ages are shown."""
 
 
 class Standing(StrEnum):
@@ -63,7 +67,7 @@ class Kept:
     """Of the recovery points of one lineage, or of one instance: how many are good, and the newest of each kind.
 
     `proven` is the newest that was read back and is not suspect, `pending` the newest that is still being made, `last`
-    the newest whatever its condition.
+    the newest whatever its condition. `taken` has when the newest good ones were taken, oldest first.
     """
 
     good: int = 0
@@ -71,6 +75,7 @@ class Kept:
     proven: RecoveryPoint | None = None
     pending: RecoveryPoint | None = None
     last: RecoveryPoint | None = None
+    taken: list[datetime] = field(default_factory=list)
 
     def add(self, point: RecoveryPoint) -> None:
         self.last = _later(self.last, point)
@@ -79,6 +84,8 @@ class Kept:
         if point.condition is not Condition.GOOD:
             return
         self.good += 1
+        insort(self.taken, point.taken_at)
+        del self.taken[:-AGES]
         self.newest = _later(self.newest, point)
         self.proven = newest_proven([*([self.proven] if self.proven else []), point])
 
