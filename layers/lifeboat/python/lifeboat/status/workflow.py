@@ -41,6 +41,9 @@ from lifeboat.status.request import InstanceRequest, ListRequest, StatusRequest
 FORECASTS = 10
 """For how many instances of one Name the next deletions are rehearsed."""
 
+RESTORES_NAMED = 5
+"""How many open restores the summary names."""
+
 RUNS_SHOWN = 10
 """How many of the last runs of retention are shown."""
 
@@ -128,8 +131,7 @@ def _instances(
     observer: Observer,
     forecasts: Mapping[str, Forecast] | None = None,
 ) -> list[dict[str, Any]]:
-    named = {point.id: point for item in views for point in item.named()}
-    places = observer.places(named.values(), state.copying)
+    places = observer.places((point for item in views for point in item.named()), state.copying)
     return [
         shape.describe_instance(item, places, observer.now, state.restores.get(item.id), (forecasts or {}).get(item.id))
         for item in views
@@ -177,14 +179,14 @@ def _overview(
         "needs_a_person": needed,
     }
     return {
-        "summary": shape.summarize(counts, state.restores.values()),
+        "summary": shape.summarize(counts, tuple(state.restores.values())[:RESTORES_NAMED]),
         "counts": counts,
         **_needs(found, needed, names, place),
         "schedule": _schedule(observer),
         **shape.list_first(
             [shape.describe_late(item, names[item.overdue.instance_id]) for item in concerns.late], "overdue", len(late)
         ),
-        "restores": _restores(state.restores.values(), place, observer),
+        **shape.list_first(_restores(state.restores.values(), place, observer), "restores"),
         **shape.list_first(
             [{"id": point_id, "begun_at": iso(begun_at)} for point_id, begun_at in sorted(state.backups.items())],
             "open_backups",
@@ -304,7 +306,7 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
     return {
         **_needs(found, len(found), _names(named.points, named.chosen), place),
         "schedule": _schedule(observer),
-        "restores": _restores(here, place, observer),
+        **shape.list_first(_restores(here, place, observer), "restores"),
         "ended_restores": _restores(observer.ended_restores(named.volumes.values()), place, observer),
         "instances": _instances(views, state, observer, _forecasts(ids[:FORECASTS], named, observer)),
         "next": str(following) if following else None,
@@ -312,15 +314,15 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
 
 
 def _forecasts(ids: Iterable[str], named: _Named, observer: Observer) -> dict[str, Forecast]:
-    """What retention will delete of each of these instances. An instance shares its lineages with others' points."""
+    """What retention will delete of each of these instances: of its recovery points and of all of its lineages."""
     rules, slots = observer.rules(), observer.slots_to_come(RUNS)
     found: dict[str, Forecast] = {}
     for instance_id in ids if slots else ():
         instance = named.chosen.get(instance_id)
-        lineages = {name for point in named.points if point.instance_id == instance_id for name in point.lineages}
-        points = [
-            point for point in named.points if point.instance_id == instance_id or lineages.intersection(point.lineages)
-        ]
+        lineages = {lineage_of(item, named.volumes) for item in instance.devices} if instance else set()
+        own = {point.id for point in named.points if point.instance_id == instance_id}
+        lineages.update(name for point in named.points if point.id in own for name in point.lineages)
+        points = [point for point in named.points if point.id in own or lineages.intersection(point.lineages)]
         found[instance_id] = forecast(instance_id, points, slots, rules(instance.retention if instance else None))
     return found
 
