@@ -129,10 +129,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         region=_required(variables, "AWS_REGION"),
         table=_required(variables, "LIFEBOAT_TABLE"),
         topic_arn=_required(variables, "LIFEBOAT_TOPIC"),
-        selector=Selector(
-            variables.get("LIFEBOAT_SELECT_TAG_KEY") or "lifeboat:backup",
-            variables.get("LIFEBOAT_SELECT_TAG_VALUE") or "true",
-        ),
+        selector=_selector(variables),
         schedule=variables.get("LIFEBOAT_SCHEDULE") or DEFAULT_SCHEDULE,
         time_zone=variables.get("LIFEBOAT_TIME_ZONE") or DEFAULT_TIME_ZONE,
         catch_up_grace=timedelta(
@@ -171,6 +168,13 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         manifest_bucket=variables.get("LIFEBOAT_MANIFEST_BUCKET", ""),
         evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
         failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
+    )
+
+
+def _selector(variables: Mapping[str, str]) -> Selector:
+    return Selector(
+        variables.get("LIFEBOAT_SELECT_TAG_KEY") or "lifeboat:backup",
+        variables.get("LIFEBOAT_SELECT_TAG_VALUE") or "true",
     )
 
 
