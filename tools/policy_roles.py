@@ -34,6 +34,8 @@ AWAY = "eu-central-1"
 EVIDENCE = "cadoresponse-1"
 """The bucket whose guard the stack is."""
 
+RESOURCE_ACCOUNT = "aws:resourceaccount"
+
 REFERENCES: Mapping[str, Any] = {
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
@@ -111,6 +113,7 @@ def evaluator() -> Any:
     sys.modules[specification.name] = module  # dataclasses look up their module
     specification.loader.exec_module(module)
     _remember_actions(module)
+    _take_owners_of_snapshots(module)
     return module
 
 
@@ -126,6 +129,17 @@ def _remember_actions(module: Any) -> None:
         return remembered(action, tuple(actions), tuple(not_actions))
 
     module._action_matches = matches
+
+
+def _take_owners_of_snapshots(module: Any) -> None:
+    """Let a question name the resource's account: the ARN of a snapshot has none."""
+    resolve = module._resolve_condition_key
+
+    def resolved(key: str, question: Any) -> Any:
+        named = key.lower() == RESOURCE_ACCOUNT and question.service_context.get(RESOURCE_ACCOUNT)
+        return named or resolve(key, question)
+
+    module._resolve_condition_key = resolved
 
 
 class Asked:

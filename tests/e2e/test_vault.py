@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from lifeboat.domain.proof import Proof, read_proof
 from local.session import HOME_ACCOUNT, REGION
 from tests.e2e.migrate_cases import expect_fidelity
-from tests.e2e.stage import DEVICE, events_of, tags_of
+from tests.e2e.stage import DEVICE, Machine, events_of, tags_of
 from tests.e2e.vault_cases import DISK, VAULT, Accounts, two_accounts
+
+VERIFY = "VerifySnapshotsFunction"
+FLIPPED = 17
+BLOCKS = 24
 
 
 @pytest.fixture(scope="module")
 def accounts() -> Iterator[Accounts]:
-    with two_accounts() as made:
+    with two_accounts(Verify="full") as made:
+        made.vault.control.set_delays(readable=60)
         yield made
 
 
@@ -143,3 +150,120 @@ def test_what_is_shared_without_metadata_is_kept_and_published(accounts):
     accounts.vault.invoke("PruneSnapshotsFunction", {})
     assert copy["SnapshotId"] in {item["SnapshotId"] for item in accounts.kept()}
     assert accounts.vault.region == REGION
+
+
+# --- the vault compares each copy with what is shared
+
+
+def copied(accounts: Accounts, machine: Machine) -> str:
+    """A complete copy of a machine's new recovery point, which the vault has not announced yet."""
+    before = {item["SnapshotId"] for item in accounts.kept(machine)}
+    accounts.save(machine)
+    for stage in (accounts.source, accounts.vault):
+        stage.control.advance(60)
+        stage.reconcile("CopySnapshotsFunction")
+    [copy] = [item for item in accounts.kept(machine) if item["SnapshotId"] not in before]
+    assert copy["State"] == "completed"
+    return str(copy["SnapshotId"])
+
+
+def written(accounts: Accounts) -> Machine:
+    """A machine in the source with bytes on its volume."""
+    machine = accounts.launch()
+    accounts.source.control.load_image(machine.volume_id, {index: bytes([index + 1]) * 4096 for index in range(BLOCKS)})
+    accounts.vault.forget_messages()
+    return machine
+
+
+def announced(accounts: Accounts) -> None:
+    """SnapshotsCopied is published, and the runs of an hour follow."""
+    accounts.vault.reconcile("CopySnapshotsFunction")
+    for _quarter in range(5):
+        accounts.vault.control.advance(15 * 60)
+        accounts.vault.reconcile(VERIFY)
+
+
+def proof_of(accounts: Accounts, copy: str) -> Proof | None:
+    [found] = accounts.vault.ec2.describe_snapshots(SnapshotIds=[copy])["Snapshots"]
+    return read_proof(tags_of(found))
+
+
+def about_proofs(accounts: Accounts) -> list[dict[str, Any]]:
+    return [item for item in accounts.vault.messages() if item["event"] not in {"SnapshotsCopied", "CopyFailed"}]
+
+
+def test_an_equal_copy_is_quiet_and_one_with_a_flipped_block_is_published_once_and_is_not_the_latest_proven(accounts):
+    machine, mark = written(accounts), accounts.vault.control.mark()
+    equal = copied(accounts, machine)
+    announced(accounts)
+    assert about_proofs(accounts) == []
+    proof = proof_of(accounts, equal)
+    assert proof
+    assert (proof.result, proof.level) == ("proven", "full")
+    reads = accounts.vault.control.counts(mark, service="ebs")["ebs:GetSnapshotBlock"]
+    assert reads >= 2 * BLOCKS, "both sides were read"
+
+    accounts.vault.control.advance(3600)
+    mark = accounts.vault.control.mark()
+    accounts.source.control.write(machine.volume_id, b"another", FLIPPED * 512 * 1024)
+    unequal = copied(accounts, machine)
+    accounts.vault.control.damage(unequal, FLIPPED)
+    announced(accounts)
+    [failed] = about_proofs(accounts)
+    assert (failed["event"], failed["severity"]) == ("VerificationFailed", "critical")
+    assert failed["subject"]["account"] == HOME_ACCOUNT
+    [failure] = failed["details"]["failures"]
+    assert failure["snapshot_id"] == unequal
+    assert failure["failure"].endswith(f"of {BLOCKS} compared blocks differs: {FLIPPED}")
+    assert f"in account {HOME_ACCOUNT}" in failure["failure"]
+    assert f"--resources {equal} --tags" in failed["next_steps"][0], "the copy before is the newest proven one"
+    proof = proof_of(accounts, unequal)
+    assert proof
+    assert (proof.result, proof.unequal) == ("failed", True)
+    reads = accounts.vault.control.counts(mark, service="ebs")["ebs:GetSnapshotBlock"]
+    assert reads < 2 * BLOCKS, "what is unchanged was not read again on either side"
+    assert (accounts.source.denied(), accounts.vault.denied()) == ([], [])
+
+
+def test_a_source_that_is_gone_is_published_once_and_the_copy_stays_proven(accounts):
+    machine = written(accounts)
+    copy = copied(accounts, machine)
+    [point] = accounts.source.recovery_point_snapshots(("tag:lifeboat:instance", machine.instance_id))
+    accounts.source.ec2.delete_snapshot(SnapshotId=point["SnapshotId"])
+    announced(accounts)
+    [message] = about_proofs(accounts)
+    assert (message["event"], message["severity"]) == ("CopyNotCompared", "warning")
+    [skipped] = message["details"]["not_compared"]
+    assert skipped["snapshot_id"] == copy
+    said = f"account {HOME_ACCOUNT} has deleted {point['SnapshotId']} or no longer shares it"
+    assert said in skipped["reason"]
+    proof = proof_of(accounts, copy)
+    assert proof
+    assert proof.proven
+
+
+@pytest.fixture
+def deaf(accounts) -> Iterator[None]:
+    """SNS brings no message to the vault's verification meanwhile."""
+    vault = accounts.vault
+    sns, topic = vault.aws.client("sns", None, VAULT), vault.outputs["NotificationTopicArn"]
+    [found] = [
+        item
+        for item in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        if item["Endpoint"].endswith(vault.target_of(VERIFY))
+    ]
+    given = sns.get_subscription_attributes(SubscriptionArn=found["SubscriptionArn"])["Attributes"]
+    sns.unsubscribe(SubscriptionArn=found["SubscriptionArn"])
+    yield
+    kept = {name: given[name] for name in ("FilterPolicy", "RedrivePolicy")}
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=found["Endpoint"], Attributes=kept)
+
+
+def test_a_lost_message_costs_an_hour(accounts, deaf):
+    machine = written(accounts)
+    copy = copied(accounts, machine)
+    accounts.vault.control.damage(copy, FLIPPED)
+    announced(accounts)
+    [failed] = about_proofs(accounts)
+    assert failed["details"]["failures"][0]["snapshot_id"] == copy
+    assert "compared blocks differs: 17" in failed["summary"]

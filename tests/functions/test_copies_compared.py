@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from lifeboat.verify import comparison_store, plan, reading_workflow
 from lifeboat.verify.contents.found import Contents, PartitionTable
 from lifeboat.verify.manifest_store import Bucket
 from tests.functions.conftest import ACCOUNT, TABLE, TODAY, client
+from tests.functions.saved import saved_snapshot
 from tests.functions.written_blocks import BLOCK, REGION, in_pages, write_blocks
 
 __all__ = ["in_pages"]
@@ -135,15 +137,73 @@ def test_a_difference_is_named_and_published_once(copied, proven_before, written
     assert (f"--region {REGION} --resources {copied.source}" in steps) is proven_before
 
 
-def test_a_sample_finds_a_flipped_block_in_its_turn(copied, monkeypatch):
+def days_later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(minutes=30, days=days))
+
+
+@pytest.fixture
+def sampled(copied, monkeypatch) -> Copied:
     monkeypatch.setenv("LIFEBOAT_VERIFY", "sample")
     handler.forget()
-    for turn, outcome in ((6, "equal"), (7, "differ")):
-        monkeypatch.setattr(plan, "turn_of", lambda _, turn=turn: turn)
-        assert list(copied.compare({**WRITTEN, 7: b"flipped"}))[-1] == outcome
-        client("dynamodb").delete_item(
-            TableName=TABLE, Key={"pk": {"S": "compare-done"}, "sk": {"S": f"{copied.id} {AWAY}"}}
-        )
+    monkeypatch.setattr(plan, "turn_of", lambda _: 6)
+    return copied
+
+
+def test_a_sample_goes_on_twelfth_by_twelfth_and_finds_a_flipped_block_in_its_turn(sampled, monkeypatch):
+    assert list(sampled.compare({**WRITTEN, 7: b"flipped"}))[-1] == "equal"
+    days_later(monkeypatch, 1)
+    assert sampled.world.invoke("verify_snapshots", RECONCILE) == {}, "a daily copy may come first"
+    days_later(monkeypatch, 1.25)
+    [differ] = sampled.world.invoke("verify_snapshots", RECONCILE)["differ"]
+    assert differ["reason"].endswith("1 of 2 compared blocks differs: 7"), "block 6 is known, block 7 was read"
+    assert [item["event"] for item in sampled.world.messages()] == ["VerificationFailed"]
+    assert comparison_store.open_comparisons(TABLE) == ()
+
+
+def test_a_sample_ends_when_every_block_of_the_copy_was_compared_once(sampled, monkeypatch):
+    reads = counting(monkeypatch, AWAY)
+    sampled.compare(WRITTEN)
+    for day in range(1, plan.PARTS):
+        assert comparison_store.open_comparisons(TABLE)
+        days_later(monkeypatch, 1.25 * day)
+        sampled.world.invoke("verify_snapshots", RECONCILE)
+    assert reads == [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]
+    assert comparison_store.open_comparisons(TABLE) == ()
+    assert sampled.world.messages() == []
+
+
+def test_a_sample_ends_where_a_newer_copy_of_the_lineage_is_compared(sampled, monkeypatch):
+    sampled.compare(WRITTEN)
+    days_later(monkeypatch, 1.25)
+    [made] = sampled.world.snapshots()
+    newer, instance_id = "rp-20261128T020000Z-newer", sampled.id.split("Z-")[1]
+    saved_snapshot(
+        sampled.world, made["VolumeId"], instance_id=instance_id, recovery_point_id=newer, taken_at=clock.now()
+    )
+    [record] = comparison_store.open_comparisons(TABLE)
+    later = clock.now() + timedelta(hours=1)
+    comparison_store.open_comparison(TABLE, replace(record, point_id=newer, not_before=later))
+    assert sampled.world.invoke("verify_snapshots", RECONCILE)["equal"] == [
+        {"recovery_point": sampled.id, "region": AWAY, "reason": "in part: a newer copy is compared instead"}
+    ]
+    assert [item.point_id for item in comparison_store.open_comparisons(TABLE)] == [newer]
+
+
+def test_a_lost_message_costs_an_hour_and_a_copy_that_was_compared_is_not_compared_again(copied, monkeypatch):
+    write_blocks(copied.copy, {**WRITTEN, 7: b"flipped"}, AWAY)
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=1))
+    [differ] = copied.world.invoke("verify_snapshots", RECONCILE)["differ"]
+    assert "7" in differ["reason"]
+    monkeypatch.setattr(clock, "now", lambda: TODAY + timedelta(hours=2))
+    assert "differ" not in copied.world.invoke("verify_snapshots", RECONCILE)
+    assert [item["event"] for item in copied.world.messages()] == ["VerificationFailed"]
+
+
+def test_by_hand_a_copy_is_compared_again(copied):
+    copied.compare(WRITTEN)
+    write_blocks(copied.copy, {**WRITTEN, 7: b"flipped"}, AWAY)
+    copied.world.invoke("verify_snapshots", {"recovery_point": copied.id, "level": "full"})
+    assert [item.region for item in comparison_store.open_comparisons(TABLE)] == [AWAY]
 
 
 def test_a_comparison_killed_anywhere_goes_on(copied, monkeypatch):

@@ -407,6 +407,15 @@ def messages() -> dict[str, Message]:
             unrecorded="",
         ),
         verify_messages.verification_stopped(stack=STACK, at=AT, record=verification(), reason="it was deleted"),
+        verify_messages.copy_not_compared(
+            stack=STACK,
+            at=AT,
+            point=replace(point(), id=f"rp-20261123T020000Z-{PLATFORM}-444455556666"),
+            account="444455556666",
+            record=verification(
+                failure="AWS refused to have it compared: DEPENDENCY_RESOURCE_NOT_FOUND: KMS key not found."
+            ),
+        ),
         canary_messages.recovery_point_suspect(
             stack=STACK,
             at=AT,

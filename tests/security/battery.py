@@ -153,6 +153,10 @@ RESOURCES: Mapping[str, Mapping[str, tuple[str, Context]]] = {
         ),
         "a source's snapshot elsewhere": (ec2_arn("snapshot", region="us-east-1"), {"ec2:owner": SOURCE}),
         "a kept copy": (ec2_arn("snapshot"), OUR_POINT | tags("resource", source_account=SOURCE)),
+        "a stranger's copy elsewhere with our tags": (
+            ec2_arn("snapshot", region="us-east-1"),
+            {**OUR_POINT, "ec2:owner": FOREIGN} | tags("resource", copied_from=REGION),
+        ),
         "a kept copy elsewhere": (
             ec2_arn("snapshot", region="us-east-1"),
             OUR_POINT | tags("resource", source_account=SOURCE),
@@ -300,15 +304,16 @@ ELSEWHERE: Mapping[str, str] = {
 def questions() -> Iterator[Question]:
     """Every question that is asked about each function."""
     for action in BLOCK_READS:
-        of_copy = tags("resource", stack=STACK, copied_from=REGION)
+        of_copy = tags("resource", stack=STACK, copied_from=REGION) | {"aws:resourceaccount": ACCOUNT}
         yield Question("a volume with our copy's tags", f"ebs:{action}", ec2_arn("volume", region=AWAY), of_copy)
     for kind, named in RESOURCES.items():
         for name, (arn, context) in named.items():
             for action in ON[kind]:
                 yield Question(name, f"ec2:{action}", arn, context)
             for action in (*BLOCK_READS, "StartSnapshot", "CompleteSnapshot") if kind == "snapshot" else ():
-                # The EBS direct APIs send IAM a snapshot's tags, and not its owner.
+                # The EBS direct APIs send IAM a snapshot's tags, and its owner as the resource's account alone.
                 seen = {key: value for key, value in context.items() if key.startswith("aws:")}
+                seen["aws:resourceaccount"] = context["ec2:owner"]
                 yield Question(name, f"ebs:{action}", arn, seen)
             for tagging, tagged in TAGGINGS.items():
                 yield Question(f"{tagging} on {name}", "ec2:CreateTags", arn, {**context, **tagged})
@@ -744,7 +749,7 @@ MAY: Mapping[str, set[str]] = {
         *(
             f"ebs:{action} {name}"
             for action in BLOCK_READS
-            for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
+            for name in (*_OUR_SNAPSHOTS, "a source's snapshot", "a source's snapshot with our tags")
         ),
         *(f"ebs:{action} our copy elsewhere" for action in BLOCK_READS),
         "ec2:DescribeSnapshots in a destination",
@@ -812,11 +817,7 @@ MAY: Mapping[str, set[str]] = {
             for whose in KEY_OWNERS
         ),
         "ec2:DeleteVolume a drill's volume",
-        *(
-            f"ebs:{action} {name}"
-            for action in ("ListSnapshotBlocks", "GetSnapshotBlock")
-            for name in (*_OUR_SNAPSHOTS, "a stranger's snapshot with our tags", "a source's snapshot with our tags")
-        ),
+        *(f"ebs:{action} {name}" for action in ("ListSnapshotBlocks", "GetSnapshotBlock") for name in _OUR_SNAPSHOTS),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in _DRILL_ITEMS),
         *(f"dynamodb:{action} of the table's {what}" for action in ("GetItem", "Query") for what in _RESTORE_ITEMS),
         *_PUBLISH,

@@ -36,7 +36,11 @@ MOST_EMPTY = 2_000
 
 
 class WrongChecksumError(Exception):
-    """The bytes of a block are not those whose SHA-256 EBS sent with them."""
+    """The bytes of a block of `snapshot_id` are not those whose SHA-256 EBS sent with them."""
+
+    def __init__(self, words: str, snapshot_id: str) -> None:
+        super().__init__(words)
+        self.snapshot_id = snapshot_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,8 @@ def read_block(snapshot_id: str, index: int, token: str, region: str | None = No
     if found != answer["Checksum"]:
         raise WrongChecksumError(
             f"block {index} of {snapshot_id} has the SHA-256 {found}, expected {answer['Checksum']}, which EBS sent "
-            f"with its {len(data)} bytes"
+            f"with its {len(data)} bytes",
+            snapshot_id,
         )
     return data
 

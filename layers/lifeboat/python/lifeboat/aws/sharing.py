@@ -48,6 +48,17 @@ def shared_by(account: str, *, most: int) -> dict[str, Snapshot]:
         return {found.id: found for found in _snapshots(clients.ec2_reads(), asked, most)}
 
 
+def is_shared_by(account: str, snapshot_id: str) -> bool:
+    """Whether another account has this snapshot and shares it with this one. Raises AwsError."""
+    asked = {
+        "OwnerIds": [account],
+        "RestorableByUserIds": ["self"],
+        "Filters": [{"Name": "snapshot-id", "Values": [snapshot_id]}],
+    }
+    with translated():
+        return any(True for _ in _described(clients.ec2_reads(), asked))
+
+
 def described_by(role_arn: str, *, most: int) -> tuple[Snapshot, ...]:
     """The recovery points' snapshots of another account with their tags, read in that account's role.
 

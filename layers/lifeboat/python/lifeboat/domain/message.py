@@ -60,6 +60,7 @@ SEVERITIES = {
     "RecoveryPointVerified": "info",
     "VerificationFailed": "critical",
     "VerificationStopped": "info",
+    "CopyNotCompared": "warning",
     "RecoveryPointSuspect": "critical",
     "RestoreStarted": "info",
     "RestoreRefused": "warning",

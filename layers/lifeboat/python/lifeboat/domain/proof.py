@@ -39,12 +39,14 @@ class Proof:
     """The result of the newest verification, and when it ended.
 
     `holds` names what was on a proven snapshot, as `lifeboat.verify.lost_contents` does; empty where that is not known.
+    `unequal`: a comparison of this copy with its source has shown a difference. Reading the copy back cannot refute it.
     """
 
     result: Result
     level: Level
     at: datetime
     holds: str = ""
+    unequal: bool = False
 
     @property
     def proven(self) -> bool:
@@ -53,8 +55,9 @@ class Proof:
 
 def write_proof(proof: Proof) -> dict[str, str]:
     """The tag that records a proof."""
-    holds = f" holds={proof.holds}" if proof.holds else ""
-    return {Tag.VERIFIED.value: f"result={proof.result} level={proof.level} at={iso(proof.at)}{holds}"}
+    more = f" holds={proof.holds}" if proof.holds else ""
+    more += " unequal=yes" if proof.unequal else ""
+    return {Tag.VERIFIED.value: f"result={proof.result} level={proof.level} at={iso(proof.at)}{more}"}
 
 
 def read_proof(tags: Tags) -> Proof | None:
@@ -64,9 +67,10 @@ def read_proof(tags: Tags) -> Proof | None:
     if at is None:
         return None
     try:
-        return Proof(Result(facts.get("result", "")), Level(facts.get("level", "")), at, facts.get("holds", ""))
+        result, level = Result(facts.get("result", "")), Level(facts.get("level", ""))
     except ValueError:
         return None
+    return Proof(result, level, at, facts.get("holds", ""), unequal=facts.get("unequal") == "yes")
 
 
 def join_proofs(proofs: Sequence[Proof | None]) -> Proof | None:

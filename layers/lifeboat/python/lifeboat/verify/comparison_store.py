@@ -18,7 +18,27 @@ DONE_KEPT = timedelta(days=35)
 def open_comparison(table: str, record: Comparison) -> None:
     """Record that a copy is to be compared, unless it is or was."""
     if documents.find(table, _DONE, record.key) is None:
-        documents.write(table, documents.put(documents.versioned(_OPEN, record.key, record), ABSENT))
+        open_again(table, record)
+
+
+def open_again(table: str, record: Comparison) -> None:
+    """Record that a copy is to be compared, also if it was compared before."""
+    documents.write(table, documents.put(documents.versioned(_OPEN, record.key, record), ABSENT))
+
+
+def known_comparisons(table: str) -> frozenset[str]:
+    """The keys of the comparisons that are open, or ended less than DONE_KEPT ago."""
+    return frozenset(found.sk for kind in (_OPEN, _DONE) for found in documents.find_all(table, kind))
+
+
+def is_known(table: str, key: str) -> bool:
+    """Whether a comparison is open, or ended less than DONE_KEPT ago."""
+    return any(documents.find(table, kind, key) for kind in (_OPEN, _DONE))
+
+
+def drop_comparison(table: str, record: Comparison) -> None:
+    """Forget a comparison that nothing came of: there is no complete copy, or no recovery point any more."""
+    documents.write(table, documents.delete(_OPEN, record.key))
 
 
 def open_comparisons(table: str) -> tuple[Comparison, ...]:

@@ -64,21 +64,23 @@ def verification_failed(
     proven: RecoveryPoint | None,
     unrecorded: str,
     home: str = "",
+    account: str = "",
 ) -> Message:
     """VerificationFailed: a recovery point could not be read back, what is in it is damaged, or its copy is not equal
-    to it. `newest_proven` is the newest recovery point of the lineage that is proven. Of a copy, the subject has the
-    `region`, and `snapshots` are those of the copy.
+    to it. The newest recovery point of the lineage that is proven is `newest_proven`. Of a copy, the subject has its
+    region or, in a vault, the `account` of its source; `snapshots` are then those of the copy.
     """
     first = next(item for item in record.readings if item.failure)
     ids = " ".join(item.snapshot_id for item in record.readings)
-    of_copy = f" in {region}" if home else ""
+    of_copy = " in this vault" if account else f" in {region}" if home else ""
+    place = {"region": region} if home else {"account": account} if account else {}
     return Message(
         event="VerificationFailed",
         at=at,
         stack=stack,
-        subject={"recovery_point": point.id, "instance_id": point.instance_id, **({"region": region} if home else {})},
+        subject={"recovery_point": point.id, "instance_id": point.instance_id, **place},
         summary=sentence(
-            f"{'The copy of recovery' if home else 'Recovery'} point {point.id} of "
+            f"{'The copy of recovery' if of_copy else 'Recovery'} point {point.id} of "
             f"{point.instance_name or point.instance_id}{of_copy} failed its verification: "
             f"{first.snapshot_id}, {first.device}: {first.failure}"
         ),
@@ -88,7 +90,7 @@ def verification_failed(
             *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
             *_if_lost([item for item in record.readings if item.failure], point),
-            *(_of_copy(point, region) if home else steps_after_failure(point)),
+            *(_of_kept(account) if account else _of_copy(point, region) if home else steps_after_failure(point)),
         ),
     )
 
@@ -126,6 +128,50 @@ def _of_copy(point: RecoveryPoint, region: str) -> tuple[str, ...]:
         f"Do not restore this copy in {region}. Restore the recovery point here, or another one.",
         "Find out which of the two is wrong: invoke VerifySnapshotsFunction with "
         f'{{"recovery_point": "{point.id}", "level": "full"}}. The next recovery point is copied as usual.',
+    )
+
+
+def _of_kept(account: str) -> tuple[str, ...]:
+    return (
+        'Do not restore this copy. Its tag lifeboat:verified says that it failed, so "latest-proven" restores another '
+        "one.",
+        f"Hold the source in account {account}, too, and verify it there with the level full. If the source is the "
+        "damaged one, remove the tag lifeboat:verified from the copy: Lifeboat reads the copy back again within an "
+        "hour.",
+        "The next recovery point is copied as usual.",
+    )
+
+
+def copy_not_compared(*, stack: str, at: datetime, point: RecoveryPoint, account: str, record: Verification) -> Message:
+    """CopyNotCompared: a vault's copy could not be compared with its source, which another account shares. AWS refused
+    it, or sent other bytes of the source than its SHA-256 says.
+    """
+    refused = [item for item in record.readings if item.failure]
+    name = point.instance_name or point.instance_id
+    return Message(
+        event="CopyNotCompared",
+        at=at,
+        stack=stack,
+        subject={"recovery_point": point.id, "instance_id": point.instance_id, "account": account},
+        summary=sentence(
+            f"The copy {point.id} of {name} in this vault was not compared with its source in account {account}: "
+            f"{refused[0].failure}"
+        ),
+        details={
+            "level": record.level.value,
+            "taken_at": iso(point.taken_at),
+            "not_compared": [
+                {"snapshot_id": item.snapshot_id, "device": item.device, "reason": item.failure} for item in refused
+            ],
+        },
+        next_steps=(
+            "The copy was read back by itself: its tag lifeboat:verified says with what result. That it equals its "
+            "source is not shown.",
+            "If AWS names a key: its policy must allow kms:DescribeKey and kms:Decrypt to this account. Account "
+            f"{account} can add that. Then invoke VerifySnapshotsFunction with "
+            f'{{"recovery_point": "{point.id}", "level": "full"}}.',
+            "If the source is gone or no longer shared, nothing can be compared. Keep the copy.",
+        ),
     )
 
 

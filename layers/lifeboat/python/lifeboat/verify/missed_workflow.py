@@ -1,4 +1,5 @@
-"""Once an hour: open verifications for recovery points that no event announced, and publish the age of the proven ones.
+"""Once an hour: open verifications of recovery points and comparisons of copies that no event announced, and publish
+the age of the newest proven ones.
 
 The reconcile run in the first minutes of each hour does it, so nothing is remembered. A lost run costs an hour.
 """
@@ -17,7 +18,7 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
-from lifeboat.verify import plan
+from lifeboat.verify import copies_to_compare_workflow, plan
 from lifeboat.verify import store as verifications
 from lifeboat.verify.plan import ProvenAge
 
@@ -52,8 +53,10 @@ def _open_and_publish(level: Level, invocation: Invocation) -> None:
     """Raises AwsError."""
     ages: list[ProvenAge] = []
     left = OPENED_AT_ONCE
+    compared = copies_to_compare_workflow.known(invocation)
     for points in _recent_points(invocation):
         left -= _open(points, level, left, invocation)
+        copies_to_compare_workflow.open_missed(points, compared, invocation)
         ages += plan.proven_ages(_with_older(points, invocation), clock.now())
     worst_first = plan.merge_ages(ages)
     if worst_first:

@@ -6,6 +6,7 @@ when its time is over; the next event or reconcile run goes on from there. It ch
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +24,9 @@ from lifeboat.domain.proof import Level, Proof, Result, write_proof
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint, newest_proven
 from lifeboat.verify import (
     canary_workflow,
+    comparison,
     comparison_workflow,
+    copies_to_compare_workflow,
     lost_contents,
     messages,
     missed_workflow,
@@ -100,12 +103,14 @@ def _refuse_or_ignore(request: VerifyRequest | PointCompleted | ContinueRequest)
 
 
 def _open_completed(request: PointCompleted, level: Level, invocation: Invocation) -> None:
-    """Open the verification of a recovery point here, or the comparison of its copy elsewhere."""
+    """Open the verification of a recovery point here, and the comparison of a copy with its source."""
     table = invocation.config.table
+    if request.region:
+        copies_to_compare_workflow.open_announced(request.point_id, request.region, invocation)
     if request.region not in {"", invocation.config.region}:
-        comparison_workflow.open_for(request.point_id, request.region, invocation)
+        return
     # A message may come again, long after its recovery point was read.
-    elif not verifications.ended_verifications(table, [request.point_id]):
+    if not verifications.ended_verifications(table, [request.point_id]):
         verifications.open_verification(table, plan.new_verification(request.point_id, level, clock.now()))
 
 
@@ -119,6 +124,7 @@ def _open_by_hand(request: VerifyRequest, level: Level, invocation: Invocation) 
             f"recovery_point is {wanted}{found}, expected the id of a good one of the stack "
             f"{invocation.config.stack} in {invocation.config.region}"
         )
+    copies_to_compare_workflow.open_by_hand(point, level, invocation)
     record = plan.new_verification(point.id, level, clock.now(), by_hand=True, expected=request.expected)
     if not verifications.open_verification(table, record):
         under_way = verifications.find_verification(table, point.id)
@@ -254,9 +260,9 @@ class _Reader:
 
     def _conclude(self, record: Verification, point: RecoveryPoint) -> bool:
         """Record the result in the tags, and publish it. Raises AwsError where a later run may record it."""
-        record = self._compare(record, point)
+        record = comparison.fail_unequal(self._compare(record, point), point)
         try:
-            unrecorded = self._record_proof(record)
+            unrecorded = self._record_proof(record, comparison.find_unequal(point))
         except _DeletedError as deleted:
             return self._stop(record, f"{deleted} was deleted")
         try:  # also of a failed one: an attacker may encrypt the file system's own records
@@ -294,7 +300,7 @@ class _Reader:
         sources = {item.id: item.snapshot_id for item in restored.values() if item.snapshot_id}
         return lost_contents.compare_with_proven(record, point, others, sources)
 
-    def _record_proof(self, record: Verification) -> str:
+    def _record_proof(self, record: Verification, unequal: Collection[str]) -> str:
         """Tag each snapshot with what it has shown. Why the proof is not recorded, in AWS's words, or an empty text.
 
         Raises _DeletedError, and AwsError for a refusal that may pass.
@@ -302,7 +308,8 @@ class _Reader:
         refused: list[str] = []
         for item in record.readings:
             result = Result.FAILED if item.failure else Result.PROVEN
-            proof = Proof(result, record.level, clock.now(), "" if item.failure else item.types)
+            holds = "" if item.failure else item.types
+            proof = Proof(result, record.level, clock.now(), holds, unequal=item.snapshot_id in unequal)
             try:
                 ec2_snapshots.tag_snapshot(item.snapshot_id, write_proof(proof))
             except AwsError as problem:
