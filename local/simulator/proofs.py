@@ -18,6 +18,7 @@ from local.emulator.ec2.blocks import Block
 from local.emulator.ec2.model import WORLD, Request, Snapshot
 from local.emulator.scope import Scope
 from local.simulator import stage
+from local.simulator.compared import Compared, find_snapshot
 from local.simulator.contents import HEADER, find_damage
 from local.simulator.misfortune import function_of
 
@@ -54,6 +55,7 @@ class Proofs:
         self._suspected: dict[str, float] = {}
         """Since when a suspicion against a snapshot is open."""
         self._published: dict[str, list[str]] = defaultdict(list)
+        self.compared = Compared(people, self._refused, must_not)
         self.marked = 0
         """How many snapshots were marked proven."""
 
@@ -114,6 +116,7 @@ class Proofs:
 
     def _marked(self, snapshot: Snapshot, value: str) -> None:
         """A snapshot was marked: with what it has shown, by what it holds."""
+        self.compared.marked(snapshot, value)
         name = f"{snapshot.snapshot_id} of {snapshot.tags.get('lifeboat:recovery-point')} is marked {value}"
         if "result=proven" not in value:
             if not self._has_cause(snapshot):
@@ -139,13 +142,11 @@ class Proofs:
         return f"its blocks {damaged} are damaged" if damaged else ""
 
     def _has_cause(self, snapshot: Snapshot | None, snapshot_id: str = "") -> bool:
-        if snapshot is None:
-            return snapshot_id in self._refused
-        return (
-            snapshot.snapshot_id in self._refused
-            or bool(find_damage(snapshot, all_blocks=True))
-            or self._may_have_lost(snapshot)
-        )
+        snapshot = snapshot or find_snapshot(snapshot_id)
+        name = snapshot.snapshot_id if snapshot else snapshot_id
+        damaged = snapshot is not None and find_damage(snapshot, all_blocks=True)
+        lost = snapshot is not None and self._may_have_lost(snapshot)
+        return name in self._refused or bool(damaged) or lost or self.compared.has_cause(name)
 
     def _may_have_lost(self, snapshot: Snapshot) -> bool:
         """Whether a volume without a file system may come from one that had it: nobody erases one in a world."""
@@ -208,6 +209,7 @@ class Proofs:
     def published(self, place: Scope, message: Mapping[str, Any]) -> None:
         """A message was published on the topic of a stack in this place."""
         event, subject = str(message.get("event")), message.get("subject", {})
+        self.compared.published(message)
         if not event.startswith(("Verification", "RecoveryPoint")):
             return
         point_id, known = str(subject.get("recovery_point", "")), WORLD.region(place.region).snapshots
@@ -254,6 +256,7 @@ class Proofs:
                         "no verification is open for long when all is calm",
                         f"{name} in {place} is open since {record['opened_at']}: {record['reason']}",
                     )
+        self.compared.at_the_end()
         if self._people.parameters.get("Verify", "read") == "off":
             return
         for point_id, published_at in completed.items():

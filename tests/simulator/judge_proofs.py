@@ -133,6 +133,48 @@ def _restored_and_failed(world: World, source_held: bool) -> None:
     world.tag(READER, *FAILED)
 
 
+UNEQUAL = ("lifeboat:verified", "result=failed level=full unequal=yes")
+NOT_COMPARED = {
+    "event": "CopyNotCompared",
+    "subject": {"recovery_point": "new"},
+    "details": {"not_compared": [{"snapshot_id": "snap-1", "reason": "AWS refused"}]},
+}
+
+
+def _is_a_copy(world: World) -> None:
+    """The newer snapshot is a copy of the older one, and was read."""
+    world.new.tags["lifeboat:copy-of"] = "snap-0"
+    world.read()
+
+
+def _differs_and_marked(world: World) -> None:
+    _is_a_copy(world)
+    world.new.blocks[70] = Block.written(b"other data")
+    world.tag(READER, *UNEQUAL)
+
+
+def _equal_and_marked(world: World) -> None:
+    _is_a_copy(world)
+    world.tag(READER, *UNEQUAL)
+
+
+def _unequal_and_proven(world: World) -> None:
+    _differs_and_marked(world)
+    world.answer("GetSnapshotBlock", "snap-1/blocks/70")
+    world.tag(READER, *FULLY)
+
+
+def _not_compared(world: World) -> None:
+    _is_a_copy(world)
+    world.judge.proofs.published(stage.VAULT, NOT_COMPARED)
+
+
+def _refused_and_not_compared(world: World) -> None:
+    _is_a_copy(world)
+    world.answer("ListSnapshotBlocks", "snap-0/blocks", "AccessDeniedException")
+    world.judge.proofs.published(stage.VAULT, NOT_COMPARED)
+
+
 CASES: dict[str, Callable[[World], None]] = {
     "read and marked proven": _read_and_marked,
     "marked proven unread": lambda world: world.tag(READER, *PROVEN),
@@ -148,6 +190,11 @@ CASES: dict[str, Callable[[World], None]] = {
     "an older one deleted while a suspicion is open": _suspect_and_pruned,
     "an older one deleted after the suspicion was closed": _closed_and_pruned,
     "the newest proven one deleted": _proven_and_pruned,
+    "a copy that differs marked as unequal": _differs_and_marked,
+    "a copy with the bytes of its source marked as unequal": _equal_and_marked,
+    "an unequal copy marked proven": _unequal_and_proven,
+    "not compared without a cause": _not_compared,
+    "not compared after a refusal": _refused_and_not_compared,
     "a drill stops an instance": lambda world: world.call(DRILLS, "StopInstances", InstanceIds=["i-1"]),
 }
 

@@ -23,6 +23,14 @@ SAID = {
     ],
     "an older one deleted after the suspicion was closed": [],
     "the newest proven one deleted": ["the newest proven one of a lineage is not deleted"],
+    "a copy that differs marked as unequal": [],
+    "a copy with the bytes of its source marked as unequal": [
+        "what fails a verification has a cause",
+        "what is marked as unequal differs from its source",
+    ],
+    "an unequal copy marked proven": ["reading a copy back does not prove what differs from its source"],
+    "not compared without a cause": ["what is not compared has a cause"],
+    "not compared after a refusal": [],
     "a drill stops an instance": ["drills change nothing but their own volumes, which are never attached"],
 }
 
