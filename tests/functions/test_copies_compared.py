@@ -199,6 +199,15 @@ def test_a_lost_message_costs_an_hour_and_a_copy_that_was_compared_is_not_compar
     assert [item["event"] for item in copied.world.messages()] == ["VerificationFailed"]
 
 
+def test_by_hand_a_comparison_that_waits_for_its_next_part_goes_on_at_once_at_the_level_asked_for(sampled):
+    sampled.compare({**WRITTEN, 7: b"flipped"})
+    sampled.world.invoke("verify_snapshots", {"recovery_point": sampled.id, "level": "full"})
+    [record] = comparison_store.open_comparisons(TABLE)
+    assert (record.level, record.not_before) == ("full", None)
+    [differ] = sampled.world.invoke("verify_snapshots", RECONCILE)["differ"]
+    assert differ["reason"].endswith("1 of 12 compared blocks differs: 7")
+
+
 def test_by_hand_a_copy_is_compared_again(copied):
     copied.compare(WRITTEN)
     write_blocks(copied.copy, {**WRITTEN, 7: b"flipped"}, AWAY)

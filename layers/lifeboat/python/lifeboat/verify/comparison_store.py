@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lifeboat.aws import table as documents
-from lifeboat.aws.table import ABSENT, Document
+from lifeboat.aws.table import ABSENT, Document, Overtaken
 from lifeboat.verify.comparison import Comparison
 
 _OPEN = "compare-open"
@@ -18,12 +20,24 @@ DONE_KEPT = timedelta(days=35)
 def open_comparison(table: str, record: Comparison) -> None:
     """Record that a copy is to be compared, unless it is or was."""
     if documents.find(table, _DONE, record.key) is None:
-        open_again(table, record)
+        _open(table, record)
 
 
 def open_again(table: str, record: Comparison) -> None:
-    """Record that a copy is to be compared, also if it was compared before."""
-    documents.write(table, documents.put(documents.versioned(_OPEN, record.key, record), ABSENT))
+    """Record that a copy is to be compared, also if it was compared before. An open comparison begins anew.
+
+    One that another invocation carries on right now stays as it is.
+    """
+    if _open(table, record):
+        return
+    standing = documents.find(table, _OPEN, record.key)
+    if standing is not None:
+        with suppress(Overtaken):
+            save_comparison(table, replace(record, version=standing.read(Comparison).version))
+
+
+def _open(table: str, record: Comparison) -> bool:
+    return documents.write(table, documents.put(documents.versioned(_OPEN, record.key, record), ABSENT))
 
 
 def known_comparisons(table: str) -> frozenset[str]:
