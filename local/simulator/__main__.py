@@ -153,7 +153,7 @@ def _report(wanted: argparse.Namespace, outcomes: list[dict[str, Any]]) -> int:
     print(
         f"\n{total['worlds']} worlds, {total['hours']:,.0f} virtual hours, {total['restores']:,} restores, "
         f"{total['points']:,} recovery points, {total['copies']:,} copies, {total['proofs']:,} snapshots "
-        f"proven, {total['drills']:,} drills, "
+        f"proven, {total['compared']:,} comparisons, {total['drills']:,} drills, "
         f"{total['calls']:,} calls in {total['seconds']:,.0f} s of processors"
     )
     for name in ("misfortune", "states", "events"):
@@ -172,7 +172,18 @@ def _report(wanted: argparse.Namespace, outcomes: list[dict[str, Any]]) -> int:
 def summary(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures of all worlds together."""
     total: dict[str, Any] = {"worlds": len(outcomes), "seeds": [outcome["seed"] for outcome in outcomes]}
-    for name in ("hours", "seconds", "restores", "points", "copies", "proofs", "drills", "calls", "happened"):
+    for name in (
+        "hours",
+        "seconds",
+        "restores",
+        "points",
+        "copies",
+        "proofs",
+        "compared",
+        "drills",
+        "calls",
+        "happened",
+    ):
         total[name] = round(sum(outcome[name] for outcome in outcomes), 1)
     for name in ("misfortune", "events", "states", "invocations"):
         counted: Counter[str] = Counter()

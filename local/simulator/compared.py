@@ -6,7 +6,7 @@ Whether the two are equal is taken from what EC2 holds of both. A source that is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,8 @@ class Compared:
         self._must_not = must_not
         self._unequal: set[str] = set()
         """The copies that were marked as unequal."""
+        self.number = 0
+        """How many comparisons have ended, as the tables say at the end."""
 
     def has_cause(self, snapshot_id: str) -> bool:
         """Whether a comparison may have failed this copy: it differs, or its source cannot be read."""
@@ -77,17 +79,23 @@ class Compared:
                     f"{name} was not compared: {item['reason']}; its source is there and was not refused",
                 )
 
+    def may_go_on(self, place: Scope) -> Iterator[tuple[str, float]]:
+        """The comparisons that a stack can carry on now, and since when."""
+        for name, item in stage.items("compare-open", self._people.stacks[place], place).items():
+            record = json.loads(item["document"]["S"])
+            since = datetime.fromisoformat(record["not_before"] or record["opened_at"]).timestamp()
+            if since <= CLOCK.now():
+                yield f"{name}, {record['reason'] or 'without a refusal'}", since
+
     def at_the_end(self) -> None:
         """All has been calm for long: no comparison waits."""
         for place, outputs in self._people.stacks.items():
-            for name, item in stage.items("compare-open", outputs, place).items():
-                record = json.loads(item["document"]["S"])
-                since = datetime.fromisoformat(record["not_before"] or record["opened_at"]).timestamp()
+            self.number += len(stage.items("compare-done", outputs, place))
+            for name, since in self.may_go_on(place):
                 if CLOCK.now() - since > COMPARED_WITHIN:
                     self._must_not(
                         "no comparison waits for long when all is calm",
-                        f"{name} in {_name(place)} may go on since {record['not_before'] or record['opened_at']}: "
-                        f"{record['reason']}",
+                        f"{name}, may go on in {_name(place)} for {CLOCK.now() - since:.0f} seconds",
                     )
 
 

@@ -288,6 +288,10 @@ class Proofs:
             if item.owner == place.account
         )
 
+    def is_busy(self, place: Scope) -> bool:
+        """Whether a stack has something to read. Its reconcile runs then all come."""
+        return any(self.open_ones(place)) or self.is_owed(place) or any(self.compared.may_go_on(place))
+
     def open_ones(self, place: Scope) -> Iterator[dict[str, Any]]:
         """The verifications that the table of a place says are open."""
         for item in stage.items("verify-open", self._people.stacks[place], place).values():

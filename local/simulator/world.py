@@ -54,6 +54,7 @@ class Outcome:
     calls: int
     copies: int
     proofs: int
+    compared: int
     drills: int
     misfortune: dict[str, int]
     events: dict[str, int]
@@ -95,7 +96,7 @@ class World:
     def _attention(self, place: Scope, function: str) -> float:
         """What part of the reconcile runs of a function of the stack in this place comes."""
         if "verify-snapshots" in function:
-            return 1.0 if any(self.judge.proofs.open_ones(place)) or self.judge.proofs.is_owed(place) else IDLE_RUNS
+            return 1.0 if self.judge.proofs.is_busy(place) else IDLE_RUNS
         if "drill-restores" in function:
             return 1.0 if self.judge.rehearsals.is_open(place) else IDLE_RUNS
         restores, copies, backups = (
@@ -222,6 +223,7 @@ class World:
             calls=self.judge.calls,
             copies=self.judge.carried.number,
             proofs=self.judge.proofs.marked,
+            compared=self.judge.proofs.compared.number,
             drills=self.judge.rehearsals.number,
             misfortune=dict(self.misfortune.kinds()),
             events=dict(sorted(self.judge.events.items())),
