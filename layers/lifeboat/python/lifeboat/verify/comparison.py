@@ -163,13 +163,15 @@ def fail_unequal(record: Verification, point: RecoveryPoint) -> Verification:
 
 
 def next_turn(record: Comparison, now: datetime) -> Comparison | None:
-    """The record with the next part of the blocks, to be compared later; None if all parts were compared."""
+    """The record with the next part of the blocks, to be compared later; None if all parts were compared.
+
+    It has no pairs meanwhile: every run reads the open records, and most of these wait.
+    """
     turns_done = record.turns_done + 1
     if record.level is not Level.SAMPLE or turns_done == plan.PARTS:
         return None
-    pairs = tuple(replace(pair, next_block=0, read=0, found=Difference(), done=False) for pair in record.pairs)
     turn = (record.turn + 1) % plan.PARTS
-    return replace(record, turn=turn, turns_done=turns_done, pairs=pairs, not_before=now + TURN_EVERY)
+    return replace(record, turn=turn, turns_done=turns_done, pairs=(), not_before=now + TURN_EVERY)
 
 
 def newer_of_lineages(point: RecoveryPoint, lineage: Iterable[RecoveryPoint]) -> list[RecoveryPoint]:
