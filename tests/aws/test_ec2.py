@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from lifeboat.aws import clients, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, code_of, message_of, was_answered
 from lifeboat.domain.ec2 import Attachment, Instance
+from lifeboat.domain.image import LaunchImage
 
 WHEN = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 
@@ -307,14 +308,19 @@ def test_a_refused_read_is_a_problem_in_the_evidence(ec2_reads):
     ]
 
 
-def test_image_owners_of_many_instances_over_pages(ec2_reads):
-    def page(instance_id: str, **more: Any) -> dict[str, Any]:
-        metadata = {"ImageId": "ami-1", "OwnerId": "055430919509"}
+def test_launch_images_of_many_instances_over_pages(ec2_reads):
+    def page(instance_id: str, named: dict[str, str], **more: Any) -> dict[str, Any]:
+        metadata = {"ImageId": "ami-1", "OwnerId": "055430919509", **named}
         return {"InstanceImageMetadata": [{"InstanceId": instance_id, "ImageMetadata": metadata}], **more}
 
-    ec2_reads.add_response("describe_instance_image_metadata", page("i-1", NextToken="more"))
-    ec2_reads.add_response("describe_instance_image_metadata", page("i-2"))
-    assert ec2_images.image_owners(["i-1", "i-2"]) == {"i-1": "055430919509", "i-2": "055430919509"}
+    ec2_reads.add_response(
+        "describe_instance_image_metadata", page("i-1", {"Name": "CadoResponse_v2.324.0"}, NextToken="more")
+    )
+    ec2_reads.add_response("describe_instance_image_metadata", page("i-2", {}))
+    assert ec2_images.launch_images(["i-1", "i-2"]) == {
+        "i-1": LaunchImage("055430919509", "CadoResponse_v2.324.0"),
+        "i-2": LaunchImage("055430919509"),
+    }
 
 
 def test_deleting_a_deleted_snapshot_raises(aws):

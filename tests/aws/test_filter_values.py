@@ -65,13 +65,13 @@ def test_all_of_many_are_found(aws):
     assert set(ec2_volumes.volumes(made)) == set(made)
 
 
-def test_the_image_owners_of_many_are_read_in_several_calls(ec2_reads):
+def test_the_launch_images_of_many_are_read_in_several_calls(ec2_reads):
     asked = sorted(ids("i"))
     for first in range(0, MANY, ec2_describe.FILTER_VALUES):
         some = asked[first : first + ec2_describe.FILTER_VALUES]
         expected = {"Filters": [{"Name": "instance-id", "Values": some}], "MaxResults": ec2_describe.PAGE}
         ec2_reads.add_response("describe_instance_image_metadata", {"InstanceImageMetadata": []}, expected)
-    assert ec2_images.image_owners(asked) == {}
+    assert ec2_images.launch_images(asked) == {}
 
 
 def test_a_snapshot_that_two_calls_find_is_returned_once(aws):
@@ -129,7 +129,7 @@ def test_the_calls_together_request_every_value_once(lengths):
         lambda: queue.waiting("https://sqs.eu-west-1.amazonaws.com/111122223333/queue"),
         ec2_images.image_snapshot_ids,
         ec2_snapshots.public_snapshot_ids,
-        lambda: ec2_images.image_owners(["i-1"]),
+        lambda: ec2_images.launch_images(["i-1"]),
         lambda: ec2_instances.status_checks("i-1"),
         lambda: ec2_instances.stop_protected("i-1"),
         ec2_volumes.encryption_by_default,

@@ -36,7 +36,7 @@ def test_without_ids_no_call_is_made(ec2_reads):
         ec2_volumes.volumes,
         ec2_instances.instances,
         ec2_snapshots.ever_locked,
-        ec2_images.image_owners,
+        ec2_images.launch_images,
     )
     assert all(not read([]) for read in observations)
 

@@ -15,6 +15,7 @@ from lifeboat.backup.selection import (
 )
 from lifeboat.domain.config import Selector
 from lifeboat.domain.data_volumes import data_attachments
+from lifeboat.domain.image import LaunchImage
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.record import Restore, RestoreVolume
 from tests.builders import DATA, PLATFORM, ROOT, SLOT, VENDOR, attachment, instance, volume
@@ -31,7 +32,7 @@ def plan(platform=None, volumes=None, **facts):
         set_id="set-1",
         stack="lifeboat",
         slot=SLOT,
-        ami_owner=VENDOR,
+        image=LaunchImage(VENDOR),
         **facts,
     )
 

@@ -143,6 +143,22 @@ class TestHostileMetadata:
         assert "expected one such as " in reason
         assert [item.id for item in found.undescribed] == [snapshot().id], "it is copied without metadata"
 
+    @pytest.mark.parametrize(
+        ("name", "kept"),
+        [
+            ("CadoResponse_v2.324.0", "ami-0cad0000000000001 CadoResponse_v2.324.0"),
+            ("CadoResponse_v2.324.0\n", "ami-0cad0000000000001"),
+            ("v" * 129, "ami-0cad0000000000001"),
+        ],
+        ids=["an image's name", "with a line break", "longer than EC2 takes"],
+    )
+    def test_an_impossible_name_of_the_image_is_left_out(self, name, kept):
+        found = share(snapshot(tags=point_tags(ami_name=name)))
+        [call] = starts(found)
+        assert call.tags[Tag.AMI] == kept
+        [point] = found.points
+        assert point.ami_name == kept.partition(" ")[2]
+
     def test_tags_with_a_meaning_are_not_copied(self):
         evil = {
             **point_tags(),

@@ -287,6 +287,28 @@ def test_late_points_say_so():
     assert held.blocked_by == ("locked",)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("", "ami-1", ""),
+        ("CadoResponse_v2.324.0", "ami-1 CadoResponse_v2.324.0", "CadoResponse_v2.324.0"),
+        (" a=b%20 (x)\n\u202e", "ami-1 %20a%3Db%2520 (x)%0A%E2%80%AE", " a=b%20 (x)\n\u202e"),
+        ("v" * 128, "ami-1 " + "v" * 128, "v" * 128),
+        ("v" * 251, "ami-1", ""),  # left out: a cut version is another version
+    ],
+)
+def test_the_name_of_the_image_is_beside_its_id(name, value, read):
+    tags = point_tags(ami_id="ami-1", ami_name=name)
+    assert tags[Tag.AMI] == value
+    [point] = read_catalogue([snapshot(tags=tags)]).points
+    assert (point.ami_id, point.ami_name) == ("ami-1", read)
+
+
+def test_a_recovery_point_without_an_image_records_no_name():
+    [point] = read_catalogue([snapshot(tags=point_tags(ami_id="", ami_name="CadoResponse_v2.324.0"))]).points
+    assert (point.ami_id, point.ami_name) == ("", "")
+
+
 def test_write_tags_needs_no_volume_to_be_encrypted():
     tags = write_tags(
         recovery_point_id="rp",

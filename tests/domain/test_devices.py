@@ -16,6 +16,7 @@ from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.data_volumes import data_attachments, root_problem
 from lifeboat.domain.devices import is_reserved_for_root, is_taken_by_ec2, naming_problem, same_device
 from lifeboat.domain.ec2 import Instance, Volume
+from lifeboat.domain.image import LaunchImage
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.preflight.check import preflight
 from lifeboat.restore.preflight.facts import PreflightFacts
@@ -174,7 +175,7 @@ def test_no_name_and_no_mapping_makes_the_root_a_data_volume(
         set_id="set-1",
         stack="lifeboat",
         slot=SLOT,
-        ami_owner="",
+        image=LaunchImage(),
     )
     if isinstance(backup, CreateRecoveryPoint):
         # Nothing may be missing beside the root, nor be there twice, or the set is never complete.
@@ -246,7 +247,7 @@ def test_a_root_that_may_be_any_volume_makes_none_of_them_data(root_device: str,
     assert root_problem(machine).endswith("root and data cannot be separated")
     assert data_attachments(machine) == ()
     skipped = plan_recovery_point(
-        machine, volumes_of(machine), recovery_point_id="rp-1", set_id="s", stack="s", slot=SLOT, ami_owner=""
+        machine, volumes_of(machine), recovery_point_id="rp-1", set_id="s", stack="s", slot=SLOT, image=LaunchImage()
     )
     assert skipped == Skip(PLATFORM, root_problem(machine), failure=True)
 

@@ -21,6 +21,7 @@ from lifeboat.backup.selection import CreateRecoveryPoint, plan_recovery_point, 
 from lifeboat.domain import packed_tags as packing
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Instance, Snapshot, Volume
+from lifeboat.domain.image import LaunchImage
 from lifeboat.domain.packed_tags import MAX_VALUE, OwnTags, pack, unpack
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import MAX_TAGS
@@ -93,7 +94,7 @@ def planned(disks: list[Volume]) -> CreateRecoveryPoint:
         set_id="set-1",
         stack="lifeboat",
         slot=SLOT,
-        ami_owner=VENDOR,
+        image=LaunchImage(VENDOR, "n" * 128),
         late=True,
     )
     assert isinstance(plan, CreateRecoveryPoint)
@@ -194,7 +195,13 @@ def test_a_name_of_the_instance_that_ec2_has_taken_fails_no_backup():
     disks = disks_of(iter([{}]))
     named = machine(disks, tags={"Name": "🛟" * 256})
     plan = plan_recovery_point(
-        named, {disks[0].id: disks[0]}, recovery_point_id="rp", set_id="s", stack="l", slot=SLOT, ami_owner=VENDOR
+        named,
+        {disks[0].id: disks[0]},
+        recovery_point_id="rp",
+        set_id="s",
+        stack="l",
+        slot=SLOT,
+        image=LaunchImage(VENDOR),
     )
     assert isinstance(plan, CreateRecoveryPoint)
     assert plan.tags[Tag.INSTANCE_NAME] == "🛟" * 256

@@ -109,6 +109,7 @@ class World:
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
         self.functions = Functions()
         self.image_owner = "055430919509"
+        self.image_name = "CadoResponse_v2.324.0"
         [self.image] = self.ec2.describe_images(Owners=["amazon"])["Images"]
 
     def invoke(self, function: str, event: Any) -> dict[str, Any]:
@@ -165,7 +166,8 @@ class World:
         return answer["Instances"][0]["InstanceId"]
 
     def image_metadata(self, instance_ids: list[str]) -> dict[str, dict[str, str]]:
-        return {item: {"ImageId": self.image["ImageId"], "OwnerId": self.image_owner} for item in instance_ids}
+        image = {"ImageId": self.image["ImageId"], "OwnerId": self.image_owner, "Name": self.image_name}
+        return dict.fromkeys(instance_ids, image)
 
     def image_ancestry(self, **asked: str) -> dict[str, list[dict[str, str]]]:
         return {"ImageAncestryEntries": [{"ImageId": asked["ImageId"]}]}

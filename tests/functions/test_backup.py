@@ -47,6 +47,7 @@ def test_a_slot_makes_one_recovery_point_of_the_data_volumes_only(world):
     assert tags["lifeboat:slot"] == "2026-11-23T02:00:00Z"
     assert tags["lifeboat:stack"] == "lifeboat"
     assert tags["lifeboat:volumes"] == "2"
+    assert tags["lifeboat:ami"] == f"{world.image['ImageId']} CadoResponse_v2.324.0"
     [started] = world.messages()
     assert started["event"] == "BackupStarted"
 
@@ -177,14 +178,16 @@ def test_naming_an_instance_that_is_not_selected_is_refused_in_one_sentence(worl
     assert world.snapshots() == []
 
 
-def test_the_owner_of_the_image_is_no_condition_of_a_backup(world, monkeypatch):
+def test_the_owner_and_name_of_the_image_are_no_condition_of_a_backup(world, monkeypatch):
     world.launch()
 
     def no_rights(_ids):
         raise AwsError("UnauthorizedOperation", "no", answered=True)
 
-    monkeypatch.setattr(ec2_images, "image_owners", no_rights)
+    monkeypatch.setattr(ec2_images, "launch_images", no_rights)
     assert len(world.invoke("take_snapshots", SLOT)["begun"]) == 1
+    [snapshot] = world.snapshots()
+    assert {"Key": "lifeboat:ami", "Value": world.image["ImageId"]} in snapshot["Tags"]
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def reads(machine: Machine, snapshot: str, volume: str) -> dict[str, Callable[[]
         "ever_locked": lambda: ec2_snapshots.ever_locked([snapshot]),
         "image_snapshot_ids": ec2_images.image_snapshot_ids,
         "public_snapshot_ids": ec2_snapshots.public_snapshot_ids,
-        "image_owners": lambda: ec2_images.image_owners([instance]),
+        "launch_images": lambda: ec2_images.launch_images([instance]),
         "status_checks": lambda: ec2_instances.status_checks(instance),
         "shared_with": lambda: sharing.shared_with(HOME_ACCOUNT, "observations"),
     }

@@ -11,7 +11,7 @@ from lifeboat.aws import clients
 from lifeboat.aws.ec2_describe import PAGE, id_filters, within_limit
 from lifeboat.aws.errors import code_of, message_of, translated
 from lifeboat.domain.ec2 import Instance
-from lifeboat.domain.image import ImageAncestor, ImageEvidence
+from lifeboat.domain.image import ImageAncestor, ImageEvidence, LaunchImage
 
 
 def image_snapshot_ids() -> frozenset[str]:
@@ -31,13 +31,16 @@ def image_snapshot_ids() -> frozenset[str]:
         )
 
 
-def image_owners(instance_ids: Sequence[str]) -> dict[str, str]:
-    """The AMI owner's account id for each instance, where EC2 shows it, also for deregistered and private images.
+def launch_images(instance_ids: Sequence[str]) -> dict[str, LaunchImage]:
+    """Owner and name of each instance's AMI, where EC2 shows them, also for deregistered and private images.
 
-    Raises AwsError.
+    One call shows both for up to 200 instances, the values that a filter takes. Raises AwsError.
     """
     with translated():
-        return {instance_id: item.get("OwnerId", "") for instance_id, item in _image_metadata(instance_ids).items()}
+        return {
+            instance_id: LaunchImage(item.get("OwnerId") or "", item.get("Name") or "")
+            for instance_id, item in _image_metadata(instance_ids).items()
+        }
 
 
 def image_evidence(instance: Instance) -> ImageEvidence:

@@ -23,6 +23,7 @@ from lifeboat.backup import store as backups
 from lifeboat.domain import data_volumes
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.ec2 import Instance, Volume
+from lifeboat.domain.image import LaunchImage
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.recovery_point_tags import recovery_point_id
 from lifeboat.domain.tags import Tag
@@ -51,7 +52,7 @@ class Observed:
     instances: tuple[Instance, ...]
     gone: tuple[str, ...]
     volumes: Mapping[str, Volume]
-    owners: Mapping[str, str]
+    images: Mapping[str, LaunchImage]
     points: tuple[RecoveryPoint, ...]
     restores: Mapping[str, Restore]
 
@@ -182,7 +183,7 @@ class Taking:
             instances=instances,
             gone=tuple(sorted(set(instance_ids) - set(here))),
             volumes=ec2_volumes.volumes(data) if data else {},
-            owners=_owners(here),
+            images=_images(here),
             points=read_catalogue(points).points,
             restores=open_restores,
         )
@@ -196,7 +197,7 @@ class Taking:
             set_id=f"{self.invocation.request_id or 'by-hand'} {iso(clock.now())}",
             stack=self.invocation.config.stack,
             slot=self.slot,
-            ami_owner=observed.owners.get(instance.id, ""),
+            image=observed.images.get(instance.id, LaunchImage()),
             late=self.late,
         )
 
@@ -270,10 +271,10 @@ def _postponed(instance_id: str, reason: str) -> Entry:
     return {"instance_id": instance_id, "reason": reason, "retry": True, "passes": True}
 
 
-def _owners(instance_ids: Sequence[str]) -> Mapping[str, str]:
-    # The AMI's owner goes into the tags, but no backup fails for lack of it.
+def _images(instance_ids: Sequence[str]) -> Mapping[str, LaunchImage]:
+    # The AMI's owner and name go into the tags, but no backup fails for lack of them.
     try:
-        return ec2_images.image_owners(instance_ids) if instance_ids else {}
+        return ec2_images.launch_images(instance_ids) if instance_ids else {}
     except AwsError:
         return {}
 

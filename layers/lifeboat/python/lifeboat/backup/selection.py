@@ -9,6 +9,7 @@ from datetime import datetime
 from lifeboat.domain.config import Selector
 from lifeboat.domain.data_volumes import data_attachments, root_problem
 from lifeboat.domain.ec2 import Attachment, Instance, Volume
+from lifeboat.domain.image import LaunchImage
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import MetadataError, left_out_of, write_tags
 from lifeboat.domain.tags import Tag, Tags
@@ -114,7 +115,7 @@ def plan_recovery_point(
     set_id: str,
     stack: str,
     slot: datetime,
-    ami_owner: str,
+    image: LaunchImage,
     late: bool = False,
 ) -> CreateRecoveryPoint | Skip:
     """Decide what one run does for one instance. `volumes` are the attached ones by id, as described just now."""
@@ -140,7 +141,8 @@ def plan_recovery_point(
             instance_name=instance.name,
             zone=instance.zone,
             ami_id=instance.ami_id,
-            ami_owner=ami_owner,
+            ami_owner=image.owner_id,
+            ami_name=image.name,
             all_metadata=all_metadata,
             late=late,
         )

@@ -42,6 +42,8 @@ _DEVICE = re.compile(r"/dev/[a-z0-9]{1,16}|(?:sd|xvd|hd)[a-z]{1,2}[0-9]{0,2}")
 _TYPE = re.compile(r"[a-z0-9]{2,16}")
 _PLACE = re.compile(r"[a-z0-9-]{0,32}")
 _IMAGE = re.compile(f"ami-{_HEX}|")
+_IMAGE_NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
+"""https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
     _check_format("the image", point.ami_id, _IMAGE, "ami-0123456789abcdef0")
     _check_format("the image's owner", point.ami_owner, _PLACE, "111122223333")
     all_metadata = [_checked_metadata(member.metadata, source) for member in point.members]
+    # Only a restore's comparison of versions needs the name, and says that it is not known.
+    image_name = point.ami_name if _IMAGE_NAME.fullmatch(point.ami_name) else ""
     point_id, instance_id = f"{point.id}-{source}", f"{source}/{point.instance_id}"
     tags = write_tags(
         recovery_point_id=point_id,
@@ -114,6 +118,7 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
         zone=point.zone,
         ami_id=point.ami_id,
         ami_owner=point.ami_owner,
+        ami_name=image_name,
         all_metadata=all_metadata,
         late=point.late,
     )
@@ -127,6 +132,7 @@ def as_kept(point: RecoveryPoint, shared: Mapping[str, Snapshot], *, source: str
         id=point_id,
         instance_id=instance_id,
         instance_name=_printable(point.instance_name),
+        ami_name=image_name,
         stack=stack,
         members=members,
         taken_at=min(member.snapshot.started_at for member in members),

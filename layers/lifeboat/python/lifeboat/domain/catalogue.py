@@ -18,6 +18,7 @@ from lifeboat.domain.recovery_point_tags import (
     VOLUME_TAG,
     MetadataError,
     is_copy,
+    read_image,
     taken_at,
     with_unique_ids,
 )
@@ -166,6 +167,7 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
         raise MetadataError(
             f"snapshot {members[0].snapshot.id} has {Tag.SLOT}={tags[Tag.SLOT]}, expected a time with Z"
         )
+    ami_id, ami_name = read_image(tags.get(Tag.AMI, ""))
     return RecoveryPoint(
         id=point_id,
         instance_id=tags.get(Tag.INSTANCE, ""),
@@ -176,7 +178,8 @@ def _read_point(point_id: str, members: list[Member]) -> RecoveryPoint:
         taken_at=_first_taken_at(members),
         zone=tags.get(Tag.ZONE, ""),
         instance_name=tags.get(Tag.INSTANCE_NAME, ""),
-        ami_id=tags.get(Tag.AMI, ""),
+        ami_id=ami_id,
+        ami_name=ami_name,
         ami_owner=tags.get(Tag.AMI_OWNER, ""),
         late=tags.get(Tag.LATE) == "true",
     )

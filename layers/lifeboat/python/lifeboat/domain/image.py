@@ -6,6 +6,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class LaunchImage:
+    """The image that an instance was launched from, as far as EC2 shows it. Empty means: not known.
+
+    `name` is written by the image's owner, so it proves nothing.
+    """
+
+    owner_id: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageEvidence:
     """The known facts about an instance's AMI. None and empty mean: not known.
 

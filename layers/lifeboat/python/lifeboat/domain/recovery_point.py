@@ -61,7 +61,8 @@ class RecoveryPoint:
 
     `expected` is how many snapshots the set had when it was made. `slot` is the schedule's due time, or the time of a
     request by hand. `taken_at` is when EC2 began the snapshots. `region` is the other region that holds it, empty for
-    this one; `account` the other account that shares it, empty for this one.
+    this one; `account` the other account that shares it, empty for this one. `ami_name` is the image's name as
+    its owner wrote it; empty if it is not recorded.
     """
 
     id: str
@@ -74,6 +75,7 @@ class RecoveryPoint:
     zone: str = ""
     instance_name: str = ""
     ami_id: str = ""
+    ami_name: str = ""
     ami_owner: str = ""
     late: bool = False
     region: str = ""

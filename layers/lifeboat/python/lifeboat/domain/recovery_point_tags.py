@@ -18,6 +18,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from urllib.parse import unquote
 
 from lifeboat.domain.ec2 import Snapshot
 from lifeboat.domain.packed_tags import MAX_VALUE, PACKED, READABLE, OwnTags, encoded, length, pack, unpack
@@ -84,6 +86,7 @@ def write_tags(
     ami_id: str,
     ami_owner: str,
     all_metadata: Iterable[VolumeMetadata],
+    ami_name: str = "",
     late: bool = False,
     most: int = MAX_TAGS,
 ) -> dict[str, str]:
@@ -103,7 +106,7 @@ def write_tags(
         Tag.INSTANCE.value: instance_id,
         Tag.INSTANCE_NAME.value: instance_name[:MAX_VALUE],
         Tag.ZONE.value: zone,
-        Tag.AMI.value: ami_id,
+        Tag.AMI.value: _image_text(ami_id, ami_name),
         Tag.AMI_OWNER.value: ami_owner,
         Tag.VOLUMES.value: str(len(all_metadata)),
     }
@@ -116,6 +119,24 @@ def write_tags(
     _check_limits(tags, most)
     room = most - len(tags) - KEPT_FREE
     return {**tags, **pack({metadata.volume_id: _own(metadata) for metadata in all_metadata}, room)}
+
+
+def _image_text(ami_id: str, name: str) -> str:
+    """`ami-0123456789abcdef0 CadoResponse_v2.324.0`: the name needs no tag of its own.
+
+    A name of an image has at most 128 characters
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateImage.html), so it fits. A longer one is left out
+    and never cut: a cut version is another version.
+    """
+    named = f"{ami_id} {encoded(name)}"
+    return named if ami_id and name and length(named) <= MAX_VALUE else ami_id
+
+
+@lru_cache(maxsize=2_000)
+def read_image(text: str) -> tuple[str, str]:
+    """The image's id and name in a value of the tag `lifeboat:ami`; the name is empty if it is not recorded."""
+    ami_id, _, name = text.partition(" ")
+    return ami_id, unquote(name)
 
 
 def _check_limits(tags: Tags, most: int) -> None:

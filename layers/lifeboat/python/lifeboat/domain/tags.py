@@ -35,7 +35,7 @@ class Tag(StrEnum):
     INSTANCE = "lifeboat:instance"
     INSTANCE_NAME = "lifeboat:instance-name"
     ZONE = "lifeboat:zone"
-    AMI = "lifeboat:ami"
+    AMI = "lifeboat:ami"  # "<id> <name>": the image, and its name if EC2 showed it
     AMI_OWNER = "lifeboat:ami-owner"
     VOLUMES = "lifeboat:volumes"  # how many snapshots the whole recovery point has
     LATE = "lifeboat:late"  # "true": taken by the catch-up after its slot
