@@ -81,6 +81,7 @@ def test_a_plan_for_a_fresh_instance() -> None:
         [
             f"Restore rp-20261123T020000Z-{PLATFORM} onto {FRESH} as {restore_id('q-1')}:",
             f"- rp-20261123T020000Z-{PLATFORM} is not proven; no recovery point of its lineage is known to be proven",
+            "- the target has the recorded image ami-0cad0000000000001",
             f"- create a 100 GiB gp3 volume, 4000 IOPS, 200 MiB/s, encrypted with {KEY} of snap-0aaaaaaaaaaaaaa01 in "
             "eu-west-1a",
             f"- only when all are available: stop {FRESH}",

@@ -83,7 +83,7 @@ def verdict(
         ),
     )
     trust, code, reason = _judge(evidence, trusted)
-    return AmiVerdict(trust, code, reason, _facts(evidence))
+    return AmiVerdict(trust, code, reason, _facts(evidence), evidence.name or "")
 
 
 type _Judgement = tuple[Trust, str, str]
@@ -297,10 +297,12 @@ class Trust(StrEnum):
 class AmiVerdict:
     """The verdict on an `ImageEvidence`: `code` is a short kebab-case cause, `reason` explains it to people.
 
-    `evidence` has the facts of the verdict, one phrase each.
+    `evidence` has the facts of the verdict, one phrase each. `image_name` is the image's name, as its owner wrote it:
+    no part of the verdict, and empty if EC2 shows none.
     """
 
     verdict: Trust
     code: str
     reason: str
     evidence: tuple[str, ...] = ()
+    image_name: str = ""

@@ -56,7 +56,8 @@ def judge(instance: Instance, invocation: Invocation) -> AmiVerdict:
             trusted_watermarks=invocation.config.trusted_watermarks,
         )
     except ami.TrustError as mistyped:
-        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", f"no owner can be trusted: {mistyped}")
+        reason = f"no owner can be trusted: {mistyped}"
+        return AmiVerdict(Trust.UNKNOWN, "trust-mistyped", reason, image_name=evidence.name or "")
 
 
 def _asked_for(request: ImageRequest, invocation: Invocation) -> tuple[Instance, ...]:

@@ -88,7 +88,7 @@ def _parse_choice(value: Any, parse_object: ValidatorFunctionWrapHandler) -> Rec
 
 @dataclass(frozen=True, slots=True)
 class AmiOverride(Fields):
-    """Restore although the AMI's owner is not trusted, for this reason."""
+    """Restore, for this reason, although the AMI is not trusted or is an older platform than the data's."""
 
     reason: Reason
 

@@ -13,6 +13,7 @@ from lifeboat.restore.preflight.draft import draft_plan
 from lifeboat.restore.preflight.facts import Finding, Preflight, PreflightFacts, Severity
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.instance import check_instance
+from lifeboat.restore.preflight.platform_version import check_platform
 from lifeboat.restore.preflight.proof import check_proof
 from lifeboat.restore.preflight.request import check_request
 from lifeboat.restore.preflight.selection import choose_source, warn_of_unread_places
@@ -35,10 +36,12 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
         )
     source = choose_source(request, facts, report)
     warn_of_unread_places(facts, report)
-    proof = ""
+    known: list[str] = []
     if source:
         check_source(source, facts, report)
-        proof = check_proof(source, facts, report)
+        known.append(check_proof(source, facts, report))
+    if source and facts.instance:
+        known.append(check_platform(request, facts, facts.instance, source, report))
     draft = None
     if facts.instance is not None and source is not None and not root_problem(facts.instance):
         draft = draft_plan(request, facts, facts.instance, source, now, report)
@@ -47,14 +50,16 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
             report.refuse("not-allowed", action, f"{action} would be refused: {said}")
     findings = tuple(sorted(report.findings, key=lambda item: item.severity is not Severity.REFUSE))
     plan = None if any(item.severity is Severity.REFUSE for item in findings) else draft
-    return Preflight(findings, plan, _describe_plan(request, findings, plan, proof), draft)
+    return Preflight(findings, plan, _describe_plan(request, findings, plan, known), draft)
 
 
-def _describe_plan(request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None, proof: str) -> str:
+def _describe_plan(
+    request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None, known: list[str]
+) -> str:
     lines = []
     if plan:
         lines.append(f"Restore {plan.recovery_point_id} onto {plan.instance_id} as {plan.id}:")
-        lines.append(f"- {proof}")
+        lines += [f"- {sentence}" for sentence in known]
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(

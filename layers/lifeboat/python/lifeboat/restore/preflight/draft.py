@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lifeboat.ami.verdict import Trust
+from lifeboat.ami.version import Comparison
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.recovery_point_tags import MetadataError
 from lifeboat.domain.tags import Tag
@@ -14,6 +15,7 @@ from lifeboat.restore.preflight.facts import PreflightFacts
 from lifeboat.restore.preflight.findings import Report
 from lifeboat.restore.preflight.instance import find_cloudformation_stack, find_crossings, list_stop_losses
 from lifeboat.restore.preflight.matching import match_volumes
+from lifeboat.restore.preflight.platform_version import compare_with_target
 from lifeboat.restore.preflight.source import Source
 from lifeboat.restore.preflight.volumes import check_volume, plan_fetch, plan_restored_volume
 from lifeboat.restore.record import Direction, Restore, RestoreStep
@@ -46,6 +48,7 @@ def draft_plan(  # noqa: PLR0917 - the request, the facts, the report
         return None
     warn_of_other_volumes(instance, pairs, report)
     point = source.point
+    older = compare_with_target(source, facts, instance).result is Comparison.OLDER
     return Restore(
         id=restore_id(request.request_id),
         request_id=request.request_id,
@@ -60,7 +63,7 @@ def draft_plan(  # noqa: PLR0917 - the request, the facts, the report
         start=request.start,
         requested_by=request.requested_by,
         reason=request.reason,
-        ami_override=request.ami_override_reason if facts.ami.verdict is not Trust.TRUSTED else None,
+        ami_override=request.ami_override_reason if facts.ami.verdict is not Trust.TRUSTED or older else None,
         source_instance_id=point.instance_id if point else source.members[0].snapshot.tags.get(Tag.INSTANCE, ""),
         crossed=find_crossings(facts, instance, source),
         cloudformation_stack=find_cloudformation_stack(instance, pairs),
