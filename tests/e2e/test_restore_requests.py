@@ -81,6 +81,22 @@ def test_a_clone_of_the_platform_is_refused(stage: Stage, machine: Machine) -> N
     assert "RestoreRefused" in events_of(stage.published_about(instance_id=clone.instance_id))
 
 
+def test_an_older_platform_is_refused_unless_a_person_gives_a_reason(stage: Stage, machine: Machine) -> None:
+    point = stage.point_of(machine)
+    [target] = stage.launch(image=platform.vendor_image(stage.aws, "2.99.1"))
+    mark = stage.control.mark()
+    answer = stage.restore(target, point)
+    assert refusals(answer) == {"platform-older"}
+    assert "'CadoResponse_v2.99.1'" in answer["refused"]
+    assert "'CadoResponse_v2.100.0'" in answer["refused"], "the backup recorded the name"
+    assert stage.changes(mark) == []
+    stage.restore(target, point, ami_override={"reason": "the vendor's advice"})
+    assert stage.until_closed(id_of(target))["status"] == "completed"
+    [started, completed] = stage.published_about(restore_id=id_of(target))
+    assert started["details"]["ami_override"] == completed["details"]["ami_override"] == "the vendor's advice"
+    assert any("platform-overridden" in line for line in started["details"]["plan"])
+
+
 def test_a_target_without_consent_is_refused(stage: Stage, machine: Machine) -> None:
     point = stage.point_of(machine)
     [target] = stage.launch(tags={}, volume_tags={})
