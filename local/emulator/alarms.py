@@ -24,6 +24,10 @@ EARLIER_PERIODS = 8
 """How many periods more than EvaluationPeriods an alarm goes back for real data. Recorded for ten-second alarms of
 three periods: eleven in all; of others AWS says only that there are some (tests/fixtures/captures)."""
 
+DATED_BACK = 100
+"""After so many data of before an alarm's periods the rest is left out: they are in the order in which they were put.
+An alarm that looked at all of them at every minute would need the longer, the longer time has passed."""
+
 STATISTICS = {
     "Sum": sum,
     "Maximum": max,
@@ -114,10 +118,10 @@ def _measure_queues() -> None:
 def evaluate(alarm: dict[str, Any], now: float | None = None) -> None:
     """In place of ministack's: evaluate one alarm, as it stands now by default."""
     now = now or time.time()
-    points = _points(alarm)
+    period, wanted = int(alarm.get("Period") or 60), int(alarm.get("EvaluationPeriods") or 1)
+    points = _points(alarm, now - (wanted + EARLIER_PERIODS) * period)
     if points is None:
         return
-    period, wanted = int(alarm.get("Period") or 60), int(alarm.get("EvaluationPeriods") or 1)
     needed = int(alarm.get("DatapointsToAlarm") or wanted)
     created = float(alarm.get("_first_evaluated") or alarm.setdefault("_first_evaluated", now))
     verdicts = [
@@ -148,19 +152,19 @@ def _last_ones_breach(alarm: Mapping[str, Any], known: Sequence[bool | None], ag
     return bool(ages) and ages[-1] >= needed and all(verdict is not False for verdict in known)
 
 
-def _points(alarm: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The data of exactly this metric; nothing if the alarm is not on one metric."""
+def _points(alarm: dict[str, Any], since: float) -> list[dict[str, Any]] | None:
+    """The data of exactly this metric since then; nothing if the alarm is not on one metric."""
     namespace, metric = alarm.get("Namespace"), alarm.get("MetricName")
     if not namespace or not metric:
         return None
     dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or []}
-    return [
-        point
-        for (point_namespace, point_metric, _key), bucket in list(cloudwatch._metrics.items())
-        if (point_namespace, point_metric) == (namespace, metric)
-        for point in list(bucket)
-        if dict(point.get("Dimensions") or {}) == dimensions
-    ]
+    found, older = [], 0
+    for point in reversed(cloudwatch._metrics.get((namespace, metric, cloudwatch._dims_key(dimensions)), ())):
+        if point["Timestamp"] > since:
+            found.append(point)
+        elif (older := older + 1) == DATED_BACK:
+            break
+    return found
 
 
 def _period(alarm: dict[str, Any], points: list[dict[str, Any]], begin: float, end: float) -> bool | None:
