@@ -37,7 +37,7 @@ check:  ## what CI checks beyond tests: lint, types, imports, words, sizes, spel
 	@tools/setup dev sam checkov
 	ruff check .
 	ruff format --check .
-	mypy layers/lifeboat/python/lifeboat functions/*/app.py
+	mypy layers/lifeboat/python/lifeboat functions/*/app.py cli/lifeboat_cli
 	PYTHONPATH=layers/lifeboat/python lint-imports --no-logo
 	python -m tools.vocabulary
 	codespell .

@@ -25,6 +25,7 @@ SOURCES = (
     "bench/**/*.py",
     "tools/**/*.py",
     "local/**/*.py",
+    "cli/**/*.py",
     "template.yaml",
     "docs/**/*.md",
     "README.md",
@@ -37,7 +38,7 @@ SOURCES = (
 OF_WORDS = ("tools/vocabulary.py", "tests/tools/test_vocabulary.py", "tests/template/test_docs_english.py")
 """The files that name the words that are out."""
 
-LENGTHS = ("layers/", "functions/", "docs/", "README.md", "CONTRIBUTING.md", "local/README.md")
+LENGTHS = ("layers/", "functions/", "cli/", "docs/", "README.md", "CONTRIBUTING.md", "local/README.md")
 """Where sentences and modules have a greatest length."""
 
 MOST_WORDS = 40
