@@ -13,7 +13,7 @@ from lifeboat_cli.functions import new_request_id, person
 from lifeboat_cli.outcome import Exit, Problem
 from lifeboat_cli.points import find_point
 from lifeboat_cli.restore_text import end_lines, exit_of_restore, plan_lines
-from lifeboat_cli.session import Session, command
+from lifeboat_cli.session import ReasonOption, Session, YesOption, command
 from lifeboat_cli.status_text import describe_point, exit_of_status, points_lines, status_lines
 from lifeboat_cli.words import shown
 
@@ -23,9 +23,7 @@ PLANNED = re.compile(r"Restore (rp-[0-9A-Za-z+-]+) onto")
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="An instance's id or its Name.")]
 NextOption = Annotated[str, typer.Option("--next", help="The following page, as the page before names it.")]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many a page has.")]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays in the record.")]
 FollowOption = Annotated[bool, typer.Option("--follow/--no-follow", help="Whether to follow it to its end.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -86,14 +84,14 @@ def restore(
     optional = {"device": device, "reason": reason, "ami_override": {"reason": ami_override} if ami_override else ""}
     request |= {key: value for key, value in optional.items() if value}
     if plan or not (request_id or (yes and session.as_json)):  # a repeated request finds the instance changed already
-        rehearsed = session.functions.run("restore-volume", {**request, "dry_run": True})
+        rehearsed = session.send("restore-volume", {**request, "dry_run": True})
         lines = plan_lines(rehearsed, _whose(session, rehearsed))
         if plan or not rehearsed["possible"]:
             session.give(rehearsed, lines)
             return Exit.DONE if rehearsed["possible"] else Exit.FAILED
         session.say(lines)
     session.confirm(f"Restore onto {shown(target)}?", yes=yes)
-    begun = _send(session, request)
+    begun = session.send("restore-volume", request)
     session.say([f"{shown(begun['restore_id'])} has begun."])
     if not wait:
         session.give(begun, ())
@@ -125,17 +123,6 @@ def cancel(
         return Exit.DONE
     end = _to_the_end(session, restore_id)
     return Exit.DONE if end is Exit.FAILED else end  # rolled back is what was asked for
-
-
-def _send(session: Session, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to the request for a restore. Raises Problem, which says how to send the same one again."""
-    try:
-        return session.functions.invoke("restore-volume", request)
-    except Problem as problem:
-        if not problem.passes:
-            raise
-        again = f"The request may have arrived. To send the same again, add --request-id {request['request_id']}"
-        raise Problem(f"{problem}. {again}", problem.code) from None
 
 
 def _page(request: Mapping[str, Any], next_page: str, limit: int) -> dict[str, Any]:

@@ -19,6 +19,8 @@ StackOption = Annotated[str, typer.Option("--stack", envvar="LIFEBOAT_STACK", he
 RegionOption = Annotated[str | None, typer.Option("--region", help="The region; without it, as AWS tools find it.")]
 ProfileOption = Annotated[str | None, typer.Option("--profile", help="The profile; without it, as AWS tools find it.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the function's answer as it is.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays in the record.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,16 @@ class Session:
 
     functions: Functions
     as_json: bool
+
+    def send(self, function: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The outcome of a request with an id. Raises Problem, which says how to send the same one again."""
+        try:
+            return self.functions.run(function, request)
+        except Problem as problem:
+            if not problem.passes or request.get("dry_run"):
+                raise
+            again = f"The request may have arrived. To send the same again, add --request-id {request['request_id']}"
+            raise Problem(f"{problem}. {again}", problem.code) from None
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines for a person; with --json nothing."""
@@ -41,7 +53,7 @@ class Session:
         self.say(lines)
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask, unless the command line said yes. Raises Problem if the answer is no, or there is nobody to ask."""
+        """Ask, unless the command line said yes. Raises Problem if the answer is no, or no terminal is there to ask."""
         if yes:
             return
         if self.as_json or not sys.stdin.isatty():
@@ -95,7 +107,7 @@ def _end_of(act: Callable[[], Exit], as_json: bool) -> int:
     except KeyboardInterrupt:
         print("lifeboat: interrupted; what was requested before goes on in AWS", file=sys.stderr)
         return int(Exit.NEEDS_A_PERSON)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         what = shown(f"{type(error).__name__}: {error}")
         print(f"lifeboat: the answer has another form than expected ({what}): use --json", file=sys.stderr)
         return int(Exit.FAILED)
