@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -350,6 +352,76 @@ def test_the_status_is_right_before_during_and_after_a_restore(stage: Stage, mac
     assert id_of(machine) not in status({})["summary"]
     [listed] = status({"instance": machine.instance_id, "list": True})["recovery_points"]
     assert (listed["id"], listed["condition"]) == (point, "good")
+
+
+def person(stage: Stage) -> dict[str, str]:
+    """The environment of a person whose role may invoke two functions, and nothing else."""
+    iam, name = stage.aws.client("iam"), "on-call"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy(trust)))["Role"]["Arn"]
+    functions = [
+        f"arn:aws:lambda:{stage.region}:{stage.account}:function:{stage.outputs[function]}"
+        for function in ("ShowStatusFunction", "RestoreVolumeFunction")
+    ]
+    allowed = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": functions}
+    iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=json.dumps(policy(allowed)))
+    keys = stage.aws.client("sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"]
+    return {
+        **stage.aws.environment(),
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+
+
+def policy(statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def test_a_person_with_the_command_line_restores_a_lost_instance_in_three_commands(stage: Stage) -> None:
+    def start(*arguments: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "lifeboat_cli", *arguments]
+        return subprocess.Popen(
+            command, cwd=ROOT / "cli", env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def run(*arguments: str, environment: Mapping[str, str]) -> tuple[int, str]:
+        started = start(*arguments, environment=environment)
+        output = "".join(started.communicate())
+        return started.returncode, output
+
+    name = "case\u202e\n    -> delete it"
+    [lost] = stage.launch(tags={"lifeboat:backup": "true", "Name": name})
+    point, on_call = stage.point_of(lost), person(stage)
+    stage.ec2.terminate_instances(InstanceIds=[lost.instance_id])
+    [fresh] = stage.launch(tags={"lifeboat:backup": "true"}, volume_tags={})
+
+    code, shown = run("status", lost.instance_id, environment=on_call)
+    assert (code, point in shown) == (0, True), shown
+    assert '"case\\u202e\\n' in shown
+    code, refused = run("restore", lost.instance_id, "--onto", fresh.instance_id, "--yes", environment=on_call)
+    assert (code, "REFUSE no-consent" in refused) == (1, True), refused
+
+    assert run("consent", fresh.instance_id, "--yes", environment=stage.aws.environment())[0] == 0
+    restoring = start("restore", lost.instance_id, "--onto", fresh.instance_id, "--yes", environment=on_call)
+    assert restoring.stdout
+    lines = []
+    while not (lines and lines[-1].endswith("has begun.\n")):
+        lines.append(next(restoring.stdout))
+    restore = lines[-1].split()[0]
+    record = stage.until_closed(restore)
+    rest, error = restoring.communicate()
+    assert (restoring.returncode, error, record["status"]) == (0, "", "completed")
+    assert lines[0].startswith("Data: ")
+    assert point in lines[1]
+    assert [line for line in rest.splitlines() if line in record["timeline"]] == record["timeline"]
+    assert f"    -> Log in to {fresh.instance_id} and check the data." in rest.splitlines()
+    assert "    -> delete it" not in [*map(str.rstrip, lines), *rest.splitlines()]
+
+    code, shown = run("status", fresh.instance_id, environment=on_call)
+    assert (code, f"{restore} onto {fresh.instance_id}: completed" in shown) == (0, True), shown
+    assert run("follow", restore, "--json", environment=on_call) == (0, json.dumps(record, indent=2) + "\n")
+    assert stage.failed_events() == []
 
 
 # --- at the end of all that
