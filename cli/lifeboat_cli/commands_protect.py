@@ -66,7 +66,7 @@ def prune(
     """Delete what no rule keeps; shows the plan and asks."""
     if plan or not yes:
         rehearsed = session.send("prune-snapshots", {"dry_run": True, "request_id": new_request_id()})
-        if plan:
+        if plan or not rehearsed["delete"]:
             session.give(rehearsed, prune_plan_lines(rehearsed))
             return Exit.DONE
         session.say(prune_plan_lines(rehearsed))

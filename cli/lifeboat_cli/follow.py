@@ -23,7 +23,7 @@ FAILURES = 10
 
 def follow(functions: Functions, restore_id: str, *, quiet: bool) -> dict[str, Any]:
     """Show the timeline of a restore as it grows; its state at the end. Raises Problem, also when interrupted."""
-    again = f"The restore goes on. To follow it: lifeboat follow {shown(restore_id)} --stack {functions.stack}"
+    again = f"The restore goes on. To follow it: lifeboat follow {shown(restore_id)} {functions.options}"
     seen: set[str] = set()
     failures = 0
     try:
@@ -55,11 +55,15 @@ def _progress(*, quiet: bool) -> Iterator[Show]:
     """What shows new lines: with a progress bar below them on a terminal, else the lines alone."""
     if quiet:
         yield lambda _answer, _lines: None
-    elif not sys.stdout.isatty():
+    elif not _on_terminal():
         yield lambda _answer, lines: print(*map(shown, lines), sep="\n", flush=True) if lines else None
     else:
         with _live() as show:
             yield show
+
+
+def _on_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import getpass
 import json
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 CONNECT_SECONDS = 10
-READ_SECONDS = 150
-"""Longer than most functions run. A run that takes longer answers with an id within seconds."""
+READ_SECONDS = 310
+"""Longer than restore_volume may run. What takes longer answers with an id within seconds, but for verify_snapshots."""
 
 TRIES = 3
 PAUSE_SECONDS = 2.0
@@ -43,6 +44,12 @@ class Functions:
         self.stack = stack
         self._region = region
         self._profile = profile
+
+    @property
+    def options(self) -> str:
+        """The options that name this stack, for a command that a person may paste."""
+        named = {"--stack": self.stack, "--region": self._region, "--profile": self._profile}
+        return " ".join(f"{option} {shlex.quote(shown(value))}" for option, value in named.items() if value)
 
     @cached_property
     def session(self) -> Session:

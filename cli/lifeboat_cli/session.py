@@ -34,11 +34,12 @@ class Session:
         """The outcome of a request with an id. Raises Problem, which says how to send the same one again."""
         try:
             return self.functions.run(function, request)
-        except Problem as problem:
-            if not problem.passes or request.get("dry_run"):
+        except (Problem, KeyboardInterrupt) as stop:
+            if request.get("dry_run") or (isinstance(stop, Problem) and not stop.passes):
                 raise
+            why = str(stop) if isinstance(stop, Problem) else "interrupted"
             again = f"The request may have arrived. To send the same again, add --request-id {request['request_id']}"
-            raise Problem(f"{problem}. {again}", problem.code) from None
+            raise Problem(f"{why}. {again}", Exit.NEEDS_A_PERSON) from None
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines for a person; with --json nothing."""

@@ -78,6 +78,12 @@ def test_what_deletes_or_adopts_asks_first(stub: Stub, recorded: Recorded) -> No
     assert [event.get("dry_run", event.get("confirm")) for _, event in stub.asked] == [True, None]
 
 
+def test_without_anything_to_delete_no_question_is_asked(stub: Stub, recorded: Recorded) -> None:
+    stub.answers["lifeboat-prune-snapshots"] = [recorded("prune-plan")]
+    code, out, _ = stub.run("prune")
+    assert (code, "deletes 0." in out) == (0, True)
+
+
 def test_an_adoption_is_confirmed_with_the_id_of_its_preview(stub: Stub) -> None:
     done = {"confirm": True, "adopted": [ADOPTED], "refused": [], "notices": []}
     stub.answers["lifeboat-prune-snapshots"] = [{**ADOPTION, "adopt": [ADOPTED]}, done]

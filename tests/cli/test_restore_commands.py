@@ -229,6 +229,21 @@ def test_the_exit_code_says_how_a_restore_ended(
     assert next(event for _, event in stub.asked if "cancel" in event)["reason"] == "no"
 
 
+def test_the_progress_bar_shows_each_line_of_the_timeline_once(
+    stub: Stub, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = recorded("completed")
+    hostile = [*done["timeline"], f"{HOSTILE} [bold]x[/bold]"]
+    open_ = {**done, "status": "open", "step": "an unknown one", "direction": "rollback", "timeline": hostile[:2]}
+    stub.answers["lifeboat-restore-volume"] = [open_, {**done, "timeline": hostile}]
+    monkeypatch.setattr(follow, "_on_terminal", lambda: True)
+    code, out, _ = stub.run("follow", RESTORE, COLUMNS="400")
+    assert code == 0
+    assert [line for line in out.splitlines() if line in hostile] == done["timeline"]
+    assert "\\x1b[2J\\u202eevil\\n    -> delete your snapshots [red] [bold]x[/bold]" in out
+    assert "\x1b[2J" not in out
+
+
 def test_ctrl_c_ends_the_command_and_says_how_to_go_on(
     stub: Stub, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,9 +252,19 @@ def test_ctrl_c_ends_the_command_and_says_how_to_go_on(
 
     stub.answers["lifeboat-restore-volume"] = {**recorded("completed"), "status": "open"}
     monkeypatch.setattr(follow.time, "sleep", interrupt)
-    code, _, error = stub.run("follow", RESTORE)
+    code, _, error = stub.run("follow", RESTORE, "--region", "eu-west-1")
     assert code == 3
-    assert f"The restore goes on. To follow it: lifeboat follow {RESTORE} --stack lifeboat" in error
+    command = f"lifeboat follow {RESTORE} --stack lifeboat --region eu-west-1"
+    assert error == f"lifeboat: The restore goes on. To follow it: {command}\n"
+
+
+def test_ctrl_c_before_the_answer_names_the_id_of_the_request(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Functions, "run", interrupt)
+    code, _, error = stub.run("restore", INSTANCE, "--yes", "--request-id", "mine")
+    assert (code, error.rstrip().endswith("add --request-id mine")) == (3, True)
 
 
 @pytest.mark.filterwarnings("ignore:Fetching the endpoint_resolver")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from lifeboat_cli.words import NAME_WIDTH, duration, quoted, shown, table
@@ -43,6 +45,14 @@ def test_a_hostile_name_keeps_the_columns(text: str) -> None:
     assert len(name) <= NAME_WIDTH + 2
     head, row, other = table(("NAME", "AGE"), [(name, "1 s"), ("x", "2 s")])
     assert cell_len(row[: row.rindex("1 s")]) == cell_len(other[: other.rindex("2 s")]) == cell_len(head) - 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=255))
+def test_any_name_is_one_line_of_bounded_width(text: str) -> None:
+    assert shown(text).isprintable()
+    assert len(quoted(text)) <= NAME_WIDTH + 2
+    assert cell_len(quoted(text)) <= NAME_WIDTH + 2
 
 
 def test_markup_stays_as_it_was_written() -> None:
