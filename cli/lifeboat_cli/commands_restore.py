@@ -90,6 +90,8 @@ def restore(
             session.give(rehearsed, lines)
             return Exit.DONE if rehearsed["possible"] else Exit.FAILED
         session.say(lines)
+        if planned := PLANNED.match(rehearsed["plan"]):  # meanwhile "latest" may become another one than was shown
+            request["recovery_point"] = planned.group(1)
     session.confirm(f"Restore onto {shown(target)}?", yes=yes)
     begun = session.send("restore-volume", request)
     session.say([f"{shown(begun['restore_id'])} has begun."])

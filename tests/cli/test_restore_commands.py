@@ -158,8 +158,8 @@ def test_a_restore_shows_the_plan_then_sends_it_and_follows_to_the_end(restoring
     assert [line for line in out.splitlines() if line in timeline] == timeline
     assert f"{RESTORE} is completed after" in out
     plan, _, begun, *questions, _ = [event for _, event in restoring.asked]
-    assert plan == {**begun, "dry_run": True}
-    assert begun == {**begun, "instance_id": INSTANCE, "recovery_point": "latest-proven", "reason": "INC-17"}
+    assert plan == {**begun, "dry_run": True, "recovery_point": "latest-proven"}
+    assert begun == {**begun, "instance_id": INSTANCE, "recovery_point": POINT, "reason": "INC-17"}, "as it was shown"
     assert begun["request_id"].startswith("cli-")
     assert questions == [{"status": RESTORE}] * 2
 
