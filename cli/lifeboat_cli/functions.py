@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lifeboat_cli.outcome import Exit, Problem
 from lifeboat_cli.words import shown
@@ -62,6 +63,7 @@ class Functions:
         """The region of the stack. Raises Problem if neither the command line nor the configuration has one."""
         found: str | None = self._region or self.session.get_config_variable("region")
         if not found:
+            self.session.get_scoped_config()  # raises for a profile that is not there
             raise Problem("no region is configured: use --region, or set AWS_REGION", Exit.NEEDS_A_PERSON)
         return found
 
@@ -78,7 +80,7 @@ class Functions:
                 client_name="lambda",
             )
             if url := provider.provide():
-                return str(url).rstrip("/")
+                return _checked(str(url))
         # botocore calls this component internal; the pinned version has it, and a test compares it with a client's URL.
         found = self.session.get_component("endpoint_resolver").construct_endpoint(
             "lambda",
@@ -169,6 +171,8 @@ class translated:  # noqa: N801 - a context manager reads like a function
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, Problem):
+            return
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ReadTimeoutError  # noqa: PLC0415
 
         if isinstance(error, ReadTimeoutError):
@@ -190,6 +194,18 @@ def person() -> str:
         return f"{getpass.getuser()} (lifeboat command line)"
     except (OSError, KeyError):
         return "lifeboat command line"
+
+
+def _checked(url: str) -> str:
+    """A configured endpoint. Raises Problem for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise Problem(f"the endpoint of AWS is {shown(url)}, expected a URL (AWS_ENDPOINT_URL)", Exit.NEEDS_A_PERSON)
+    return url.rstrip("/")
 
 
 def _not_invoked(name: str, region: str, response: AWSResponse) -> Problem:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lifeboat_cli.functions import Functions
+from lifeboat_cli.functions import Functions, translated
 from lifeboat_cli.outcome import Exit, Problem
 from lifeboat_cli.words import shown
 
@@ -98,7 +98,8 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
 def _end_of(act: Callable[[], Exit], as_json: bool) -> int:
     """Run a command; its exit code. What went wrong is one sentence on standard error."""
     try:
-        return int(act())
+        with translated("AWS"):
+            return int(act())
     except Problem as problem:
         if as_json and problem.answer is not None:
             print(json.dumps(problem.answer, indent=2))

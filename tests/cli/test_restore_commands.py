@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,11 +136,25 @@ def test_what_aws_refuses_is_one_sentence(  # noqa: PLR0917 - a table
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, (), 3, "no AWS credentials"),
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, (), 3, "no region"),
         ({}, ("--profile", "nobody"), 3, "could not be found"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": ""}, ("--profile", "nobody"), 3, "could not be found"),
+        ({"AWS_ENDPOINT_URL": "nonsense"}, (), 3, "the endpoint of AWS is nonsense"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:99999"}, (), 3, "expected a URL"),
         ({}, ("--stack", "a/b"), 2, "expected the name of a stack"),
         ({}, ("--limit", "0"), 2, "--limit"),
         ({}, ("--no-such-option",), 2, "--no-such-option"),
     ],
-    ids=["no connection", "no credentials", "no region", "no profile", "bad stack", "bad limit", "bad option"],
+    ids=[
+        "no connection",
+        "no credentials",
+        "no region",
+        "no profile",
+        "neither",
+        "no URL",
+        "no port",
+        "bad stack",
+        "bad limit",
+        "bad option",
+    ],
 )
 def test_what_is_wrong_before_the_call_is_said(
     stub: Stub, settings: dict[str, str], arguments: tuple[str, ...], code: int, words: str
@@ -267,18 +282,43 @@ def test_ctrl_c_before_the_answer_names_the_id_of_the_request(stub: Stub, monkey
     assert (code, error.rstrip().endswith("add --request-id mine")) == (3, True)
 
 
+CONFIGURED = """
+[default]
+services = local
+endpoint_url = http://127.0.0.1:4001
+[services local]
+lambda =
+  endpoint_url = http://127.0.0.1:4002/
+"""
+
+
 @pytest.mark.filterwarnings("ignore:Fetching the endpoint_resolver")
 @pytest.mark.parametrize(
-    ("region", "fips"),
-    [("eu-west-1", ""), ("us-gov-west-1", ""), ("cn-north-1", ""), ("us-east-1", "true")],
+    ("region", "settings", "config"),
+    [
+        ("eu-west-1", {}, ""),
+        ("us-gov-west-1", {}, ""),
+        ("cn-north-1", {}, ""),
+        ("us-east-1", {"AWS_USE_FIPS_ENDPOINT": "true"}, ""),
+        ("eu-west-1", {"AWS_USE_DUALSTACK_ENDPOINT": "true"}, ""),
+        ("eu-west-1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:4003"}, ""),
+        ("eu-west-1", {}, CONFIGURED),
+        ("eu-west-1", {"AWS_ENDPOINT_URL_LAMBDA": "http://127.0.0.1:4004"}, CONFIGURED),
+        ("eu-west-1", {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, CONFIGURED),
+    ],
+    ids=["usual", "GovCloud", "China", "FIPS", "dual stack", "variable", "profile", "both", "ignored"],
 )
-def test_the_endpoint_is_the_one_of_botocore_s_client(region: str, fips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_endpoint_is_the_one_of_the_client_of_botocore(
+    region: str, settings: dict[str, str], config: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_LAMBDA", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", fips)
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
     ours = Functions("lifeboat", region, None).endpoint
-    assert ours == Session().create_client("lambda", region_name=region).meta.endpoint_url
+    assert ours == Session().create_client("lambda", region_name=region).meta.endpoint_url.rstrip("/")
 
 
 def test_help_loads_neither_botocore_nor_rich() -> None:
