@@ -66,6 +66,7 @@ tagged lifeboat:backup=true, and both lifeboat:restore-target=true, so that a re
 In another shell:
 
   . {ENVIRONMENT.relative_to(ROOT)}
+  PYTHONPATH=cli python -m lifeboat_cli status      # docs/guide/command-line.md installs it as lifeboat
   sam list endpoints --stack-name {stack.STACK_NAME}
   sam remote invoke TakeSnapshotsFunction --stack-name {stack.STACK_NAME} --event '{{}}'
   sam logs --stack-name {stack.STACK_NAME}
