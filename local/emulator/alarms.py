@@ -26,7 +26,7 @@ three periods: eleven in all; of others AWS says only that there are some (tests
 
 DATED_BACK = 100
 """After so many data of before an alarm's periods the rest is left out: they are in the order in which they were put.
-An alarm that looked at all of them at every minute would need the longer, the longer time has passed."""
+An alarm that read all of them at every minute would need the longer, the longer time has passed."""
 
 STATISTICS = {
     "Sum": sum,
