@@ -193,20 +193,37 @@ def test_a_refused_setting_is_a_finding_and_not_a_guess(s3: Any) -> None:
 # --- who may delete
 
 
+def only_if(operator: str, key: str, value: Any) -> dict[str, Any]:
+    return {"Condition": {operator: {key: value}}}
+
+
 @pytest.mark.parametrize(
     ("changed", "denied"),
     [
         ({}, True),
         ({"Principal": {"AWS": "*"}, "Action": ["s3:GetObject", "s3:deleteobjectversion"]}, True),
         ({"Resource": "*"}, True),
-        ({"Condition": {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::1:role/admin"}}}, True),
-        ({"Condition": {"Bool": {"aws:SecureTransport": "false"}}}, False),
+        (only_if("ArnNotLike", "aws:PrincipalArn", "arn:aws:iam::1:role/admin"), True),
+        (only_if("StringNotLike", "aws:userId", "AROAEXAMPLE:*"), True),
+        (only_if("BoolIfExists", "aws:MultiFactorAuthPresent", "false"), True),
+        (only_if("Null", "aws:MultiFactorAuthAge", True), True),
+        (only_if("Bool", "aws:SecureTransport", "false"), False),
+        (only_if("ArnLike", "aws:PrincipalArn", "arn:aws:iam::1:role/guest"), False),
+        (only_if("ArnNotLike", "aws:PrincipalArn", f"arn:aws:iam::{ACCOUNT}:*"), False),
+        (only_if("StringNotEquals", "aws:PrincipalAccount", ACCOUNT), False),
+        (only_if("StringNotEquals", "aws:PrincipalOrgID", "o-1234567890"), False),
+        (only_if("Bool", "aws:MultiFactorAuthPresent", "false"), False),
+        (only_if("BoolIfExists", "aws:MultiFactorAuthPresent", "true"), False),
         ({"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/a"}}, False),
         ({"Action": "s3:DeleteObject"}, False),
         ({"Resource": f"arn:aws:s3:::{BUCKET}/a/*"}, False),
         ({"Effect": "Allow"}, False),
     ],
-    ids=["plain", "listed", "any resource", "but for", "without TLS", "one role", "not versions", "a part", "allow"],
+    ids=[
+        *("plain", "listed", "any resource", "but for", "but for a session", "without MFA", "without MFA's age"),
+        *("without TLS", "one role only", "but for all", "other accounts", "other organizations"),
+        *("not access keys", "with MFA", "one role", "not versions", "a part", "allow"),
+    ],
 )
 def test_which_policy_denies_deletion_for_good(changed: dict[str, Any], denied: bool) -> None:
     assert denies_deletion_for_good(policy(**changed), BUCKET) is denied

@@ -26,13 +26,18 @@ FOR_GOOD = "s3:DeleteObjectVersion"
 """With versioning, only this action makes an object go for good
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html)."""
 
-EXCEPTIONS = frozenset(
+PRINCIPALS = frozenset({"aws:principalarn", "aws:userid", "aws:username"})
+"""Condition keys that name single roles and users. aws:PrincipalAccount and aws:PrincipalOrgID except all of them."""
+
+WITHOUT_MFA = frozenset(
     {
-        *("aws:principalarn", "aws:principalaccount", "aws:principalorgid", "aws:userid", "aws:username"),
-        *("aws:multifactorauthpresent", "aws:multifactorauthage"),
+        ("boolifexists", "aws:multifactorauthpresent", "false"),
+        ("null", "aws:multifactorauthpresent", "true"),
+        ("null", "aws:multifactorauthage", "true"),
     }
 )
-"""A denial with only these condition keys is one with chosen exceptions. Any other may deny nothing that matters."""
+"""Conditions that deny whoever has not shown a second factor. `Bool` does not: an access key has no such key
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html)."""
 
 
 def statements_of(policy: str) -> list[dict[str, Any]]:
@@ -52,7 +57,7 @@ def denies_deletion_for_good(policy: str, bucket: str) -> bool:
         and _is_everyone(statement.get("Principal"))
         and _names(statement, FOR_GOOD)
         and _covers_all(statement, bucket)
-        and _condition_keys(statement) <= EXCEPTIONS
+        and all(_only_excepts(*item) for item in _conditions(statement))
         for statement in statements_of(policy)
     )
 
@@ -101,9 +106,25 @@ def _covers_all(statement: Mapping[str, Any], bucket: str) -> bool:
     return any(fnmatchcase(f"{bucket}/*", pattern) for pattern in patterns)
 
 
-def _condition_keys(statement: Mapping[str, Any]) -> set[str]:
+def _conditions(statement: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """Each condition of a statement: its operator and key in small letters, and its values."""
     conditions = statement.get("Condition") or {}
-    return {key.lower().split("/")[0] for keys in conditions.values() for key in keys}
+    return [
+        (operator.lower(), key.lower(), [str(value).lower() for value in _listed(values)])
+        for operator, keys in conditions.items()
+        for key, values in keys.items()
+    ]
+
+
+def _only_excepts(operator: str, key: str, values: list[str]) -> bool:
+    """Whether a denial with this condition still denies all but chosen roles and users, or those with a second factor.
+
+    `StringEquals` denies only those that it names, so only an operator with `Not` excepts.
+    """
+    if key in PRINCIPALS:
+        everyone = key == "aws:principalarn" and any(value.split(":")[-1] in {"*", "role/*"} for value in values)
+        return "not" in operator and not everyone
+    return all((operator, key, value) in WITHOUT_MFA for value in values)
 
 
 def _listed(value: Any) -> list[Any]:
