@@ -99,6 +99,18 @@ def test_all_commands_in_their_order_leave_nothing(s3: Any) -> None:
     assert rule == {key: value for key, value in VENDORS_RULE.items() if key != "Expiration"}, "it still archives"
 
 
+def test_a_bucket_with_object_lock_is_replicated_too(s3: Any) -> None:
+    """S3 copies from a bucket with Object Lock only to another one, and only for a role that may read the locks."""
+    for line in findings()[Risk.REPLICATION].commands:
+        run(line)
+    copy = s3.get_object_lock_configuration(Bucket=PLACE.copy_bucket)["ObjectLockConfiguration"]
+    assert copy == {"ObjectLockEnabled": "Enabled"}
+    iam = boto3.client("iam")
+    allowed = iam.get_role_policy(RoleName=PLACE.replication_role, PolicyName="replicate")["PolicyDocument"]
+    actions = {action for statement in allowed["Statement"] for action in statement["Action"]}
+    assert {"s3:GetObjectRetention", "s3:GetObjectLegalHold"} <= actions
+
+
 def test_the_commands_of_several_rules_work_in_any_order(s3: Any) -> None:
     other = {"ID": "other", "Filter": {"Prefix": "a"}, "Status": "Enabled", "Expiration": {"Days": 9}}
     versions = {"ID": "versions", "Filter": {"Prefix": ""}, "Status": "Enabled"}

@@ -120,7 +120,12 @@ def _without(rule: LifecycleRule, expiries: Collection[tuple[str, bool]]) -> dic
 
 
 def replicate(place: Place) -> tuple[str, ...]:
-    """Make a second bucket, and let S3 copy every new object to it. Its deletions are not copied."""
+    """Make a second bucket, and let S3 copy every new object to it. Its deletions are not copied.
+
+    It has Object Lock without a default retention: from a bucket with Object Lock, S3 copies to no other
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-failure-codes.html), and whoever mends
+    this finding may lock the objects later.
+    """
     copy, region = place.copy_bucket, place.copy_region
     constraint = () if region == "us-east-1" else (("create-bucket-configuration", {"LocationConstraint": region}),)
     trust = _document({"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sts:AssumeRole"})
@@ -143,6 +148,13 @@ def replicate(place: Place) -> tuple[str, ...]:
             ("bucket", copy),
             ("versioning-configuration", {"Status": "Enabled"}),
         ),
+        _line(
+            region,
+            "s3api",
+            "put-object-lock-configuration",
+            ("bucket", copy),
+            ("object-lock-configuration", {"ObjectLockEnabled": "Enabled"}),
+        ),
         _line(place.region, "iam", "create-role", ("role-name", role), ("assume-role-policy-document", trust)),
         _line(
             place.region,
@@ -157,7 +169,7 @@ def replicate(place: Place) -> tuple[str, ...]:
 
 
 def _replicating(place: Place) -> dict[str, Any]:
-    """What S3 needs to replicate
+    """What S3 needs to replicate, also from a bucket with Object Lock
     (https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html).
     """
     return _document(
@@ -168,7 +180,10 @@ def _replicating(place: Place) -> dict[str, Any]:
         },
         {
             "Effect": "Allow",
-            "Action": ["s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"],
+            "Action": [
+                *("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging"),
+                *("s3:GetObjectRetention", "s3:GetObjectLegalHold"),
+            ],
             "Resource": f"{place.arn}/*",
         },
         {
