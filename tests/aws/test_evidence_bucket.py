@@ -99,7 +99,8 @@ def test_each_setting_is_read_as_it_was_set(bucket: str) -> None:
     assert found.ownership == "BucketOwnerEnforced"
 
 
-REPLICATED = {
+TAG = {"Key": "keep", "Value": "yes"}
+REPLICATED: dict[str, Any] = {
     "Role": "arn:aws:iam::123456789012:role/replication",
     "Rules": [
         {
@@ -123,6 +124,12 @@ REPLICATED = {
             "replication",
             (ReplicationRule("all", True, "", "arn:aws:s3:::copy", "222222222222"),),
         ),
+        (
+            "get_bucket_replication",
+            {"ReplicationConfiguration": REPLICATED | {"Rules": [REPLICATED["Rules"][0] | {"Filter": {"Tag": TAG}}]}},
+            "replication",
+            (ReplicationRule("all", True, "", "arn:aws:s3:::copy", "222222222222", tags=(("keep", "yes"),)),),
+        ),
         ("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": True}}, "policy_is_public", True),
         (
             "get_bucket_lifecycle_configuration",
@@ -145,7 +152,7 @@ REPLICATED = {
             (("a/", (("k", "v"),), 10, None, 7, 2),),
         ),
     ],
-    ids=["replication", "policy status", "a rule with several filters"],
+    ids=["replication", "of some tags", "policy status", "a rule with several filters"],
 )
 def test_what_moto_does_not_answer(  # noqa: PLR0917 - pytest passes them by name
     method: str, answer: dict[str, Any], setting: str, value: Any, bucket: str, monkeypatch: pytest.MonkeyPatch

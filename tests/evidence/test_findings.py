@@ -157,6 +157,12 @@ SETTINGS: dict[str, tuple[dict[str, Any], Risk, bool, str]] = {
         False,
         "Only the objects under glacier are replicated",
     ),
+    "some tags are replicated": (
+        {"replication": (ReplicationRule("a", True, "", "arn:aws:s3:::copy", tags=(("keep", "yes"),)),)},
+        Risk.REPLICATION,
+        False,
+        "Only the objects with the tags keep=yes are replicated",
+    ),
 }
 
 
@@ -166,7 +172,7 @@ def test_each_setting_that_is_a_risk(name: str) -> None:
     [found] = [item for item in judge(replace(OPEN, **settings), Tally(), PLACE) if item.risk is risk]
     assert found.critical is critical
     assert words in found.text
-    assert bool(found.commands) == (name != "a part is replicated"), "a command would take the rules' place"
+    assert bool(found.commands) == (not name.endswith("replicated")), "a command would take the rules' place"
 
 
 # --- what S3 refuses to show

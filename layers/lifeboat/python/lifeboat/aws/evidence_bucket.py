@@ -192,6 +192,7 @@ def _replication(answer: Mapping[str, Any]) -> tuple[ReplicationRule, ...]:
             destination=rule["Destination"]["Bucket"],
             account=rule["Destination"].get("Account", ""),
             replicates_deletes=rule.get("DeleteMarkerReplication", {}).get("Status") == "Enabled",
+            tags=_tag_pairs(rule),
         )
         for rule in answer["ReplicationConfiguration"]["Rules"]
     )
@@ -210,7 +211,7 @@ def _lifecycle_rule(rule: Mapping[str, Any], moves_from: str) -> LifecycleRule:
         enabled=rule["Status"] == "Enabled",
         prefix=_prefix(rule),
         document=_as_text(rule),
-        tags=tuple((tag["Key"], tag["Value"]) for tag in _tags(rule)),
+        tags=_tag_pairs(rule),
         larger_than=_narrowing(rule, "ObjectSizeGreaterThan"),
         smaller_than=_narrowing(rule, "ObjectSizeLessThan"),
         transitions=tuple(
@@ -234,9 +235,10 @@ def _narrowing(rule: Mapping[str, Any], name: str) -> Any:
     return chosen.get("And", {}).get(name, chosen.get(name))
 
 
-def _tags(rule: Mapping[str, Any]) -> list[Mapping[str, str]]:
+def _tag_pairs(rule: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     chosen = rule.get("Filter", {})
-    return [*([chosen["Tag"]] if "Tag" in chosen else []), *chosen.get("And", {}).get("Tags", [])]
+    tags = [*([chosen["Tag"]] if "Tag" in chosen else []), *chosen.get("And", {}).get("Tags", [])]
+    return tuple((tag["Key"], tag["Value"]) for tag in tags)
 
 
 def _as_text(value: Any) -> Any:

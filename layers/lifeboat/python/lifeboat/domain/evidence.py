@@ -109,7 +109,10 @@ class Encryption:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationRule:
-    """One rule of the bucket's replication. `destination` is the ARN of a bucket, `account` its owner if S3 says."""
+    """One rule of the bucket's replication. `destination` is the ARN of a bucket, `account` its owner if S3 says.
+
+    `tags` narrow it to the objects that have them.
+    """
 
     id: str
     enabled: bool
@@ -117,6 +120,7 @@ class ReplicationRule:
     destination: str
     account: str = ""
     replicates_deletes: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 
-from lifeboat.domain.evidence import BucketSettings, LifecycleRule, NotRead, ObjectLock, PublicAccessBlock, Versioning
+from lifeboat.domain.evidence import (
+    BucketSettings,
+    LifecycleRule,
+    NotRead,
+    ObjectLock,
+    PublicAccessBlock,
+    ReplicationRule,
+    Versioning,
+)
 from lifeboat.domain.text import iso
 from lifeboat.evidence import commands
 from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
@@ -230,16 +238,20 @@ def _of_replication(settings: BucketSettings, place: Place, first: tuple[str, ..
     if isinstance(rules, NotRead):
         return
     enabled = [rule for rule in rules or () if rule.enabled]
-    if any(not rule.prefix for rule in enabled):
+    if any(not rule.prefix and not rule.tags for rule in enabled):
         return
     if enabled:  # a command would take the rules' place
-        under = ", ".join(rule.prefix for rule in enabled)
-        yield Finding(
-            Risk.REPLICATION, f"Only the objects under {under} are replicated: the others have no second copy"
-        )
+        chosen = ", ".join(_replicated(rule) for rule in enabled)
+        yield Finding(Risk.REPLICATION, f"Only the objects {chosen} are replicated: the others have no second copy")
         return
     text = "The bucket is not replicated: there is no second copy of the evidence"
     yield Finding(Risk.REPLICATION, text, commands=(*first, *commands.replicate(place)))
+
+
+def _replicated(rule: ReplicationRule) -> str:
+    """Which objects a rule that is narrowed replicates."""
+    tags = " and ".join(f"{key}={value}" for key, value in rule.tags)
+    return " ".join([*([f"under {rule.prefix}"] if rule.prefix else []), *([f"with the tags {tags}"] if tags else [])])
 
 
 def _of_encryption(settings: BucketSettings, place: Place) -> Iterator[Finding]:
