@@ -67,7 +67,8 @@ HIDES: dict[str, tuple[Risk, ...]] = {
 def compare(record: Record, findings: Sequence[Finding], now: datetime) -> Change:
     """Compare the findings with the record.
 
-    A date that has moved later is no change: rules that expire objects move it every day. A risk that could not be
+    A date that has moved later is no change: rules that expire objects move it every day. While there is no object,
+    the last date stays known, so that the next object is no change either. A risk that could not be
     judged this time is neither new nor gone.
     """
     known = {item.key: item for item in record.risks}
@@ -80,6 +81,8 @@ def compare(record: Record, findings: Sequence[Finding], now: datetime) -> Chang
         found = KnownRisk(item.risk, item.subject, item.critical, item.at, before.since if before else now)
         if before and not listed and item.risk in {Risk.LIFECYCLE, Risk.NONCURRENT}:
             found = replace(found, critical=before.critical, at=before.at)
+        elif before and item.at is None:
+            found = replace(found, at=before.at)
         risks.append(found)
         if before is None or before.critical != found.critical or _is_earlier(found.at, before.at):
             new.append(item)
