@@ -100,6 +100,7 @@ def test_each_setting_is_read_as_it_was_set(bucket: str) -> None:
 
 
 TAG = {"Key": "keep", "Value": "yes"}
+WITH_KMS = {"SseKmsEncryptedObjects": {"Status": "Enabled"}}
 REPLICATED: dict[str, Any] = {
     "Role": "arn:aws:iam::123456789012:role/replication",
     "Rules": [
@@ -126,9 +127,18 @@ REPLICATED: dict[str, Any] = {
         ),
         (
             "get_bucket_replication",
-            {"ReplicationConfiguration": REPLICATED | {"Rules": [REPLICATED["Rules"][0] | {"Filter": {"Tag": TAG}}]}},
+            {
+                "ReplicationConfiguration": REPLICATED
+                | {"Rules": [REPLICATED["Rules"][0] | {"Filter": {"Tag": TAG}, "SourceSelectionCriteria": WITH_KMS}]}
+            },
             "replication",
-            (ReplicationRule("all", True, "", "arn:aws:s3:::copy", "222222222222", tags=(("keep", "yes"),)),),
+            (
+                ReplicationRule(
+                    *("all", True, "", "arn:aws:s3:::copy", "222222222222"),
+                    tags=(("keep", "yes"),),
+                    with_kms=True,
+                ),
+            ),
         ),
         ("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": True}}, "policy_is_public", True),
         (

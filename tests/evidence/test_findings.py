@@ -13,7 +13,15 @@ import pytest
 from moto import mock_aws
 
 from lifeboat.aws import clients, evidence_bucket
-from lifeboat.domain.evidence import BucketSettings, LifecycleRule, NotRead, ObjectLock, ObjectVersion, ReplicationRule
+from lifeboat.domain.evidence import (
+    BucketSettings,
+    Encryption,
+    LifecycleRule,
+    NotRead,
+    ObjectLock,
+    ObjectVersion,
+    ReplicationRule,
+)
 from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
@@ -157,6 +165,21 @@ SETTINGS: dict[str, tuple[dict[str, Any], Risk, bool, str]] = {
         False,
         "Only the objects under glacier are replicated",
     ),
+    "without KMS is replicated": (
+        {
+            "replication": (ReplicationRule("a", True, "", "arn:aws:s3:::copy"),),
+            "encryption": Encryption("aws:kms"),
+        },
+        Risk.REPLICATION,
+        False,
+        "No replication rule copies objects that are encrypted with a KMS key",
+    ),
+    "with KMS nothing is replicated": (
+        {"encryption": Encryption("aws:kms:dsse", "a-key")},
+        Risk.REPLICATION,
+        False,
+        "No replication rule copies objects that are encrypted with a KMS key",
+    ),
     "some tags are replicated": (
         {"replication": (ReplicationRule("a", True, "", "arn:aws:s3:::copy", tags=(("keep", "yes"),)),)},
         Risk.REPLICATION,
@@ -173,6 +196,12 @@ def test_each_setting_that_is_a_risk(name: str) -> None:
     assert found.critical is critical
     assert words in found.text
     assert bool(found.commands) == (not name.endswith("replicated")), "a command would take the rules' place"
+
+
+def test_a_rule_that_copies_what_is_encrypted_is_a_second_copy() -> None:
+    rule = ReplicationRule("a", True, "", "arn:aws:s3:::copy", with_kms=True)
+    found = judge(replace(OPEN, replication=(rule,), encryption=Encryption("aws:kms")), Tally(), PLACE)
+    assert Risk.REPLICATION not in {item.risk for item in found}
 
 
 # --- what S3 refuses to show

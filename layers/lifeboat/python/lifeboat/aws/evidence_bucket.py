@@ -193,6 +193,8 @@ def _replication(answer: Mapping[str, Any]) -> tuple[ReplicationRule, ...]:
             account=rule["Destination"].get("Account", ""),
             replicates_deletes=rule.get("DeleteMarkerReplication", {}).get("Status") == "Enabled",
             tags=_tag_pairs(rule),
+            with_kms=rule.get("SourceSelectionCriteria", {}).get("SseKmsEncryptedObjects", {}).get("Status")
+            == "Enabled",
         )
         for rule in answer["ReplicationConfiguration"]["Rules"]
     )

@@ -111,7 +111,7 @@ class Encryption:
 class ReplicationRule:
     """One rule of the bucket's replication. `destination` is the ARN of a bucket, `account` its owner if S3 says.
 
-    `tags` narrow it to the objects that have them.
+    `tags` narrow it to the objects that have them. `with_kms`: it also replicates what is encrypted with a KMS key.
     """
 
     id: str
@@ -121,6 +121,7 @@ class ReplicationRule:
     account: str = ""
     replicates_deletes: bool = False
     tags: tuple[tuple[str, str], ...] = ()
+    with_kms: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from lifeboat.domain.evidence import (
     BucketSettings,
+    Encryption,
     LifecycleRule,
     NotRead,
     ObjectLock,
@@ -238,6 +239,14 @@ def _of_replication(settings: BucketSettings, place: Place, first: tuple[str, ..
     if isinstance(rules, NotRead):
         return
     enabled = [rule for rule in rules or () if rule.enabled]
+    if isinstance(settings.encryption, Encryption) and settings.encryption.algorithm.startswith("aws:kms"):
+        # S3 replicates such objects only by a rule that names a key for the copies, and only a person knows which
+        # (https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-config-for-kms-objects.html).
+        if not any(rule.with_kms for rule in enabled):
+            text = "No replication rule copies objects that are encrypted with a KMS key, as the bucket encrypts them"
+            yield Finding(Risk.REPLICATION, text)
+            return
+        enabled = [rule for rule in enabled if rule.with_kms]
     if any(not rule.prefix and not rule.tags for rule in enabled):
         return
     if enabled:  # a command would take the rules' place

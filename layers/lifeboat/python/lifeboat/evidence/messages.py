@@ -128,7 +128,8 @@ def _steps(new: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[str]
 
 _ADVICE = {
     Risk.NOT_READ: "Let the role of GuardEvidenceFunction read what it could not: find the policy that denies it.",
-    Risk.REPLICATION: "Add a replication rule without a prefix and without tags.",
+    Risk.REPLICATION: "Add a replication rule without a prefix and without tags. For objects encrypted with a KMS key, "
+    "it needs SseKmsEncryptedObjects and a key for the copies.",
     Risk.MISSING: "Correct EvidenceBucket and deploy the stack again, or find out who deleted the bucket.",
     Risk.REGION: "Deploy a stack in the bucket's region, or correct EvidenceBucket.",
 }

@@ -57,7 +57,7 @@ HIDES: dict[str, tuple[Risk, ...]] = {
     "public_access_block": (Risk.PUBLIC,),
     "policy": (Risk.DELETION,),
     "policy_is_public": (Risk.PUBLIC,),
-    "encryption": (Risk.ENCRYPTION,),
+    "encryption": (Risk.ENCRYPTION, Risk.REPLICATION),
     "replication": (Risk.REPLICATION,),
     "ownership": (Risk.OWNERSHIP,),
 }
