@@ -86,6 +86,8 @@ def test_the_risks_are_published_once_with_their_commands(world: World, s3: Any)
     steps = " ".join(message["next_steps"])
     assert [item["mends"] for item in answer["commands"]] == [[risk] for risk in answer["new"]]
     assert all(line in steps for item in answer["commands"] for line in item["run"])
+    lock = next(number for number, step in enumerate(message["next_steps"]) if "no object lock" in step)
+    assert "uploads with a checksum" in message["next_steps"][lock - 1], "S3 would refuse the platform's imports"
     for _ in range(2):
         assert guard(world)[1] == []
 

@@ -113,6 +113,8 @@ def _steps(new: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[str]
     """What a person does about each new risk, in this order."""
     for lines, mended in by_commands(new).items():
         named = name_first([label(item) for item in mended], NAMED)
+        if any(item.risk is Risk.LOCK for item in mended):
+            yield _BEFORE_LOCK
         if sum(map(len, lines)) > MOST_COMMAND:
             yield f"To mend {named}: {ASK}; the command is too long for a message, and the answer has it."
         else:
@@ -125,6 +127,13 @@ def _steps(new: Sequence[Finding], findings: Sequence[Finding]) -> Iterator[str]
     if len(findings) > len(new):
         yield f"For the commands of the other risks: {ASK}."
 
+
+_BEFORE_LOCK = (
+    "Before the next command, make sure that the platform uploads with a checksum: S3 refuses every other upload to "
+    "a bucket that locks new objects."
+)
+"""Object Lock cannot be switched off, but its default retention can be removed
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object)."""
 
 _ADVICE = {
     Risk.NOT_READ: "Let the role of GuardEvidenceFunction read what it could not: find the policy that denies it.",
