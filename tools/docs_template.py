@@ -231,6 +231,7 @@ _OPERATORS = {
     "ArnLike": "is like",
     "Bool": "is",
     "ForAllValues:StringEquals": "holds only",
+    "StringEqualsIfExists": "is, where AWS says it,",
     "ForAnyValue:StringEquals": "holds one of",
 }
 

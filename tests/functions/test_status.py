@@ -272,6 +272,29 @@ def test_copies_and_the_share_with_the_vault_are_shown(world, monkeypatch):
     assert answer["unread"] == ["AWS did not show the copies in eu-central-1: UnauthorizedOperation: as planted here"]
 
 
+def test_a_copy_that_was_given_up_is_a_need_until_it_is_tried_again(world, monkeypatch):
+    monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", "eu-central-1")
+    handler.forget()
+    world.launch()
+    back_up(world)
+
+    def refuse(*_, **__):
+        raise AwsError("UnauthorizedOperation", "as planted here", answered=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ec2_snapshots, "copy_snapshot", refuse)
+        for hours in range(0, 400, 20):
+            patch.setattr(clock, "now", lambda hours=hours: TODAY + timedelta(hours=hours))
+            world.invoke("copy_snapshots", {"sweep": True})
+    answer = show(world)
+    [need] = [item for item in answer["needs_a_person"] if item["event"] == "CopyFailed"]
+    assert "Lifeboat has given up" in need["summary"]
+    assert answer["counts"]["open_copies"] == 0
+    for _ in range(2):
+        world.invoke("copy_snapshots", need["request"]["event"])
+    assert "CopyFailed" not in [item["event"] for item in show(world)["needs_a_person"]]
+
+
 def test_an_open_restore_is_shown_with_its_time_left(world, monkeypatch):
     instance = world.launch()
     back_up(world)

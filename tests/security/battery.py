@@ -597,7 +597,7 @@ def _buses() -> Iterator[Question]:
 _PUBLISH = {"sns:Publish on the topic"}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
-_SHOWN_ITEMS = ("selected", "schedule", "copy-open", "retention-run")
+_SHOWN_ITEMS = ("selected", "schedule", "copy-open", "copy-gave-up", "retention-run")
 _RESTORE_ITEMS = ("restore", "restore-open")
 _STATE = (
     {

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from lifeboat.backup.overdue import Age, LastGood, Overdue, Protected
-from lifeboat.copies.record import CopyRecord
+from lifeboat.copies.record import CopyRecord, CopyState
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.restore.record import Direction, Restore, RestoreState
 from lifeboat.status.answer import describe_late, describe_need
@@ -163,3 +163,17 @@ def test_no_tag_writes_a_sentence():
 def test_an_id_stands_as_it_is_and_anything_else_in_quotes():
     assert quote_id("rp-20261123T020000Z-i-0123456789abcdef0+2") == "rp-20261123T020000Z-i-0123456789abcdef0+2"
     assert quote_id(HOSTILE).startswith("'rp-1\\u202e\\n")
+
+
+def test_a_copy_that_was_given_up_still_needs_a_person():
+    [found] = needs(Concerns(copying=(replace(COPY, attempts=9, not_before=None, state=CopyState.GAVE_UP),)), PLACE)
+    assert found.summary.endswith("9 attempts failed, and Lifeboat has given up.")
+    assert found.event == {"retry": True}
+
+
+def test_a_copy_that_differs_from_its_source_is_read_there_and_not_repaired_on_an_instance():
+    tags = {**FAILED, "lifeboat:source-account": "222233334444"}
+    tags["lifeboat:verified"] += " unequal=yes"
+    [found] = needs(Concerns(failed=(point(tags=tags),)), PLACE)
+    assert "Hold the source in account 222233334444" in found.next_steps[1]
+    assert "instance" not in "".join(found.next_steps)

@@ -3,7 +3,8 @@
 A record stays as long as its recovery point is at home, so that a copy that the destination's own retention has deleted
 is not made again. If the table is lost, only the count of failed attempts is lost.
 
-The open records have their own partition: with very many recovery points, each minute reads only those.
+The open records have their own partition: with very many recovery points, each minute reads only those. So do those
+that Lifeboat has given up, which a person asks for.
 """
 
 from __future__ import annotations
@@ -15,19 +16,25 @@ from lifeboat.aws.table import ABSENT, Document, to_json, unchanged
 from lifeboat.copies.record import CopyRecord, CopyState
 
 _OPEN = "copy-open"
+_GAVE_UP = "copy-gave-up"
 _CLOSED = "copy"
 _MANY = "copy-many"
 
 
 def records(table: str, region: str) -> dict[str, CopyRecord]:
     """The records of one destination, by the recovery point's id."""
-    # The open one counts if a record was opened again between the two reads.
-    return _records(table, _CLOSED, region) | open_records(table, region)
+    # The open one counts if a record was opened again between the reads.
+    return _records(table, _CLOSED, region) | unfinished_records(table, region)
 
 
 def open_records(table: str, region: str) -> dict[str, CopyRecord]:
     """The records of what is still to be copied. Their ids begin with the slot: the oldest come first."""
     return _records(table, _OPEN, region)
+
+
+def unfinished_records(table: str, region: str) -> dict[str, CopyRecord]:
+    """The records of what is still to be copied, or was given up."""
+    return _records(table, _GAVE_UP, region) | open_records(table, region)
 
 
 def _records(table: str, pk: str, region: str) -> dict[str, CopyRecord]:
@@ -75,4 +82,5 @@ def _version(record: CopyRecord) -> str:
 
 
 def _key(record: CopyRecord) -> tuple[str, str]:
-    return (_OPEN if record.state is CopyState.OPEN else _CLOSED, f"{record.region}/{record.point_id}")
+    partition = {CopyState.OPEN: _OPEN, CopyState.GAVE_UP: _GAVE_UP}.get(record.state, _CLOSED)
+    return (partition, f"{record.region}/{record.point_id}")

@@ -14,7 +14,7 @@ from typing import Any
 from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.overdue import PENDING_ACCEPTED, Overdue
 from lifeboat.copies.messages import steps_to_copy
-from lifeboat.copies.record import CopyRecord
+from lifeboat.copies.record import CopyRecord, CopyState
 from lifeboat.domain.bad_request import shown
 from lifeboat.domain.fields import RECOVERY_POINT_ID
 from lifeboat.domain.message import SEVERITIES, Message, counted, sentence
@@ -25,7 +25,8 @@ from lifeboat.restore.record import Restore, RestoreState
 from lifeboat.restore.report import outcome
 from lifeboat.status.protection import Digest, Selected
 from lifeboat.verify.canary_messages import steps_to_close
-from lifeboat.verify.messages import steps_after_failure
+from lifeboat.verify.comparison import find_unequal, source_account
+from lifeboat.verify.messages import steps_after_failure, steps_after_unequal
 
 LISTED = 50
 """How many entries of a list that may grow with the instances the answer has; it counts the others."""
@@ -60,8 +61,8 @@ class Concerns:
     """What was observed that may need a person.
 
     `suspects` have an open suspicion, `failed` did not pass their verification, `copying` is what is still to be
-    copied. `unconfirmed` counts the topic's subscriptions that were not confirmed, None: not known. `failed_events`
-    counts the messages in the queue FailedEvents, None: not known.
+    copied or was given up. `unconfirmed` counts the topic's subscriptions that were not confirmed, None: not known.
+    `failed_events` counts the messages in the queue FailedEvents, None: not known.
     """
 
     late: tuple[Late, ...] = ()
@@ -167,11 +168,16 @@ def _suspect(point: RecoveryPoint) -> Need:
 
 
 def _failed(point: RecoveryPoint) -> Need:
+    account = source_account(point) if find_unequal(point) else ""
+    if account:
+        steps = steps_after_unequal(account if account.isascii() and account.isdecimal() else quote_id(account))
+    else:
+        steps = steps_after_failure(replace(point, id=quote_id(point.id)))
     return _of_point(
         "VerificationFailed",
         point,
         f"{quote_id(point.id)} failed its verification, and no later recovery point of its lineages is proven.",
-        steps_after_failure(replace(point, id=quote_id(point.id))),
+        steps,
         {"recovery_point": point.id},
     )
 
@@ -186,6 +192,8 @@ def _of_point(
 
 def _copy(record: CopyRecord) -> Need:
     again = f"the next one is at {iso(record.not_before)}" if record.not_before else "the next one is due"
+    if record.state is CopyState.GAVE_UP:
+        again = "Lifeboat has given up"
     attempts = counted(record.attempts, "attempt")
     return Need(
         "CopyFailed",

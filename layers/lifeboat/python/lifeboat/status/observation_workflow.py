@@ -213,10 +213,12 @@ class Observer:
         return ec2_volumes.volumes(volume_id for item in instances for volume_id in item.devices)
 
     def copying(self) -> dict[str, dict[str, CopyRecord]]:
-        """What is still to be copied to each region, by the recovery point's id. Raises AwsError."""
+        """What is still to be copied to each region, or was given up, by the recovery point's id. Raises AwsError."""
         table = self.invocation.config.table
         with translated():
-            return {item.region: copies.open_records(table, item.region) for item in self.invocation.config.copy_to}
+            return {
+                item.region: copies.unfinished_records(table, item.region) for item in self.invocation.config.copy_to
+            }
 
     def places(self, points: Iterable[RecoveryPoint], copying: Mapping[str, Mapping[str, CopyRecord]]) -> Places:
         """Where else these recovery points are. What AWS does not show is None, with the reason in `unread`."""

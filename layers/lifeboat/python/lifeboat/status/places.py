@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lifeboat.copies.plan import original_set
-from lifeboat.copies.record import CopyRecord
+from lifeboat.copies.record import CopyRecord, CopyState
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 
 COPIED, COPYING, MISSING, UNKNOWN = "copied", "copying", "missing", "unknown"
@@ -18,7 +18,7 @@ class Places:
     """What was observed of the places of some recovery points. None everywhere: it is not known.
 
     `locked` and `shared` are ids of snapshots. `copied` has for each region the sets of which a good copy is there, and
-    `copying` the records of what is still to be copied, by the recovery point's id.
+    `copying` the records of what is still to be copied, or was given up, by the recovery point's id.
     """
 
     locked: Collection[str] | None = None
@@ -44,7 +44,8 @@ class Places:
             return UNKNOWN
         if original_set(point.members[0].snapshot) in there:
             return COPIED
-        return COPYING if point.id in self.copying.get(region, {}) else MISSING
+        record = self.copying.get(region, {}).get(point.id)
+        return COPYING if record and record.state is CopyState.OPEN else MISSING
 
 
 def good_copies(points: Iterable[RecoveryPoint]) -> frozenset[tuple[str, str]]:

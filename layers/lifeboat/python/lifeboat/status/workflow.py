@@ -13,7 +13,7 @@ from lifeboat.aws.invocation import Invocation
 from lifeboat.backup import overdue
 from lifeboat.backup import store as backups
 from lifeboat.backup.overdue import Overdue
-from lifeboat.copies.record import CopyRecord
+from lifeboat.copies.record import CopyRecord, CopyState
 from lifeboat.domain.bad_request import BadRequest, shown
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.recovery_point import RecoveryPoint
@@ -174,7 +174,7 @@ def _overview(
         "overdue": len(late),
         "open_restores": len(state.restores),
         "open_backups": len(state.backups),
-        "open_copies": sum(map(len, state.copying.values())),
+        "open_copies": sum(record.state is CopyState.OPEN for record in concerns.copying),
         "suspected": len(concerns.suspects),
         "needs_a_person": needed,
     }

@@ -90,7 +90,13 @@ def verification_failed(
             *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
             *_if_lost([item for item in record.readings if item.failure], point),
-            *(_of_kept(account) if account else _of_copy(point, region) if home else steps_after_failure(point)),
+            *(
+                steps_after_unequal(account)
+                if account
+                else _of_copy(point, region)
+                if home
+                else steps_after_failure(point)
+            ),
         ),
     )
 
@@ -131,7 +137,8 @@ def _of_copy(point: RecoveryPoint, region: str) -> tuple[str, ...]:
     )
 
 
-def _of_kept(account: str) -> tuple[str, ...]:
+def steps_after_unequal(account: str) -> tuple[str, ...]:
+    """What a person does about a vault's copy that is not equal to its source in this account."""
     return (
         'Do not restore this copy. Its tag lifeboat:verified says that it failed, so "latest-proven" restores another '
         "one.",
