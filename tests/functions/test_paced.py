@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,6 @@ from lifeboat.domain.config import load
 from lifeboat.domain.rate_limit import Pace
 
 THREADS = 6
-PAUSE = threading.Event()
 SETTINGS = {
     "LIFEBOAT_STACK": "lifeboat",
     "AWS_REGION": "eu-west-1",
@@ -34,7 +34,8 @@ def most_at_once(*, refused: int) -> int:
             if not left[0] and not throttled:
                 most[0] = max(most[0], under_way[0])
         if left[0] or throttled or refused:
-            PAUSE.wait(0.02)  # time for others to come, were they let
+            for _ in range(200):
+                os.sched_yield()  # others may come, were they let
         else:
             all_here.wait()
         with lock:
