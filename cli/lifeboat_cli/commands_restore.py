@@ -18,7 +18,8 @@ from lifeboat_cli.status_text import describe_point, exit_of_status, points_line
 from lifeboat_cli.words import shown
 
 INSTANCE_ID = re.compile(r"(\d{12}/)?i-[0-9a-f]{8,17}")
-PLANNED = re.compile(r"Restore (rp-[0-9A-Za-z+-]+) onto")
+NEWEST = ("latest", "latest-proven")
+"""Words for a recovery point that may be another one a moment later."""
 
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="An instance's id or its Name.")]
 NextOption = Annotated[str, typer.Option("--next", help="The following page, as the page before names it.")]
@@ -90,8 +91,8 @@ def restore(
             session.give(rehearsed, lines)
             return Exit.DONE if rehearsed["possible"] else Exit.FAILED
         session.say(lines)
-        if planned := PLANNED.match(rehearsed["plan"]):  # meanwhile "latest" may become another one than was shown
-            request["recovery_point"] = planned.group(1)
+        if point in NEWEST:  # the one that was shown, also if there is a newer one by now
+            request["recovery_point"] = rehearsed["recovery_point"]
     session.confirm(f"Restore onto {shown(target)}?", yes=yes)
     begun = session.send("restore-volume", request)
     session.say([f"{shown(begun['restore_id'])} has begun."])
@@ -134,7 +135,7 @@ def _page(request: Mapping[str, Any], next_page: str, limit: int) -> dict[str, A
 
 def _chosen(session: Session, instance: str, point: str) -> str | dict[str, Any]:
     """The recovery point of a request for the data of an instance that may be gone. A Name must be that of one."""
-    if point not in {"latest", "latest-proven"}:
+    if point not in NEWEST:
         return point
     if not INSTANCE_ID.fullmatch(instance):
         found = session.functions.invoke("show-status", {"instance": instance})["instances"]
@@ -152,11 +153,11 @@ def _chosen(session: Session, instance: str, point: str) -> str | dict[str, Any]
 
 def _whose(session: Session, rehearsed: Mapping[str, Any]) -> str:
     """Whose data the plan restores and how old it is; nothing where that is not known here."""
-    planned = PLANNED.match(rehearsed["plan"])
+    planned = rehearsed["recovery_point"]
     if planned is None or session.as_json:
         return ""
     try:
-        return describe_point(find_point(session.functions, planned.group(1)))
+        return describe_point(find_point(session.functions, planned))
     except (Problem, LookupError, TypeError):  # the plan itself is not affected
         return ""
 

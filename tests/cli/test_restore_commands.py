@@ -40,7 +40,8 @@ def restoring(stub: Stub, recorded: Recorded) -> Stub:
     """Every call of a restore that is possible and completes at the second question."""
     done = recorded("completed")
     half = {**done, "status": "open", "step": "attach", "timeline": done["timeline"][:5]}
-    plan = {**recorded("plan"), "possible": True, "plan": f"Restore {POINT} onto {INSTANCE} as {RESTORE}:\n- stop it"}
+    text = f"Restore {POINT} onto {INSTANCE} as {RESTORE}:\n- stop it"
+    plan = {**recorded("plan"), "possible": True, "recovery_point": POINT, "plan": text}
     stub.answers["lifeboat-restore-volume"] = [plan, half, half, done]
     stub.answers["lifeboat-show-status"] = [recorded("points"), recorded("instance")]
     return stub

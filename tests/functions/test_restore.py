@@ -87,7 +87,7 @@ def test_a_dry_run_changes_nothing_and_publishes_nothing(world, saved, time, mon
     done = changes_of(monkeypatch)
     answer = world.invoke("restore_volume", ask(target, dry_run=True))
     assert (answer["dry_run"], answer["possible"]) == (True, True)
-    assert "plan" in answer
+    assert answer["plan"].startswith(f"Restore {answer['recovery_point']} onto {target} as ")
     assert done == []
     assert events(world) == []
     assert world.invoke("attach_volume", RECONCILE) == {"restores": {}}

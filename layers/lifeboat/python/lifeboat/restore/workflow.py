@@ -191,7 +191,8 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
         "plan": checked.text,
     }
     if request.dry_run:
-        return {"dry_run": True, "possible": checked.plan is not None, **found}
+        chosen = checked.plan.recovery_point_id if checked.plan else None
+        return {"dry_run": True, "possible": checked.plan is not None, "recovery_point": chosen, **found}
     if checked.plan is None:
         return _refuse(request, found, invocation)
     restore = begin(replace(checked.plan, plan=checked.text), checked.plan.started_at)
