@@ -275,7 +275,7 @@ def test_copies_and_the_share_with_the_vault_are_shown(world, monkeypatch):
 def test_a_copy_that_was_given_up_is_a_need_until_it_is_tried_again(world, monkeypatch):
     monkeypatch.setenv("LIFEBOAT_COPY_TO_REGIONS", "eu-central-1")
     handler.forget()
-    world.launch()
+    instance = world.launch()
     back_up(world)
 
     def refuse(*_, **__):
@@ -290,6 +290,7 @@ def test_a_copy_that_was_given_up_is_a_need_until_it_is_tried_again(world, monke
     [need] = [item for item in answer["needs_a_person"] if item["event"] == "CopyFailed"]
     assert "Lifeboat has given up" in need["summary"]
     assert answer["counts"]["open_copies"] == 0
+    assert need in show(world, instance=instance)["needs_a_person"]
     for _ in range(2):
         world.invoke("copy_snapshots", need["request"]["event"])
     assert "CopyFailed" not in [item["event"] for item in show(world)["needs_a_person"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -162,7 +162,7 @@ def _overview(
         restores=tuple(state.restores.values()),
         suspects=observer.suspects(),
         failed=still_failed(failed, older),
-        copying=tuple(record for records in state.copying.values() for record in records.values()),
+        copying=tuple(_each_copy(state)),
         unconfirmed=observer.unconfirmed(),
         failed_events=observer.failed_events(),
     )
@@ -198,6 +198,12 @@ def _overview(
         },
         **_not_protected(chosen, digest, state, observer, whole=whole),
     }
+
+
+def _each_copy(state: _State, point_ids: Collection[str] | None = None) -> Iterator[CopyRecord]:
+    """What is to be copied or was given up, in any region; with `point_ids` only of these recovery points."""
+    for records in state.copying.values():
+        yield from (item for item in records.values() if point_ids is None or item.point_id in point_ids)
 
 
 def _older(late: Iterable[Overdue], failed: Iterable[RecoveryPoint], observer: Observer) -> Digest:
@@ -301,6 +307,7 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
         restores=tuple(here),
         suspects=tuple(point for point in named.points if point.suspected),
         failed=still_failed([item for item in named.points if item.proof and not item.proven], named.digest),
+        copying=tuple(_each_copy(state, {point.id for point in named.points})),
     )
     found = needs(concerns, place)
     return {
