@@ -80,7 +80,7 @@ def test_each_setting_is_read_as_it_was_set(bucket: str) -> None:
     )
     found = read(bucket)
     assert found.versioning == Versioning("Enabled")
-    assert found.object_lock == ObjectLock("GOVERNANCE", days=30)
+    assert found.object_lock == ObjectLock("GOVERNANCE")
     assert isinstance(found.lifecycle, tuple)
     [rule] = found.lifecycle
     assert replace(rule, document={}) == LifecycleRule(
@@ -88,14 +88,13 @@ def test_each_setting_is_read_as_it_was_set(bucket: str) -> None:
         True,
         "glacier",
         {},
-        transitions=((30, "GLACIER"),),
         expires_days=365,
         moves_from="all_storage_classes_128K",
     )
     assert json.loads(json.dumps(rule.document)) == VENDORS_RULE
     assert found.public_access_block == PublicAccessBlock(True, True, True, True)
     assert found.policy == policy
-    assert found.encryption == Encryption("aws:kms", "a-key")
+    assert found.encryption == Encryption("aws:kms")
     assert found.ownership == "BucketOwnerEnforced"
 
 
@@ -123,7 +122,7 @@ REPLICATED: dict[str, Any] = {
             "get_bucket_replication",
             {"ReplicationConfiguration": REPLICATED},
             "replication",
-            (ReplicationRule("all", True, "", "arn:aws:s3:::copy", "222222222222"),),
+            (ReplicationRule(True),),
         ),
         (
             "get_bucket_replication",
@@ -132,13 +131,7 @@ REPLICATED: dict[str, Any] = {
                 | {"Rules": [REPLICATED["Rules"][0] | {"Filter": {"Tag": TAG}, "SourceSelectionCriteria": WITH_KMS}]}
             },
             "replication",
-            (
-                ReplicationRule(
-                    *("all", True, "", "arn:aws:s3:::copy", "222222222222"),
-                    tags=(("keep", "yes"),),
-                    with_kms=True,
-                ),
-            ),
+            (ReplicationRule(True, tags=(("keep", "yes"),), with_kms=True),),
         ),
         ("get_bucket_policy_status", {"PolicyStatus": {"IsPublic": True}}, "policy_is_public", True),
         (

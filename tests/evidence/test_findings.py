@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from lifeboat.domain.evidence import (
     ReplicationRule,
 )
 from lifeboat.evidence.bucket_policy import denies_deletion_for_good, others_who_may_delete
-from lifeboat.evidence.commands import Place
+from lifeboat.evidence.commands import Place, keep_versions
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally, next_midnight
 from lifeboat.evidence.findings import Finding, Risk, judge
 from tests.operator_commands import run_command
@@ -160,14 +161,14 @@ SETTINGS: dict[str, tuple[dict[str, Any], Risk, bool, str]] = {
         "allows it to 444455556666",
     ),
     "a part is replicated": (
-        {"replication": (ReplicationRule("a", True, "glacier", "arn:aws:s3:::copy"),)},
+        {"replication": (ReplicationRule(True, "glacier"),)},
         Risk.REPLICATION,
         False,
         "Only the objects under glacier are replicated",
     ),
     "without KMS is replicated": (
         {
-            "replication": (ReplicationRule("a", True, "", "arn:aws:s3:::copy"),),
+            "replication": (ReplicationRule(True),),
             "encryption": Encryption("aws:kms"),
         },
         Risk.REPLICATION,
@@ -175,13 +176,13 @@ SETTINGS: dict[str, tuple[dict[str, Any], Risk, bool, str]] = {
         "No replication rule copies objects that are encrypted with a KMS key",
     ),
     "with KMS nothing is replicated": (
-        {"encryption": Encryption("aws:kms:dsse", "a-key")},
+        {"encryption": Encryption("aws:kms:dsse")},
         Risk.REPLICATION,
         False,
         "No replication rule copies objects that are encrypted with a KMS key",
     ),
     "some tags are replicated": (
-        {"replication": (ReplicationRule("a", True, "", "arn:aws:s3:::copy", tags=(("keep", "yes"),)),)},
+        {"replication": (ReplicationRule(True, tags=(("keep", "yes"),)),)},
         Risk.REPLICATION,
         False,
         "Only the objects with the tags keep=yes are replicated",
@@ -199,7 +200,7 @@ def test_each_setting_that_is_a_risk(name: str) -> None:
 
 
 def test_a_rule_that_copies_what_is_encrypted_is_a_second_copy() -> None:
-    rule = ReplicationRule("a", True, "", "arn:aws:s3:::copy", with_kms=True)
+    rule = ReplicationRule(True, with_kms=True)
     found = judge(replace(OPEN, replication=(rule,), encryption=Encryption("aws:kms")), Tally(), PLACE)
     assert Risk.REPLICATION not in {item.risk for item in found}
 
@@ -264,12 +265,15 @@ def only_if(operator: str, key: str, value: Any) -> dict[str, Any]:
         ({"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:role/a"}}, False),
         ({"Action": "s3:DeleteObject"}, False),
         ({"Resource": f"arn:aws:s3:::{BUCKET}/a/*"}, False),
+        ({"Resource": f"arn:aws:s3:::{BUCKET}/?"}, False),
+        ({"Resource": f"arn:aws:s3:::{BUCKET}/a*"}, False),
         ({"Effect": "Allow"}, False),
     ],
     ids=[
         *("plain", "listed", "any resource", "but for", "but for a session", "without MFA", "without MFA's age"),
         *("without TLS", "one role only", "but for all", "other accounts", "other organizations"),
-        *("not access keys", "with MFA", "one role", "not versions", "a part", "allow"),
+        *("not access keys", "with MFA", "one role", "not versions", "a folder", "short keys", "a prefix"),
+        "allow",
     ],
 )
 def test_which_policy_denies_deletion_for_good(changed: dict[str, Any], denied: bool) -> None:
@@ -283,17 +287,24 @@ def test_which_policy_denies_deletion_for_good(changed: dict[str, Any], denied: 
         ({"AWS": ["arn:aws:iam::444455556666:root", ACCOUNT]}, ("arn:aws:iam::444455556666:root",)),
         ({"AWS": f"arn:aws:iam::{ACCOUNT}:role/a"}, ()),
         ({"Service": "logging.s3.amazonaws.com"}, ()),
+        ({"AWS": "AROAEXAMPLEID12345678"}, ()),
     ],
 )
 def test_who_outside_may_delete(principal: Any, others: tuple[str, ...]) -> None:
     assert others_who_may_delete(policy(Effect="Allow", Principal=principal), ACCOUNT) == others
 
 
+def test_the_command_for_deletion_keeps_the_rest_of_the_policy() -> None:
+    before = {"Version": "2008-10-17", "Id": "evidence", "Statement": {"Sid": "a", "Effect": "Allow"}}
+    after = json.loads(shlex.split(keep_versions(PLACE, json.dumps(before)))[-1])
+    assert (after["Version"], after["Id"], after["Statement"][0]) == ("2008-10-17", "evidence", before["Statement"])
+
+
 # --- what goes, and when
 
 
 def version(key: str, age: timedelta, **more: Any) -> ObjectVersion:
-    return replace(ObjectVersion(key, "1", 10, "", "STANDARD", NOW - age, True), **more)
+    return replace(ObjectVersion(key, "1", 10, "STANDARD", NOW - age, True), **more)
 
 
 def test_what_goes_is_counted_the_same_in_any_pages() -> None:

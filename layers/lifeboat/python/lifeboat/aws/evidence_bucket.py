@@ -97,14 +97,12 @@ def read_settings(bucket: str, *, account: str) -> BucketSettings:
     )
 
 
-def list_versions(bucket: str, *, account: str, prefix: str = "", after: Marker | None = None) -> VersionPage:
+def list_versions(bucket: str, *, account: str, after: Marker | None = None) -> VersionPage:
     """The next up to PAGE versions and delete markers, by key and the newest first. Raises AwsError.
 
     `after` is the `next` of the page before, also of another invocation: a marker does not expire.
     """
     asked: dict[str, Any] = {"Bucket": bucket, "ExpectedBucketOwner": account, "MaxKeys": PAGE}
-    if prefix:
-        asked["Prefix"] = prefix
     if after:
         asked |= {"KeyMarker": after.key, "VersionIdMarker": after.version_id}
     with translated():
@@ -118,12 +116,10 @@ def list_versions(bucket: str, *, account: str, prefix: str = "", after: Marker 
     return VersionPage(tuple(found), more or None)
 
 
-def list_all_versions(
-    bucket: str, *, account: str, prefix: str = "", after: Marker | None = None
-) -> Iterator[VersionPage]:
+def list_all_versions(bucket: str, *, account: str, after: Marker | None = None) -> Iterator[VersionPage]:
     """The pages from `after` on, one at a time, to bound memory. A caller may stop at any page. Raises AwsError."""
     while True:
-        page = list_versions(bucket, account=account, prefix=prefix, after=after)
+        page = list_versions(bucket, account=account, after=after)
         yield page
         after = page.next
         if after is None:
@@ -135,11 +131,9 @@ def _version(item: Mapping[str, Any]) -> ObjectVersion:
         key=item["Key"],
         version_id=item.get("VersionId") or "null",
         size=item["Size"],
-        etag=item["ETag"].strip('"'),
         storage_class=item.get("StorageClass") or "STANDARD",
         last_modified=item["LastModified"],
         is_latest=item["IsLatest"],
-        checksum_algorithm=next(iter(item.get("ChecksumAlgorithm", ())), ""),
     )
 
 
@@ -148,7 +142,6 @@ def _delete_marker(item: Mapping[str, Any]) -> ObjectVersion:
         key=item["Key"],
         version_id=item.get("VersionId") or "null",
         size=0,
-        etag="",
         storage_class="",
         last_modified=item["LastModified"],
         is_latest=item["IsLatest"],
@@ -157,12 +150,12 @@ def _delete_marker(item: Mapping[str, Any]) -> ObjectVersion:
 
 
 def _versioning(answer: Mapping[str, Any]) -> Versioning:
-    return Versioning(answer.get("Status", ""), answer.get("MFADelete") == "Enabled")
+    return Versioning(answer.get("Status", ""))
 
 
 def _object_lock(answer: Mapping[str, Any]) -> ObjectLock:
     retention = answer["ObjectLockConfiguration"].get("Rule", {}).get("DefaultRetention", {})
-    return ObjectLock(retention.get("Mode", ""), retention.get("Days", 0), retention.get("Years", 0))
+    return ObjectLock(retention.get("Mode", ""))
 
 
 def _public_access_block(answer: Mapping[str, Any]) -> PublicAccessBlock:
@@ -177,21 +170,14 @@ def _public_access_block(answer: Mapping[str, Any]) -> PublicAccessBlock:
 
 def _encryption(answer: Mapping[str, Any]) -> Encryption:
     [rule, *_] = answer["ServerSideEncryptionConfiguration"]["Rules"]
-    default = rule.get("ApplyServerSideEncryptionByDefault", {})
-    return Encryption(
-        default.get("SSEAlgorithm", ""), default.get("KMSMasterKeyID", ""), bool(rule.get("BucketKeyEnabled"))
-    )
+    return Encryption(rule.get("ApplyServerSideEncryptionByDefault", {}).get("SSEAlgorithm", ""))
 
 
 def _replication(answer: Mapping[str, Any]) -> tuple[ReplicationRule, ...]:
     return tuple(
         ReplicationRule(
-            id=rule.get("ID", ""),
             enabled=rule["Status"] == "Enabled",
             prefix=_prefix(rule),
-            destination=rule["Destination"]["Bucket"],
-            account=rule["Destination"].get("Account", ""),
-            replicates_deletes=rule.get("DeleteMarkerReplication", {}).get("Status") == "Enabled",
             tags=_tag_pairs(rule),
             with_kms=rule.get("SourceSelectionCriteria", {}).get("SseKmsEncryptedObjects", {}).get("Status")
             == "Enabled",
@@ -216,9 +202,6 @@ def _lifecycle_rule(rule: Mapping[str, Any], moves_from: str) -> LifecycleRule:
         tags=_tag_pairs(rule),
         larger_than=_narrowing(rule, "ObjectSizeGreaterThan"),
         smaller_than=_narrowing(rule, "ObjectSizeLessThan"),
-        transitions=tuple(
-            (item["Days"], item["StorageClass"]) for item in rule.get("Transitions", ()) if "Days" in item
-        ),
         expires_days=expiration.get("Days"),
         expires_at=expiration.get("Date"),
         noncurrent_days=noncurrent.get("NoncurrentDays"),

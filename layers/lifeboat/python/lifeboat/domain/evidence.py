@@ -28,7 +28,6 @@ class Versioning:
     """`status` is Enabled, Suspended, or empty if versioning was never enabled."""
 
     status: str = ""
-    mfa_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +35,6 @@ class ObjectLock:
     """Object Lock with its default retention. Without one, `mode` is empty and new objects are not locked."""
 
     mode: str = ""
-    days: int = 0
-    years: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +42,10 @@ class LifecycleRule:
     """One rule of the bucket's lifecycle configuration.
 
     `document` is the rule as S3 answered it, with its dates as texts: what PutBucketLifecycleConfiguration takes.
-    `tags`, `larger_than` and `smaller_than` (bytes, neither included) narrow the rule; None: any size. `transitions`
-    has the storage class that objects get after so many days. `expires_days` or `expires_at` is when current objects
-    go, `noncurrent_days` when noncurrent versions go, of which `newer_noncurrent` newer ones are kept. None: they stay.
-    `moves_from` is of the whole configuration: from which size on objects change their class, in S3's words.
+    `tags`, `larger_than` and `smaller_than` (bytes, neither included) narrow the rule; None: any size. Current objects
+    go after `expires_days` or at `expires_at`, noncurrent versions after `noncurrent_days`, of which `newer_noncurrent`
+    newer ones are kept. None: they stay. `moves_from` is of the whole configuration: from which size on objects change
+    their class, in S3's words.
     """
 
     id: str
@@ -58,7 +55,6 @@ class LifecycleRule:
     tags: tuple[tuple[str, str], ...] = ()
     larger_than: int | None = None
     smaller_than: int | None = None
-    transitions: tuple[tuple[int, str], ...] = ()
     expires_days: int | None = None
     expires_at: datetime | None = None
     noncurrent_days: int | None = None
@@ -100,26 +96,20 @@ class PublicAccessBlock:
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
-    """The bucket's default encryption. `key` is the KMS key as configured; empty with SSE-S3 or the key `aws/s3`."""
+    """The bucket's default encryption. `algorithm` is S3's word for it: AES256, aws:kms or aws:kms:dsse."""
 
     algorithm: str
-    key: str = ""
-    bucket_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicationRule:
-    """One rule of the bucket's replication. `destination` is the ARN of a bucket, `account` its owner if S3 says.
+    """One rule of the bucket's replication.
 
     `tags` narrow it to the objects that have them. `with_kms`: it also replicates what is encrypted with a KMS key.
     """
 
-    id: str
     enabled: bool
-    prefix: str
-    destination: str
-    account: str = ""
-    replicates_deletes: bool = False
+    prefix: str = ""
     tags: tuple[tuple[str, str], ...] = ()
     with_kms: bool = False
 
@@ -147,19 +137,16 @@ class BucketSettings:
 class ObjectVersion:
     """One version of an object, or a delete marker. Without versioning each object has the one version `null`.
 
-    `etag` has no quotes. `checksum_algorithm` is the first that S3 keeps a checksum of, empty if there is none: the
-    listing has no values. `size` is in bytes. A delete marker has no size, class and etag.
+    `size` is in bytes. A delete marker has no size and no class.
     """
 
     key: str
     version_id: str
     size: int
-    etag: str
     storage_class: str
     last_modified: datetime
     is_latest: bool
     delete_marker: bool = False
-    checksum_algorithm: str = ""
 
     @property
     def archived(self) -> bool:

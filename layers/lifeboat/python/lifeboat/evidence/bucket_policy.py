@@ -7,6 +7,7 @@ denies it (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
@@ -40,6 +41,14 @@ WITHOUT_MFA = frozenset(
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html)."""
 
 
+ANY_KEYS = ("a", "Z/9.x")
+"""Keys that a pattern for every object covers. One for keys that begin or end alike, or are as long, covers one."""
+
+DELETED = re.compile(r"A(?:RO|ID)A[A-Z0-9]{12,}")
+"""What a policy has in the place of a role or user that was deleted. Nobody can be it any more
+(https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html)."""
+
+
 def statements_of(policy: str) -> list[dict[str, Any]]:
     """The statements of a bucket policy; none for a text that is no policy."""
     try:
@@ -63,7 +72,10 @@ def denies_deletion_for_good(policy: str, bucket: str) -> bool:
 
 
 def others_who_may_delete(policy: str, account: str) -> tuple[str, ...]:
-    """The principals outside the account to which the policy allows a destructive action; `*` is everyone."""
+    """The principals outside the account to which the policy allows a destructive action; `*` is everyone.
+
+    A role or user that was deleted is none.
+    """
     found: list[str] = []
     for statement in statements_of(policy):
         if statement.get("Effect") == "Allow" and any(_names(statement, action) for action in DESTRUCTIVE):
@@ -86,7 +98,7 @@ def _is_everyone(principal: Any) -> bool:
 
 def _is_outside(principal: str, account: str) -> bool:
     parts = principal.split(":")
-    return (parts[4] if len(parts) > 5 else principal) != account
+    return (parts[4] if len(parts) > 5 else principal) != account and not DELETED.fullmatch(principal)
 
 
 def _names(statement: Mapping[str, Any], action: str) -> bool:
@@ -103,7 +115,7 @@ def _names(statement: Mapping[str, Any], action: str) -> bool:
 def _covers_all(statement: Mapping[str, Any], bucket: str) -> bool:
     """Whether the statement is about every object of the bucket."""
     patterns = [str(pattern).split(":::")[-1] for pattern in _listed(statement.get("Resource"))]
-    return any(fnmatchcase(f"{bucket}/*", pattern) for pattern in patterns)
+    return any(all(fnmatchcase(f"{bucket}/{key}", pattern) for key in ANY_KEYS) for pattern in patterns)
 
 
 def _conditions(statement: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:

@@ -85,7 +85,7 @@ def encrypt(place: Place) -> str:
 
 
 def keep_versions(place: Place, policy: str) -> str:
-    """Deny everyone to delete versions for good. The other statements of the bucket policy stay."""
+    """Deny everyone to delete versions for good. The rest of the bucket policy stays."""
     others = [item for item in statements_of(policy) if item.get("Sid") != KEEP_SID]
     denial = {
         "Sid": KEEP_SID,
@@ -94,7 +94,7 @@ def keep_versions(place: Place, policy: str) -> str:
         "Action": ["s3:DeleteObjectVersion", "s3:BypassGovernanceRetention", "s3:DeleteBucket"],
         "Resource": [place.arn, f"{place.arn}/*"],
     }
-    document = {"Version": _version(policy), "Statement": [*others, denial]}
+    document = {**_outside_statements(policy), "Statement": [*others, denial]}
     return _s3(place, "put-bucket-policy", ("policy", document))
 
 
@@ -198,12 +198,12 @@ def _document(*statements: Mapping[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _version(policy: str) -> str:
-    """The version of the language that a policy is written in; another one could change its meaning."""
+def _outside_statements(policy: str) -> dict[str, Any]:
+    """The policy's Id, and the version of the language that it is written in: another one could change its meaning."""
     try:
-        return str(json.loads(policy).get("Version", "2008-10-17"))
-    except (ValueError, AttributeError):
-        return "2012-10-17"
+        return {"Version": "2008-10-17", **json.loads(policy)}
+    except (ValueError, TypeError):
+        return {"Version": "2012-10-17"}
 
 
 def _s3(place: Place, call: str, *options: tuple[str, Any]) -> str:
