@@ -7,8 +7,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -24,6 +27,19 @@ REGION = "eu-west-1"
 MEGABYTES_OF_A_PROCESSOR = 1_769
 """Lambda gives processor time in proportion to MemorySize: one whole processor at so many MB
 (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)."""
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler], **facts: Any) -> Iterator[str]:
+    """The URL of a server whose handler has these facts; it stands in for AWS, in a thread of its own.
+
+    It logs nothing: what is asked is known.
+    """
+    made = type("Served", (handler,), {**facts, "log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), made) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def reported_alone(module: str, *arguments: object, url: str, **variables: str) -> dict[str, Any]:

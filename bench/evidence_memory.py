@@ -11,16 +11,13 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from time import perf_counter, process_time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bench._alone import Context, in_lambda, main, peak_mb, reported_alone
+from bench._alone import Context, in_lambda, main, peak_mb, reported_alone, served
 
 VERSIONS = 1_000_000
 PAGE = 1_000
@@ -145,24 +142,11 @@ class _Lists(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing: what is asked is known."""
-
-
-@contextmanager
-def listing(world: World) -> Iterator[str]:
-    """The URL of an S3 with so many versions."""
-    lists = type("Lists", (_Lists,), {"world": world})
-    with ThreadingHTTPServer(("127.0.0.1", 0), lists) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
 
 def measure_alone(versions: int, pages_each: int) -> tuple[list[Figure], World]:
     """As many invocations as it takes, each in a process of its own and with time for so many pages."""
     world, figures = World(versions), list[Figure]()
-    with listing(world) as url:
+    with served(_Lists, world=world) as url:
         while not (figures and figures[-1].objects):
             event = "reconcile" if figures else "daily"
             asked = ("bench.evidence_memory", event, pages_each)

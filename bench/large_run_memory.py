@@ -11,19 +11,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from time import perf_counter, process_time
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from bench._alone import ACCOUNT, Context, in_lambda, main, peak_mb, reported_alone
+from bench._alone import ACCOUNT, Context, in_lambda, main, peak_mb, reported_alone, served
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import recovery_point_id, write_tags
 from lifeboat.domain.text import iso
@@ -238,23 +236,10 @@ class _Services(BaseHTTPRequestHandler):
             return {"Items": items, "Count": len(items)}
         return {"Query": {"Items": [], "Count": 0}, "BatchWriteItem": {"UnprocessedItems": {}}}.get(action, {})
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """No line for each request."""
-
-
-@contextmanager
-def services(mode: str, total: int) -> Iterator[str]:
-    """The URL of services with so many instances."""
-    made = type("Services", (_Services,), {"mode": mode, "total": total})
-    with ThreadingHTTPServer(("127.0.0.1", 0), made) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
 
 def measure_alone(mode: str, instances: int = INSTANCES) -> Figure:
     """One invocation in a process of its own."""
-    with services(mode, instances) as url:
+    with served(_Services, mode=mode, total=instances) as url:
         variables = {
             "LIFEBOAT_WORK_QUEUE": f"{url}/{ACCOUNT}/work",
             "LIFEBOAT_SCHEDULE": "cron(0 0 * * ? *)",

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import product
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-from bench._alone import ACCOUNT, Context, main, peak_mb, reported_alone
+from bench._alone import ACCOUNT, Context, main, peak_mb, reported_alone, served
 from lifeboat.domain.recovery_point import VolumeMetadata
 from lifeboat.domain.recovery_point_tags import write_tags
 from lifeboat.domain.text import iso
@@ -160,18 +159,10 @@ class _Lists(BaseHTTPRequestHandler):
             if day + lineage < self.total
         ]
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing: what is asked is known."""
 
-
-@contextmanager
-def listing(total: int) -> Iterator[str]:
+def listing(total: int) -> AbstractContextManager[str]:
     """The URL of an EC2 with so many snapshots."""
-    lists = type("Lists", (_Lists,), {"total": total})
-    with ThreadingHTTPServer(("127.0.0.1", 0), lists) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    return served(_Lists, total=total)
 
 
 def measure_alone(mode: str, snapshots: int = SNAPSHOTS[0]) -> Figure:

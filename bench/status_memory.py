@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from time import perf_counter, process_time
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
-from bench._alone import Context, main, peak_mb, reported_alone
+from bench._alone import Context, main, peak_mb, reported_alone, served
 from bench.retention_memory import NAMESPACE, PAGE, snapshot_form
 from lifeboat.domain.text import iso
 
@@ -89,9 +88,6 @@ class _Account(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing: what is asked is counted."""
 
 
 def _instance_id(number: int) -> str:
@@ -174,11 +170,8 @@ def _volume(number: int) -> str:
 def account(instances: int, days: int) -> Iterator[tuple[str, Counter[str]]]:
     """The URL of an account with so many instances, and what it is asked for, counted by action."""
     asked: Counter[str] = Counter()
-    made = type("Account", (_Account,), {"total": instances, "days": days, "asked": asked})
-    with ThreadingHTTPServer(("127.0.0.1", 0), made) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", asked
-        server.shutdown()
+    with served(_Account, total=instances, days=days, asked=asked) as url:
+        yield url, asked
 
 
 def measure(instances: int = INSTANCES, days: int = DAYS, rounds: int = 1) -> tuple[list[Figure], list[str]]:
