@@ -25,8 +25,9 @@ EARLIER_PERIODS = 8
 three periods: eleven in all; of others AWS says only that there are some (tests/fixtures/captures)."""
 
 DATED_BACK = 100
-"""After so many data of before an alarm's periods the rest is left out: they are in the order in which they were put.
-An alarm that read all of them at every minute would need the longer, the longer time has passed."""
+"""How many older data end the search for those of an alarm's periods. They are in the order in which they were put, so
+that the newest come first, but for some that a test puts with a date of its own. To read all of them at every minute
+would take the longer, the longer the simulated time."""
 
 STATISTICS = {
     "Sum": sum,

@@ -111,6 +111,7 @@ def test_a_restored_volume_is_compared_with_what_it_was_restored_from(case, sour
     assert bool(failure) == bool(lost)
     assert asked == {RESTORED}
     assert ("a restore brought back" in failure) == (source in {"", "snap-of-others"})
+    assert ("that it was restored from" in failure) == (bool(lost) and source in {EARLY, LATE})
 
 
 def test_a_source_that_was_never_proven_shows_nothing_so_the_newest_proven_one_is_compared_with():

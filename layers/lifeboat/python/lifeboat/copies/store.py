@@ -3,8 +3,8 @@
 A record stays as long as its recovery point is at home, so that a copy that the destination's own retention has deleted
 is not made again. If the table is lost, only the count of failed attempts is lost.
 
-The open records have their own partition: with very many recovery points, each minute reads only those. So do those
-that Lifeboat has given up, which a person asks for.
+The open records have their own partition: with very many recovery points, each minute reads only those. The records
+that Lifeboat has given up have another one, which the status reads.
 """
 
 from __future__ import annotations

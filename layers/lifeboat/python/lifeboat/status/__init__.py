@@ -1,0 +1,1 @@
+"""How everything stands, for a person: it reads what the features keep and decide, and changes nothing."""

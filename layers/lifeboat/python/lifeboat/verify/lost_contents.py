@@ -70,11 +70,15 @@ def restored_volumes(record: Verification, point: RecoveryPoint, others: Iterabl
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """What a volume held in an earlier recovery point. `is_source`: it or one after it is what the volume goes on."""
+    """What an earlier recovery point held, and what it is called: it is of the volume itself, its source, or neither.
+
+    `goes_on`: the volume goes on from it, so nothing else explains a loss.
+    """
 
     point_id: str
     holds: str
-    is_source: bool
+    called: str
+    goes_on: bool
 
 
 type _Proven = Sequence[tuple[str, Member]]
@@ -99,13 +103,18 @@ def _of_lineage(metadata: VolumeMetadata, proven: _Proven) -> _Proven:
 
 
 def _compared_with(metadata: VolumeMetadata, proven: _Proven, source: str) -> _Earlier | None:
-    going_on = _of_volume(metadata, proven) or [item for item in proven if item[1].snapshot.id == source]
-    found = going_on or _of_lineage(metadata, proven)
-    if not found:
-        return None
-    point_id, member = found[-1]
-    proof = read_proof(member.snapshot.tags)
-    return _Earlier(point_id, proof.holds if proof else "", bool(going_on))
+    last = "the last proven recovery point"
+    restored_from = [item for item in proven if item[1].snapshot.id == source]
+    for found, called, goes_on in (
+        (_of_volume(metadata, proven), last, True),
+        (restored_from, "the recovery point that it was restored from", True),
+        (_of_lineage(metadata, proven), last, False),
+    ):
+        if found:
+            point_id, member = found[-1]
+            proof = read_proof(member.snapshot.tags)
+            return _Earlier(point_id, proof.holds if proof else "", called, goes_on)
+    return None
 
 
 def _compare(reading: Reading, earlier: _Earlier | None) -> Reading:
@@ -117,10 +126,10 @@ def _compare(reading: Reading, earlier: _Earlier | None) -> Reading:
         return reading
     names = ", ".join(sorted(before - now))
     causes = ["the file system was erased or encrypted", "a person has reformatted the volume"]
-    if not earlier.is_source:
+    if not earlier.goes_on:
         causes.append("a restore brought back data from before it was made")
     failure = (
-        f"{names} was on it in the last proven recovery point, {earlier.point_id}, and now it holds "
+        f"{names} was on it in {earlier.called}, {earlier.point_id}, and now it holds "
         f"{reading.holds}: {', '.join(causes[:-1])}, or {causes[-1]}"
     )
     return replace(reading, phase=Phase.DONE, failure=failure, lost=True)

@@ -90,13 +90,7 @@ def verification_failed(
             *_hold_proven(proven, home or region),
             f"Keep the failed one for the inquiry, too: {_hold(ids, region)}",
             *_if_lost([item for item in record.readings if item.failure], point),
-            *(
-                steps_after_unequal(account)
-                if account
-                else _of_copy(point, region)
-                if home
-                else steps_after_failure(point)
-            ),
+            *_steps(point, region=region if home else "", account=account),
         ),
     )
 
@@ -117,6 +111,13 @@ def _failure(
         "newest_proven_taken_at": iso(proven.taken_at) if proven else "",
         "not_recorded": unrecorded,
     }
+
+
+def _steps(point: RecoveryPoint, *, region: str, account: str) -> tuple[str, ...]:
+    """What a person does about what failed: a vault's copy of what an account has, a copy in a region, or neither."""
+    if account:
+        return steps_after_unequal(account)
+    return _of_copy(point, region) if region else steps_after_failure(point)
 
 
 def steps_after_failure(point: RecoveryPoint) -> tuple[str, ...]:
