@@ -394,15 +394,23 @@ class Control(Contents):
         nth: int = 1,
         count: int = 1,
         seconds: float | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> int:
-        """`drop`, `double`, `delay` or `hold` events that EC2 sends; returns the fault's number.
+        """`drop`, `double`, `delay`, `hold` or `alter` events that EC2 sends; returns the fault's number.
 
         Args:
             containing: only events whose resources or detail contain this, such as an id or `"state": "stopped"`.
             count: so many in a row; 0 is all.
+            changes: of `alter`: what stands in the detail instead.
         """
         wanted = _given(
-            effect=effect, detail_type=detail_type, containing=containing, nth=nth, count=count, seconds=seconds
+            effect=effect,
+            detail_type=detail_type,
+            containing=containing,
+            nth=nth,
+            count=count,
+            seconds=seconds,
+            changes=changes,
         )
         return int(self._call("POST", "events/faults", wanted)["number"])
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from local.emulator.sequence import next_number
 from local.emulator.settings import SETTINGS
 from local.emulator.timers import TIMERS
 
-EFFECTS = ("drop", "double", "delay", "hold")
+EFFECTS = ("drop", "double", "delay", "hold", "alter")
 KEPT = 20_000
 
 
@@ -42,6 +42,7 @@ class EventFault:
         nth: which matching event is hit first; 1 is the next one.
         count: how many are hit in a row; 0 is all of them, for ever.
         seconds: of `delay`.
+        changes: of `alter`: what stands in the detail instead.
         seen: how many have matched.
         hits: how many were hit.
     """
@@ -52,6 +53,7 @@ class EventFault:
     nth: int = 1
     count: int = 1
     seconds: float = 1.0
+    changes: Mapping[str, Any] = field(default_factory=dict)
     number: int = 0
     seen: int = 0
     hits: int = 0
@@ -115,6 +117,8 @@ class Bus:
         """Send an aws.ec2 event, unless a fault has another idea. Returns at once."""
         event = Event(scope, detail_type, resources, detail)
         fault = self._hit(event)
+        if fault and fault.effect == "alter":
+            event = replace(event, detail={**event.detail, **fault.changes})
         effect = fault.effect if fault else "sent"
         self._record(event, effect)
         if effect == "drop":

@@ -16,7 +16,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, router
 from ministack.services import sts
 
-from local.emulator import activity, asynchronous, control, lost, throttle, workers
+from local.emulator import activity, asynchronous, control, lost, queues, throttle, workers
 from local.emulator.activity import ACTIVITY
 from local.emulator.calls import CALLS
 from local.emulator.clock import CLOCK
@@ -35,6 +35,8 @@ MOST_DESCRIPTORS = 4096
 
 _ports: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("ports", default=(0, 0))
 """The client's port of this request, and ours."""
+
+WAIT = re.compile(rb"(WaitTimeSeconds\D{1,3})(\d+)")
 
 _dispatch = ministack_app._dispatch_service_request
 
@@ -140,18 +142,17 @@ async def _answer(
 
 
 async def _receive_messages(request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str]) -> Answer:
-    """Whoever waits for a message waits for the clock; ministack checks again and again until the time is up."""
-    found = re.search(rb"WaitTimeSeconds\D{1,3}(\d+)", request[3])
-    seconds = int(found[1]) if found else 0
-    if not seconds:
-        answer: Answer = await _dispatch(*request)
-        return answer
-    timer = TIMERS.after(seconds, lambda: None, "waiting for a message", counted=False)
-    try:
-        with ACTIVITY.parked(activity.request.get()):
-            return await _dispatch(*request)
-    finally:
-        TIMERS.cancel(timer)
+    """Whoever waits for a message waits for the clock. It must not run past the message, nor past the time to wait, as
+    it would while ministack polls its queue again and again: so the clock is asked for each second."""
+    method, path, headers, body, query, request_id = request
+    found = WAIT.search(body)
+    ends = CLOCK.now() + (int(found[2]) if found else 0)
+    queue = queues.named_in(body)
+    while CLOCK.now() < ends and not (queue and queues.visible(queue, CLOCK.now())):
+        await TIMERS.pause(min(1.0, ends - CLOCK.now()), "waiting for a message", counted=False)
+    at_once = WAIT.sub(rb"\g<1>0", body)
+    answer: Answer = await _dispatch(method, path, headers, at_once, query, request_id)
+    return answer
 
 
 def _operation(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> tuple[str, str]:

@@ -1,8 +1,10 @@
 """Putting a message on an SQS queue as an AWS service does, past the API."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from ministack.core.concurrency import esm_wake
 from ministack.core.responses import get_account_id, new_uuid
@@ -12,6 +14,8 @@ from local.emulator.activity import ACTIVITY
 from local.emulator.clock import CLOCK
 from local.emulator.scope import Scope
 from local.emulator.timers import TIMERS
+
+QUEUE_URL = re.compile(rb'QueueUrl"?\s*[:=]\s*"?([^"&]+)')
 
 _poll_sqs = lambda_svc._poll_sqs
 
@@ -64,7 +68,14 @@ def _polled() -> Iterator[tuple[Scope, dict[str, Any], dict[str, Any]]]:
                 yield scope, mapping, queue
 
 
-def _visible(queue: dict[str, Any], now: float) -> bool:
+def named_in(body: bytes) -> dict[str, Any] | None:
+    """The queue that a request to SQS names by its URL."""
+    found = QUEUE_URL.search(body)
+    return sqs._queues.get(unquote(found[1].decode())) if found else None
+
+
+def visible(queue: dict[str, Any], now: float) -> bool:
+    """Whether a message on it can be received."""
     return any(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
 
 
@@ -74,7 +85,7 @@ def under_way() -> list[str]:
     found = [
         f"messages on {mapping['EventSourceArn']}"
         for scope, mapping, queue in _polled()
-        if _visible(queue, now) and not _full(scope, mapping, queue) and _rests_until(mapping) <= now
+        if visible(queue, now) and not _full(scope, mapping, queue) and _rests_until(mapping) <= now
     ]
     if found:
         esm_wake.set()

@@ -155,7 +155,7 @@ class Timers:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
 
-    async def pause(self, seconds: float, what: str, caller: Sleeps | None = None) -> None:
+    async def pause(self, seconds: float, what: str, caller: Sleeps | None = None, *, counted: bool = True) -> None:
         """Let the request that is being answered here wait for the clock, and with it the function that made it."""
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
@@ -171,7 +171,7 @@ class Timers:
             with CHANGED:
                 if caller:
                     caller.fall_asleep()
-                self.after(seconds, wake, what)
+                self.after(seconds, wake, what, counted=counted)
             await over.wait()
         ACTIVITY.end(held[0])
 

@@ -1,1 +1,1 @@
-"""The EBS direct APIs that read: ListSnapshotBlocks, ListChangedBlocks and GetSnapshotBlock."""
+"""The EBS direct APIs: those that read snapshots, and those that make one without a volume."""

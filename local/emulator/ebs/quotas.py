@@ -21,11 +21,11 @@ def take(scope: Scope, operation: str, snapshot_id: str) -> None:
     Raises:
         EbsError: RequestThrottledException.
     """
-    if operation == "GetSnapshotBlock":
+    if operation in ("GetSnapshotBlock", "PutSnapshotBlock"):
         of_account = BLOCKS_IN_LARGE_REGION if scope.region in LARGE_REGIONS else BLOCKS_OF_ACCOUNT
         _take(scope, f"{operation} of {snapshot_id}", BLOCKS_OF_SNAPSHOT, "RESOURCE_LEVEL_THROTTLE")
         _take(scope, operation, of_account, "ACCOUNT_THROTTLED")
-    else:
+    elif operation.startswith("List"):
         _take(scope, operation, LISTS, "ACCOUNT_THROTTLED")
 
 

@@ -13,7 +13,7 @@ from local.emulator.ec2.model import WORLD, Request, Snapshot, now
 from local.emulator.scope import Scope
 from local.emulator.settings import SETTINGS
 
-SNAPSHOT = re.compile(r"^/snapshots/([^/]+)")
+SNAPSHOT = re.compile(r"^/snapshots/(?:completion/)?([^/]+)")
 
 
 def _named(path: str, query: Mapping[str, Any]) -> list[str]:

@@ -134,6 +134,7 @@ class Snapshot(Resource):
 
     Attributes:
         lineage: two snapshots can be compared if theirs is the same.
+        sealed: made by the EBS direct APIs, it takes no more blocks.
     """
 
     snapshot_id: str = field(default_factory=lambda: new_id("snap"))
@@ -159,6 +160,7 @@ class Snapshot(Resource):
     tags_of_others: dict[str, dict[str, str]] = field(default_factory=dict)
     blocks: Blocks = field(default_factory=dict)
     lineage: str = ""
+    sealed: bool = False
 
     def __post_init__(self) -> None:
         self.lineage = self.lineage or self.snapshot_id

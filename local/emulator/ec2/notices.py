@@ -29,8 +29,8 @@ def _precise(moment: datetime) -> str:
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def snapshot_created(scope: Scope, snapshot: Snapshot, ended: datetime) -> None:
-    """createSnapshot, when a snapshot is completed or failed."""
+def snapshot_created(scope: Scope, snapshot: Snapshot, ended: datetime, *, of_itself: bool = False) -> None:
+    """createSnapshot, when a snapshot is completed or failed; `of_itself`: made by the EBS direct APIs."""
     arn = old_arn(scope.region, "snapshot", snapshot.snapshot_id)
     good = snapshot.state == "completed"
     detail = {
@@ -39,7 +39,7 @@ def snapshot_created(scope: Scope, snapshot: Snapshot, ended: datetime) -> None:
         "cause": "" if good else "Snapshot is in status error",
         "request-id": "",
         "snapshot_id": arn,
-        "source": old_arn(scope.region, "volume", snapshot.volume_id),
+        "source": arn if of_itself else old_arn(scope.region, "volume", snapshot.volume_id),
         "startTime": _precise(snapshot.start_time),
         "endTime": _precise(ended),
     }
