@@ -150,7 +150,7 @@ class TestAges:
         taken = point(SLOT, taken_at=SLOT + HOUR, completed_at=SLOT + 5 * HOUR)
         [found] = overdue.ages([Protected(*KEY, LONG_AGO)], overdue.newest_good([taken]), SLOT + 6 * HOUR)
         assert found.age == 5 * HOUR
-        assert found.newest == LastGood("rp-2302", SLOT, SLOT + HOUR)
+        assert found.newest == LastGood("rp-2302", SLOT, SLOT + HOUR, "CadoResponse")
 
     def test_without_any_it_counts_from_when_it_was_first_protected(self):
         [found] = overdue.ages([Protected(*KEY, SLOT)], {}, SLOT + HOUR)

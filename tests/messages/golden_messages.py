@@ -84,8 +84,11 @@ def large_run(**facts: Any) -> Run:
     return Run(**{**known, **facts})
 
 
-def point() -> RecoveryPoint:
-    return read_catalogue([snapshot()]).points[0]
+NAME = "CadoResponse"
+
+
+def point(name: str = NAME) -> RecoveryPoint:
+    return replace(read_catalogue([snapshot()]).points[0], instance_name=name)
 
 
 def proven() -> RecoveryPoint:
@@ -145,6 +148,7 @@ def restore(**facts: Any) -> Restore:
         "requested_by": "operator",
         "reason": "incident 4711",
         "source_instance_id": PLATFORM,
+        "source_name": NAME,
         "timeline": (TimelineEntry(SLOT, RestoreStep.VOLUMES, "asked by operator: incident 4711"),),
     }
     return Restore(**{**known, **facts})
@@ -157,9 +161,10 @@ def _ended(status: RestoreState, **facts: Any) -> Message:
     )
 
 
-def _completed() -> Message:
+def _completed(name: str) -> Message:
     return _ended(
         RestoreState.COMPLETED,
+        source_name=name,
         crossed=(f"instance {PLATFORM} to {FRESH}", "zone eu-west-1a to eu-west-1b"),
         cloudformation_stack="platform",
         timeline=(
@@ -173,9 +178,10 @@ def _completed() -> Message:
     )
 
 
-def _rolled_back() -> Message:
+def _rolled_back(name: str) -> Message:
     return _ended(
         RestoreState.ROLLED_BACK,
+        source_name=name,
         direction=Direction.ROLLBACK,
         failure=f"{SECOND['displaced']} did not detach within 10 min",
         kept=(KeptVolume(RESTORED, "an instance ran on it"),),
@@ -189,9 +195,9 @@ def _rolled_back() -> Message:
     )
 
 
-def _failed() -> Message:
+def _failed(name: str) -> Message:
     stuck = replace(
-        restore(),
+        restore(source_name=name),
         status=RestoreState.FAILED,
         direction=Direction.ROLLBACK,
         step=RestoreStep.ATTACH,
@@ -203,8 +209,9 @@ def _failed() -> Message:
     )
 
 
-def _judged(verdict: AmiVerdict) -> Message:
-    return ami_messages.ami_owner_checked(stack=STACK, at=AT, instance=instance(id=FRESH), verdict=verdict)
+def _judged(name: str, verdict: AmiVerdict) -> Message:
+    judged = instance(id=FRESH, tags={"Name": name})
+    return ami_messages.ami_owner_checked(stack=STACK, at=AT, instance=judged, verdict=verdict)
 
 
 def drill(**facts: Any) -> Drill:
@@ -277,8 +284,8 @@ def evidence_findings() -> tuple[Finding, ...]:
     return judge(settings, evidence_tally(), Place(EVIDENCE, REGION, "111122223333", "aws", "eu-central-1"))
 
 
-def messages() -> dict[str, Message]:
-    """One message of each kind, by its event."""
+def messages(name: str = NAME) -> dict[str, Message]:
+    """One message of each kind, by its event, of an instance with this Name."""
     begun = {
         "instance_id": PLATFORM,
         "recovery_point": point().id,
@@ -290,10 +297,10 @@ def messages() -> dict[str, Message]:
     gone = {"recovery_point": f"rp-20261022T020000Z-{PLATFORM}", "instance_id": PLATFORM, "gib": 100}
     held = {**gone, "recovery_point": f"rp-20261021T020000Z-{PLATFORM}", "cause": "snap-0aaaaaaaaaaaaaa09 is locked"}
     found = (
-        backup_messages.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun]),
+        backup_messages.backup_started(stack=STACK, at=AT, slot=SLOT, begun=[begun], names={PLATFORM: name}),
         backup_messages.run_ended(stack=STACK, at=AT, run=large_run(), outcome=PARTLY),
-        backup_messages.backup_completed(stack=STACK, at=AT, point=point()),
-        copies_messages.snapshots_copied(stack=STACK, at=AT, point=point(), region="eu-central-1", home=REGION),
+        backup_messages.backup_completed(stack=STACK, at=AT, point=point(name)),
+        copies_messages.snapshots_copied(stack=STACK, at=AT, point=point(name), region="eu-central-1", home=REGION),
         copies_messages.copy_failed(
             stack=STACK,
             at=AT,
@@ -307,7 +314,7 @@ def messages() -> dict[str, Message]:
         copies_messages.sharing_failed(
             stack=STACK,
             at=AT,
-            point=point(),
+            point=point(name),
             account=VENDOR,
             reason="ModifySnapshotAttribute of snap-0aaaaaaaaaaaaaa01: OperationNotPermitted: Encrypted snapshots with "
             "EBS default key cannot be shared",
@@ -322,13 +329,14 @@ def messages() -> dict[str, Message]:
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),
         backup_messages.unplanned_snapshot_taken(
-            stack=STACK, at=AT, point=point(), made={SECOND["snapshot"]: SECOND["displaced"]}
+            stack=STACK, at=AT, point=point(name), made={SECOND["snapshot"]: SECOND["displaced"]}
         ),
         backup_messages.backup_failed(
             stack=STACK,
             at=AT,
             recovery_point_id=point().id,
             instance_id=PLATFORM,
+            name=name,
             reason="snap-0aaaaaaaaaaaaaa01 ended in error",
             snapshot_ids=("snap-0aaaaaaaaaaaaaa01",),
         ),
@@ -336,6 +344,7 @@ def messages() -> dict[str, Message]:
             stack=STACK,
             at=_after(50),
             instance_id=PLATFORM,
+            name=name,
             age=timedelta(days=1, minutes=50),
             expected=SLOT,
             since=SLOT - timedelta(days=30),
@@ -345,7 +354,7 @@ def messages() -> dict[str, Message]:
         backup_messages.recovery_point_not_locked(
             stack=STACK,
             at=AT,
-            point=point(),
+            point=point(name),
             reason="snap-0aaaaaaaaaaaaaa01: UnauthorizedOperation: You are not authorized to perform this operation.",
         ),
         retention_messages.snapshots_pruned(
@@ -395,13 +404,13 @@ def messages() -> dict[str, Message]:
             ],
         ),
         verify_messages.recovery_point_verified(
-            stack=STACK, at=AT, point=point(), record=verification(), unrecorded=""
+            stack=STACK, at=AT, point=point(name), record=verification(), unrecorded=""
         ),
         verify_messages.verification_failed(
             stack=STACK,
             at=AT,
             region=REGION,
-            point=point(),
+            point=point(name),
             record=verification(holds="xfs", failure="what is on it is damaged: The magic of AGF 2 is wrong."),
             proven=proven(),
             unrecorded="",
@@ -410,7 +419,7 @@ def messages() -> dict[str, Message]:
         verify_messages.copy_not_compared(
             stack=STACK,
             at=AT,
-            point=replace(point(), id=f"rp-20261123T020000Z-{PLATFORM}-444455556666"),
+            point=replace(point(name), id=f"rp-20261123T020000Z-{PLATFORM}-444455556666"),
             account="444455556666",
             record=verification(
                 failure="AWS refused to have it compared: DEPENDENCY_RESOURCE_NOT_FOUND: KMS key not found."
@@ -420,7 +429,7 @@ def messages() -> dict[str, Message]:
             stack=STACK,
             at=AT,
             region=REGION,
-            point=point(),
+            point=point(name),
             volumes=[
                 canary_messages.SuspectVolume(
                     lineage=DATA,
@@ -429,11 +438,11 @@ def messages() -> dict[str, Message]:
                     usual=Observation("", SLOT, 0.0312, 6.2214, 0.0021, 6.97, 0.08),
                 )
             ],
-            before=replace(point(), id=f"rp-20261122T020000Z-{PLATFORM}", taken_at=SLOT - timedelta(days=1)),
+            before=replace(point(name), id=f"rp-20261122T020000Z-{PLATFORM}", taken_at=SLOT - timedelta(days=1)),
             has_copies=True,
         ),
         restore_messages.restore_started(
-            stack=STACK, at=AT, restore=restore(), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"
+            stack=STACK, at=AT, restore=restore(source_name=name), plan="stop\nswap /dev/sdh and /dev/sdi\nstart"
         ),
         restore_messages.restore_refused(
             stack=STACK,
@@ -441,15 +450,17 @@ def messages() -> dict[str, Message]:
             instance_id=FRESH,
             reasons=(f"{FRESH} is not tagged lifeboat:restore-target=true", f"{DISPLACED} neither"),
             asked_by="operator",
+            name=name,
         ),
-        _completed(),
-        _rolled_back(),
-        _failed(),
-        drill_messages.drill_passed(stack=STACK, at=AT, drill=drill()),
+        _completed(name),
+        _rolled_back(name),
+        _failed(name),
+        drill_messages.drill_passed(stack=STACK, at=AT, drill=drill(instance_name=name)),
         drill_messages.drill_failed(
             stack=STACK,
             at=AT,
             drill=drill(
+                instance_name=name,
                 available_at=None,
                 failure="the volume of snap-0aaaaaaaaaaaaaa01 did not become available within 60 minutes",
             ),
@@ -471,19 +482,23 @@ def messages() -> dict[str, Message]:
             tally=evidence_tally(),
         ),
         _judged(
+            name,
             AmiVerdict(
                 Trust.TRUSTED,
                 "vendor-owned",
                 f"ami-0cad0000000000001 is owned by {VENDOR}, a trusted owner.",
                 (f"owner {VENDOR}",),
-            )
+            ),
         ),
         _judged(
+            name,
             AmiVerdict(
                 Trust.UNTRUSTED, "clone", f"It was made of the instance {PLATFORM}.", (f"source instance {PLATFORM}",)
-            )
+            ),
         ),
-        _judged(AmiVerdict(Trust.UNKNOWN, "no-record", "EC2 has no record of who owns it.", ("the image is gone",))),
+        _judged(
+            name, AmiVerdict(Trust.UNKNOWN, "no-record", "EC2 has no record of who owns it.", ("the image is gone",))
+        ),
     )
     return {message.event: message for message in found}
 

@@ -20,8 +20,6 @@ from lifeboat.domain.message import (
     LIST_ENTRIES,
     MESSAGE_BYTES,
     SEVERITIES,
-    SUBJECT_LENGTH,
-    SUBJECT_STACK,
     Message,
 )
 from lifeboat.restore import messages as restore_messages
@@ -79,7 +77,7 @@ class TestShape:
     def test_the_message_has_the_documented_fields(self, event):
         published = json.loads(messages()[event].to_json())
         assert set(published) == {
-            *("version", "event", "severity", "at", "stack", "subject", "summary", "details", "next_steps"),
+            *("version", "event", "severity", "at", "stack", "title", "subject", "summary", "details", "next_steps"),
         }
         assert published["version"] == "1"
         assert datetime.fromisoformat(published["at"]).utcoffset() is not None
@@ -249,36 +247,6 @@ class TestText:
         message = plain(summary="Grüße, 復元", details={"at": datetime(2026, 11, 23, tzinfo=UTC)})
         assert "Grüße, 復元" in message.to_text()
         assert json.loads(message.to_json())["summary"] == "Grüße, 復元"
-
-
-class TestSubject:
-    @given(st.text(max_size=300), st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,127}", fullmatch=True))
-    def test_one_line_of_printable_ascii_shorter_than_100(self, summary, stack):
-        line = plain(summary=summary, stack=stack).subject_line()
-        assert 0 < len(line) < 100
-        assert line.startswith(f"[{stack[:SUBJECT_STACK]}] BackupCompleted:")
-        assert line.isascii()
-        assert line.isprintable()
-
-    def test_it_names_stack_and_event(self):
-        assert plain().subject_line() == "[lifeboat] BackupCompleted: It is good."
-
-    def test_the_longest_stack_name_leaves_the_event_in_sight(self):
-        line = plain(stack="s" * 128).subject_line()
-        assert line == f"[{'s' * SUBJECT_STACK}] BackupCompleted: It is good."
-
-    @pytest.mark.parametrize(("more", "cut"), [(0, False), (1, True)])
-    def test_it_is_cut_where_it_must_be(self, more, cut):
-        before = len(plain(summary="").subject_line() + " ")
-        line = plain(summary="x" * (SUBJECT_LENGTH - before + more)).subject_line()
-        assert len(line) == SUBJECT_LENGTH
-        assert line.endswith("...") is cut
-
-    @pytest.mark.parametrize("event", EVENTS)
-    def test_every_golden_message_has_one(self, event):
-        line = messages()[event].subject_line()
-        assert line.startswith(f"[lifeboat] {event}: ")
-        assert len(line) < 100
 
 
 def long(number: int) -> list[str]:

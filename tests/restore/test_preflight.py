@@ -75,6 +75,7 @@ def test_a_plan_for_a_fresh_instance() -> None:
         requested_by="operator",
         reason="INC-17",
         source_instance_id=PLATFORM,
+        source_name="CadoResponse",
         crossed=(f"instance {PLATFORM} to {FRESH}",),
     )
     assert found.text == "\n".join(

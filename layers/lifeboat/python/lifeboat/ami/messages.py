@@ -7,6 +7,7 @@ from datetime import datetime
 from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.domain.ec2 import Instance
 from lifeboat.domain.message import Message, sentence
+from lifeboat.domain.title import quote
 
 
 def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: AmiVerdict) -> Message:
@@ -34,7 +35,10 @@ def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: 
         at=at,
         stack=stack,
         subject={"instance_id": instance.id, "ami": instance.ami_id},
-        summary=sentence(f"The image of {instance.name or instance.id} is {verdict.verdict.value}: {verdict.reason}"),
+        name=instance.name,
+        summary=sentence(
+            f"The image of {quote(instance.name, instance.id)} is {verdict.verdict.value}: {verdict.reason}"
+        ),
         details={"code": verdict.code, "evidence": list(verdict.evidence)},
         next_steps=steps,
     )

@@ -63,6 +63,7 @@ class Taken:
 
     `left` were not tried for lack of time. `waiting` are those of the `failed` ones that EC2 refused for a transient
     reason. `under_way` are those of the `already` ones that another invocation is taking, so the outcome is open.
+    `names` are the Names of the instances, for messages.
     """
 
     begun: list[Entry] = field(default_factory=list)
@@ -72,6 +73,7 @@ class Taken:
     left: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     under_way: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def worth_retrying(self) -> bool:
@@ -123,6 +125,7 @@ class Taking:
         try:
             self.calls.check_time()
             observed = self._observe(instance_ids)
+            self.taken.names.update((item.id, item.name) for item in observed.instances)
             for gone in observed.gone:
                 self.taken.skipped.append({"instance_id": gone, "reason": f"{gone} is not selected any more"})
                 tried.add(gone)

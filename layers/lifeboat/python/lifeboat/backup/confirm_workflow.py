@@ -138,6 +138,7 @@ class _Confirmation:
             **self.invocation.stamp(),
             recovery_point_id=point_id,
             instance_id=point.instance_id if point else "",
+            name=point.instance_name if point else "",
             reason=verdict.reason,
             snapshot_ids=tuple(member.snapshot.id for member in point.members) if point else (),
         )

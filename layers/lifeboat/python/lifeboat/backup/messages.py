@@ -21,13 +21,24 @@ from lifeboat.domain.message import (
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.recovery_point_tags import name_left_out, recovery_point_id
 from lifeboat.domain.text import iso
+from lifeboat.domain.title import quote
 
 
 def backup_started(
-    *, stack: str, at: datetime, slot: datetime, begun: Sequence[Mapping[str, Any]], late: bool = False
+    *,
+    stack: str,
+    at: datetime,
+    slot: datetime,
+    begun: Sequence[Mapping[str, Any]],
+    late: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> Message:
-    """BackupStarted: a run has begun a recovery point for each listed instance; `late`: after a missed slot."""
+    """BackupStarted: a run has begun a recovery point for each listed instance; `late`: after a missed slot.
+
+    `names` are the Names of the instances.
+    """
     instances = counted(len(begun), "instance")
+    only = begun[0].get("instance_id", "") if len(begun) == 1 else ""
     return Message(
         event="BackupStarted",
         at=at,
@@ -36,6 +47,8 @@ def backup_started(
         summary=f"The {'missed backup' if late else 'backup'} of {iso(slot)} has begun{', late,' if late else ''} "
         f"for {instances}.",
         details=listed(begun, "recovery_points"),
+        name=(names or {}).get(only, ""),
+        about=only or instances,
     )
 
 
@@ -60,7 +73,8 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
     }
     if whole:
         begun = [{"instance_id": item, "recovery_point": recovery_point_id(run.slot, item)} for item in outcome.begun]
-        return Message("BackupStarted", at, stack, summary, subject, {**details, **listed(begun, "recovery_points")})
+        facts = {**details, **listed(begun, "recovery_points")}
+        return Message("BackupStarted", at, stack, summary, subject, facts, about=counted(len(begun), "instance"))
     details |= {
         "failed": len(outcome.failed),
         "unreported_batches": unreported,
@@ -81,7 +95,8 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
     ]
     if unreported:
         steps.append("Batches that were not reported are in the queue of failed events: see docs/guide/operate.md.")
-    return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps))
+    missing = counted(instances - len(outcome.skipped) - len(outcome.begun), "instance")
+    return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps), about=missing)
 
 
 def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Message:
@@ -95,7 +110,8 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
-        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is good."
+        name=point.instance_name,
+        summary=f"Recovery point {point.id} of {quote(point.instance_name, point.instance_id)} is good."
         + (f" {counted(count, 'tag')} of its volumes did not fit on the snapshots." if count else ""),
         details={
             "slot": iso(point.slot),
@@ -136,10 +152,11 @@ def unplanned_snapshot_taken(*, stack: str, at: datetime, point: RecoveryPoint, 
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
         summary=(
-            f"{', '.join(volumes)} of {point.instance_name or point.instance_id} "
+            f"{', '.join(volumes)} of {quote(point.instance_name, point.instance_id)} "
             f"{'is' if len(volumes) == 1 else 'are'} not in {point.id}: the volumes changed while it was begun."
         ),
         details={"snapshots": dict(sorted(made.items()))},
+        name=point.instance_name,
         next_steps=(
             f'The next slot saves them. To save them now: invoke TakeSnapshotsFunction with {{"instance_ids": '
             f'["{point.instance_id}"]}}.',
@@ -157,6 +174,7 @@ def backup_failed(
     instance_id: str,
     reason: str,
     snapshot_ids: Sequence[str],
+    name: str = "",
 ) -> Message:
     """BackupFailed: an instance has no good recovery point for a slot."""
     return Message(
@@ -166,6 +184,7 @@ def backup_failed(
         subject={"recovery_point": recovery_point_id, "instance_id": instance_id},
         summary=sentence(f"There is no good recovery point {recovery_point_id}: {reason}"),
         details={"reason": reason, **listed(snapshot_ids, "snapshots")},
+        name=name,
         next_steps=(
             "Remove the cause, then back up by hand: invoke TakeSnapshotsFunction with "
             + (f'{{"instance_ids": ["{instance_id}"]}}.' if instance_id else "the instance's id."),
@@ -184,6 +203,7 @@ def backup_overdue(
     since: datetime,
     newest: tuple[str, datetime] | None,
     volume_ids: Sequence[str],
+    name: str = "",
 ) -> Message:
     """BackupOverdue: an instance's newest good recovery point is older than the schedule and the grace allow, and no
     newer one is pending. It is published once until there is a newer one.
@@ -195,6 +215,7 @@ def backup_overdue(
     return Message(
         event="BackupOverdue",
         at=at,
+        name=name,
         stack=stack,
         subject={"instance_id": instance_id},
         summary=f"{instance_id} has no good recovery point of {iso(expected)} or later: {last}.",
@@ -225,6 +246,7 @@ def recovery_point_not_locked(*, stack: str, at: datetime, point: RecoveryPoint,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
         summary=sentence(f"Recovery point {point.id} is good but not locked: {reason}"),
+        name=point.instance_name,
         details={"reason": reason, **listed([member.snapshot.id for member in point.members], "snapshots")},
         next_steps=(
             "Remove the cause. If it is transient, Lifeboat retries every minute for a day.",

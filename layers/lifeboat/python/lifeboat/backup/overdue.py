@@ -55,11 +55,12 @@ type Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class LastGood:
-    """The newest good recovery point of an instance or a volume."""
+    """The newest good recovery point of an instance or a volume. `name` is the Name of the instance then."""
 
     recovery_point_id: str
     slot: datetime
     taken_at: datetime
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def newest_good(points: Iterable[RecoveryPoint]) -> dict[Key, LastGood]:
     found: dict[Key, LastGood] = {}
     for point in points:
         if point.condition is Condition.GOOD:
-            good = LastGood(point.id, point.slot, point.taken_at)
+            good = LastGood(point.id, point.slot, point.taken_at, point.instance_name)
             for key in _keys(point):
                 if key not in found or found[key].taken_at < good.taken_at:
                     found[key] = good

@@ -131,6 +131,7 @@ def _publish(late: Overdue, invocation: Invocation) -> bool:
     message = messages.backup_overdue(
         **invocation.stamp(),
         instance_id=late.instance_id,
+        name=oldest.newest.name if oldest.newest else "",
         age=oldest.age,
         expected=late.expected,
         since=oldest.of.since,

@@ -240,10 +240,12 @@ def _take_here(
         return {**answer, "dry_run": True}
     if taken.begun:
         invocation.publish(
-            messages.backup_started(**invocation.stamp(), slot=slot, begun=taken.begun, late=request.late),
+            messages.backup_started(
+                **invocation.stamp(), slot=slot, begun=taken.begun, late=request.late, names=taken.names
+            ),
         )
     final = [item for item in taken.failed if last_attempt or not item.get("passes")]
-    _publish_failures(final, slot, invocation)
+    _publish_failures(final, taken.names, slot, invocation)
     if taken.worth_retrying:
         raise BackupIncomplete(f"slot {iso(slot)}: {'; '.join(_missing(taken, invocation))}")
     return answer
@@ -257,13 +259,16 @@ def _missing(taken: Taken, invocation: Invocation) -> Iterator[str]:
         yield f"{len(taken.left)} more were not tried in the time of one invocation{remedy}"
 
 
-def _publish_failures(failures: Sequence[Mapping[str, Any]], slot: datetime, invocation: Invocation) -> None:
+def _publish_failures(
+    failures: Sequence[Mapping[str, Any]], names: Mapping[str, str], slot: datetime, invocation: Invocation
+) -> None:
     for failure in failures:
         point_id = recovery_point_id(slot, failure["instance_id"])
         message = messages.backup_failed(
             **invocation.stamp(),
             recovery_point_id=point_id,
             instance_id=failure["instance_id"],
+            name=names.get(failure["instance_id"], ""),
             reason=failure["reason"],
             snapshot_ids=(),
         )

@@ -8,6 +8,7 @@ from datetime import datetime
 from lifeboat.domain.message import Message, listed, sentence
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.text import iso
+from lifeboat.domain.title import quote
 
 
 def snapshots_copied(*, stack: str, at: datetime, point: RecoveryPoint, region: str, home: str) -> Message:
@@ -17,7 +18,9 @@ def snapshots_copied(*, stack: str, at: datetime, point: RecoveryPoint, region: 
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id, "region": region},
-        summary=f"Recovery point {point.id} of {point.instance_name or point.instance_id} is also in {region}.",
+        name=point.instance_name,
+        verdict=f"copied to {region}",
+        summary=f"Recovery point {point.id} of {quote(point.instance_name, point.instance_id)} is also in {region}.",
         details={
             "copied_from": home,
             "taken_at": iso(point.taken_at),
@@ -77,6 +80,7 @@ def sharing_failed(
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id, "account": account},
+        name=point.instance_name,
         summary=sentence(f"Recovery point {point.id} cannot be shared with the vault, account {account}: {reason}"),
         details={"reason": reason, **listed(snapshot_ids, "snapshots")},
         next_steps=(
@@ -105,6 +109,7 @@ def metadata_missing(
         at=at,
         stack=stack,
         subject={"account": source},
+        about=f"account {source}",
         summary=sentence(f"The metadata of snapshots that account {source} shares cannot be read: {reason}"),
         details={
             "reason": reason,

@@ -8,18 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypedDict
 
-from lifeboat.domain.text import clip, iso, one_line
+from lifeboat.domain.text import iso, one_line
+from lifeboat.domain.title import VERDICTS, name_of_point, quote, subject_line
 
 VERSION = "1"
-
-
-SUBJECT_LENGTH = 99
-"""An SNS subject has fewer than 100 characters, without line breaks and control characters
-(https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)."""
-
-
-SUBJECT_STACK = 32
-"""Characters of the stack's name in a subject: the name may have 128, and the subject must also show the event."""
 
 
 LIST_ENTRIES = 50
@@ -87,7 +79,11 @@ class Stamp(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `event` is one of SEVERITIES; `subject` names the resources; `details` are facts."""
+    """One message. `event` is one of SEVERITIES; `subject` names the resources; `details` are facts.
+
+    `name` is the Name of whose message it is. Without one, `about` says it in Lifeboat's own words; empty: an id of
+    `subject`. `verdict` is what has happened, in at most 24 characters; empty: that of the event.
+    """
 
     event: str
     at: datetime
@@ -97,10 +93,15 @@ class Message:
     details: Mapping[str, Any] = field(default_factory=dict)
     next_steps: tuple[str, ...] = ()
     severity: str = ""
+    name: str = ""
+    about: str = ""
+    verdict: str = ""
 
     def __post_init__(self) -> None:
         if not self.severity:
             object.__setattr__(self, "severity", SEVERITIES[self.event])
+        verdict = self.verdict or VERDICTS[self.event]
+        object.__setattr__(self, "verdict", verdict.upper() if self.severity == "critical" else verdict)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -109,6 +110,7 @@ class Message:
             "severity": self.severity,
             "at": iso(self.at),
             "stack": self.stack,
+            "title": self.title(),
             "subject": dict(self.subject),
             "summary": self.summary,
             "details": dict(self.details),
@@ -133,10 +135,20 @@ class Message:
         lines += ["", f"{self.event} ({self.severity}), {iso(self.at)}, stack {self.stack}"]
         return "\n".join(lines)
 
+    def title(self) -> str:
+        """Whose message it is and what has happened: `CadoResponse backed up`."""
+        return f"{quote(self.name, self._called())} {self.verdict}"
+
     def subject_line(self) -> str:
-        """The subject of the e-mail: printable ASCII, one line, at most SUBJECT_LENGTH characters."""
-        line = one_line(f"[{self.stack[:SUBJECT_STACK]}] {self.event}: {self.summary}")
-        return clip(line.encode("ascii", "replace").decode(), SUBJECT_LENGTH)
+        """The subject of the e-mail: the stack and the title in one line of printable ASCII."""
+        return subject_line(self.stack, self.name, self._called(), self.verdict)
+
+    def _called(self) -> str:
+        """Whose message it is if it has no name: the instance, or else the first thing that it is about."""
+        if self.about:
+            return self.about
+        ids = {key: name_of_point(value) for key, value in self.subject.items()}
+        return ids.get("instance_id") or next(filter(None, ids.values()), "stack")
 
     def attributes(self) -> dict[str, str]:
         """The message attributes, for filter policies."""
@@ -166,6 +178,7 @@ class Message:
             self,
             subject=shorten(self.subject, entries, length),
             summary=shorten(self.summary, entries, length),
+            name=shorten(self.name, entries, length),
             details=shorten(self.details, entries, length),
             next_steps=steps if cut_steps else self.next_steps,
         )

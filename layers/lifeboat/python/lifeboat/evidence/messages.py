@@ -36,6 +36,7 @@ def evidence_at_risk(
         stack=stack,
         severity="critical" if critical else "warning",
         subject={"bucket": bucket},
+        name=bucket,
         summary=sentence(
             f"The evidence bucket {bucket} has {counted(len(change.new), 'new or changed risk')}{weight}: {named}"
         ),
@@ -55,6 +56,7 @@ def evidence_risk_removed(
         at=at,
         stack=stack,
         subject={"bucket": bucket},
+        name=bucket,
         summary=sentence(
             f"The evidence bucket {bucket} no longer has {counted(len(change.gone), 'known risk')}: {named}; {left}"
         ),

@@ -17,6 +17,7 @@ def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) ->
         at=at,
         stack=stack,
         subject=_restore(restore),
+        name=restore.source_name,
         summary=f"The restore of {restore.recovery_point_id} onto {restore.instance_id} has begun.",
         details={
             "requested_by": restore.requested_by,
@@ -28,13 +29,16 @@ def restore_started(*, stack: str, at: datetime, restore: Restore, plan: str) ->
     )
 
 
-def restore_refused(*, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str) -> Message:
+def restore_refused(
+    *, stack: str, at: datetime, instance_id: str, reasons: Sequence[str], asked_by: str, name: str = ""
+) -> Message:
     """RestoreRefused: the pre-flight refused a restore. Nothing was touched."""
     return Message(
         event="RestoreRefused",
         at=at,
         stack=stack,
         subject={"instance_id": instance_id},
+        name=name,
         summary=f"A restore onto {instance_id} was refused; nothing was touched.",
         details={"requested_by": asked_by, **listed(reasons, "reasons")},
         next_steps=("Fix what the reasons name. Then send the request again, with dry_run first.",),
@@ -60,6 +64,7 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
         at=at,
         stack=stack,
         subject=_restore(restore),
+        name=restore.source_name,
         summary=_ENDINGS[restore.status].format(
             point=restore.recovery_point_id,
             instance=restore.instance_id,

@@ -118,6 +118,7 @@ class Restore:
     * `refused`: EC2's words about that action, if it refused it for a temporary reason.
     * `failure`: why the restore rolled back. `blocked`: why the roll-back cannot finish.
     * `closed`: Lifeboat does nothing more, and the instance is free for another restore.
+    * `source_instance_id`, `source_name`: whose data it is, the Name as a snapshot's tag records it.
     * `plan`: the pre-flight's plan in words.
     * `start_published`, `failure_published`: RestoreStarted, and RestoreFailed, were published.
     * `tags_left`: EC2 refused to remove the tags of a displaced volume.
@@ -152,6 +153,7 @@ class Restore:
     kept: tuple[KeptVolume, ...] = ()
     closed: bool = False
     source_instance_id: str = ""
+    source_name: str = ""
     crossed: tuple[str, ...] = ()
     cloudformation_stack: str | None = None
     timeline: tuple[TimelineEntry, ...] = ()

@@ -36,6 +36,8 @@ def snapshots_pruned(
         at=at,
         stack=stack,
         severity="warning" if refused or notices else "",
+        about=counted(len(refused or deleted), "recovery point"),
+        verdict="not deleted" if refused else "pruned, with notices" if notices else "pruned",
         summary=(
             f"{counted(len(deleted), 'recovery point')} deleted, {len(kept) if kept_count is None else kept_count} kept"
             + (f", {len(refused)} could not be deleted" if refused else "")
@@ -77,6 +79,7 @@ def retention_changed(
         event="RetentionChanged",
         at=at,
         stack=stack,
+        about="retention policy",
         summary=(
             f"The retention policy of {whose} has changed. It would delete {counted(len(points), 'recovery point')} of "
             f"{gib} GiB. They are kept until {iso(until)}."
@@ -116,6 +119,7 @@ def recovery_points_adopted(
         stack=stack,
         severity="warning" if refused or notices else "",
         subject=subject,
+        about=counted(len(adopted), "snapshot"),
         summary=(
             f"{counted(len(adopted), 'snapshot')} adopted as recovery points"
             + (f", {len(refused)} refused" if refused else "")

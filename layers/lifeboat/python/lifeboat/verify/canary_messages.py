@@ -11,6 +11,7 @@ from lifeboat.domain.message import Message, counted
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
+from lifeboat.domain.title import quote
 from lifeboat.verify.canary import Observation
 
 
@@ -38,13 +39,14 @@ def recovery_point_suspect(
     """RecoveryPointSuspect: much of a volume has become far more random than its data was before, as by mass
     encryption. While the suspicion is open, retention deletes nothing of its lineages that is as old or older.
     """
-    name = point.instance_name or point.instance_id
+    name = quote(point.instance_name, point.instance_id)
     worst = max(volumes, key=lambda item: item.observed.scrambled)
     return Message(
         event="RecoveryPointSuspect",
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        name=point.instance_name,
         summary=(
             f"The data of {name} may have been encrypted by an attacker: in recovery point {point.id}, "
             f"{worst.observed.changed:.1%} of the blocks of {worst.device} have changed, and the new data is as good "
@@ -59,8 +61,8 @@ def recovery_point_suspect(
             "not_recorded": unrecorded,
         },
         next_steps=(
-            f"Check {name} now: does it encrypt files, can files still be opened, did anyone plan a large change? Do "
-            "not restore onto it before you know.",
+            f"Check {point.instance_id} now: does it encrypt files, can files still be opened, did anyone plan a large "
+            "change? Do not restore onto it before you know.",
             *_what_retention_does(unrecorded),
             *_hold_before(before, region),
             *((_COPIES,) if has_copies else ()),

@@ -8,6 +8,7 @@ from typing import Any
 
 from lifeboat.domain.message import Message, sentence
 from lifeboat.domain.text import iso
+from lifeboat.domain.title import quote
 from lifeboat.verify.drill_record import FAILED, SUSPECT, Drill
 
 
@@ -21,9 +22,10 @@ def drill_passed(*, stack: str, at: datetime, drill: Drill) -> Message:
         at=at,
         stack=stack,
         subject=_subject(drill),
+        name=drill.instance_name,
         summary=(
-            f"The restore of {drill.recovery_point_id} of {drill.instance_name or drill.instance_id} was rehearsed in "
-            f"{drill.zone}: its volumes were available within {seconds:g} seconds, and are deleted again."
+            f"The restore of {drill.recovery_point_id} of {quote(drill.instance_name, drill.instance_id)} was "
+            f"rehearsed in {drill.zone}: its volumes were available within {seconds:g} seconds, and are deleted again."
         ),
         details={**_facts(drill), "recovery_seconds": seconds},
         next_steps=_warn(drill),
@@ -51,8 +53,9 @@ def drill_failed(*, stack: str, at: datetime, drill: Drill) -> Message:
         at=at,
         stack=stack,
         subject=_subject(drill),
+        name=drill.instance_name,
         summary=sentence(
-            f"The rehearsed restore of {drill.recovery_point_id} of {drill.instance_name or drill.instance_id} in "
+            f"The rehearsed restore of {drill.recovery_point_id} of {quote(drill.instance_name, drill.instance_id)} in "
             f"{drill.zone} failed: {drill.failure}"
         ),
         details={**_facts(drill), "reason": drill.failure},

@@ -11,6 +11,7 @@ from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
+from lifeboat.domain.title import quote
 from lifeboat.verify.record import Reading, Verification
 
 _READ = {
@@ -26,7 +27,7 @@ def recovery_point_verified(
     """RecoveryPointVerified: a recovery point was read back and is proven. It is published if a person asked for it, or
     if the proof could not be recorded; with `VerifiedMessages` always.
     """
-    name = point.instance_name or point.instance_id
+    name = quote(point.instance_name, point.instance_id)
     blocks = sum(item.read for item in record.readings)
     recorded = f", but not recorded: {unrecorded}" if unrecorded else ""
     return Message(
@@ -34,6 +35,7 @@ def recovery_point_verified(
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id},
+        name=point.instance_name,
         summary=sentence(f"Recovery point {point.id} of {name} was read back and is proven{recorded}"),
         details={
             "level": record.level.value,
@@ -79,9 +81,10 @@ def verification_failed(
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id, **place},
+        name=point.instance_name,
         summary=sentence(
             f"{'The copy of recovery' if of_copy else 'Recovery'} point {point.id} of "
-            f"{point.instance_name or point.instance_id}{of_copy} failed its verification: "
+            f"{quote(point.instance_name, point.instance_id)}{of_copy} failed its verification: "
             f"{first.snapshot_id}, {first.device}: {first.failure}"
         ),
         details=_failure(point, record, proven, unrecorded),
@@ -155,12 +158,13 @@ def copy_not_compared(*, stack: str, at: datetime, point: RecoveryPoint, account
     it, or sent other bytes of the source than its SHA-256 says.
     """
     refused = [item for item in record.readings if item.failure]
-    name = point.instance_name or point.instance_id
+    name = quote(point.instance_name, point.instance_id)
     return Message(
         event="CopyNotCompared",
         at=at,
         stack=stack,
         subject={"recovery_point": point.id, "instance_id": point.instance_id, "account": account},
+        name=point.instance_name,
         summary=sentence(
             f"The copy {point.id} of {name} in this vault was not compared with its source in account {account}: "
             f"{refused[0].failure}"

@@ -65,6 +65,7 @@ def draft_plan(  # noqa: PLR0917 - the request, the facts, the report
         reason=request.reason,
         ami_override=request.ami_override_reason if facts.ami.verdict is not Trust.TRUSTED or older else None,
         source_instance_id=point.instance_id if point else source.members[0].snapshot.tags.get(Tag.INSTANCE, ""),
+        source_name=(point.instance_name if point else source.members[0].snapshot.tags.get(Tag.INSTANCE_NAME, "")),
         crossed=find_crossings(facts, instance, source),
         cloudformation_stack=find_cloudformation_stack(instance, pairs),
         stop_takes=tuple(phrase for _, phrase in list_stop_losses(facts, instance)),
