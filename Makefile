@@ -8,10 +8,18 @@ unexport PYTHONDONTWRITEBYTECODE
 # One worker a core: time is simulated, so tests do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: help demo test check local simulate fuzz images image-verdicts bench docs lock format clean
+.PHONY: help setup deploy demo test check local simulate fuzz images image-verdicts bench docs lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup:  ## what a deployment needs: the environments, and parameters.toml for your answers
+	@tools/setup dev sam
+	@python -m tools.deploy setup
+
+deploy:  ## build and deploy: NotificationEmail=you@example.com, or any other parameter, is kept in parameters.toml
+	@tools/setup dev sam
+	@python -m tools.deploy
 
 demo:  ## the main job, end to end, on the local AWS
 	@tools/setup dev sam local

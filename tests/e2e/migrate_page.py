@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,6 +33,7 @@ class Operator:
         self.names: dict[str, str] = {}
         self._left = commands_of(section)
         self._stages: dict[tuple[str, str], Stage] = {}
+        self._files: dict[str, dict[str, str]] = {}
 
     @property
     def finished(self) -> bool:
@@ -59,10 +59,8 @@ class Operator:
         words = [self._named(word) for word in self._left.pop(0)]
         line = shlex.join(words)
         assert line.startswith(beginning), f"the page goes on with: {line}"
-        if words[:2] == ["sam", "build"]:
-            stack.build()
-        elif words[:2] == ["sam", "deploy"]:
-            self._deploy(words, account)
+        if words[:2] == ["make", "deploy"]:
+            self._deploy(words[2:], account)
         elif words[:3] == ["sam", "remote", "invoke"]:
             return self._on(words, account).invoke(words[3], json.loads(_option(words, "--event")[0]))
         else:
@@ -88,13 +86,13 @@ class Operator:
         return self.stage(region, account)
 
     def _deploy(self, words: list[str], account: str) -> None:
-        [environment] = _option(words, "--config-env") or ["default"]
-        settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
-        region = settings["global"]["parameters"].get("region", REGION)
-        saved = shlex.split(settings["deploy"]["parameters"].get("parameter_overrides", ""))
-        published = _option(words, "--parameter-overrides") or saved
-        parameters = dict(item.split("=", 1) for item in published)
-        self._stages[account, region] = Stage(self.aws, parameters, region, account, with_sam=True)
+        """As tools/deploy.py does: what is typed is kept in a file, and all of the file is deployed."""
+        given = dict(word.split("=", 1) for word in words)
+        region = given.pop("REGION", REGION)
+        kept = self._files.setdefault(given.pop("PARAMETERS", region), {})
+        kept |= given
+        stack.build()
+        self._stages[account, region] = Stage(self.aws, kept, region, account, with_sam=True)
 
     @staticmethod
     def _call(stage: Stage, words: list[str]) -> None:

@@ -96,9 +96,8 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         operator = Operator(aws, "To another region")
         key = aws.client("kms", AWAY).create_key(Description="copies")["KeyMetadata"]["Arn"]
         operator.names[f"arn:aws:kms:{AWAY}:111122223333:key/..."] = key
-        operator.next("sam build")
-        operator.next("sam deploy --config-env elsewhere")
-        operator.next("sam deploy --parameter-overrides CopyToRegions")
+        operator.next(f"make deploy REGION={AWAY}")
+        operator.next("make deploy CopyToRegions")
         home, away = operator.stage(), operator.stage(AWAY)
         home_key = aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
         [platform] = home.launch(disks={DEVICE: {**DISK, "KmsKeyId": home_key}})

@@ -12,7 +12,7 @@ from tests.e2e.vault_cases import VAULT
 def test_to_another_account_by_the_commands_of_the_page():
     with LocalAws(SETTINGS) as aws:
         operator = Operator(aws, "To another account")
-        operator.next(f"sam deploy --parameter-overrides VaultAccount={VAULT}")
+        operator.next(f"make deploy VaultAccount={VAULT}")
         source = operator.stage()
         source_key = aws.client("kms").create_key(Description="data")["KeyMetadata"]["Arn"]
         vault_key = aws.client("kms", REGION, VAULT).create_key(Description="vault")["KeyMetadata"]["Arn"]
@@ -20,7 +20,7 @@ def test_to_another_account_by_the_commands_of_the_page():
             f"arn:aws:iam::{HOME_ACCOUNT}:role/...": source.outputs["VaultReaderRoleArn"],
             f"arn:aws:kms:{REGION}:{VAULT}:key/...": vault_key,
         }
-        operator.next("sam deploy --parameter-overrides VaultSourceAccounts=", VAULT)
+        operator.next("make deploy PARAMETERS=parameters-vault.toml VaultSourceAccounts=", VAULT)
         vault = operator.stage(account=VAULT)
         [platform] = source.launch(disks={DEVICE: {**DISK, "KmsKeyId": source_key}})
         source.ec2.create_tags(Resources=[platform.volume_id], Tags=tag_list(OWN_TAGS))
@@ -65,7 +65,7 @@ def come_back(operator: Operator, vault: Stage, point: str, source_key: str) -> 
         f"arn:aws:kms:{REGION}:{HOME_ACCOUNT}:key/...": source_key,
     }
     operator.next("aws ec2 modify-snapshot-attribute", VAULT)
-    operator.next("sam deploy --parameter-overrides")
+    operator.next("make deploy VaultAccount=")
     source = operator.stage()
     fresh = fresh_platform(source, zone=OTHER_ZONE, disk=DISK)
     operator.knows(fresh=fresh)

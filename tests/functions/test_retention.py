@@ -409,7 +409,7 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_published_at_once(w
     assert published["details"]["gib"] == 220
     assert published["details"]["old"] == {"Retention": "last=3 daily=14"}
     assert published["details"]["new"] == {"Retention": "last=1"}
-    assert "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\"'" in published["next_steps"][0]
+    assert "make deploy Retention=last=3,daily=14" in published["next_steps"][0]
 
     later = clock.now() + timedelta(hours=25)
     monkeypatch.setattr(clock, "now", lambda: later)
@@ -437,7 +437,7 @@ def test_a_tag_lost_with_its_instance_is_published_with_a_way_to_keep(world, his
     [published] = world.messages()
     assert published["details"]["would_delete_count"] == 11
     assert published["details"]["lineages"] == [world.snapshots()[0]["VolumeId"]]
-    assert not any("sam deploy" in step or "lifeboat:retention" in step for step in published["next_steps"])
+    assert not any("make deploy" in step or "lifeboat:retention" in step for step in published["next_steps"])
     assert "lifeboat:hold" in published["next_steps"][0]
     assert history[24] in published["next_steps"][0]
 

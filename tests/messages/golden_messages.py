@@ -377,7 +377,7 @@ def messages(name: str = NAME) -> dict[str, Message]:
             until=AT + timedelta(days=1),
             lineages=[DATA],
             points=[point()],
-            command="sam deploy --parameter-overrides 'Retention=\"last=3 daily=14 weekly=8\"'",
+            command="make deploy Retention=last=3,daily=14,weekly=8",
         ),
         retention_messages.recovery_points_adopted(
             stack=STACK,

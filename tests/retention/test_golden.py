@@ -9,6 +9,7 @@ import pytest
 
 from lifeboat.retention.calendar import render_text
 from lifeboat.retention.plan import RetentionPlan, Verdict
+from lifeboat.retention.policy import parse_policy
 from tests.retention.builders import decide, point
 from tests.retention.golden_calendar import (
     CALENDAR,
@@ -48,8 +49,8 @@ def test_default_calendar_equals_the_golden_file():
 def test_default_policy_is_the_templates():
     template = (ROOT / "template.yaml").read_text()
     default = re.search(r"\n  Retention:\n    Type: String\n    Default: (.+)\n", template).group(1)
-    assert default_calendar().startswith(f"Policy `{default}`,")
-    assert question(CALENDAR.parent / "default.txt")["policy"] == default
+    assert default_calendar().startswith(f"Policy `{parse_policy(default)}`,")
+    assert question(CALENDAR.parent / "default.txt")["policy"] == str(parse_policy(default))
 
 
 class TestDocs:

@@ -21,6 +21,10 @@ BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lo
         ("last=3", [KeepRule(Period.LAST, 3)]),
         ("hourly=24 daily=14", [KeepRule(Period.HOURLY, 24), KeepRule(Period.DAILY, 14)]),
         ("  weekly=8\n\tmonthly=12  ", [KeepRule(Period.WEEKLY, 8), KeepRule(Period.MONTHLY, 12)]),
+        (
+            "last=3,daily=14, weekly=8,",
+            [KeepRule(Period.LAST, 3), KeepRule(Period.DAILY, 14), KeepRule(Period.WEEKLY, 8)],
+        ),
         ("yearly=unlimited", [KeepRule(Period.YEARLY)]),
         (f"daily={MAX_NUMBER}", [KeepRule(Period.DAILY, 999_999)]),
         ("within=14d", [KeepRule(Period.LAST, within=Duration(days=14))]),
@@ -48,6 +52,10 @@ def test_a_policy_is_written_as_it_was_read():
 
 
 EXPECTED_COUNT = "expected a whole number from 1 to 999999, or unlimited (to keep none, leave the rule out)"
+NAMES = (
+    "one of the names last, hourly, daily, weekly, monthly, yearly, within, within-hourly, within-daily, "
+    "within-weekly, within-monthly, within-yearly"
+)
 EXPECTED_SPAN = "expected a duration of years, months, days and hours in this order, such as 14d or 2y5m7d3h"
 
 
@@ -64,7 +72,8 @@ EXPECTED_SPAN = "expected a duration of years, months, days and hours in this or
         ("daily=1000000", f"retention policy 'daily=1000000' has daily=1000000, {EXPECTED_COUNT}"),
         ("daily=٣", f"retention policy 'daily=٣' has daily=٣, {EXPECTED_COUNT}"),
         ("daily=7=8", f"retention policy 'daily=7=8' has daily=7=8, {EXPECTED_COUNT}"),
-        ("daily=14,weekly=8", f"retention policy 'daily=14,weekly=8' has daily=14,weekly=8, {EXPECTED_COUNT}"),
+        (",", "retention policy is ',', expected at least one rule such as daily=14"),
+        ("daily=1,4", f"retention policy 'daily=1,4' has '4', expected name=value with {NAMES}"),
         ("within=14", f"retention policy 'within=14' has within=14, {EXPECTED_SPAN}"),
         ("within=", f"retention policy 'within=' has within=, {EXPECTED_SPAN}"),
         ("within=0d", f"retention policy 'within=0d' has within=0d, {EXPECTED_SPAN}"),
@@ -88,9 +97,7 @@ EXPECTED_SPAN = "expected a duration of years, months, days and hours in this or
         ("daily", "retention policy 'daily' has 'daily', expected name=value with the name daily"),
         (
             "minutely=7",
-            "retention policy 'minutely=7' has 'minutely=7', expected name=value with one of the names last, hourly, "
-            "daily, weekly, monthly, yearly, within, within-hourly, within-daily, within-weekly, within-monthly, "
-            "within-yearly",
+            f"retention policy 'minutely=7' has 'minutely=7', expected name=value with {NAMES}",
         ),
     ],
 )

@@ -255,7 +255,7 @@ def test_differences_are_named_by_template_parameters():
         {"Retention": "last=3", "MinimumKept": "1"},
     )
     command = undo_command(Change(old, new, of_stack=True), ())
-    assert command == "sam deploy --parameter-overrides 'Retention=\"last=3 daily=14\" MinimumKept=3'"
+    assert command == "make deploy Retention=last=3,daily=14 MinimumKept=3"
 
 
 def test_recording_equal_terms_again_changes_nothing():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -439,18 +438,6 @@ def test_without_verification_nothing_is_scheduled():
     assert schedule["State"] == {"Fn::If": ["Verifies", "ENABLED", "DISABLED"]}
     assert schedule["ScheduleExpression"] == f"rate({missed_workflow.EVERY_MINUTES} minutes)"
     assert FUNCTIONS["VerifySnapshotsFunction"]["Timeout"] == 60 * missed_workflow.EVERY_MINUTES
-
-
-CONFIGURED = tomllib.loads((ROOT / "samconfig.toml").read_text())
-
-
-@pytest.mark.parametrize("environment", [name for name in CONFIGURED if name not in {"version", "default"}])
-def test_an_example_environment_deploys_the_same_stack_with_parameters_that_there_are(environment):
-    said = CONFIGURED[environment]
-    assert said["global"]["parameters"]["stack_name"] == CONFIGURED["default"]["global"]["parameters"]["stack_name"]
-    for override in said["deploy"]["parameters"]["parameter_overrides"].split():
-        name, value = override.split("=", 1)
-        assert re.fullmatch(TEMPLATE["Parameters"][name]["AllowedPattern"], value)
 
 
 def test_every_parameter_is_described_grouped_and_used():

@@ -135,7 +135,9 @@ class Policy:
 
 
 def parse_policy(text: str, time_zone: str = "UTC") -> Policy:
-    """Read a policy: rules `name=value`, separated by spaces, each at most once.
+    """Read a policy: rules `name=value`, separated by spaces or commas, each at most once.
+
+    A shell and SAM CLI cut a value at its spaces, but not at its commas.
 
     Names are last, hourly, daily, weekly, monthly and yearly, with a number of recovery points from 1, or `unlimited`;
     and within, within-hourly, within-daily, within-weekly, within-monthly and within-yearly, with a duration such as
@@ -148,7 +150,7 @@ def parse_policy(text: str, time_zone: str = "UTC") -> Policy:
     except (KeyError, ValueError, OSError):  # OSError: the name is that of a folder of zones, such as Europe
         raise PolicyError(f"time zone is {time_zone!r}, expected an IANA name such as UTC or Europe/Berlin") from None
     rules: dict[str, KeepRule] = {}
-    for part in text.split():
+    for part in text.replace(",", " ").split():
         name, equals, value = part.partition("=")
         if not equals or name not in _NAMES:
             raise PolicyError(f"{_where(text)} has {part!r}, expected name=value with {_hint(name)}")

@@ -144,14 +144,14 @@ def differences(old: Terms, new: Terms) -> tuple[dict[str, str], dict[str, str]]
 def undo_command(change: Change, instance_ids: Iterable[str]) -> str | None:
     """The command that restores the old terms; None where there is none.
 
-    SAM CLI needs double quotes around a value with spaces; the single quotes protect them from the shell.
+    `make deploy` saves what it is given, so that the next deployment does not bring the new terms back. A policy is
+    written with commas, which no shell cuts.
     """
     was, _ = differences(change.old, change.new)
     if change.old.policy is None:
         return None
     if change.of_stack:
-        values = " ".join(f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in was.items())
-        return f"sam deploy --parameter-overrides '{values}'"
+        return " ".join(["make deploy", *(f"{name}={value.replace(' ', ',')}" for name, value in was.items())])
     if "Retention" not in was or not (named := sorted(instance_ids)):
         return None
     tag = f'[{{"Key": "lifeboat:retention", "Value": "{change.old.policy}"}}]'

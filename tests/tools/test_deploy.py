@@ -1,0 +1,87 @@
+"""`make deploy`: a person's parameters are checked, kept in one file, and deployed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tools.deploy import HEADER, RefusedError, check, save, typed, with_values
+from tools.docs_template import read_template
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = read_template((ROOT / "template.yaml").read_text())["Parameters"]
+
+
+def test_what_is_typed_after_make_arrives_whole_and_nothing_else_does(tmp_path):
+    makefile = tmp_path / "Makefile"
+    show = "import json, os; from tools.deploy import typed; print(json.dumps(typed(os.environ)))"
+    makefile.write_text(f"all:\n\t@'{sys.executable}' -c '{show}'\n")
+    values = {
+        "Schedule": "cron(0 2 ? * MON *)",
+        "Retention": "last=3 daily=14",
+        "NotificationEmail": "",
+        "REGION": "x-1",
+    }
+    words = ["make", "-s", "-j2", "-f", str(makefile), *(f"{name}={value}" for name, value in values.items())]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TimeZone": "not typed"}
+    shown = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
+    assert json.loads(shown) == values
+    assert typed({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("NotificationMail", "a@b", "NotificationMail is no parameter of the stack; did you mean NotificationEmail?"),
+        ("Xyz", "1", "Xyz is no parameter of the stack; docs/reference/parameters.md has all names"),
+        ("NotificationEmail", "nobody", "NotificationEmail is 'nobody', expected an e-mail address, or nothing"),
+        (
+            "VaultAccount",
+            "111122223333\n",
+            "VaultAccount is '111122223333\\n', expected an account id of 12 digits, or nothing",
+        ),
+        ("Verify", "none", "Verify is 'none', expected one of off, read, sample, full"),
+        ("MinimumKept", "0", "MinimumKept is '0', expected a number from 1 to 1000"),
+        ("MinimumKept", "many", "MinimumKept is 'many', expected a number from 1 to 1000"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_in_one_sentence(name, value, sentence):
+    with pytest.raises(RefusedError) as refused:
+        check(name, value, PARAMETERS)
+    assert str(refused.value) == sentence
+
+
+def test_every_default_of_the_template_is_a_value_that_may_be_typed():
+    for name, parameter in PARAMETERS.items():
+        check(name, str(parameter["Default"]), PARAMETERS)
+
+
+def test_a_value_takes_the_place_of_its_example_and_of_the_last_one_and_comments_stay():
+    once = with_values(HEADER, {"NotificationEmail": "a@b", "MinimumKept": "4"})
+    again = with_values(once, {"NotificationEmail": "c@d"})
+    assert tomllib.loads(again) == {"NotificationEmail": "c@d", "MinimumKept": "4"}
+    assert again.count("NotificationEmail") == 1
+    assert "# TrustedAmiOwners" in again
+
+
+def test_what_is_refused_changes_nothing_and_what_a_person_wrote_is_checked_too(tmp_path):
+    file = tmp_path / "parameters.toml"
+    save(file, {"NotificationEmail": "a@b"}, PARAMETERS)
+    kept = file.read_text()
+    with pytest.raises(RefusedError):
+        save(file, {"TimeZone": "UTC", "Verify": "maybe"}, PARAMETERS)
+    assert file.read_text() == kept
+    for wrong, sentence in (
+        ("MinimumKept = 3", "MinimumKept is 3 in parameters.toml, expected a value in double quotes"),
+        ("MinimumKept = ", "parameters.toml cannot be read: "),
+    ):
+        file.write_text(wrong)
+        with pytest.raises(RefusedError) as refused:
+            save(file, {}, PARAMETERS)
+        assert str(refused.value).startswith(sentence)

@@ -1,0 +1,143 @@
+"""`make setup` and `make deploy`: keep a person's parameters in one file that git ignores, and deploy with them.
+
+`make deploy NotificationEmail=you@example.com` writes the parameter into `parameters.toml`, then runs `sam build` and
+`sam deploy`. `samconfig.toml` names the same file, so a later plain `sam deploy` reverts nothing. SAM CLI takes each
+value of the file whole, with blanks and commas.
+
+    REGION=eu-central-1         deploy there, with parameters-eu-central-1.toml
+    PARAMETERS=vault.toml       use another file, for example of another account
+    BUILT=path/template.yaml    deploy what `sam build` has made before, and do not build
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tools.docs_template import read_template
+from tools.marked_page import ROOT
+
+SETTINGS = ("REGION", "PARAMETERS", "BUILT")
+HEADER = """\
+# Your parameters of the stack. Git ignores this file. `make deploy NAME=value` writes into it; `sam deploy` reads it.
+# docs/reference/parameters.md has every name. A parameter that is not here keeps the value of the last deployment.
+# Write each value in double quotes.
+
+# NotificationEmail = "you@example.com"
+# TrustedAmiOwners = "055430919509"
+# Retention = "last=3,daily=14,weekly=8,monthly=12,yearly=7"
+"""
+NEXT = """\
+
+The environments are ready. Next, with the credentials and the region of your account:
+
+  export PATH=$PWD/.venv/bin:$PWD/.tools/sam/bin:$PATH
+  make deploy NotificationEmail=you@example.com
+"""
+
+
+class RefusedError(ValueError):
+    """What was typed cannot be deployed. The message is one sentence."""
+
+
+def typed(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of make's command line, and no other of the environment.
+
+    make names them in MAKEFLAGS, behind `--`, a blank within a value with a backslash before it, and gives the values
+    in the environment (GNU make's manual, "Options/Recursion").
+    """
+    _, _, words = environment.get("MAKEFLAGS", "").partition("-- ")
+    names = re.findall(r"(?:^|(?<!\\)\s)([A-Za-z_][A-Za-z0-9_]*)[:+?]*=", words)
+    return {name: environment.get(name, "") for name in names}
+
+
+def check(name: str, value: str, parameters: Mapping[str, Any]) -> None:
+    """Raise RefusedError, unless the template has this parameter and takes this value."""
+    if name not in parameters:
+        near = difflib.get_close_matches(name, parameters, 1, 0.5)
+        meant = f"; did you mean {near[0]}?" if near else "; docs/reference/parameters.md has all names"
+        raise RefusedError(f"{name} is no parameter of the stack{meant}")
+    parameter = parameters[name]
+    allowed = [str(item) for item in parameter.get("AllowedValues", ())]
+    if allowed and value not in allowed:
+        raise RefusedError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+    if "AllowedPattern" in parameter and not re.search(_in_python(parameter["AllowedPattern"]), value):
+        raise RefusedError(f"{name} is {value!r}, expected {parameter['ConstraintDescription']}")
+    if parameter["Type"] == "Number":
+        least, most = parameter.get("MinValue", 0), parameter.get("MaxValue", float("inf"))
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) or not least <= float(value) <= most:
+            raise RefusedError(f"{name} is {value!r}, expected a number from {least} to {most}")
+
+
+def _in_python(pattern: str) -> str:
+    """Java's `$` does not match before a line's end; Python's does."""
+    return re.sub(r"\$$", r"\\Z", pattern)
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """The file with these values, each in the place of the old one or of its example."""
+    for name, value in values.items():
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        line = f'{name} = "{quoted}"'
+        of_it = re.compile(rf"^[ \t]*{name}[ \t]*=.*$", re.MULTILINE)
+        example = re.compile(rf"^#[ \t]*{name}[ \t]*=.*$", re.MULTILINE)
+        place = next((kind for kind in (of_it, example) if kind.search(text)), None)
+        text = place.sub(lambda _, line=line: line, text, count=1) if place else f"{text.rstrip()}\n{line}\n"
+    return text
+
+
+def save(file: Path, values: Mapping[str, str], parameters: Mapping[str, Any]) -> None:
+    """Write the values into the file, and check all that it then has. Raises RefusedError and changes nothing."""
+    text = with_values(file.read_text() if file.exists() else HEADER, values)
+    try:
+        kept = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RefusedError(f"{file.name} cannot be read: {error}") from None
+    for name, value in kept.items():
+        if not isinstance(value, str):
+            raise RefusedError(f"{name} is {value!r} in {file.name}, expected a value in double quotes")
+        check(name, value, parameters)
+    file.write_text(text)
+
+
+def deploy(environment: Mapping[str, str]) -> int:
+    """Save what was typed, build and deploy; the exit code of the command that failed."""
+    words = typed(environment)
+    settings = {name: words.pop(name, "") for name in SETTINGS}
+    region = settings["REGION"]
+    file = Path(settings["PARAMETERS"] or (f"parameters-{region}.toml" if region else "parameters.toml"))
+    save(file, words, read_template((ROOT / "template.yaml").read_text())["Parameters"])
+    print(f"{file} has your parameters", flush=True)
+    # `sam build` runs make for the layer, which must not take the parameters for its variables.
+    own = {name: value for name, value in environment.items() if name not in {*words, "MAKEFLAGS", "MFLAGS"}}
+    if not settings["BUILT"] and (code := subprocess.run(["sam", "build"], env=own, check=False).returncode):
+        return code
+    deployed = ["sam", "deploy", "--parameter-overrides", f"file://{file}"]
+    deployed += ["--template-file", settings["BUILT"]] if settings["BUILT"] else []
+    deployed += ["--region", region] if region else []
+    return subprocess.run(deployed, env=own, check=False).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """`setup` makes the file and says what comes next; `deploy` deploys."""
+    try:
+        if arguments == ["setup"]:
+            if not (file := ROOT / "parameters.toml").exists():
+                file.write_text(HEADER)
+            print(NEXT)
+            return 0
+        return deploy(os.environ)
+    except RefusedError as refused:
+        print(f"deploy: {refused}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
