@@ -29,7 +29,7 @@ from tests.e2e.stage import PARAMETERS, Stage, id_of, tags_of  # noqa: E402
 PHASES = (5, 25, 45)
 """Seconds after the full minute at which the restores are asked for."""
 WINDOW = 120.0
-"""The template's RunningWindowSeconds."""
+"""Of running in the template's RestoreDeadlines."""
 RECONCILE_SECONDS = 60.0
 """The template's schedule of open restores."""
 STEPS = 6
@@ -116,9 +116,9 @@ def too_slow(figures: list[Figure]) -> list[str]:
 
 def run() -> dict[str, Any]:
     """Measure, print the table, return the figures."""
-    parameters = {name: value for name, value in PARAMETERS.items() if name != "RunningWindowSeconds"}
+    parameters = {name: value for name, value in PARAMETERS.items() if name != "RestoreDeadlines"}
     with LocalAws({"schedules_fire": False}) as aws:
-        stage = Stage(aws, {**parameters, "RunningWindowSeconds": f"{WINDOW:.0f}"})
+        stage = Stage(aws, {**parameters, "RestoreDeadlines": f"running={WINDOW:.0f}s"})
         ec2 = ec2_seconds(stage)
         figures = [measure(stage, events, phase) for events in ("delivered", "lost") for phase in PHASES]
     print(f"EC2 takes {ec2:.0f} s, the window {WINDOW:.0f} s, the schedule fires every {RECONCILE_SECONDS:.0f} s")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lifeboat_cli import commands_protect, commands_restore
+from lifeboat_cli import commands_first, commands_protect, commands_restore
 
 APP = typer.Typer(
     name="lifeboat",
@@ -18,6 +18,7 @@ APP = typer.Typer(
 )
 commands_restore.register(APP)
 commands_protect.register(APP)
+commands_first.register(APP)
 
 
 def main() -> None:

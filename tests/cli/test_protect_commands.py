@@ -176,3 +176,64 @@ def test_consent_names_the_instance_and_what_may_be_displaced(  # noqa: PLR0917 
     ended, out, _ = stub.run("consent", INSTANCE, *arguments)
     assert ended == code
     assert "\x1b" not in out
+
+
+def described(*ids: str, state: str = "running", disks: tuple[str, ...] = ("/dev/xvda", "/dev/sdh")) -> dict[str, Any]:
+    mappings = [{"DeviceName": name, "Ebs": {"VolumeId": f"vol-0000000{at}"}} for at, name in enumerate(disks)]
+    instances = [
+        {
+            "InstanceId": item,
+            "RootDeviceName": "/dev/xvda",
+            "State": {"Name": state},
+            "Tags": [{"Key": "Name", "Value": "\x1b[2Jplatform"}],
+            "BlockDeviceMappings": mappings,
+        }
+        for item in ids
+    ]
+    return {"Reservations": [{"Instances": instances}]}
+
+
+BY_NAME = {"Filters": [{"Name": "tag:Name", "Values": ["Cado\\*"]}]}
+SELECTED = {"Resources": [INSTANCE], "Tags": [{"Key": "lifeboat:backup", "Value": "true"}]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "asked", "call", "code", "said"),
+    [
+        (("Cado*", "--yes"), described(INSTANCE), BY_NAME, ("create_tags", SELECTED), 0, "was written to"),
+        ((INSTANCE, "--yes"), described(INSTANCE), {"InstanceIds": [INSTANCE]}, ("create_tags", SELECTED), 0, "vol-"),
+        (
+            ("Cado*", "--yes", "--remove"),
+            described(INSTANCE),
+            BY_NAME,
+            ("delete_tags", {"Resources": [INSTANCE], "Tags": [{"Key": "lifeboat:backup"}]}),
+            0,
+            "was deleted from",
+        ),
+        (("Cado*",), described(INSTANCE), BY_NAME, None, 3, "add --yes"),
+        (("Cado*", "--yes"), described(INSTANCE, "i-00000001"), BY_NAME, None, 2, "give the id of one, i-00000001"),
+        (("Cado*", "--yes"), described(INSTANCE, state="terminated"), BY_NAME, None, 1, "no instance has the Name"),
+        (("Cado*", "--yes"), described(INSTANCE, disks=("/dev/xvda",)), BY_NAME, None, 1, "has no data volume"),
+        (("Cado*", "--tag", "Name=Cado"), None, None, None, 2, "selects instances by their Name"),
+        (("Cado*", "--tag", "backup"), None, None, None, 2, "expected KEY=VALUE"),
+    ],
+    ids=["name", "id", "remove", "not asked", "two of a Name", "gone", "no data", "selected by Name", "no value"],
+)
+def test_protect_finds_the_one_instance_and_tags_it(  # noqa: PLR0917 - a table
+    stub: Stub,
+    ec2: Stubber,
+    arguments: tuple[str, ...],
+    answer: dict[str, Any] | None,
+    asked: dict[str, Any] | None,
+    call: tuple[str, dict[str, Any]] | None,
+    code: int,
+    said: str,
+) -> None:
+    if answer:
+        ec2.add_response("describe_instances", answer, asked)
+    if call:
+        ec2.add_response(call[0], {}, call[1])
+    ended, out, error = stub.run("protect", *arguments)
+    assert (ended, said in out + error) == (code, True), out + error
+    assert "\x1b" not in out + error
+    ec2.assert_no_pending_responses()

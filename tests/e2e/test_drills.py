@@ -16,7 +16,7 @@ MINUTES = 30.0
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with staged({"DrillSchedule": "cron(0 5 ? * SUN *)", "VolumesDeadlineMinutes": f"{MINUTES:g}"}) as made:
+    with staged({"DrillSchedule": "cron(0 5 ? * SUN *)", "RestoreDeadlines": f"volumes={MINUTES:g}m"}) as made:
         yield made
 
 

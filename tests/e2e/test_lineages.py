@@ -23,7 +23,7 @@ from tests.e2e.stage import (
 )
 
 WINDOW = 120
-"""Seconds: the default of the parameter RunningWindowSeconds."""
+"""Seconds: the default of running in the parameter RestoreDeadlines."""
 SLOT_SCHEDULE = "TakeSnapshotsFunctionSlot"
 """A part of the name of the schedule whose slots are due; the function's other one searches for what was missed."""
 

@@ -26,7 +26,7 @@ from tests.e2e.stage import (
 )
 
 WINDOW = 120
-"""Seconds: the default of the parameter RunningWindowSeconds."""
+"""Seconds: the default of running in the parameter RestoreDeadlines."""
 
 
 def picture(stage: Stage, machine: Machine) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from lifeboat.domain.config import PARAMETERS, ConfigError, Selector, load
 from lifeboat.domain.locks import LockSettings
+from lifeboat.restore.machine.deadlines import Deadlines
 from tools.docs_template import FUNCTION, TEMPLATE, read_template
 
 REQUIRED = {
@@ -37,10 +39,8 @@ def test_everything_set():
             "LIFEBOAT_TRUSTED_OWNERS": "055430919509, 111122223333,",
             "LIFEBOAT_MAX_DELETE_PERCENT": "25",
             "LIFEBOAT_ORPHAN_KEEP": "12",
-            "LIFEBOAT_STOP_DEADLINE_MINUTES": "7",
-            "LIFEBOAT_COPIES_DEADLINE_MINUTES": "90",
+            "LIFEBOAT_RESTORE_DEADLINES": "copies=90m,stop=7m,running=30s",
             "LIFEBOAT_RESTORE_FROM_REGIONS": "us-east-1, eu-west-1,us-east-1",
-            "LIFEBOAT_RUNNING_WINDOW_SECONDS": "30",
             "LIFEBOAT_ENCRYPT_RESTORED": "false",
             "LIFEBOAT_TRUSTED_SNAPSHOT_OWNERS": "444455556666",
         }
@@ -56,6 +56,26 @@ def test_everything_set():
     }
     assert not config.encrypt_restored
     assert config.trusted_snapshot_owners == ("444455556666",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["stop", "stop=15", "stop=0m", "stop=15s", "running=4s", "stop=1m,stop=2m", "stop=1m,", ",", "x=1m", "stop=1m x"],
+)
+def test_deadlines_that_cannot_be_read_are_refused(text):
+    with pytest.raises(ConfigError) as refused:
+        load({**REQUIRED, "LIFEBOAT_RESTORE_DEADLINES": text})
+    assert str(refused.value).startswith(f"RestoreDeadlines is {text!r}, expected a list such as stop=15m,running=120s")
+    if text != "stop=1m,stop=2m":
+        parameter = read_template(TEMPLATE.read_text())["Parameters"]["RestoreDeadlines"]
+        assert not re.search(parameter["AllowedPattern"], text)
+
+
+def test_the_templates_deadlines_are_those_of_a_restore():
+    default = read_template(TEMPLATE.read_text())["Parameters"]["RestoreDeadlines"]["Default"]
+    read = load({**REQUIRED, "LIFEBOAT_RESTORE_DEADLINES": default}).deadlines
+    assert len(read) == 7
+    assert replace(Deadlines(), **read) == Deadlines()
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
@@ -98,7 +118,7 @@ def test_each_is_refused_by_its_name_with_its_value_and_what_to_do(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("LIFEBOAT_MIN_KEEP", "0"), ("LIFEBOAT_MIN_KEEP", "many"), ("LIFEBOAT_STOP_DEADLINE_MINUTES", "-1")],
+    [("LIFEBOAT_MIN_KEEP", "0"), ("LIFEBOAT_MIN_KEEP", "many")],
 )
 def test_a_number_out_of_range_is_refused_with_what_was_expected(name, value):
     with pytest.raises(ConfigError, match=f"^{PARAMETERS[name]} is '{value}', expected a number from 1 to"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -450,17 +451,42 @@ def test_every_parameter_is_described_grouped_and_used():
         assert re.search(rf"(!Ref |\${{|Equals \[!Ref ){name}\b", TEXT), f"{name} is used nowhere"
 
 
-STEPS = ("COPIES", "VOLUMES", "STOP", "SWAP", "START", "VERIFY")
-
-
 def test_every_variable_is_read_and_every_variable_read_is_set():
     set_here = set(re.findall(r"(LIFEBOAT_[A-Z_]+):", TEXT))
     read = (ROOT / "layers/lifeboat/python/lifeboat/domain/config.py").read_text()
     # Beside each variable that it reads stands what its refusal calls it.
     named = set(re.findall(r'"(LIFEBOAT_[A-Z_]+)"(?!: ")', read))
-    steps = {name for name in set_here if name.endswith("_DEADLINE_MINUTES")}
-    assert steps == {f"LIFEBOAT_{step}_DEADLINE_MINUTES" for step in STEPS}
-    assert set_here - steps == named
+    assert set_here == named
+
+
+def test_the_form_asks_first_what_everybody_answers_and_names_each_parameter():
+    interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
+    assert interface["ParameterGroups"][0]["Parameters"][:2] == ["NotificationEmail", "TrustedAmiOwners"]
+    assert list(TEMPLATE["Parameters"])[:2] == ["NotificationEmail", "TrustedAmiOwners"]
+    assert interface["ParameterLabels"].keys() == TEMPLATE["Parameters"].keys()
+
+
+def test_the_first_outputs_are_the_next_commands_whole():
+    commands = [read_output(name) for name in list(TEMPLATE["Outputs"])[:3]]
+    assert [shlex.split(command)[:2] for command in commands] == [
+        ["lifeboat", "protect"],
+        ["lifeboat", "backup"],
+        ["lifeboat", "status"],
+    ]
+    for command in commands:
+        assert command.endswith("--stack ${AWS::StackName} --region ${AWS::Region}")
+
+
+def read_output(name):
+    return TEMPLATE["Outputs"][name]["Value"]["Fn::Sub"]
+
+
+def test_every_function_logs_to_a_group_that_an_output_names():
+    groups = [
+        item["Properties"]["LogGroupName"] for item in RESOURCES.values() if item["Type"] == "AWS::Logs::LogGroup"
+    ]
+    assert groups
+    assert all(group["Fn::Sub"].startswith(read_output("LogGroups")) for group in groups)
 
 
 def test_outputs_say_what_to_do_next():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -41,13 +42,7 @@ PARAMETERS = {
     "LIFEBOAT_RESTORE_FROM_REGIONS": "RestoreFromRegions",
     "LIFEBOAT_VAULT_READER_ROLES": "VaultReaderRoleArns",
     "LIFEBOAT_VAULT_KMS_KEY": "VaultKmsKeyArn",
-    "LIFEBOAT_COPIES_DEADLINE_MINUTES": "CopiesDeadlineMinutes",
-    "LIFEBOAT_VOLUMES_DEADLINE_MINUTES": "VolumesDeadlineMinutes",
-    "LIFEBOAT_STOP_DEADLINE_MINUTES": "StopDeadlineMinutes",
-    "LIFEBOAT_SWAP_DEADLINE_MINUTES": "SwapDeadlineMinutes",
-    "LIFEBOAT_START_DEADLINE_MINUTES": "StartDeadlineMinutes",
-    "LIFEBOAT_VERIFY_DEADLINE_MINUTES": "VerifyDeadlineMinutes",
-    "LIFEBOAT_RUNNING_WINDOW_SECONDS": "RunningWindowSeconds",
+    "LIFEBOAT_RESTORE_DEADLINES": "RestoreDeadlines",
 }
 """The template's parameters that can be invalid, by the environment variable of each."""
 
@@ -249,16 +244,23 @@ def _of_arn(text: str, part: int) -> str:
     return parts[part] if len(parts) > part + 1 else ""
 
 
+DEADLINE = re.compile(
+    r"(copies|volumes|stop|swap|start|verify)=([1-9][0-9]{0,3})m|(running)=([5-9]|[1-9][0-9]{1,3})s", re.ASCII
+)
+"""One deadline of RestoreDeadlines, as the parameter's pattern has it."""
+
+
 def _deadlines(variables: Mapping[str, str]) -> dict[str, timedelta]:
     """The deadlines that the environment sets; the restore has a default for each."""
-    found = {
-        step: timedelta(minutes=_number(variables, name, 0, least=1, most=7 * 24 * 60))
-        for step in ("copies", "volumes", "stop", "swap", "start", "verify")
-        if variables.get(name := f"LIFEBOAT_{step.upper()}_DEADLINE_MINUTES")
-    }
-    if variables.get("LIFEBOAT_RUNNING_WINDOW_SECONDS"):
-        seconds = _number(variables, "LIFEBOAT_RUNNING_WINDOW_SECONDS", 0, least=5, most=3600)
-        found["window"] = timedelta(seconds=seconds)
+    text = variables.get("LIFEBOAT_RESTORE_DEADLINES", "")
+    found: dict[str, timedelta] = {}
+    for part in text.split(",") if text else ():
+        read = DEADLINE.fullmatch(part)
+        step = "window" if read and read[3] else read[1] if read else ""
+        if not read or step in found:
+            expected = "a list such as stop=15m,running=120s, each of its steps at most once"
+            raise _refused("LIFEBOAT_RESTORE_DEADLINES", text, expected)
+        found[step] = timedelta(seconds=int(read[4])) if read[3] else timedelta(minutes=int(read[2]))
     return found
 
 
