@@ -133,33 +133,33 @@ def test_unknown_facts_are_not_in_the_evidence() -> None:
     [
         pytest.param(
             {"trusted_owners": ["55430919509"]},
-            "trusted_owners has the entry '55430919509', expected a 12-digit account id or amazon.",
+            "TrustedAmiOwners has the entry '55430919509', expected a 12-digit account id or amazon.",
             id="leading-zero-lost",
         ),
-        pytest.param({"trusted_owners": [""]}, "trusted_owners has the entry '', expected a 12-digit", id="blank"),
-        pytest.param({"trusted_owners": ["*"]}, "trusted_owners has the entry '*'", id="everyone"),
-        pytest.param({"trusted_owners": ["self"]}, "trusted_owners has the entry 'self'", id="self"),
+        pytest.param({"trusted_owners": [""]}, "TrustedAmiOwners has the entry '', expected a 12-digit", id="blank"),
+        pytest.param({"trusted_owners": ["*"]}, "TrustedAmiOwners has the entry '*'", id="everyone"),
+        pytest.param({"trusted_owners": ["self"]}, "TrustedAmiOwners has the entry 'self'", id="self"),
         pytest.param(
             {"trusted_owners": ["aws-marketplace"]},
-            "trusted_owners has the entry 'aws-marketplace'",
+            "TrustedAmiOwners has the entry 'aws-marketplace'",
             id="every-seller-of-the-marketplace",
         ),
         pytest.param(
-            {"trusted_owners": VENDOR}, f"trusted_owners is the text '{VENDOR}', expected a list", id="no-list"
+            {"trusted_owners": VENDOR}, f"TrustedAmiOwners is the text '{VENDOR}', expected a list", id="no-list"
         ),
         pytest.param(
             {"trusted_owners": [VENDOR], "allowed_images": ["ami-xyz"]},
-            "allowed_images has the entry 'ami-xyz', expected an image id such as ami-0123456789abcdef0.",
+            "AllowedImages has the entry 'ami-xyz', expected an image id such as ami-0123456789abcdef0.",
             id="no-image-id",
         ),
         pytest.param(
             {"trusted_owners": [VENDOR], "trusted_product_codes": ["a b"]},
-            "trusted_product_codes has the entry 'a b', expected a product code of AWS Marketplace.",
+            "TrustedProductCodes has the entry 'a b', expected a product code of AWS Marketplace.",
             id="no-product-code",
         ),
         pytest.param(
             {"trusted_owners": [VENDOR], "trusted_watermarks": ["forensics"]},
-            "trusted_watermarks has the entry 'forensics', expected a watermark such as 123456789012:name.",
+            "TrustedWatermarks has the entry 'forensics', expected a watermark such as 123456789012:name.",
             id="no-watermark",
         ),
     ],

@@ -124,6 +124,21 @@ def test_with_a_mistyped_list_nothing_is_trusted_and_the_verdict_says_so(world, 
     assert published(world) == [("AmiOwnerUnknown", instance)]
 
 
+def test_the_backup_and_the_finding_of_an_untrusted_image_have_the_whole_command(world):
+    world.image_owner = STRANGER
+    instance = world.launch()
+    world.invoke("take_snapshots", {"scheduled_time": "2026-11-23T02:00:00Z"})
+    world.invoke("confirm_snapshots", {"sweep": True})
+    world.invoke("check_ami_owner", {"instance_ids": [instance]})
+    command = f"make deploy TrustedAmiOwners=055430919509,{STRANGER}"
+    steps = {message["event"]: " ".join(message["next_steps"]) for message in world.messages()}
+    assert [event for event, words in steps.items() if command in words] == ["BackupCompleted", "AmiOwnerUntrusted"]
+    request = {"instance_id": instance, "recovery_point": "latest", "dry_run": True}
+    answer = world.invoke("restore_volume", request)
+    [finding] = [item["finding"] for item in answer["findings"] if item["code"] == "ami-untrusted"]
+    assert command in finding
+
+
 def test_a_trusted_watermark_is_weighed_and_proves_nothing_by_itself(world, monkeypatch):
     instance = world.launch()
     world.image_owner = STRANGER

@@ -173,7 +173,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"ami": AmiVerdict(Trust.UNTRUSTED, "clone", "it is a clone")},
         "ami-untrusted",
-        'it is a clone; to restore anyway, send the request with "ami_override"',
+        'it is a clone. To restore anyway, send the request with "ami_override"',
     ),
     "an unknown image": (
         {},

@@ -126,7 +126,7 @@ def test_a_list_that_is_too_long_is_refused_at_deployment_with_a_sentence(name, 
 def test_whom_the_default_trusts_is_of_the_partition(partition, asked, trusted):
     assert read_template(TEMPLATE.read_text())["Parameters"]["TrustedAmiOwners"]["Default"] == "055430919509"
     found = variables({**EVERYTHING, "TrustedAmiOwners": asked}, partition=partition)
-    for function in ("CheckAmiOwnerFunction", "RestoreVolumeFunction"):
+    for function in ("CheckAmiOwnerFunction", "ConfirmSnapshotsFunction", "RestoreVolumeFunction"):
         assert found[function]["LIFEBOAT_TRUSTED_OWNERS"] == trusted
 
 

@@ -26,7 +26,7 @@ def ami_owner_checked(*, stack: str, at: datetime, instance: Instance, verdict: 
         ()
         if verdict.verdict is Trust.TRUSTED
         else (
-            "Compare the image's owner with the parameter TrustedAmiOwners.",
+            verdict.remedy or "Compare the image's owner with the parameter TrustedAmiOwners.",
             "If the instance is a clone of the platform's VM, replace it with a fresh deployment.",
         )
     )

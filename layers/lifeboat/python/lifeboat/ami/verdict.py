@@ -16,15 +16,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lifeboat.ami.remedy import AMAZON, trust_image, trust_owner, trust_product
 from lifeboat.domain.error_codes import NOT_ALLOWED, THROTTLED
 from lifeboat.domain.image import ImageAncestor, ImageEvidence
 
 MAX_ANCESTRY = 50
 """GetImageAncestry ends at the 50th image, root or not
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ami-ancestry.html)."""
-
-AMAZON = "amazon"
-"""The owner alias of Amazon's own images in EC2; no other owner can have it."""
 
 MARKETPLACE = "aws-marketplace"
 """The owner alias of AWS Marketplace. It does not identify the seller; the product code does."""
@@ -60,12 +58,13 @@ def verdict(
     allowed_images: Collection[str] = (),
     trusted_product_codes: Collection[str] = (),
     trusted_watermarks: Collection[str] = (),
+    account: str = "",
 ) -> AmiVerdict:
     """Judge whether the image is trusted, untrusted or unknown, and why.
 
     `trusted_owners` are 12-digit account ids, or `amazon`. `allowed_images` are ids of images that are trusted whatever
     their owner. `trusted_product_codes` apply to AWS Marketplace's own images only. `trusted_watermarks` are
-    `<account id>:<name>` and apply only to a plain copy of an image of that account.
+    `<account id>:<name>` and apply only to a plain copy of an image of that account. `account` is the stack's own.
 
     All images of an account in `trusted_owners` are trusted, also clones of the platform's VM. So add your own account
     only if you mean that.
@@ -73,17 +72,38 @@ def verdict(
     Raises TrustError when an entry does not have the form that EC2 shows.
     """
     trusted = _Trusted(
-        owners=_checked("trusted_owners", trusted_owners, _ACCOUNT, "a 12-digit account id or amazon", also=AMAZON),
-        images=_checked("allowed_images", allowed_images, _IMAGE, "an image id such as ami-0123456789abcdef0"),
+        owners=_checked("TrustedAmiOwners", trusted_owners, _ACCOUNT, "a 12-digit account id or amazon", also=AMAZON),
+        images=_checked("AllowedImages", allowed_images, _IMAGE, "an image id such as ami-0123456789abcdef0"),
         product_codes=_checked(
-            "trusted_product_codes", trusted_product_codes, _PRODUCT_CODE, "a product code of AWS Marketplace"
+            "TrustedProductCodes", trusted_product_codes, _PRODUCT_CODE, "a product code of AWS Marketplace"
         ),
         watermarks=_checked(
-            "trusted_watermarks", trusted_watermarks, _WATERMARK, "a watermark such as 123456789012:name"
+            "TrustedWatermarks", trusted_watermarks, _WATERMARK, "a watermark such as 123456789012:name"
         ),
     )
     trust, code, reason = _judge(evidence, trusted)
-    return AmiVerdict(trust, code, reason, _facts(evidence), evidence.name or "")
+    remedy = _remedy(code, evidence, trusted_owners, allowed_images, trusted_product_codes, account)
+    return AmiVerdict(trust, code, reason, _facts(evidence), evidence.name or "", remedy)
+
+
+def _remedy(  # noqa: PLR0917 - the image, the lists in their order, the account
+    code: str,
+    evidence: ImageEvidence,
+    owners: Collection[str],
+    images: Collection[str],
+    product_codes: Collection[str],
+    account: str,
+) -> str:
+    """The sentence that trusts the image, with the whole command. Empty where trusting it is no remedy: for a clone or
+    a copy of the platform's image, and where the owner is not known."""
+    if code == "marketplace-untrusted":
+        return trust_product(evidence.product_codes[0], product_codes)
+    if code not in {"untrusted-owner", "nothing-trusted", "ancestry-cut"} or not evidence.owner_id:
+        return ""
+    # To trust the own account would trust every clone that a person makes in it.
+    if evidence.owner_id == account and evidence.image_id:
+        return trust_image(evidence.image_id, images)
+    return trust_owner(evidence.owner_id, owners)
 
 
 type _Judgement = tuple[Trust, str, str]
@@ -165,7 +185,7 @@ def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) ->
         return (
             Trust.UNKNOWN,
             "nothing-trusted",
-            f"{image} is owned by {owner}, but trusted_owners is empty, so no owner is trusted.",
+            f"{image} is owned by {owner}, but TrustedAmiOwners is empty, so no owner is trusted.",
         )
     marks = [mark for mark in evidence.watermarks if mark in trusted.watermarks]
     if marks:
@@ -187,8 +207,7 @@ def _of_another_owner(evidence: ImageEvidence, owner: str, trusted: _Trusted) ->
     return (
         Trust.UNTRUSTED,
         "untrusted-owner",
-        f"{image} is owned by {owner}, which is no trusted owner; if it is the vendor's account in this partition or "
-        "region, add it to trusted_owners.",
+        f"{image} is owned by {owner}, which is no trusted owner: TrustedAmiOwners does not have it.",
     )
 
 
@@ -298,7 +317,8 @@ class AmiVerdict:
     """The verdict on an `ImageEvidence`: `code` is a short kebab-case cause, `reason` explains it to people.
 
     `evidence` has the facts of the verdict, one phrase each. `image_name` is the image's name, as its owner wrote it:
-    no part of the verdict, and empty if EC2 shows none.
+    no part of the verdict, and empty if EC2 shows none. `remedy` is the sentence with the command that trusts the
+    image; empty if there is none.
     """
 
     verdict: Trust
@@ -306,3 +326,4 @@ class AmiVerdict:
     reason: str
     evidence: tuple[str, ...] = ()
     image_name: str = ""
+    remedy: str = ""

@@ -31,6 +31,7 @@ def check(request: ImageRequest, invocation: Invocation) -> dict[str, Any]:
                 "code": verdict.code,
                 "reason": verdict.reason,
                 "evidence": list(verdict.evidence),
+                **({"remedy": verdict.remedy} if verdict.remedy else {}),
             }
         )
         if verdict.verdict is not Trust.TRUSTED or request.trigger != "schedule":
@@ -54,6 +55,7 @@ def judge(instance: Instance, invocation: Invocation) -> AmiVerdict:
             allowed_images=invocation.config.allowed_images,
             trusted_product_codes=invocation.config.trusted_product_codes,
             trusted_watermarks=invocation.config.trusted_watermarks,
+            account=invocation.config.account,
         )
     except ami.TrustError as mistyped:
         reason = f"no owner can be trusted: {mistyped}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from lifeboat.ami.remedy import remedy_of_backup
 from lifeboat.aws import clock, ec2_describe, ec2_snapshots
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
@@ -121,7 +122,15 @@ class _Confirmation:
             # Before publishing: the subscriber of the slot's last message must find none undecided.
             backups.mark_decided(self.invocation.config.table, point_id)
         locking = lock(point, self.invocation)
-        completed = backup_messages.backup_completed(**self.invocation.stamp(), point=point)
+        config = self.invocation.config
+        trust = remedy_of_backup(
+            owner=point.ami_owner,
+            image_id=point.ami_id,
+            account=config.account,
+            owners=config.trusted_owners,
+            images=config.allowed_images,
+        )
+        completed = backup_messages.backup_completed(**self.invocation.stamp(), point=point, trust=trust)
         published.append(self.invocation.publish_once("published-outcome", point.id, completed))
         if locking.worth_publishing:
             problem = backup_messages.recovery_point_not_locked(

@@ -99,9 +99,11 @@ def run_ended(*, stack: str, at: datetime, run: Run, outcome: BatchResult) -> Me
     return Message("BackupIncomplete", at, stack, summary, subject, details, tuple(steps), about=missing)
 
 
-def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Message:
+def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint, trust: Sequence[str] = ()) -> Message:
     """BackupCompleted: EC2 has completed every snapshot of a recovery point; it can be restored. `tags_left_out`: if
     tags of its volumes did not fit on the snapshots.
+
+    `trust`: how to trust the instance's image, if a restore would be refused for it.
     """
     left_out = {member.metadata.volume_id: member.metadata for member in point.members if member.metadata.tags_left_out}
     count = sum(metadata.tags_left_out for metadata in left_out.values())
@@ -132,9 +134,12 @@ def backup_completed(*, stack: str, at: datetime, point: RecoveryPoint) -> Messa
             ),
         },
         next_steps=(
-            ("Shorten or remove tags of these volumes, or record elsewhere what a restored volume needs.",)
-            if left_out
-            else ()
+            *trust,
+            *(
+                ("Shorten or remove tags of these volumes, or record elsewhere what a restored volume needs.",)
+                if left_out
+                else ()
+            ),
         ),
     )
 

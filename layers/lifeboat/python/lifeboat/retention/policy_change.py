@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from lifeboat.domain.deploy_command import deploy_command
+
 STACK = "stack"
 
 
@@ -144,14 +146,13 @@ def differences(old: Terms, new: Terms) -> tuple[dict[str, str], dict[str, str]]
 def undo_command(change: Change, instance_ids: Iterable[str]) -> str | None:
     """The command that restores the old terms; None where there is none.
 
-    `make deploy` saves what it is given, so that the next deployment does not bring the new terms back. A policy is
-    written with commas, which no shell cuts.
+    A policy is written with commas, which no shell cuts.
     """
     was, _ = differences(change.old, change.new)
     if change.old.policy is None:
         return None
     if change.of_stack:
-        return " ".join(["make deploy", *(f"{name}={value.replace(' ', ',')}" for name, value in was.items())])
+        return deploy_command({name: value.replace(" ", ",") for name, value in was.items()})
     if "Retention" not in was or not (named := sorted(instance_ids)):
         return None
     tag = f'[{{"Key": "lifeboat:retention", "Value": "{change.old.policy}"}}]'

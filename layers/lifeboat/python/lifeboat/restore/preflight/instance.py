@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from lifeboat.ami.verdict import Trust
 from lifeboat.domain.data_volumes import root_problem
 from lifeboat.domain.ec2 import Instance
+from lifeboat.domain.message import sentence
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.machine.history import describe_hibernation, restore_id
 from lifeboat.restore.preflight.facts import PreflightFacts
@@ -17,6 +18,9 @@ from lifeboat.restore.request import RestoreRequest
 
 FIRST_BOOT = timedelta(minutes=10)
 """How long the protected platform's first boot takes. Before its end the installation is incomplete."""
+
+
+_OVERRIDE = 'To restore anyway, send the request with "ami_override": {"reason": "..."}'
 
 
 def check_instance(
@@ -116,7 +120,7 @@ def _check_image(request: RestoreRequest, facts: PreflightFacts, instance: Insta
         report.refuse(
             f"ami-{facts.ami.verdict}",
             "instance_id",
-            f'{said}; to restore anyway, send the request with "ami_override": {{"reason": "..."}}',
+            f"{sentence(said)} {facts.ami.remedy and sentence(facts.ami.remedy)} {_OVERRIDE}".replace("  ", " "),
         )
 
 
