@@ -14,6 +14,7 @@ from ministack import app as ministack_app
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.core.responses import _account_from_sts_session, get_account_id
 
+from local.emulator.dashboards import dashboard_arn
 from local.emulator.ec2 import wire
 from local.emulator.ec2.errors import Ec2Error
 from local.emulator.ec2.model import WORLD, Image, Instance, Region, Resource, Snapshot, Volume
@@ -78,7 +79,8 @@ def extract_resource_arn(  # noqa: PLR0917 ministack calls it so
         _flat.set(wire.flat(body, params))
         _access_key.set(router.extract_access_key_id(headers, params) or "")
         return "*"
-    return _extract_resource_arn(service, method, path, headers, body, params, region, account)
+    dashboard = dashboard_arn(body, params, account) if service == "monitoring" else None
+    return dashboard or _extract_resource_arn(service, method, path, headers, body, params, region, account)
 
 
 def resolve_condition_key(key: str, context: Any) -> Any:

@@ -455,3 +455,15 @@ def test_a_function_may_be_invoked_by_the_service_that_has_its_permission(
     assert invoked() == 0
     functions.add_permission(**permit, StatementId="d", Principal="sns.amazonaws.com", SourceArn=topic)
     assert invoked() == 1
+
+
+def test_rights_on_a_dashboard_are_of_that_one(aws: LocalAws, deploy: Deploy) -> None:
+    ours, other = unique("dashboard"), unique("dashboard")
+    for name in (ours, other):
+        aws.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody='{"widgets": []}')
+    source = SOURCE.replace('"ec2"', '"cloudwatch"')
+    resource = f"arn:aws:cloudwatch::111122223333:dashboard/{ours}"
+    function = deploy(source, [{"Action": "cloudwatch:GetDashboard", "Resource": resource}])
+    calls = [("get_dashboard", {"DashboardName": name}) for name in (ours, other)]
+    given = stack.invoke(aws, function.name, {"calls": calls}).payload
+    assert [answer.split(" ")[0] for answer in given] == ["OK", "AccessDeniedException"]

@@ -174,7 +174,7 @@ function notDrawn(others) {
   dashboard.append(line);
 }
 
-async function open() {
+async function drawAll() {
   const found = await (await fetch("/dashboard")).json();
   dashboard.replaceChildren();
   if (found.error) {
@@ -188,6 +188,11 @@ async function open() {
   const custom = widgets.filter(([widget]) => widget.type === "custom");
   await Promise.all(custom.map(([widget, number]) => draw(box(widget, number, found.name))));
   notDrawn(found.widgets.filter((widget) => widget.type !== "custom"));
+}
+
+// Says on the page how often all of it has been drawn, for whoever waits for that.
+async function open() {
+  await drawAll();
   document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn || 0) + 1);
 }
 
