@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sy
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 MISSING = f"no Chromium on this machine (none of {', '.join(NAMES)} is on PATH): `tools/setup browser` gets one"
-WAIT_MILLISECONDS = 120_000
+WAIT_MILLISECONDS = 60_000
 """As long as a slow machine may take; a page is waited for no longer than it needs."""
 WIDTH, HEIGHT = 1280, 800
 
@@ -88,7 +88,7 @@ class Opened:
 
     def idle(self) -> None:
         """Wait until no function is being called."""
-        self.page.wait_for_function("!document.querySelector('[aria-busy]')")
+        self.page.locator("[aria-busy]").wait_for(state="detached")
 
 
 @contextmanager
