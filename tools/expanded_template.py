@@ -47,6 +47,7 @@ DEPLOYMENTS: Mapping[str, Mapping[str, str]] = {"defaults": DEFAULTS, "everythin
 
 ARNS: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "dynamodb:{region}:{account}:table/{name}",
+    "AWS::CloudWatch::Alarm": "cloudwatch:{region}:{account}:alarm:{name}",
     "AWS::Events::Rule": "events:{region}:{account}:rule/{name}",
     "AWS::IAM::ManagedPolicy": "iam::{account}:policy/{name}",
     "AWS::IAM::Role": "iam::{account}:role/{name}",

@@ -1,0 +1,1 @@
+"""The page of the dashboard: HTML of the same answers that the command line shows."""
