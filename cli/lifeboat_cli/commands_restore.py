@@ -11,10 +11,9 @@ import typer
 from lifeboat_cli.follow import follow
 from lifeboat_cli.functions import new_request_id, person
 from lifeboat_cli.outcome import Exit, Problem
-from lifeboat_cli.points import find_point
 from lifeboat_cli.restore_text import end_lines, exit_of_restore, plan_lines
 from lifeboat_cli.session import ReasonOption, Session, YesOption, command
-from lifeboat_cli.status_text import describe_point, exit_of_status, points_lines, status_lines
+from lifeboat_cli.status_text import exit_of_status, points_lines, status_lines
 from lifeboat_cli.words import shown
 
 INSTANCE_ID = re.compile(r"(\d{12}/)?i-[0-9a-f]{8,17}")
@@ -86,7 +85,7 @@ def restore(
     request |= {key: value for key, value in optional.items() if value}
     if plan or not (request_id or (yes and session.as_json)):  # a repeated request finds the instance changed already
         rehearsed = session.send("restore-volume", {**request, "dry_run": True})
-        lines = plan_lines(rehearsed, _whose(session, rehearsed))
+        lines = plan_lines(rehearsed)
         if plan or not rehearsed["possible"]:
             session.give(rehearsed, lines)
             return Exit.DONE if rehearsed["possible"] else Exit.FAILED
@@ -149,17 +148,6 @@ def _chosen(session: Session, instance: str, point: str) -> str | dict[str, Any]
             )
         [instance] = ids
     return {"instance_id": instance} | ({"proven": True} if point == "latest-proven" else {})
-
-
-def _whose(session: Session, rehearsed: Mapping[str, Any]) -> str:
-    """Whose data the plan restores and how old it is; nothing where that is not known here."""
-    planned = rehearsed["recovery_point"]
-    if planned is None or session.as_json:
-        return ""
-    try:
-        return describe_point(find_point(session.functions, planned))
-    except (Problem, LookupError, TypeError):  # the plan itself is not affected
-        return ""
 
 
 def _to_the_end(session: Session, restore_id: str) -> Exit:

@@ -14,10 +14,8 @@ STEPS = ("copies", "volumes", "stop", "detach", "attach", "start", "verify", "cl
 """What a restore goes through, in this order (docs/design/restore-machine.md)."""
 
 
-def plan_lines(answer: Answer, whose: str) -> Iterator[str]:
-    """The plan of a dry run. `whose`: whose data it is and how old, if that is known."""
-    if whose:
-        yield f"Data: {whose}"
+def plan_lines(answer: Answer) -> Iterator[str]:
+    """The plan of a dry run. Its first line says whose data it is and how old."""
     for line in answer["plan"].split("\n"):
         yield shown(line)
     if any(item["code"] == "no-consent" for item in answer["findings"]):

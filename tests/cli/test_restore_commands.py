@@ -43,7 +43,7 @@ def restoring(stub: Stub, recorded: Recorded) -> Stub:
     text = f"Restore {POINT} onto {INSTANCE} as {RESTORE}:\n- stop it"
     plan = {**recorded("plan"), "possible": True, "recovery_point": POINT, "plan": text}
     stub.answers["lifeboat-restore-volume"] = [plan, half, half, done]
-    stub.answers["lifeboat-show-status"] = [recorded("points"), recorded("instance")]
+    stub.answers["lifeboat-show-status"] = [recorded("instance")]
     return stub
 
 
@@ -168,12 +168,11 @@ def test_what_is_wrong_before_the_call_is_said(
 def test_a_restore_shows_the_plan_then_sends_it_and_follows_to_the_end(restoring: Stub, recorded: Recorded) -> None:
     code, out, error = restoring.run("restore", INSTANCE, "--yes", "--reason", "INC-17", "--point", "latest-proven")
     assert (code, error) == (0, "")
-    assert 'Data: "platform" (i-0587d76082883a678), taken at 2031-03-03T00:00:47Z' in out
     assert "- stop it" in out
     timeline = recorded("completed")["timeline"]
     assert [line for line in out.splitlines() if line in timeline] == timeline
     assert f"{RESTORE} is completed after" in out
-    plan, _, begun, *questions, _ = [event for _, event in restoring.asked]
+    plan, begun, *questions, _ = [event for _, event in restoring.asked]
     assert plan == {**begun, "dry_run": True, "recovery_point": "latest-proven"}
     assert begun == {**begun, "instance_id": INSTANCE, "recovery_point": POINT, "reason": "INC-17"}, "as it was shown"
     assert begun["request_id"].startswith("cli-")

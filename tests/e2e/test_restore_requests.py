@@ -412,7 +412,7 @@ def test_a_person_with_the_command_line_restores_a_lost_instance_in_three_comman
     record = stage.until_closed(restore)
     rest, error = restoring.communicate()
     assert (restoring.returncode, error, record["status"]) == (0, "", "completed")
-    assert lines[0].startswith("Data: ")
+    assert ", taken " in lines[0]
     assert point in lines[1]
     assert [line for line in rest.splitlines() if line in record["timeline"]] == record["timeline"]
     assert f"    -> Log in to {fresh.instance_id} and check the data." in rest.splitlines()

@@ -241,7 +241,7 @@ def test_a_copy_that_would_have_too_many_tags_is_refused() -> None:
     crowded = replace(ONE, tags={**ONE.tags, **{f"lifeboat:extra-{number}": "" for number in range(40)}})
     found = preflight(asked(), only_elsewhere(elsewhere=elsewhere(crowded)), NOW)
     assert codes(found) == ["too-many-tags"]
-    assert "a copy of snapshot snap-1 would need" in found.text
+    assert "A copy of snapshot snap-1 would need" in found.text
 
 
 @pytest.mark.parametrize(
@@ -614,7 +614,7 @@ def test_an_account_that_could_not_be_read_is_named() -> None:
         asked(), in_the_vault(points=points(kept(ONE)), unread_accounts={SOURCE: "AccessDenied: no"}), NOW
     )
     assert codes(found, Severity.WARN) == ["account-not-read"]
-    assert f"snapshots of account {SOURCE} that are not copied yet are not considered" in found.text
+    assert f"Snapshots of account {SOURCE} that are not copied yet are not considered" in found.text
     assert "it could not be read: AccessDenied: no" in found.text
     assert found.plan, "what the vault holds can be restored all the same"
 

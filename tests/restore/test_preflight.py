@@ -80,6 +80,7 @@ def test_a_plan_for_a_fresh_instance() -> None:
     )
     assert found.text == "\n".join(
         [
+            "CadoResponse, taken 2026-11-23 02:00 UTC, 24 hours ago, not proven.",
             f"Restore rp-20261123T020000Z-{PLATFORM} onto {FRESH} as {restore_id('q-1')}:",
             f"- rp-20261123T020000Z-{PLATFORM} is not proven; no recovery point of its lineage is known to be proven",
             "- the target has the recorded image ami-0cad0000000000001",
@@ -298,7 +299,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
             },
         },
         "no-match",
-        "more than one volume matches snap-0aaaaaaaaaaaaaa01, which was vol-0aaaaaaaaaaaaaa11 at /dev/sdh,",
+        "More than one volume matches snap-0aaaaaaaaaaaaaa01, which was vol-0aaaaaaaaaaaaaa11 at /dev/sdh,",
     ),
     "two onto one": (
         {},
@@ -462,7 +463,6 @@ def test_every_finding_is_in_one_answer() -> None:
         instance=fresh(state="stopping", lifecycle="spot", tags={"aws:autoscaling:groupName": "web"}),
         volumes={FRESH_DATA: data_volume(multi_attach=True)},
         stop_protected=True,
-        open_restore="restore-1",
         ami=AmiVerdict(Trust.UNKNOWN, "no-record", "unknown owner"),
         dry_runs={"CreateVolume": "UnauthorizedOperation"},
     )
@@ -472,7 +472,6 @@ def test_every_finding_is_in_one_answer() -> None:
         "auto-scaling",
         "spot",
         "stop-protected",
-        "restore-open",
         "ami-unknown",
         "multi-attach",
         "no-consent",
@@ -482,6 +481,31 @@ def test_every_finding_is_in_one_answer() -> None:
     ]
     assert found.plan is None
     assert found.draft is not None
+    assert all(item.sentence.endswith(".") for item in found.findings)
+    assert len({item.sentence for item in found.findings}) == len(found.findings)
+
+
+def test_while_another_restore_is_open_the_answer_is_that_one_alone() -> None:
+    facts = known(open_restore="restore-1", instance=fresh(tags={}), volumes={FRESH_DATA: data_volume(tags={})})
+    found = preflight(asked(), facts, NOW)
+    assert codes(found) == ["restore-open"]
+    assert found.text.count("\n") == 2
+    assert '{"cancel": "restore-1"}' in found.findings[0].sentence
+    assert "create-tags" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("ago", "said"),
+    [
+        (timedelta(minutes=20), "taken 02:00 UTC, 20 minutes ago"),
+        (timedelta(minutes=1), "taken 02:00 UTC, 1 minute ago"),
+        (timedelta(hours=23), "taken 02:00 UTC, 23 hours ago"),
+        (timedelta(days=12), "taken 2026-11-23 02:00 UTC, 12 days ago"),
+    ],
+)
+def test_the_first_line_says_whose_data_and_how_old(ago: timedelta, said: str) -> None:
+    found = preflight(asked(), known(), SLOT + ago)
+    assert found.text.splitlines()[0] == f"CadoResponse, {said}, not proven."
 
 
 WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
@@ -489,7 +513,7 @@ WARNINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         {},
         {"instance_store": 900},
         "instance-store",
-        f"the stop of {FRESH} permanently removes the data on its 900 GB of instance store volumes, whatever",
+        f"The stop of {FRESH} permanently removes the data on its 900 GB of instance store volumes, whatever",
     ),
     "instance store that EC2 does not describe": (
         {},
@@ -783,7 +807,7 @@ def test_a_foreign_snapshot_beside_several_volumes_is_restored_like_none_of_them
     made = planned(preflight(request, facts, NOW))
     assert (made.type, made.size, made.iops, made.lineage, made.device) == ("gp3", 50, None, "c", "/dev/sdi")
     unnamed = preflight(replace(request, device=None), facts, NOW)
-    assert "no volume matches snap-f by device" in unnamed.findings[0].sentence
+    assert "No volume matches snap-f by device" in unnamed.findings[0].sentence
     assert codes(preflight(request, replace(facts, instance=None), NOW)) == ["no-instance"]
     own = replace(foreign, tags={})
     assert planned(preflight(request, replace(facts, snapshots={"snap-f": own}), NOW)).lineage == DATA

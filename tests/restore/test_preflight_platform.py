@@ -32,16 +32,16 @@ def test_an_older_platform_is_refused_with_what_to_send():
     [finding] = found.findings
     assert finding.field == "instance_id"
     assert finding.sentence == (
-        f"the target's image 'CadoResponse_v2.100.0' ({TARGET}) is an older platform than '{RECORDED}' "
+        f"The target's image 'CadoResponse_v2.100.0' ({TARGET}) is an older platform than '{RECORDED}' "
         "(ami-0cad0000000000001), which was backed up; to restore anyway, send the request with "
-        '"ami_override": {"reason": "..."}'
+        '"ami_override": {"reason": "..."}.'
     )
 
 
 def test_an_override_with_a_reason_allows_an_older_platform_and_is_recorded():
     found = checked(RECORDED, "CadoResponse_v2.100.0", **OVERRIDE)
     assert (codes(found), codes(found, Severity.WARN)) == ([], ["platform-overridden"])
-    assert found.findings[0].sentence.endswith("; overridden: the vendor said so")
+    assert found.findings[0].sentence.endswith("; overridden: the vendor said so.")
     assert found.plan is not None
     assert found.plan.ami_override == "the vendor said so"
 
@@ -61,7 +61,8 @@ def test_all_others_are_said_in_the_plan_and_need_no_override(recorded, target, 
     for request in ({}, OVERRIDE):
         found = checked(recorded, target, **request)
         assert (codes(found), codes(found, Severity.WARN)) == ([], warned)
-        assert said in found.text.splitlines()[2]
+        assert said in found.text.splitlines()[-1 if warned else 3]
+        assert found.text.lower().count(said.lower()) == 1
         assert found.plan is not None
         assert found.plan.ami_override is None, "nothing was overridden"
 

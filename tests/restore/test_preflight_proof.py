@@ -62,7 +62,7 @@ def test_latest_proven_is_not_suspect_and_a_suspect_one_is_named_in_the_plan(val
     assert found.plan.recovery_point_id == chosen
     newest = preflight(asked(recovery_point=RecoveryPointChoice(id="rp-2")), known(points=catalogue), NOW + 9 * DAY)
     assert codes(newest, Severity.WARN) == (["suspect"] if chosen == "rp-1" else [])
-    assert ("- rp-2 is suspect: its data may have been encrypted; the newest proven one is rp-1" in newest.text) == (
+    assert (": rp-2 is suspect: its data may have been encrypted; the newest proven one is rp-1" in newest.text) == (
         chosen == "rp-1"
     )
 
@@ -79,7 +79,7 @@ def test_a_copy_of_a_suspect_one_is_not_latest_proven():
 def test_latest_proven_is_refused_with_one_sentence_if_none_is(catalogue):
     found = preflight(asked(recovery_point=PROVEN), known(points=catalogue), NOW)
     assert codes(found) == ["no-proven-recovery-point"]
-    assert found.findings[0].sentence.startswith("no good recovery point of the stack lifeboat is proven; verify one")
+    assert found.findings[0].sentence.startswith("No good recovery point of the stack lifeboat is proven; verify one")
 
 
 def test_a_proven_copy_elsewhere_is_found():
@@ -95,13 +95,18 @@ def test_a_proven_copy_elsewhere_is_found():
     [
         ("rp-2", "- rp-2 is proven: it was read back at the level read, at 2026-11-24T03:00:00Z"),
         ("rp-4", "- rp-4 is not proven; the newest proven one is rp-2, taken at 2026-11-24T02:00:00Z"),
-        ("rp-3", "- rp-3 failed its verification at 2026-11-25T03:00:00Z; the newest proven one is rp-2, taken at"),
+        (
+            "rp-3",
+            "WARN verification-failed: rp-3 failed its verification at 2026-11-25T03:00:00Z; the newest proven one",
+        ),
     ],
 )
 def test_the_plan_says_what_is_known_of_the_chosen_one(named, line):
     facts = known(points=[point for point in LINEAGE if point.id == named], same_instance=LINEAGE)
     found = preflight(asked(recovery_point=RecoveryPointChoice(id=named)), facts, NOW + 9 * DAY)
-    assert found.text.splitlines()[1].startswith(line)
+    assert [item for item in found.text.splitlines() if item.startswith(line)] != []
+    standing = {"rp-2": "proven", "rp-3": "VERIFICATION FAILED", "rp-4": "not proven"}[named]
+    assert found.text.splitlines()[0].endswith(f", {standing}.")
     assert codes(found, Severity.WARN) == (["verification-failed"] if named == "rp-3" else [])
 
 

@@ -194,7 +194,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
         chosen = checked.plan.recovery_point_id if checked.plan else None
         return {"dry_run": True, "possible": checked.plan is not None, "recovery_point": chosen, **found}
     if checked.plan is None:
-        return _refuse(request, found, invocation)
+        return _refuse(request, found, checked.name, invocation)
     restore = begin(replace(checked.plan, plan=checked.text), checked.plan.started_at)
     try:
         restores.open_restore(invocation.config.table, restore)
@@ -212,13 +212,14 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
     return {**describe_restore(restore), **found}
 
 
-def _refuse(request: RestoreRequest, found: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
+def _refuse(request: RestoreRequest, found: dict[str, Any], name: str, invocation: Invocation) -> dict[str, Any]:
     reasons = [item["finding"] for item in found["findings"] if item["severity"] == "refuse"]
     message = restore_messages.restore_refused(
         **invocation.stamp(),
         instance_id=request.instance_id,
         reasons=reasons,
         asked_by=request.requested_by,
+        name=name,
     )
     invocation.publish(message)
     return {"refused": f"nothing was touched: {' '.join(reasons)}", **found}

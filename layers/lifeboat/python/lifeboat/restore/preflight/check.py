@@ -6,18 +6,20 @@ findings list them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from lifeboat.domain.data_volumes import root_problem
 from lifeboat.restore.preflight.draft import draft_plan
 from lifeboat.restore.preflight.facts import Finding, Preflight, PreflightFacts, Severity
-from lifeboat.restore.preflight.findings import Report
+from lifeboat.restore.preflight.findings import Report, whole
 from lifeboat.restore.preflight.instance import check_instance
 from lifeboat.restore.preflight.platform_version import check_platform
 from lifeboat.restore.preflight.proof import check_proof
 from lifeboat.restore.preflight.request import check_request
 from lifeboat.restore.preflight.selection import choose_source, warn_of_unread_places
 from lifeboat.restore.preflight.source import check_source
+from lifeboat.restore.preflight.summary import describe_data
 from lifeboat.restore.record import Restore, RestoreVolume
 from lifeboat.restore.request import RestoreRequest
 
@@ -37,6 +39,7 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
     source = choose_source(request, facts, report)
     warn_of_unread_places(facts, report)
     known: list[str] = []
+    data = describe_data(source, now) if source else ""
     if source:
         check_source(source, facts, report)
         known.append(check_proof(source, facts, report))
@@ -47,19 +50,29 @@ def preflight(request: RestoreRequest, facts: PreflightFacts, now: datetime) -> 
         draft = draft_plan(request, facts, facts.instance, source, now, report)
     for action, said in sorted(facts.dry_runs.items()):
         if said:
-            report.refuse("not-allowed", action, f"{action} would be refused: {said}")
-    findings = tuple(sorted(report.findings, key=lambda item: item.severity is not Severity.REFUSE))
+            report.refuse("not-allowed", "recovery_point", f"{action} would be refused: {said}")
+    findings = _choose(report.findings)
     plan = None if any(item.severity is Severity.REFUSE for item in findings) else draft
-    return Preflight(findings, plan, _describe_plan(request, findings, plan, known), draft)
+    name = facts.instance.name if facts.instance else ""
+    return Preflight(findings, plan, _describe_plan(request, findings, plan, known, data), draft, name)
+
+
+def _choose(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings that matter now, those that refuse first. While another restore is open, that one alone: what it
+    changes decides the others."""
+    of_open = tuple(item for item in found if item.code == "restore-open")
+    return of_open or tuple(sorted(found, key=lambda item: item.severity is not Severity.REFUSE))
 
 
 def _describe_plan(
-    request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None, known: list[str]
+    request: RestoreRequest, findings: tuple[Finding, ...], plan: Restore | None, known: list[str], data: str
 ) -> str:
     lines = []
     if plan:
+        lines.append(f"{data}.")
         lines.append(f"Restore {plan.recovery_point_id} onto {plan.instance_id} as {plan.id}:")
-        lines += [f"- {sentence}" for sentence in known]
+        warned = {item.sentence for item in findings}
+        lines += [f"- {said}" for said in known if whole(said) not in warned]
         for volume in plan.volumes:
             if volume.fetch:
                 lines.append(
@@ -85,6 +98,8 @@ def _describe_plan(
         lines.append(f"If a step fails, everything is put back as before{_describe_stop_loss(plan)}.")
     else:
         lines.append(f"The restore onto {request.instance_id} is refused; nothing was touched.")
+        if data:
+            lines.append(f"The data: {data}.")
     lines += [f"{item.severity.upper()} {item.code}: {item.sentence}" for item in findings]
     return "\n".join(lines)
 

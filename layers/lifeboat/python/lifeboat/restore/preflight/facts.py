@@ -80,10 +80,12 @@ class Finding:
 class Preflight:
     """The result of a pre-flight. `plan` is None when a finding refuses. `text` is for people.
 
-    `draft` is what could be planned in spite of the findings: the DryRun calls are made from it.
+    `draft` is what could be planned in spite of the findings: the DryRun calls are made from it. `name` is the Name of
+    the target instance.
     """
 
     findings: tuple[Finding, ...]
     plan: Restore | None
     text: str
     draft: Restore | None = None
+    name: str = ""

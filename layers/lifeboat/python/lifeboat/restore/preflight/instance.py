@@ -58,7 +58,8 @@ def check_instance(
         report.refuse(
             "restore-open",
             field,
-            f"the restore {facts.open_restore} is open on {instance.id}: wait for it, or cancel it",
+            f"The restore {facts.open_restore} is open on {instance.id}. Wait for it, or cancel it: send "
+            f'{{"cancel": "{facts.open_restore}"}}',
         )
     _check_image(request, facts, instance, report)
     if instance.state == "running" and instance.launched_at and now - instance.launched_at < FIRST_BOOT:
