@@ -459,7 +459,7 @@ def test_every_variable_is_read_and_every_variable_read_is_set():
     assert set_here == named
 
 
-def test_the_form_asks_first_what_everybody_answers_and_names_each_parameter():
+def test_the_form_asks_first_what_each_person_answers_and_names_each_parameter():
     interface = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]
     assert interface["ParameterGroups"][0]["Parameters"][:2] == ["NotificationEmail", "TrustedAmiOwners"]
     assert list(TEMPLATE["Parameters"])[:2] == ["NotificationEmail", "TrustedAmiOwners"]
