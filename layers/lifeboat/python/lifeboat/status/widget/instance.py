@@ -25,13 +25,14 @@ def render_instance(answer: parts.Answer, call: Call) -> Html:
     """
     status = answer["status"]
     found: Sequence[parts.Answer] = status["instances"]
+    label = "Refresh" if len(found) == 1 else "Open"
     sections = [
         parts.top(_title(found), call, _place(status)),
         parts.unread(status),
         parts.needs(status, call),
         *(parts.restore(item, call) for item in status["restores"]),
         *(_ended(item) for item in status["ended_restores"][:1]),
-        table("How it stands", parts.HEAD, [parts.row(item, call) for item in found[:INSTANCES_SHOWN]]),
+        table("How it stands", parts.HEAD, [parts.row(item, call, label) for item in found[:INSTANCES_SHOWN]]),
     ]
     if len(found) > INSTANCES_SHOWN or status["next"]:
         sections.append(element("p", "More instances have this Name: find one by its id."))

@@ -91,16 +91,20 @@ def button(
 ) -> Html:
     """A button that calls a function with a request, and shows its answer in place of the widget.
 
-    `about` is added to the label for a person who does not see in which row the button is.
+    `about` is added to the label for a person who does not see in which row the button is. CloudWatch's own example is
+    an `a` without an address, which a keyboard does not reach; an action may be of any element.
     """
-    attributes = {"class": "btn btn-primary" if primary else "btn", "role": "button", "tabindex": "0"}
+    attributes = {"type": "button", "class": "btn btn-primary" if primary else "btn"}
     if about:
         attributes["aria-label"] = f"{label}: {one_line(about)}"
     action = {"action": "call", "endpoint": endpoint}
     if confirmation:
         action["confirmation"] = one_line(confirmation)
     return join(
-        [element("a", label, attributes), Html(f"<cwdb-action{_attributes(action)}>{_json(request)}</cwdb-action>")]
+        [
+            element("button", label, attributes),
+            Html(f"<cwdb-action{_attributes(action)}>{_json(request)}</cwdb-action>"),
+        ]
     )
 
 

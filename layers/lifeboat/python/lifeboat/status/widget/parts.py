@@ -111,14 +111,14 @@ def _cut(sentence: str) -> str:
     )
 
 
-def row(instance: Answer, call: Call) -> list[Html]:
-    """An instance as a row under HEAD."""
+def row(instance: Answer, call: Call, label: str = "Open") -> list[Html]:
+    """An instance as a row under HEAD. `label`: what the button says that shows it."""
     points = {point["id"]: point for point in instance["recovery_points"]}
     lineages: Sequence[Answer] = instance["lineages"]
     newest = [points[item["newest"]] for item in lineages if item["newest"] in points]
     style, word = _STANDINGS.get(instance["standing"], ("", instance["standing"]))
     problem = marked("bad", "Problem:", text(instance["problem"], 200))
-    buttons = [show_button(instance["instance_id"], call)]
+    buttons = [show_button(instance["instance_id"], call, label)]
     if instance["standing"] != "not_protected" and not instance["restore"]:
         buttons.append(backup_button(instance["instance_id"], call))
     return [

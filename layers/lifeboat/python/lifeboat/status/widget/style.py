@@ -15,17 +15,17 @@ _COLORS = {
 _RULES = (
     ".lb{color:var(--ink);background:var(--paper);font-size:14px;line-height:1.4;padding:4px}"
     ".lb h2{font-size:18px;margin:4px 0}.lb h3{font-size:15px;margin:14px 0 4px}"
-    ".lb table{border-collapse:collapse;width:100%;table-layout:auto}"
+    ".lb table{border-collapse:collapse;width:100%;font-size:14px}"
     ".lb caption{text-align:left;color:var(--faint);padding:2px 0}"
     ".lb th,.lb td{text-align:left;vertical-align:top;padding:4px 8px;border-bottom:1px solid var(--line);"
-    "color:var(--ink);background:var(--paper)}.lb tbody th{font-weight:400}"
+    "color:var(--ink);background:var(--paper)}.lb tbody th{font-weight:400}.lb tbody th .name{display:block}"
     ".lb .name{font-weight:700;overflow-wrap:anywhere;display:inline-block;max-width:22em;max-height:2.8em;"
-    "overflow:hidden}"
+    "overflow:hidden;vertical-align:bottom}"
     ".lb .bad{color:var(--bad);font-weight:700}.lb .warn{color:var(--warn);font-weight:700}.lb .good{color:var(--good)}"
     ".lb .faint{color:var(--faint)}.lb code,.lb pre{overflow-wrap:anywhere;white-space:pre-wrap;color:var(--ink);"
     "background:var(--paper)}.lb svg{display:block}.lb path{fill:none;stroke:var(--stroke);stroke-width:1.5}"
     ".lb li,.lb p{margin:2px 0;overflow-wrap:anywhere}.lb .need{border-left:4px solid var(--bad);padding-left:8px;"
-    "margin:8px 0}.lb a.btn{margin:1px 4px 1px 0}.lb a.btn:focus{outline:2px solid var(--stroke);outline-offset:1px}"
+    "margin:8px 0}.lb .btn{margin:1px 4px 1px 0;cursor:pointer}.lb .btn:focus-visible{outline:2px solid var(--stroke);outline-offset:1px}"
     ".lb label{margin-right:6px}"
 )
 
