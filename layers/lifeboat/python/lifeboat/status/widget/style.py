@@ -25,7 +25,9 @@ _RULES = (
     ".lb .faint{color:var(--faint)}.lb code,.lb pre{overflow-wrap:anywhere;white-space:pre-wrap;color:var(--ink);"
     "background:var(--paper)}.lb svg{display:block}.lb path{fill:none;stroke:var(--stroke);stroke-width:1.5}"
     ".lb li,.lb p{margin:2px 0;overflow-wrap:anywhere}.lb .need{border-left:4px solid var(--bad);padding-left:8px;"
-    "margin:8px 0}.lb .btn{margin:1px 4px 1px 0;cursor:pointer}.lb .btn:focus-visible{outline:2px solid var(--stroke);outline-offset:1px}"
+    "margin:8px 0}"
+    ".lb .btn{margin:1px 4px 1px 0;cursor:pointer}"
+    ".lb .btn:focus-visible{outline:2px solid var(--stroke);outline-offset:1px}"
     ".lb label{margin-right:6px}"
 )
 
