@@ -2,7 +2,8 @@
 PATH := $(CURDIR)/.venv/bin:$(CURDIR)/.tools/sam/bin:$(PATH)
 export PATH
 export SAM_CLI_TELEMETRY := 0
-export AWS_DEFAULT_REGION := eu-west-1
+# A deployment goes to the region of the person, and nothing else needs one.
+demo local simulate test check fuzz bench: export AWS_DEFAULT_REGION := eu-west-1
 # A run has hundreds of processes. All of them, and the next run, read what the first one compiled.
 unexport PYTHONDONTWRITEBYTECODE
 # One worker a core: time is simulated, so tests do not wait.

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lifeboat_cli import commands_first, commands_protect, commands_restore
+from lifeboat_cli import commands_failed, commands_first, commands_protect, commands_restore
 
 APP = typer.Typer(
     name="lifeboat",
@@ -19,6 +19,7 @@ APP = typer.Typer(
 commands_restore.register(APP)
 commands_protect.register(APP)
 commands_first.register(APP)
+commands_failed.register(APP)
 
 
 def main() -> None:

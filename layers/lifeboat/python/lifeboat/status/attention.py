@@ -214,7 +214,7 @@ def _operation(concerns: Concerns) -> Iterator[Need]:
             {},
             f"The queue FailedEvents has {counted(concerns.failed_events, 'message')}: what could not be delivered, or "
             "failed at every attempt.",
-            ("Read them as docs/guide/operate.md says, fix the cause, then reconcile.",),
+            ("Read them: lifeboat failed. Fix the cause, then: lifeboat failed --replay",),
         )
     if concerns.unconfirmed:
         yield Need(
