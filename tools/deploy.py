@@ -120,7 +120,7 @@ def deploy(environment: Mapping[str, str]) -> int:
     if not settings["BUILT"] and (code := subprocess.run(["sam", "build"], env=own, check=False).returncode):
         return code
     deployed = ["sam", "deploy", "--parameter-overrides", f"file://{file}"]
-    if settings["BUILT"]:  # SAM CLI looks for samconfig.toml beside the template
+    if settings["BUILT"]:  # SAM CLI reads the samconfig.toml that is beside the template
         deployed += ["--template-file", settings["BUILT"], "--config-file", str(ROOT / "samconfig.toml")]
     deployed += ["--region", region] if region else []
     return subprocess.run(deployed, env=own, check=False).returncode

@@ -12,7 +12,7 @@ from local import platform, stack
 from local.session import ROOT, LocalAws
 
 MOST_COMMANDS = 6
-LOOKED_UP = re.compile(r"\b(i|vol|snap|ami|rp|subnet)-[0-9a-zA-Z]")
+ID_OF_AWS = re.compile(r"\b(i|vol|snap|ami|rp|subnet)-[0-9a-zA-Z]")
 ANSWERS = {"make deploy": "y\n"}
 """What a person types when asked. A command of `lifeboat` asks only on a terminal, so these tests add --yes."""
 
@@ -60,7 +60,7 @@ class Person:
 def test_from_an_empty_account_to_a_good_recovery_point_by_the_readme(tmp_path):
     commands = readme_commands()
     assert len(commands) <= MOST_COMMANDS
-    assert not [line for line in commands if LOOKED_UP.search(line)], "no id needs to be looked up"
+    assert not [line for line in commands if ID_OF_AWS.search(line)], "no id is asked of the person"
     with LocalAws({"schedules_fire": False}) as aws:
         machine = platform.terraform_platform(aws)
         person = Person(aws, tmp_path)
