@@ -5,18 +5,22 @@ EC2 takes as long as in AWS.
 """
 
 import argparse
-import json
 import shlex
 import signal
 import sys
 import threading
 from datetime import timedelta
 
+import boto3
+
 from local import platform, stack
-from local.session import ROOT, LocalAws
+from local.session import REGION, ROOT, LocalAws
 
 FOLDER = ROOT / ".local"
 ENVIRONMENT = FOLDER / "env"
+EMAIL = "operator@example.com"
+IMAGE_VERSION = "2.100.0"
+IMAGE_NAME = f"{platform.NAME}_v{IMAGE_VERSION}"
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 SOURCED = (
     "AWS_ENDPOINT_URL",
@@ -57,7 +61,6 @@ The last one moves it until nothing is under way any more; it does not wait for 
 
 
 def _next_steps(aws: LocalAws, machine: platform.Platform, *, simulated: bool) -> str:
-    restore = json.dumps({"instance_id": machine.instance_id, "recovery_point": "latest", "reason": "trying it out"})
     return f"""
 A local AWS is up at {aws.endpoint} with the stack "{stack.STACK_NAME}" and a platform to protect,
 {machine.instance_id}: its data volume {machine.data_id} is at {machine.device}. The instance is
@@ -66,12 +69,18 @@ tagged lifeboat:backup=true, and both lifeboat:restore-target=true, so that a re
 In another shell:
 
   . {ENVIRONMENT.relative_to(ROOT)}
-  PYTHONPATH=cli python -m lifeboat_cli status      # docs/guide/command-line.md installs it as lifeboat
+  lifeboat backup --all
+  lifeboat status
+  lifeboat restore {machine.instance_id}
+  python -m local.mails                       # what {EMAIL} was sent
   sam list endpoints --stack-name {stack.STACK_NAME}
-  sam remote invoke TakeSnapshotsFunction --stack-name {stack.STACK_NAME} --event '{{}}'
   sam logs --stack-name {stack.STACK_NAME}
-  sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{restore}'
-  sam remote invoke RestoreVolumeFunction --stack-name {stack.STACK_NAME} --event '{{"status": "restore-..."}}'
+  sam remote invoke ShowStatusFunction --stack-name {stack.STACK_NAME} --event '{{}}'
+
+The vendor's image, {IMAGE_NAME}, is in every region. The data volume is under a customer key, so that a vault in
+another account can copy it: AWS_ACCESS_KEY_ID=777788889999 makes you the root user of another account.
+AWS CLI version 1 ignores AWS_ENDPOINT_URL for some services, and would call real AWS: use version 2, or give it
+--endpoint-url {aws.endpoint} each time.
 
 {_clock(aws) if simulated else ""}Make it misbehave (local/README.md lists all of it):
 
@@ -80,6 +89,16 @@ In another shell:
 
 Ctrl-C ends it and leaves nothing behind but .local/.
 """
+
+
+def _world(aws: LocalAws) -> platform.Platform:
+    """The vendor's image in every region, and a platform made of it, with its data under a customer key."""
+    images = {
+        region: platform.vendor_image(aws, IMAGE_VERSION, region=region)
+        for region in boto3.Session().get_available_regions("ec2")
+    }
+    key = aws.client("kms").create_key(Description="data volumes")["KeyMetadata"]["Arn"]
+    return platform.terraform_platform(aws, images[REGION], key=key, tags={"lifeboat:backup": "true"})
 
 
 def _until_interrupted() -> None:
@@ -100,8 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"a local AWS is up ({aws.started_in:.1f} s); sam build ...", flush=True)
         stack.build()
         print("sam deploy ...", flush=True)
-        stack.deploy(aws)
-        machine = platform.terraform_platform(aws, tags={"lifeboat:backup": "true"})
+        stack.deploy(aws, parameters={"NotificationEmail": EMAIL})
+        machine = _world(aws)
         aws.client("ec2").create_tags(
             Resources=[machine.instance_id, machine.data_id], Tags=[{"Key": "lifeboat:restore-target", "Value": "true"}]
         )

@@ -50,6 +50,7 @@ def terraform_platform(
     zone: str = f"{REGION}a",
     size: int = 100,
     root_size: int = 10,
+    key: str | None = None,
     tags: Mapping[str, str] | None = None,
     region: str = REGION,
 ) -> Platform:
@@ -58,6 +59,7 @@ def terraform_platform(
     Args:
         size: of the data volume, in GiB.
         root_size: 10, 30 and 100 have been seen; with 100 the size shows nothing.
+        key: the KMS key of the data volume; without one it is the account's default key.
         tags: more tags of the instance.
     """
     image = image_id or vendor_image(aws, region=region)
@@ -76,6 +78,7 @@ def terraform_platform(
         Size=size,
         VolumeType="gp3",
         Encrypted=True,
+        **({"KmsKeyId": key} if key else {}),
         TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": DATA_VOLUME_NAME}]}],
     )["VolumeId"]
     aws.control.settle()
