@@ -100,6 +100,20 @@ def test_back_up_now_takes_a_recovery_point_of_that_instance(world):
     assert other not in said
 
 
+def test_hold_keeps_a_recovery_point_and_does_nothing_else(world):
+    instance = world.launch(disks=2)
+    back_up(world)
+    opened = click(world, "show-status", {"instance": instance})
+    [(function, request, confirmation)] = buttons(opened, "hold")
+    assert (function, request["hold"] in confirmation) == ("prune-snapshots", True)
+    assert "is held now" in click(world, function, request)
+    held = [{tag["Key"]: tag["Value"] for tag in item["Tags"]}["lifeboat:hold"] for item in world.snapshots()]
+    assert held == ["a viewer of the CloudWatch dashboard"] * 2
+    assert buttons(click(world, "show-status", {"instance": instance}), "hold") == []
+    assert "is held since before" in click(world, function, request)
+    assert "the page only holds recovery points" in click(world, function, {"dry_run": True})
+
+
 def test_the_form_finds_an_instance_by_its_name(world):
     instance = world.launch()
     back_up(world)
@@ -145,4 +159,4 @@ def test_the_console_gets_a_description_and_a_program_gets_json(world):
 
 
 def test_a_function_without_a_page_refuses_the_widget(world):
-    assert "widgetContext" in world.invoke("prune_snapshots", {"dry_run": True, **CONTEXT})["refused"]
+    assert "widgetContext" in world.invoke("check_ami_owner", CONTEXT)["refused"]

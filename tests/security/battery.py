@@ -703,6 +703,8 @@ MAY: Mapping[str, set[str]] = {
         "ec2:DeleteSnapshot a recovery point",
         "ec2:DeleteSnapshot a kept copy",
         "ec2:CreateTags the tags of adoption on an untagged snapshot",
+        # A hold is written once, and never removed: the reason of an earlier one stays.
+        *(f"ec2:CreateTags a hold on {name}" for name in _OUR_SNAPSHOTS if name != "a held recovery point"),
         "dynamodb:Query of the table's open backups",
         "dynamodb:Query of the table's restore-open",
         "dynamodb:Query of the table's retention",

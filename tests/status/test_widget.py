@@ -258,11 +258,13 @@ def test_the_plan_of_a_restore_is_asked_for_by_the_exact_recovery_point_and_chan
     assert all(item["dry_run"] is True and item["instance_id"] == INSTANCE for item in plans)
 
 
-def test_a_tag_that_is_no_recovery_point_has_no_plan():
+def test_a_tag_that_is_no_recovery_point_has_no_plan_and_no_hold():
     answer = instance_page("platform")
     for item in answer["points"]["recovery_points"]:
         item["id"] = "rp-<b>"
-    requests = Parsed(show_status_page(answer, call())).asked_of("restore-volume")
+    shown = Parsed(show_status_page(answer, call()))
+    assert shown.asked_of("prune-snapshots") == []
+    requests = shown.asked_of("restore-volume")
     assert not [item for item in requests if "dry_run" in item]
 
 

@@ -384,8 +384,9 @@ def test_adoption_writes_our_tags_once_on_snapshots_without_a_manager():
     [adopting] = [
         statement
         for function, statement in function_statements(TEMPLATE)
-        if function == "PruneSnapshots" and "ec2:CreateTags" in statement["Action"]
+        if function == "PruneSnapshots" and statement["Sid"] == "AdoptSnapshotsWithoutAnOwner"
     ]
+    assert adopting["Action"] == "ec2:CreateTags"
     assert adopting["Resource"]["Fn::Sub"].endswith("::snapshot/*")
     condition = adopting["Condition"]
     assert condition["ForAllValues:StringLike"] == {"aws:TagKeys": ["lifeboat:*"]}

@@ -17,11 +17,13 @@ from lifeboat.domain.fields import (
     InstanceId,
     Iops,
     Name,
+    RecoveryPointId,
     RequestId,
     ScheduledTime,
     Throughput,
     VolumeId,
     VolumeType,
+    Words,
 )
 from lifeboat.domain.trigger import Trigger
 
@@ -34,7 +36,7 @@ class PruneRequest(Fields):
     otherwise the same two.
     """
 
-    other_forms = ("request", "adopt")
+    other_forms = ("request", "adopt", "hold")
 
     dry_run: Flag = False
     request_id: RequestId = ""
@@ -129,9 +131,19 @@ class AdoptRequest(Fields):
         return (self.adopt.tag.key, self.adopt.tag.value) if self.adopt.tag else None
 
 
+@dataclass(frozen=True, slots=True)
+class HoldRequest(Fields):
+    """Hold a recovery point: retention keeps it until a person removes the tag. `reason` becomes the tag's value."""
+
+    form = "hold"
+
+    recovery_point_id: Annotated[RecoveryPointId, Field(alias="hold")]
+    reason: Words = ""
+
+
 def parse_prune(
     event: Mapping[str, Any],
-) -> PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest]:
+) -> PruneRequest | AdoptRequest | HoldRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest]:
     """Parse a request of prune_snapshots. Raises BadRequest.
 
     It comes from BackupCompleted, the daily schedule, a person, or the function itself.
@@ -142,6 +154,8 @@ def parse_prune(
         return parse_handed_over(event, parse_prune_or_adopt)
     if isinstance(event, Mapping) and "request" in event:
         return parse(event, RunStatus)
+    if isinstance(event, Mapping) and HoldRequest.form in event:
+        return parse(event, HoldRequest)
     return parse_prune_or_adopt(event)
 
 

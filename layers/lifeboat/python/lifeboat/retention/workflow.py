@@ -25,12 +25,13 @@ from lifeboat.domain.trigger import Trigger
 from lifeboat.retention import messages as retention_messages
 from lifeboat.retention.adoption_workflow import adopt
 from lifeboat.retention.calendar import render_text
+from lifeboat.retention.hold_workflow import hold
 from lifeboat.retention.inventory_workflow import Inventory, inventories, suspected_points
 from lifeboat.retention.lineage import newest_suspects, reasons_while_suspect
 from lifeboat.retention.plan import Changed, RetentionPlan, Verdict, dollars_per_month
 from lifeboat.retention.policy_change import Change, Remembered, undo_command
 from lifeboat.retention.record import record_run
-from lifeboat.retention.request import AdoptRequest, PruneRequest
+from lifeboat.retention.request import AdoptRequest, HoldRequest, PruneRequest
 from lifeboat.retention.store import forget_terms, remember_run, remember_terms, remembered_terms
 
 RECHECKED = ec2_describe.IDS_PER_CALL
@@ -45,15 +46,17 @@ CALENDAR_LENGTH = 500_000
 
 
 def answer(
-    request: PruneRequest | AdoptRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
+    request: PruneRequest | AdoptRequest | HoldRequest | RunStatus | HandedOver[PruneRequest | AdoptRequest],
     invocation: Invocation,
 ) -> dict[str, Any]:
-    """Run a request of prune_snapshots: prune, adopt, or read the outcome of a run.
+    """Run a request of prune_snapshots: prune, adopt, hold, or read the outcome of a run.
 
     An equal request of a person belongs to the same run while it lasts, and until a client has received its answer.
     """
     if isinstance(request, RunStatus):
         return read_outcome(request.run_id, invocation)
+    if isinstance(request, HoldRequest):
+        return hold(request, invocation)
     if isinstance(request, HandedOver):
         ask = request.request
         return continue_run(request, lambda _: _work(ask, invocation), invocation)
@@ -64,9 +67,7 @@ def answer(
 
 
 def _work(request: PruneRequest | AdoptRequest, invocation: Invocation) -> dict[str, Any]:
-    if isinstance(request, AdoptRequest):
-        return adopt(request, invocation)
-    return prune(request, invocation)
+    return adopt(request, invocation) if isinstance(request, AdoptRequest) else prune(request, invocation)
 
 
 def _resendable(request: PruneRequest | AdoptRequest) -> tuple[str, dict[str, Any]]:

@@ -35,6 +35,19 @@ def show_backup(answer: parts.Answer, call: Call) -> str:
     return _page("Backup", join([items(lines or ["No instance is selected."], "ul"), opened]), call)
 
 
+def show_hold(answer: parts.Answer, call: Call) -> str:
+    """The answer of prune_snapshots to a hold. The page sends nothing else there."""
+    if "held" not in answer:
+        refused = answer.get("refused", "the page only holds recovery points: use lifeboat prune or adopt")
+        return _page("Hold", parts.refusal(refused), call)
+    new = "now" if answer["snapshots"] else "since before"
+    lines = [
+        f"{answer['held']} is held {new}: retention keeps it.",
+        "To end it: lifeboat unhold, or remove the tag lifeboat:hold from its snapshots.",
+    ]
+    return _page("Hold", items(lines, "ul"), call)
+
+
 def _page(title: str, content: Html, call: Call) -> str:
     return frame(join([parts.top(title, call, Html("")), content]), dark=call.dark)
 

@@ -15,7 +15,7 @@ POINTS_SHOWN = 20
 TARGETS_SHOWN = 10
 INSTANCES_SHOWN = 20
 
-_POINTS_HEAD = ("Recovery point", "Age", "Condition", "Proven", "Locked", "Copied", "Goes", "Restore")
+_POINTS_HEAD = ("Recovery point", "Age", "Condition", "Proven", "Locked", "Copied", "Goes", "Actions")
 
 
 def render_instance(answer: parts.Answer, call: Call) -> Html:
@@ -120,8 +120,9 @@ def _target(instance: parts.Answer, answer: parts.Answer, call: Call) -> tuple[s
 
 def _point(point: parts.Answer, going: Mapping[str, str], onto: str, call: Call) -> list[Html]:
     proven = {"proven": "yes", "failed": "FAILED"}.get(point["verified"], "no")
-    plan = Html("-")
-    if onto and point["condition"] == "good" and RECOVERY_POINT_ID.fullmatch(point["id"]):
+    named = bool(RECOVERY_POINT_ID.fullmatch(point["id"]))
+    plan = Html("")
+    if onto and point["condition"] == "good" and named:
         plan = button(
             "Show the plan",
             call.endpoint(parts.RESTORE),
@@ -137,5 +138,16 @@ def _point(point: parts.Answer, going: Mapping[str, str], onto: str, call: Call)
         text(yes_no(point["locked"])),
         text(parts.copied([point])),
         text("held" if point["held"] else going.get(point["id"], "stays")),
-        plan,
+        join([plan, hold_button(point["id"], call) if named and not point["held"] else Html("")]),
     ]
+
+
+def hold_button(point_id: str, call: Call) -> Html:
+    """Holds a recovery point, after a confirmation."""
+    return button(
+        "Hold",
+        call.endpoint(parts.HOLD),
+        {"hold": point_id, "reason": parts.ASKED_BY},
+        confirmation=f"Hold {point_id}? Retention then keeps it until the tag lifeboat:hold is removed.",
+        about=point_id,
+    )

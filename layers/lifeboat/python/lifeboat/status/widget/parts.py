@@ -13,7 +13,7 @@ from lifeboat.status.widget.pictures import sparkline
 
 type Answer = Mapping[str, Any]
 
-SHOW, BACK_UP, RESTORE = "show-status", "take-snapshots", "restore-volume"
+SHOW, BACK_UP, RESTORE, HOLD = "show-status", "take-snapshots", "restore-volume", "prune-snapshots"
 """The functions that the buttons call, by the ends of their names."""
 
 ASKED_BY = "a viewer of the CloudWatch dashboard"
