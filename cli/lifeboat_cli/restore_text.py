@@ -39,8 +39,7 @@ def end_lines(answer: Answer, record: Answer | None) -> Iterator[str]:
     yield f"{shown(answer['restore_id'])} {words.get(answer['status'], shown(answer['status']))}{after}."
     if answer["failure"]:
         yield f"Why: {shown(answer['failure'])}"
-    if record:
-        yield from steps(record["next_steps"])
+    yield from steps(answer["next_steps"])
 
 
 def position(answer: Answer) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
@@ -23,6 +24,19 @@ def volumes(ids: Iterable[str]) -> dict[str, Volume]:
 def volumes_of_restore(restore_id: str) -> dict[str, Volume]:
     """The volumes that a restore made, by its tag on them."""
     return _volumes([{"Name": f"tag:{Tag.RESTORE}", "Values": [restore_id]}])
+
+
+def restores_with_volumes(since: datetime) -> tuple[str, ...]:
+    """The ids of the restores that made a volume after `since`, the newest first, by the tag on it. Raises AwsError."""
+    newest: dict[str, datetime] = {}
+    paginator = clients.ec2_reads().get_paginator("describe_volumes")
+    made: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RESTORE]}]
+    with translated():
+        for page in paginator.paginate(Filters=made, PaginationConfig={"PageSize": PAGE}):
+            for item in page["Volumes"]:
+                if item["CreateTime"] > since:
+                    newest[tags_of(item.get("Tags"))[Tag.RESTORE]] = item["CreateTime"]
+    return tuple(sorted(newest, key=lambda restore_id: newest[restore_id], reverse=True))
 
 
 def volumes_of_drills(stack: str) -> dict[str, Volume]:

@@ -124,14 +124,15 @@ class Message:
     def to_text(self) -> str:
         """The message for people."""
         lines = [one_line(self.summary), ""]
+        if self.next_steps:
+            lines += ["What to do next:"]
+            lines += [f"  {number}. {one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
+            lines += [""]
         for name, value in self.subject.items():
             lines += _facts(name.replace("_", " "), value)
         for name, value in self.details.items():
             if self.subject.get(name) != value:  # not in the lines above
                 lines += _facts(name.replace("_", " "), value)
-        if self.next_steps:
-            lines += ["", "What to do next:"]
-            lines += [f"  {number}. {one_line(step)}" for number, step in enumerate(self.next_steps, 1)]
         lines += ["", f"{self.event} ({self.severity}), {iso(self.at)}, stack {self.stack}"]
         return "\n".join(lines)
 

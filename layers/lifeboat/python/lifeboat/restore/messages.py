@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from lifeboat.domain.message import Message, listed, sentence
+from lifeboat.restore.afterwards import describe_cancelled
 from lifeboat.restore.record import Restore, RestoreState
 from lifeboat.restore.report import RestoreOutcome
 
@@ -65,15 +66,29 @@ def restore_ended(*, stack: str, at: datetime, restore: Restore, outcome: Restor
         stack=stack,
         subject=_restore(restore),
         name=restore.source_name,
-        summary=_ENDINGS[restore.status].format(
-            point=restore.recovery_point_id,
-            instance=restore.instance_id,
-            but=f", except for what its stop removed permanently: {'; '.join(restore.taken)}" if restore.taken else "",
-        )
-        + (f" {sentence(restore.failure)}" if restore.failure else ""),
+        summary=_summarize(restore),
+        verdict=_CALLED_OFF if _is_called_off(restore) else "",
         details=outcome.details,
         next_steps=outcome.next_steps,
     )
+
+
+_CALLED_OFF = "restore called off"
+
+
+def _is_called_off(restore: Restore) -> bool:
+    return restore.status is RestoreState.ROLLED_BACK and restore.cancelled_by is not None
+
+
+def _summarize(restore: Restore) -> str:
+    but = f", except for what its stop removed permanently: {'; '.join(restore.taken)}" if restore.taken else ""
+    if _is_called_off(restore):
+        return (
+            f"The restore of {restore.recovery_point_id} onto {restore.instance_id} was {describe_cancelled(restore)} "
+            f"The instance is as it was{but}."
+        )
+    ending = _ENDINGS[restore.status].format(point=restore.recovery_point_id, instance=restore.instance_id, but=but)
+    return ending + (f" {sentence(restore.failure)}" if restore.failure else "")
 
 
 _ENDINGS = {

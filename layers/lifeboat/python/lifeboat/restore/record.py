@@ -117,6 +117,7 @@ class Restore:
     * `asked`, `asked_at`: the last action, saved before the call.
     * `refused`: EC2's words about that action, if it refused it for a temporary reason.
     * `failure`: why the restore rolled back. `blocked`: why the roll-back cannot finish.
+    * `cancelled_by`, `cancel_reason`: who cancelled it, and why; `cancelled_by` is None unless a person did.
     * `closed`: Lifeboat does nothing more, and the instance is free for another restore.
     * `source_instance_id`, `source_name`: whose data it is, the Name as a snapshot's tag records it.
     * `plan`: the pre-flight's plan in words.
@@ -163,6 +164,8 @@ class Restore:
     refused: str = ""
     stop_takes: tuple[str, ...] = ()
     stopped: bool = False
+    cancelled_by: str | None = None
+    cancel_reason: str = ""
 
     @property
     def taken(self) -> tuple[str, ...]:

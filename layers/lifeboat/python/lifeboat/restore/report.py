@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -11,12 +11,21 @@ from typing import Any
 from lifeboat.domain.recovery_point_tags import name_left_out
 from lifeboat.domain.tags import Tag
 from lifeboat.domain.text import iso
+from lifeboat.restore.afterwards import end_consent, protect_instance
 from lifeboat.restore.machine.history import ROLL_BACK_ENTRY, describe_as_before, describe_hibernation
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep, RestoreVolume, TimelineEntry
 
+BACKUP_TAG = ("lifeboat:backup", "true")
+"""The selecting tag of a stack that sets no other."""
 
-def outcome(restore: Restore, now: datetime, region: str, account: str) -> RestoreOutcome:
-    """The details and next steps of a restore as it stands. `region` and `account` are the target instance's."""
+
+def outcome(
+    restore: Restore, now: datetime, region: str, account: str, tag: tuple[str, str] = BACKUP_TAG
+) -> RestoreOutcome:
+    """The details and next steps of a restore as it stands.
+
+    `region` and `account` are the target instance's. `tag` puts an instance under backup.
+    """
     details = {
         "restore_id": restore.id,
         "request_id": restore.request_id,
@@ -43,11 +52,11 @@ def outcome(restore: Restore, now: datetime, region: str, account: str) -> Resto
         "stop_took": list(restore.taken),
         "timeline": [{"at": iso(entry.at), "step": entry.step.value, "text": entry.text} for entry in restore.timeline],
     }
-    return RestoreOutcome(details, _next_steps(restore, region))
+    return RestoreOutcome(details, _next_steps(restore, region, tag))
 
 
-def describe_restore(restore: Restore) -> dict[str, Any]:
-    """The state of a restore as the answer to a request."""
+def describe_restore(restore: Restore, next_steps: Sequence[str] = ()) -> dict[str, Any]:
+    """The state of a restore as the answer to a request, with what a person does next."""
     return {
         "restore_id": restore.id,
         "status": restore.status.value,
@@ -66,6 +75,7 @@ def describe_restore(restore: Restore) -> dict[str, Any]:
             for volume in restore.volumes
         ],
         "failure": restore.failure,
+        "next_steps": list(next_steps),
         "timeline": [f"{iso(entry.at)} {entry.step.value}: {entry.text}" for entry in restore.timeline],
     }
 
@@ -106,9 +116,12 @@ def _describe_volume(volume: RestoreVolume) -> dict[str, object]:
     }
 
 
-def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
+def _next_steps(restore: Restore, region: str, tag: tuple[str, str]) -> tuple[str, ...]:
     if restore.status is RestoreState.COMPLETED:
         return (
+            f"Log in to {restore.instance_id} and check the data.",
+            *protect_instance(restore, region, tag),
+            *end_consent(restore, region),
             *_check_data(restore),
             *_explain_stop(restore, region),
             *_update_infrastructure(restore, region),
@@ -117,8 +130,11 @@ def _next_steps(restore: Restore, region: str) -> tuple[str, ...]:
     kept = tuple(f"{item.volume_id} is kept: {item.reason}" for item in restore.kept)
     if restore.status is RestoreState.ROLLED_BACK:
         same = describe_as_before(restore) if restore.taken else f"Nothing has changed on {restore.instance_id}"
+        fix = f"{same}. Fix this, then send the request again: {restore.failure}"
+        off = f"{same}, as the restore was called off. To restore all the same, send a new request."
         return (
-            f"{same}. Fix this, then send the request again: {restore.failure}",
+            fix if restore.cancelled_by is None else off,
+            *(() if restore.cancelled_by is None else end_consent(restore, region)),
             *_explain_stop(restore, region),
             *kept,
             *_list_copies(restore),
@@ -144,8 +160,7 @@ def _list_copies(restore: Restore) -> tuple[str, ...]:
 
 
 def _check_data(restore: Restore) -> tuple[str, ...]:
-    steps = [f"Log in to {restore.instance_id} and check the data."]
-    steps += [
+    steps = [
         f"{volume.restored_volume_id} lacks tags of the backed-up volume, because they did not fit: "
         f"{name_left_out(volume.tags_left_out, volume.left_out)}. Add those that you need: aws ec2 create-tags."
         for volume in restore.volumes

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes, metrics
+from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.table import Overtaken
@@ -21,7 +21,6 @@ from lifeboat.by_hand.workflow import carry_out, continue_run, find_or_create_ru
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.ec2 import Volume
 from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusal, Refused, Throttled, Unknown
-from lifeboat.domain.message import Message
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore import store as restores
 from lifeboat.restore.decision import Complete, Observed, Requeue, Step
@@ -32,12 +31,10 @@ from lifeboat.restore.machine.refused import after_copy_begun, after_failure
 from lifeboat.restore.machine.rehearsal import after_rehearsal, plan_rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
 from lifeboat.restore.preflight_workflow import run_preflight
+from lifeboat.restore.publish_workflow import describe, publish_and_close, publish_owed
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep
-from lifeboat.restore.report import describe_restore, outcome, seconds_per_step
+from lifeboat.restore.report import describe_restore
 from lifeboat.restore.request import AdvanceRequest, CancelRestore, RestoreRequest, RestoreStatus
-
-METRIC = "RecoveryTime"
-"""Seconds: how long a completed restore took from its request to the end of its checks."""
 
 CHECK_SOON_SECONDS = 0.5
 """Seconds between two observations of a change that EC2 finishes within seconds: a detach, an attach."""
@@ -61,7 +58,7 @@ def answer(
     Raises BadRequest for a restore that does not exist, and for an instance on which another restore is open.
     """
     if isinstance(request, RestoreStatus):
-        return describe_restore(_load_known(request.restore_id, "status", invocation))
+        return describe(_load_known(request.restore_id, "status", invocation), invocation)
     if isinstance(request, CancelRestore):
         return _cancel(request, invocation)
     if isinstance(request, RunStatus):
@@ -76,7 +73,7 @@ def answer(
         request = replace(request, request_id=_derive_request_id(request, invocation))
     # A repeated request finds the instance stopped or on its new volumes. The pre-flight would refuse that.
     known = restores.load_restore(invocation.config.table, id_of_restore(request.request_id))
-    return describe_restore(known) if known else _start(request, invocation)
+    return describe(known, invocation) if known else _start(request, invocation)
 
 
 def _derive_request_id(request: RestoreRequest, invocation: Invocation) -> str:
@@ -111,7 +108,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
             try:
                 with translated():  # reading and publishing raise botocore's own errors
                     restore, unfinished = _advance(restore, invocation)
-                    restore = _publish_owed(restore, invocation)
+                    restore = publish_owed(restore, invocation)
             except AwsError as problem:  # the other restores go on
                 failed.append(f"{restore_id}: {problem}")
                 continue
@@ -200,7 +197,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
         restores.open_restore(invocation.config.table, restore)
     except restores.InstanceTaken as taken:
         if taken.restore_id == restore.id:  # the same request at the same moment
-            return describe_restore(_load_known(restore.id, "request_id", invocation))
+            return describe(_load_known(restore.id, "request_id", invocation), invocation)
         raise BadRequest(
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without "
             "an open restore"
@@ -208,8 +205,8 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
     # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
     restore, _ = _advance(restore, invocation, only=(CopySnapshot, CreateVolume))
     with contextlib.suppress(AwsError), translated():  # the reconcile run publishes it, or fails with the error
-        restore = _publish_owed(restore, invocation)
-    return {**describe_restore(restore), **found}
+        restore = publish_owed(restore, invocation)
+    return {**describe(restore, invocation), **found}
 
 
 def _refuse(request: RestoreRequest, found: dict[str, Any], name: str, invocation: Invocation) -> dict[str, Any]:
@@ -230,7 +227,7 @@ def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
     try:
         cancelled = cancel(restore, clock.now(), request.requested_by, request.reason)
         # This function's role does not allow the roll-back. The reconcile run does it.
-        return describe_restore(restores.save_restore(invocation.config.table, cancelled))
+        return describe(restores.save_restore(invocation.config.table, cancelled), invocation)
     except RestoreError as refusal:
         raise BadRequest(str(refusal)) from None
     except Overtaken:
@@ -266,7 +263,7 @@ def _advance(
             if only is not None and not isinstance(action, (*only, Requeue)):
                 return restore, {}
             if isinstance(action, Complete) and action.closes:
-                return _publish_and_close(step.restore, invocation), {}
+                return publish_and_close(step.restore, invocation), {}
             if step.restore.touched and not restore.touched:
                 calls = plan_rehearsal(step.restore)
                 refused = [(call, said) for call in calls if (said := ec2_calls.rehearse(call))]
@@ -338,63 +335,3 @@ def _observe(restore: Restore, *, by_tag: bool) -> Observed:
         status_checks=ec2_instances.status_checks(restore.instance_id) if verifying else "unknown",
         copies=ec2_snapshots.copies_of([item.snapshot_id for item in fetches], fetches[0].region) if fetching else {},
     )
-
-
-# --- publishing
-
-
-def _publish_owed(restore: Restore, invocation: Invocation) -> Restore:
-    """Publish that a restore has started and that its roll-back has failed, unless the record says it was published.
-
-    This comes after the steps, so that a topic that cannot be used delays no step. Raises AwsError.
-    """
-    if restore.closed:
-        return restore
-    owed = restore
-    if not owed.start_published:
-        owed = replace(owed, start_published=_publish_started(restore, invocation))
-    if owed.start_published and owed.status is RestoreState.FAILED and not owed.failure_published:
-        message = _build_ended(restore, invocation)
-        owed = replace(
-            owed, failure_published=invocation.publish_once("published-restore", f"{restore.id} failed", message)
-        )
-    try:
-        return restore if owed == restore else restores.save_restore(invocation.config.table, owed)
-    except Overtaken:
-        return restore  # the record does not say so yet, but publish_once does not publish twice
-
-
-def _publish_started(restore: Restore, invocation: Invocation) -> bool:
-    message = restore_messages.restore_started(
-        stack=invocation.config.stack, at=restore.started_at, restore=restore, plan=restore.plan
-    )
-    return invocation.publish_once("published-restore", f"{restore.id} started", message)
-
-
-def _publish_and_close(restore: Restore, invocation: Invocation) -> Restore:
-    """Publish the outcome, then close the restore, so that no message is lost.
-
-    RestoreStarted comes first. While another invocation publishes, this one leaves the restore open: if that one is
-    cut short, its lease ends after two minutes and a reconcile run publishes.
-    """
-    if not restore.start_published and not _publish_started(restore, invocation):
-        return restore
-    # A roll-back that was published as failed and retried may fail for good: that is a second message.
-    key = f"{restore.id} {restore.status} for good"
-    if not invocation.publish_once("published-restore", key, _build_ended(restore, invocation)):
-        return restore
-    if restore.status is RestoreState.COMPLETED:
-        _log_recovery_time(restore, invocation)
-    return restores.close_restore(invocation.config.table, replace(restore, start_published=True))
-
-
-def _log_recovery_time(restore: Restore, invocation: Invocation) -> None:
-    now = clock.now()
-    parts = seconds_per_step(restore, now)
-    facts = {"restore_id": restore.id, "instance_id": restore.instance_id, "seconds_per_step": parts}
-    metrics.seconds(METRIC, (now - restore.started_at).total_seconds(), stack=invocation.config.stack, facts=facts)
-
-
-def _build_ended(restore: Restore, invocation: Invocation) -> Message:
-    found = outcome(restore, clock.now(), invocation.config.region, invocation.config.account)
-    return restore_messages.restore_ended(**invocation.stamp(), restore=restore, outcome=found)

@@ -125,9 +125,9 @@ def describe_restore(restore: Restore, deadlines: Deadlines, place: Place) -> di
     """
     if restore.closed and restore.timeline:  # it took until its last entry
         place = replace(place, now=restore.timeline[-1].at)
-    found = outcome(restore, place.now, place.region, place.account)
+    found = outcome(restore, place.now, place.region, place.account, place.tag)
     quoted = replace(restore, recovery_point_id=quote_id(restore.recovery_point_id))
-    steps = outcome(quoted, place.now, place.region, place.account).next_steps
+    steps = outcome(quoted, place.now, place.region, place.account, place.tag).next_steps
     forward = restore.status is RestoreState.OPEN and restore.direction is Direction.FORWARD
     left = restore.step_since + deadlines.of(restore.step) - place.now if forward else None
     facts = {key: value for key, value in found.details.items() if key not in ("ended_at", "region", "account")}

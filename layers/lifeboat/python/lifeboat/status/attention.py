@@ -22,7 +22,7 @@ from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.text import iso, one_line
 from lifeboat.restore.messages import restore_ended
 from lifeboat.restore.record import Restore, RestoreState
-from lifeboat.restore.report import outcome
+from lifeboat.restore.report import BACKUP_TAG, outcome
 from lifeboat.status.protection import Digest, Selected
 from lifeboat.verify.canary_messages import steps_to_close
 from lifeboat.verify.comparison import find_unequal, source_account
@@ -76,12 +76,13 @@ class Concerns:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and when the status is made."""
+    """Where and when the status is made. `tag` puts an instance under backup."""
 
     stack: str
     region: str
     account: str
     now: datetime
+    tag: tuple[str, str] = BACKUP_TAG
 
 
 def why_overdue(instance: Selected, digest: Digest, restore: Restore | None) -> str:
@@ -136,7 +137,7 @@ def _of_message(message: Message, why: str = "", function: str = "", event: Mapp
 
 def _restore(restore: Restore, place: Place) -> Need:
     restore = replace(restore, recovery_point_id=quote_id(restore.recovery_point_id))
-    found = outcome(restore, place.now, place.region, place.account)
+    found = outcome(restore, place.now, place.region, place.account, place.tag)
     return _of_message(restore_ended(stack=place.stack, at=place.now, restore=restore, outcome=found))
 
 

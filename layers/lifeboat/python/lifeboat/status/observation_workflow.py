@@ -44,6 +44,9 @@ ONE_PART = 10_000
 FAILED = 50
 """Of how many failed verifications it is observed whether a later recovery point is proven."""
 
+RECENT = timedelta(days=7)
+"""For how long the status of the stack shows what is to be done after a restore."""
+
 ENDED_RESTORES = 10
 """How many ended restores are read, each by its id."""
 
@@ -202,7 +205,15 @@ class Observer:
 
     def ended_restores(self, volumes: Iterable[Volume]) -> tuple[Restore, ...]:
         """The restores that made these volumes and have ended, the newest first. Raises AwsError."""
-        ids = sorted({volume.tags[Tag.RESTORE] for volume in volumes if Tag.RESTORE in volume.tags})
+        return self._ended(sorted({volume.tags[Tag.RESTORE] for volume in volumes if Tag.RESTORE in volume.tags}))
+
+    def recent_restores(self) -> tuple[Restore, ...]:
+        """The restores of the last days that have ended and whose volumes exist, the newest first."""
+        since = self.now - RECENT
+        ids = self.tried("the volumes of restores", partial(ec2_volumes.restores_with_volumes, since)) or ()
+        return self._ended(ids)
+
+    def _ended(self, ids: Sequence[str]) -> tuple[Restore, ...]:
         with translated():
             loaded = [restores.load_restore(self.invocation.config.table, item) for item in ids[:ENDED_RESTORES]]
         found = [item for item in loaded if item and item.closed]

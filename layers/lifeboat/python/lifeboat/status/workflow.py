@@ -187,6 +187,7 @@ def _overview(
             [shape.describe_late(item, names[item.overdue.instance_id]) for item in concerns.late], "overdue", len(late)
         ),
         **shape.list_first(_restores(state.restores.values(), place, observer), "restores"),
+        "ended_restores": _restores(observer.recent_restores(), place, observer),
         **shape.list_first(
             [{"id": point_id, "begun_at": iso(begun_at)} for point_id, begun_at in sorted(state.backups.items())],
             "open_backups",
@@ -265,7 +266,8 @@ def _restores(found: Iterable[Restore], place: Place, observer: Observer) -> lis
 
 def _place(observer: Observer) -> Place:
     config = observer.invocation.config
-    return Place(config.stack, config.region, config.account, observer.now)
+    tag = (config.selector.tag_key, config.selector.tag_value)
+    return Place(config.stack, config.region, config.account, observer.now, tag)
 
 
 # --- one instance

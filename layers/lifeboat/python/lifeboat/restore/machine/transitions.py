@@ -72,7 +72,8 @@ def cancel(restore: Restore, now: datetime, requested_by: str = "", reason: str 
             f"cancel is {restore.id}, expected a restore that is not rolling back already: {restore.failure}"
         )
     by = f" by {requested_by}" if requested_by else ""
-    return with_roll_back(restore, now, f"cancelled{by}" + (f": {reason}" if reason else ""))
+    noted = replace(restore, cancelled_by=requested_by, cancel_reason=reason)
+    return with_roll_back(noted, now, f"cancelled{by}" + (f": {reason}" if reason else ""))
 
 
 def next_step(restore: Restore, observed: Observed, now: datetime, deadlines: Deadlines | None = None) -> Step:
