@@ -23,7 +23,8 @@ from rich.text import Text
 from local import demo_data, demo_proof, stack
 from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
 from local.demo_region import AWAY, deploy_twice, home_is_lost
-from local.narration import Narration, shorten, shorten_line
+from local.letters import chosen, opening
+from local.narration import Narration, shorten
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 
 OUTPUT = ROOT / ".local"
@@ -44,6 +45,12 @@ PARAMETERS = {
     "Schedule": "cron(0 * * * ? *)",  # every hour, so that one night is enough
     "NotificationEmail": "operator@example.com",
 }
+
+
+OPENING = """\
+Lifeboat on a local AWS: no account, no Docker. Time is simulated, so a night takes about half a minute.
+A platform is backed up. Its data is damaged, and it is lost. A fresh one gets the newest proven data.
+"""
 
 
 def play(demo: Demo) -> None:
@@ -295,21 +302,10 @@ def _clone(demo: Demo, fresh: str) -> None:
 def letters(demo: Demo) -> list[Panel]:
     """The main e-mails that the operator got, as SNS sent them."""
     wanted = ("BackupCompleted", "SnapshotsPruned", "VerificationFailed", "RestoreCompleted", "RestoreRefused")
-    found: dict[str, dict[str, Any]] = {}
-    for letter in demo.aws.control.emails():
-        for event in wanted:
-            if f" {event}: " in letter["subject"]:
-                found.setdefault(event, letter)
     return [
-        Panel(Text(_opening(found[event]["text"])), title=Text(found[event]["subject"]), title_align="left", width=148)
-        for event in wanted
-        if event in found
+        Panel(Text(opening(letter["text"])), title=Text(letter["subject"]), title_align="left", width=148)
+        for letter in chosen(demo.aws.control.emails(), wanted)
     ]
-
-
-def _opening(text: str, most: int = 30) -> str:
-    lines = [shorten_line(line) for line in text.splitlines()]
-    return "\n".join([*lines[:most], f"... and {len(lines) - most} more lines"] if len(lines) > most else lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -319,8 +315,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 150)
     OUTPUT.mkdir(exist_ok=True)
+    console.print(OPENING)
     aws = LocalAws({"delays": DELAYS}, begins=BEGINNING)
     narration = Narration(console, lambda: aws.control.now())  # noqa: PLW0108 its port is known once it runs
+    narration.waiting("a local AWS starts")
     with narration, aws:
         narration.add("demo", f"a local AWS on {aws.endpoint}, account {HOME_ACCOUNT}, up in {aws.started_in:.1f} s")
         demo = Demo(aws, narration)
@@ -334,10 +332,9 @@ def main(arguments: list[str] | None = None) -> int:
         mail = letters(demo)
     for letter in mail:
         console.print(letter)
-    console.print(narration.table())
-    console.print(
-        f"{len(narration.checks)} checks in {narration.seconds:.0f} s: {'all ok' if narration.ok else 'FAILED'}"
-    )
+    if not narration.ok:
+        console.print(narration.failures())
+    console.print(f"{narration.verdict} ({narration.seconds:.0f} s). {OUTPUT.name}/demo.json has each of them.")
     (OUTPUT / "demo.json").write_text(narration.as_json())
     narration.picture(PICTURE if options.picture else OUTPUT / "demo.svg")
     return 0 if narration.ok else 1

@@ -42,7 +42,7 @@ def damage(demo: Demo, instance_id: str, volume_id: str, proven: str) -> None:
     demo.aws.control.write(volume_id, bytes(512), 0, region=demo.region)
     demo.narration.add("aws", f"a fault overwrites the XFS superblock on {volume_id}; nobody notices")
     taken = demo.invoke("TakeSnapshotsFunction", "take_snapshots/one-instance.json", {"instance_ids": [instance_id]})
-    demo.narration.add("person", f"asks for a backup by hand: {shorten(taken)}")
+    demo.narration.add("person", f"asks for a backup by hand")
     failed: dict[str, Any] | None = demo.wait_for(
         "the new recovery point is read back", lambda: demo.find_message("VerificationFailed"), PROVEN_WITHIN
     )
@@ -53,6 +53,4 @@ def damage(demo: Demo, instance_id: str, volume_id: str, proven: str) -> None:
 
 def check_plan(demo: Demo, plan: str, proven: str) -> None:
     """Whether a plan for `latest-proven` leaves the damaged recovery point out."""
-    demo.narration.check(
-        "latest-proven leaves the damaged one out", plan.startswith(f"Restore {proven} onto"), shorten(plan)
-    )
+    demo.narration.check("latest-proven leaves the damaged one out", f"Restore {proven} onto" in plan, shorten(plan))

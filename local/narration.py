@@ -19,8 +19,8 @@ from rich.text import Text
 PICTURE_COLUMNS = 120
 """As wide as can be read in a page."""
 
-BORDERS = 12
-"""Columns of the table of checks that are neither a check nor what was seen."""
+MINOR = re.compile(r"alarm \S+ is OK$|^(\S+: )?(BackupStarted|SnapshotsCopied): ")
+"""What the picture leaves out."""
 
 PICTURE_FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 """Without the fonts that the format would fetch from elsewhere: a page's own monospace does."""
@@ -94,7 +94,10 @@ class Narration:
         self._live.console.print(_line(moment), soft_wrap=True)
 
     def waiting(self, what: str) -> None:
+        """Say what is under way; where no line can be replaced, it is a line of its own."""
         self._waiting = what
+        if not self.console.is_terminal:
+            self.console.print(Text(f"... {what}", "dim"), soft_wrap=True)
 
     def check(self, name: str, ok: bool, detail: object = "") -> bool:
         self.checks.append(Check(name, bool(ok), _words(detail)))
@@ -108,28 +111,32 @@ class Narration:
     def ok(self) -> bool:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
-    def table(self, *, one_line: bool = False) -> Table:
-        """The checks; with `one_line` what does not fit is cut, not wrapped."""
-        table = Table(title="What was checked", title_justify="left", show_lines=False, expand=False)
-        longest = max((len(check.name) for check in self.checks), default=0)
-        seen_width = PICTURE_COLUMNS - longest - BORDERS if one_line else 70
-        table.add_column("", min_width=2)
-        table.add_column("check", overflow="fold", min_width=longest if one_line else None)
-        table.add_column("seen", overflow="ellipsis" if one_line else "fold", no_wrap=one_line, max_width=seen_width)
+    @property
+    def verdict(self) -> str:
+        """One line about all checks."""
+        failed = sum(not check.ok for check in self.checks)
+        return f"{len(self.checks)} checks: {f'{failed} FAILED' if failed else 'all ok'}"
+
+    def failures(self) -> Table:
+        """The checks that failed, and what was seen."""
+        table = Table(title="What failed", title_justify="left", show_lines=False, expand=False)
+        table.add_column("check", overflow="fold")
+        table.add_column("seen", overflow="fold", max_width=90)
         for check in self.checks:
-            mark = Text("ok", "green") if check.ok else Text("FAILED", "bold red")
-            table.add_row(mark, check.name, check.detail)
+            if not check.ok:
+                table.add_row(Text(check.name, "bold red"), check.detail)
         return table
 
     def timeline(self) -> Table:
-        """What happened, in three columns, so that a long line wraps within its own."""
+        """What happened, in three columns, each moment on one line, without what only confirms the one before."""
         table = Table.grid(padding=(0, 2, 0, 0))
+        for column in range(3):
+            table.add_column(no_wrap=True, overflow="ellipsis", ratio=1 if column == 2 else None)
         for moment in self.moments:
-            table.add_row(
-                Text(moment.time, "dim"),
-                Text(moment.who, COLOURS.get(moment.who, "")),
-                Text(moment.what, overflow="fold"),
-            )
+            if not MINOR.search(moment.what):
+                table.add_row(
+                    Text(moment.time, "dim"), Text(moment.who, COLOURS.get(moment.who, "")), Text(moment.what)
+                )
         return table
 
     def as_json(self) -> str:
@@ -143,11 +150,11 @@ class Narration:
         )
 
     def picture(self, path: Path) -> None:
-        """Write the timeline and the checks as an SVG picture."""
+        """Write the timeline as an SVG picture that fits a screen."""
         console = Console(record=True, width=PICTURE_COLUMNS, file=_Nowhere(), force_terminal=True)
         console.print(self.timeline())
         console.print()
-        console.print(self.table(one_line=True))
+        console.print(Text(self.verdict, "bold green" if self.ok else "bold red"))
         path.parent.mkdir(parents=True, exist_ok=True)
         console.save_svg(str(path), title="make demo", code_format=PICTURE_FORMAT, unique_id="demo")
 
@@ -183,8 +190,3 @@ def shorten(value: Any, length: int = 110) -> str:
     """One line of at most `length` characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= length else text[: length - 3] + "..."
-
-
-def shorten_line(line: str, length: int = 140) -> str:
-    """A line of at most `length` characters, its indentation kept."""
-    return line if len(line) <= length else line[: length - 3] + "..."
