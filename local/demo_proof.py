@@ -41,8 +41,8 @@ def damage(demo: Demo, instance_id: str, volume_id: str, proven: str) -> None:
     """A fault overwrites the file system's first sector. The next recovery point completes, and is found damaged."""
     demo.aws.control.write(volume_id, bytes(512), 0, region=demo.region)
     demo.narration.add("aws", f"a fault overwrites the XFS superblock on {volume_id}; nobody notices")
-    taken = demo.invoke("TakeSnapshotsFunction", "take_snapshots/one-instance.json", {"instance_ids": [instance_id]})
-    demo.narration.add("person", f"asks for a backup by hand")
+    demo.invoke("TakeSnapshotsFunction", "take_snapshots/one-instance.json", {"instance_ids": [instance_id]})
+    demo.narration.add("person", "asks for a backup by hand")
     failed: dict[str, Any] | None = demo.wait_for(
         "the new recovery point is read back", lambda: demo.find_message("VerificationFailed"), PROVEN_WITHIN
     )
