@@ -3,12 +3,14 @@
 `python -m bench.status_memory` runs the real handler, and a loop of plain boto3 that makes the same calls and keeps
 nothing, each in a process of its own, against an EC2 and a table that only list. Each instance has a recovery point a
 day; one in a hundred has none of the last two days. It exits with 1 when a process reaches the memory of the bar, when
-the handler takes more than 1.5 times as long as the loop, or when the two do not make the same calls.
+the handler takes more than 1.5 times as long as the loop, or when the two do not make the same calls. The first page of
+the dashboard is made once, too, and must have at most 60 kB.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +36,7 @@ LATE = 100
 LATE_DAYS = 2
 MAX_MEGABYTES = 256
 MAX_RATIO = 1.5
+MAX_PAGE_KB = 60
 TABLE_PAGE = 6_000
 """Items of the table in one answer: some 1 MB."""
 
@@ -188,15 +191,16 @@ def measure(instances: int = INSTANCES, days: int = DAYS, rounds: int = 1) -> tu
             made[kind] = Counter(asked)
             if kind not in figures or figure.seconds < figures[kind].seconds:
                 figures[kind] = figure
+        figures["page"] = Figure(**reported_alone("bench.status_memory", "page", instances, url=url))
     problems = []
     if made["handler"] != made["loop"]:
         problems.append(f"the handler made the calls {dict(made['handler'])}, the loop {dict(made['loop'])}")
-    return [figures["handler"], figures["loop"]], problems
+    return [figures["handler"], figures["loop"], figures["page"]], problems
 
 
 def _invoke(kind: str, instances: int) -> Figure:
     begin, begin_processor = perf_counter(), process_time()
-    size, overdue = (_handle if kind == "handler" else _loop)()
+    size, overdue = {"handler": _handle, "loop": _loop, "page": _show_page}[kind]()
     took, processor = perf_counter() - begin, process_time() - begin_processor
     return Figure(
         kind, instances, round(peak_mb(), 1), round(took, 2), round(processor, 2), round(size / 1e3, 1), overdue
@@ -209,6 +213,15 @@ def _handle() -> tuple[int, int]:
     context: Any = Context(60, 512)
     answer = handler({}, context)
     return len(json.dumps(answer)), answer["counts"]["overdue"]
+
+
+def _show_page() -> tuple[int, int]:
+    """The page that CloudWatch's widget gets first; how many are overdue it says in words."""
+    from functions.show_status.app import handler
+
+    context: Any = Context(60, 512)
+    page = str(handler({"widgetContext": {}}, context))
+    return len(page.encode()), int(re.findall(r"(\d+) instances? (?:is|are) overdue", page)[0])
 
 
 def _loop() -> tuple[int, int]:
@@ -269,8 +282,11 @@ def _loop() -> tuple[int, int]:
 
 def problems_of(figures: Sequence[Figure], *, timed: bool = True) -> list[str]:
     """What breaks a bound, one sentence each; not `timed`, and how fast this machine is counts for nothing."""
-    handler, loop = figures
+    handler, loop, page = figures
     bars = [
+        (page.peak_mb >= MAX_MEGABYTES, f"the page takes {page.peak_mb:.0f} MB, expected under {MAX_MEGABYTES} MB"),
+        (page.answer_kb > MAX_PAGE_KB, f"the page has {page.answer_kb} kB, expected at most {MAX_PAGE_KB} kB"),
+        (page.overdue != handler.overdue, f"the page says {page.overdue} overdue"),
         (handler.peak_mb >= MAX_MEGABYTES, f"{handler.peak_mb:.0f} MB, expected under {MAX_MEGABYTES} MB"),
         (
             timed and handler.seconds > MAX_RATIO * loop.seconds,

@@ -197,7 +197,7 @@ def instance_page(name: str, **more: Any) -> dict[str, Any]:
     } | more
 
 
-PAGES = {"overview": lambda name: {"overview": overview(name, 2, 3)}, "instance": instance_page}
+PAGES = {"overview": lambda name: {"overview": overview(name, 1, 1)}, "instance": instance_page}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -229,6 +229,15 @@ def test_what_is_most_urgent_comes_first():
     said = "".join(Parsed(show_status_page({"overview": answer}, call())).said)
     table = said[said.index("Protected instances") :]
     assert sorted((0, 1, 2, 3), key=lambda number: table.index(f"i-{number:017x}")) == [0, 2, 3, 1]
+
+
+def test_the_first_of_what_needs_a_person_is_in_full_and_the_next_are_named():
+    parsed = Parsed(show_status_page({"overview": overview("platform", 1, 1)}, call()))
+    said = "".join(parsed.said)
+    assert said.count("It is overdue. It is overdue.") > said.count("critical BackupOverdue") == 10
+    assert "And 9986 more." in said
+    opened = [item["instance"] for item in parsed.asked_of("show-status") if "instance" in item]
+    assert {f"i-{number:017x}" for number in range(14)} <= set(opened)
 
 
 def test_what_is_said_of_a_lineage_and_its_points():

@@ -20,7 +20,9 @@ ASKED_BY = "a viewer of the CloudWatch dashboard"
 """What a request of the page says of who asks: the widget does not learn it. CloudTrail can."""
 
 LINEAGES_SHOWN = 2
-NEEDS_SHOWN = 6
+NEEDS_SHOWN = 4
+"""In full. Of the following ones the page only says which they are."""
+NEEDS_NAMED = 10
 TIMELINE_SHOWN = 8
 STEPS_SHOWN = 3
 STEP_LENGTH = 200
@@ -82,20 +84,39 @@ def needs(answer: Answer, call: Call) -> Html:
     found: Sequence[Answer] = answer["needs_a_person"]
     if not found:
         return Html("")
-    left = len(found[NEEDS_SHOWN:]) + answer.get("needs_a_person_not_listed", 0)
+    named = found[NEEDS_SHOWN : NEEDS_SHOWN + NEEDS_NAMED]
+    left = len(found[NEEDS_SHOWN + NEEDS_NAMED :]) + answer.get("needs_a_person_not_listed", 0)
     more = element("p", f"And {left} more. They are in the messages, and in lifeboat status.") if left else Html("")
-    return join([element("h3", "What needs a person now"), *(_need(item, call) for item in found[:NEEDS_SHOWN]), more])
+    return join(
+        [
+            element("h3", "What needs a person now"),
+            *(_need(item, call) for item in found[:NEEDS_SHOWN]),
+            element("ul", join(_named(item, call) for item in named)) if named else Html(""),
+            more,
+        ]
+    )
+
+
+def _named(need: Answer, call: Call) -> Html:
+    """Which instance it is about, or else what the summary says of it."""
+    instance_id = need["subject"].get("instance_id", "")
+    about = who(text(instance_id, 40), need["name"]) if instance_id else text(need["summary"], 100)
+    said = element("span", f"{need['severity']} {need['event']}", {"class": _severity(need)})
+    return element("li", join([said, about, show_button(instance_id, call)], " "))
+
+
+def _severity(need: Answer) -> str:
+    return "bad" if need["severity"] == "critical" else "warn"
 
 
 def _need(need: Answer, call: Call) -> Html:
-    style = "bad" if need["severity"] == "critical" else "warn"
     instance_id = need["subject"].get("instance_id", "")
     buttons = show_button(instance_id, call) if instance_id else Html("")
     asked = need["request"]
     if asked and asked["function"] == "TakeSnapshotsFunction" and INSTANCE_ID.fullmatch(instance_id):
         buttons = join([buttons, backup_button(instance_id, call)])
     of = [name(need["name"])] if need["name"] else []
-    said = marked(style, need["severity"], join([*of, text(need["summary"])], " "))
+    said = marked(_severity(need), need["severity"], join([*of, text(need["summary"])], " "))
     return element("div", join([said, steps(need), buttons]), {"class": "need"})
 
 
