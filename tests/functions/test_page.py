@@ -59,7 +59,7 @@ def test_from_a_lost_instance_to_a_restore_in_four_clicks(world):
     begun = click(world, function, request)
     [(_, followed, _)] = buttons(begun, "status")
     assert click(world, function, request) == begun, "clicked twice, it is one restore"
-    assert "forward" not in click(world, "restore-volume", followed)
+    assert '<strong aria-current="step">volumes</strong>' in click(world, "restore-volume", followed)
     page = click(world, "show-status", {})
     assert followed["status"] in page
     [(_, cancel, confirmation)] = buttons(page, "cancel")

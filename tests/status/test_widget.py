@@ -322,6 +322,7 @@ STATED = {
     "instance_id": INSTANCE,
     "recovery_point": "rp-1",
     "failure": None,
+    "next_steps": ["Log in.", "aws ec2 create-tags " + "x" * 500],
     "timeline": ["2026-11-23T02:00:00Z volumes: CreateVolume"],
 }
 
@@ -339,6 +340,7 @@ def test_a_restore_can_be_followed_and_cancelled_while_it_goes_forward(change, a
     shown = Parsed(show_restore(STATED | change, call(status=STATED["restore_id"])))
     assert [next(iter(item)) for item in shown.asked_of("restore-volume")] == asked
     assert all(said for _, request, said in shown.actions if "cancel" in request)
+    assert STATED["next_steps"][1] in shown.said, "a command pastes as it is"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ def _restore(answer: parts.Answer, call: Call) -> Html:
             ),
             parts.progress(answer["step"], answer["status"], answer["direction"]),
             marked("warn", "Why it rolls back:", text(answer["failure"])) if answer["failure"] else Html(""),
+            parts.whole_steps(answer),
+            element("h3", "Timeline"),
             parts.timeline(answer["timeline"]),
             parts.follow_button(answer["restore_id"], call) if answer["status"] == "open" else Html(""),
             parts.cancel_button(answer["restore_id"], call) if may_cancel else Html(""),

@@ -54,7 +54,7 @@ def _place(status: parts.Answer) -> Html:
 def _ended(restore: parts.Answer) -> Html:
     """What is to be done after the last restore."""
     said = f"The restore {restore['restore_id']} has ended: {restore['status']}."
-    return join([element("h3", "After the last restore"), element("p", said), parts.steps(restore)])
+    return join([element("h3", "After the last restore"), element("p", said), parts.whole_steps(restore)])
 
 
 def _restorable(instance: parts.Answer, answer: parts.Answer, call: Call) -> list[Html]:

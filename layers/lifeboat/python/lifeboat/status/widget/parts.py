@@ -26,6 +26,7 @@ NEEDS_NAMED = 10
 TIMELINE_SHOWN = 8
 STEPS_SHOWN = 3
 STEP_LENGTH = 200
+COMMAND_LENGTH = 2_000
 TIMELINE_LENGTH = 160
 
 HEAD = ("Instance", "Standing", "Newest recovery point", "Proven", "Locked", "Copied", "Actions")
@@ -121,12 +122,17 @@ def _need(need: Answer, call: Call) -> Html:
 
 
 def steps(item: Answer) -> Html:
-    """What to do next."""
+    """What to do next, shortened: the page has room for no long command."""
     return items([_cut(step) for step in item["next_steps"][:STEPS_SHOWN]])
 
 
+def whole_steps(item: Answer) -> Html:
+    """What to do next, with the commands as they paste."""
+    found = [element("li", text(step, COMMAND_LENGTH)) for step in item["next_steps"]]
+    return join([element("h3", "What to do next"), element("ol", join(found))]) if found else Html("")
+
+
 def _cut(sentence: str) -> str:
-    """A next step, cut to a length: one has a command of any length in it."""
     return (
         sentence if len(sentence) <= STEP_LENGTH else f"{sentence[:STEP_LENGTH]}... (lifeboat status shows all of it)"
     )
