@@ -62,7 +62,7 @@ def made() -> list[tuple[str, str]]:
 
 def test_what_the_pages_have_people_type_sets_parameters_that_there_are_to_what_it_says():
     typed = on_pages()
-    assert typed
+    assert len(typed) >= 2
     for name, value in made():
         check(name, value, PARAMETERS)
     for command, sets in zip(typed, understood(*typed), strict=True):
