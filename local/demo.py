@@ -14,17 +14,19 @@ import argparse
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from acceptance import shared_steps
+from acceptance.narration import Narration
+from acceptance.operator import tag_list, tags_of
+from acceptance.shared_steps import PUBLISHED_WITHIN, RESTORED_WITHIN
 from local import demo_data, demo_proof, stack
-from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of, terraform_disks
+from local.actors import VENDOR, Demo, console_disks, terraform_disks
 from local.demo_region import AWAY, deploy_twice, home_is_lost
 from local.letters import chosen, opening
-from local.narration import Narration, shorten
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 
 OUTPUT = ROOT / ".local"
@@ -35,8 +37,6 @@ SLOT = timedelta(hours=1)
 """From one slot to the next."""
 GOOD_WITHIN = timedelta(minutes=15)
 """Of the slot: so soon its recovery point is good."""
-RESTORED_WITHIN = timedelta(minutes=15)
-PUBLISHED_WITHIN = timedelta(minutes=5)
 
 FIRST_ZONE, OTHER_ZONE = f"{REGION}a", f"{REGION}b"
 DELAYS = {"snapshot": 420, "copy": 600}
@@ -66,7 +66,7 @@ def play(demo: Demo) -> None:
 
     platform, lineage = _platform(demo, image, key)
     point = _backup(demo, platform, lineage)
-    demo_proof.check_proven(demo, point)
+    shared_steps.check_proven(demo, point)
     demo_proof.damage(demo, platform, lineage, point)
     fresh = _disaster(demo, platform, image)
     restore_id, displaced = _ask(demo, fresh, point)
@@ -152,11 +152,8 @@ def _backup(demo: Demo, platform: str, lineage: str) -> str:
         "the schedule fired by itself and the recovery point is good", completed, completed and "by its event"
     )
     point: str = completed["subject"]["recovery_point"] if completed else "latest"
-    snapshots = _snapshots_of(demo, point)
-    tags = tags_of(snapshots[0]) if snapshots else {}
-    narration.equal("one snapshot, of the data volume only", [item["VolumeId"] for item in snapshots], [lineage])
-    narration.equal("its lineage is the volume", tags.get("lifeboat:chain"), lineage)
-    narration.equal("it records whose image the platform runs", tags.get("lifeboat:ami-owner"), VENDOR)
+    shared_steps.check_recovery_point(demo, point, lineage, VENDOR)
+    tags = tags_of(next(iter(demo.snapshots_of(point)), {}))
     narration.check(
         "its Name is not under the platform's delete pattern",
         not tags.get("Name", "CadoResponse").startswith("CadoResponse"),
@@ -171,13 +168,6 @@ def _backup(demo: Demo, platform: str, lineage: str) -> str:
     narration.check("with a reason for each that stays", kept and all(item["reasons"] for item in kept))
     narration.check("never more than half a lineage at once", 0 < len(deleted) <= (HISTORY_DAYS + 2) / 2, len(deleted))
     return point
-
-
-def _snapshots_of(demo: Demo, point: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = demo.ec2.describe_snapshots(
-        OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [point]}]
-    )["Snapshots"]
-    return found
 
 
 def _disaster(demo: Demo, platform: str, image: str) -> str:
@@ -196,32 +186,18 @@ def _disaster(demo: Demo, platform: str, image: str) -> str:
 
 def _ask(demo: Demo, fresh: str, proven: str) -> tuple[str, str]:
     """A person consents, checks the plan, and asks. The restore's id, and the volume it will displace."""
-    narration = demo.narration
     displaced: str = demo.disk(fresh, "/dev/sdb")["VolumeId"]
     because = {"reason": "the platform was lost", "requested_by": "jo"}
     ask = {"instance_id": fresh, "recovery_point": "latest-proven", **because}
-    refused = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
-    consent = [item["finding"] for item in refused.get("findings", []) if "create-tags" in item["finding"]]
-    narration.check(
-        "without a person's consent nothing is possible", consent and not refused.get("possible"), consent[:1]
-    )
-    demo.ec2.create_tags(Resources=[fresh, displaced], Tags=tag_list({"lifeboat:restore-target": "true"}))
-    narration.add("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
-    plan = demo.invoke("RestoreVolumeFunction", "restore_volume/dry-run.json", ask)
-    narration.check("then the dry run gives a plan", plan.get("possible"), shorten(plan.get("plan", plan)))
-    demo_proof.check_plan(demo, plan.get("plan", ""), proven)
-    begun = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
-    narration.add("person", f"sam remote invoke RestoreVolumeFunction: {begun.get('restore_id', shorten(begun))}")
-    return begun.get("restore_id", ""), displaced
+    shared_steps.refuse_without_consent(demo, ask)
+    demo.consent(fresh, displaced)
+    demo.narration.add("person", f"tags {fresh} and {displaced} lifeboat:restore-target=true")
+    demo_proof.check_plan(demo, shared_steps.check_plan(demo, ask), proven)
+    return shared_steps.ask_for_restore(demo, ask), displaced
 
 
 def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
-    def seen() -> str:
-        now = demo.disk(fresh, "/dev/sdb").get("VolumeId", displaced)
-        return now if now != displaced and demo.state(fresh) == "running" else ""
-
-    volume = demo.wait_for("the swap", seen, RESTORED_WITHIN)
-    demo.narration.check("the instance runs on another volume", volume, volume)
+    volume = shared_steps.wait_for_swap(demo, fresh, "/dev/sdb", displaced)
     demo.narration.add("aws", f"{fresh} runs with {volume} at /dev/sdb")
     demo.ec2.create_tags(Resources=[fresh], Tags=tag_list({"lifeboat:backup": "true"}))
     demo.narration.add("person", f"tags {fresh} lifeboat:backup=true")
@@ -230,12 +206,7 @@ def _on_restored_volume(demo: Demo, fresh: str, displaced: str) -> None:
 def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point: str, lineage: str, key: str) -> None:
     """What came back, in every detail."""
     narration = demo.narration
-    done = demo.wait_for(
-        "a reconcile run verifies the restore",
-        lambda: demo.find_message("RestoreCompleted", instance_id=fresh),
-        RESTORED_WITHIN,
-    )
-    narration.check("the restore completed", done, done and shorten(done["summary"]))
+    done = shared_steps.wait_for_restored(demo, fresh)
     restored = demo.disk(fresh, "/dev/sdb")
     source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
     narration.equal("from the newest proven recovery point", source["lifeboat:recovery-point"], point)
@@ -243,18 +214,10 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     narration.equal("the instance runs", demo.state(fresh), "running")
     narration.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True, "KmsKeyId": key}
-    for name, value in expected.items():
-        narration.equal(f"{name} as it was", restored.get(name), value)
+    own = {"Name": "CadoResponseDataVolume", "team": "forensics"}
+    shared_steps.check_restored(demo, restored, expected, own, lineage)
     narration.equal("DeleteOnTermination as the displaced volume had it", restored["DeleteOnTermination"], False)
-    tags = tags_of(restored)
-    own = (tags.get("Name"), tags.get("team"))
-    narration.equal("the volume's own tags came back", own, ("CadoResponseDataVolume", "forensics"))
-    narration.equal("it continues the lineage", tags.get("lifeboat:chain"), lineage)
-    old = demo.ec2.describe_volumes(VolumeIds=[displaced])["Volumes"][0]
-    narration.equal(
-        "the displaced volume is kept, attached to nothing", (old["State"], old["Attachments"]), ("available", [])
-    )
-    narration.equal("and says what displaced it", tags_of(old).get("lifeboat:displaced-by"), restore_id)
+    shared_steps.check_displaced(demo, displaced, restore_id)
     steps = " ".join(done["next_steps"]) if done else ""
     narration.check("the message carries the Terraform commands", "terraform" in steps and "import" in steps)
 
@@ -273,30 +236,17 @@ def _clone(demo: Demo, fresh: str) -> None:
     image = demo.ec2.create_image(InstanceId=fresh, Name="copy-of-the-platform", NoReboot=True)["ImageId"]
     demo.wait_for("an image of the platform's VM", lambda: demo.image_state(image) == "available", RESTORED_WITHIN)
     clone = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
-    disk = demo.disk(clone, "/dev/sdb")["VolumeId"]
-    demo.ec2.create_tags(Resources=[clone, disk], Tags=tag_list({"lifeboat:restore-target": "true"}))
-    demo.narration.add("person", f"starts a clone {clone} of the platform and asks for a restore onto it")
+    demo.narration.add("person", f"starts a clone {clone} of the platform")
     mark = demo.aws.control.mark()
-    ask = {"instance_id": clone, "recovery_point": "latest", "reason": "in a hurry", "requested_by": "jo"}
-    answer = demo.invoke("RestoreVolumeFunction", "restore_volume/latest.json", ask)
-    demo.narration.check(
-        "a restore onto a clone is refused", "refused" in answer, shorten(answer.get("refused", answer))
-    )
-    demo.narration.check(
-        "because of its image",
-        any(item["code"].startswith("ami") for item in answer.get("findings", [])),
-        [item["code"] for item in answer.get("findings", [])],
-    )
+    ask = {"recovery_point": "latest", "reason": "in a hurry", "requested_by": "jo"}
+    shared_steps.refuse_clone(demo, clone, "/dev/sdb", ask)
     # DryRun asks whether a call would be allowed, and changes nothing.
     changes = sorted(
         call["action"]
         for call in demo.aws.control.calls(mark, service="ec2", caller="RestoreVolumeFunction")
         if not call["action"].startswith(("Describe", "Get")) and "DryRun=true" not in call["request"]
     )
-    demo.narration.equal("and nothing was touched", (changes, demo.disk(clone, "/dev/sdb")["VolumeId"]), ([], disk))
-    demo.wait_for(
-        "the refusal is published", lambda: demo.find_message("RestoreRefused", instance_id=clone), PUBLISHED_WITHIN
-    )
+    demo.narration.equal("and nothing was called", changes, [])
 
 
 def letters(demo: Demo) -> list[Panel]:

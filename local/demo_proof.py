@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from local.actors import Demo, tags_of
-from local.narration import shorten
+from acceptance.narration import shorten
+from acceptance.shared_steps import PROVEN_WITHIN
+from local.actors import Demo
 from tools.images import sparse
 
 FILE_SYSTEM = "xfs-v5-100-gib"
 """A fresh XFS of 100 GiB, made by mkfs.xfs (tools/images)."""
-
-PROVEN_WITHIN = timedelta(minutes=35)
-"""EBS serves a snapshot's blocks about a minute after its completion, and a reconcile run comes every 15 minutes."""
 
 
 def make_file_system(demo: Demo, volume_id: str) -> None:
@@ -22,19 +19,6 @@ def make_file_system(demo: Demo, volume_id: str) -> None:
     blocks = {index: image.block(index) for index in sorted(image.blocks())}
     demo.aws.control.load_image(volume_id, blocks, region=demo.region)
     demo.narration.add("person", f"makes an XFS of 100 GiB on {volume_id}")
-
-
-def check_proven(demo: Demo, point: str) -> None:
-    """Whether a recovery point was read back, as its snapshot's tag says."""
-
-    def proof() -> str:
-        found = demo.ec2.describe_snapshots(
-            OwnerIds=["self"], Filters=[{"Name": "tag:lifeboat:recovery-point", "Values": [point]}]
-        )["Snapshots"]
-        return next((tags_of(item).get("lifeboat:verified", "") for item in found), "")
-
-    said = demo.wait_for("the recovery point is read back", proof, PROVEN_WITHIN)
-    demo.narration.check("the recovery point was read back and is proven", "result=proven" in str(said), said)
 
 
 def damage(demo: Demo, instance_id: str, volume_id: str, proven: str) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
+from acceptance.narration import shorten
+from acceptance.operator import tag_list, tags_of
 from local import demo_data
-from local.actors import VENDOR, Demo, console_disks, tag_list, tags_of
-from local.narration import shorten
+from local.actors import VENDOR, Demo, console_disks
 
 AWAY = "eu-central-1"
 AWAY_ZONE = f"{AWAY}b"
@@ -43,8 +44,8 @@ def deploy_twice(home: Demo, parameters: Mapping[str, str]) -> Elsewhere:
             deployed.result()
     home.narration.add("person", f"sam deploy: the real template, IAM enforced, with copies in {AWAY}")
     home.narration.add("person", f"sam deploy --region {AWAY}: the same template, under the same name")
-    home.subscribe()
-    away.subscribe()
+    home.listen()
+    away.listen()
     home.others = (away,)
     return Elsewhere(away, key)
 

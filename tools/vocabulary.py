@@ -25,6 +25,7 @@ SOURCES = (
     "bench/**/*.py",
     "tools/**/*.py",
     "local/**/*.py",
+    "acceptance/**/*.py",
     "cli/**/*.py",
     "template.yaml",
     "docs/**/*.md",

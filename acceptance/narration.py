@@ -1,4 +1,4 @@
-"""The demo's timeline and checks: what is shown while it runs, and what is left when it ends."""
+"""The timeline and the checks of the demo and of an acceptance run: shown meanwhile, and kept at the end."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MINOR = re.compile(r"alarm \S+ is OK$|^(\S+: )?(BackupStarted|SnapshotsCopied): 
 PICTURE_FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 """Without the fonts that the format would fetch from elsewhere: a page's own monospace does."""
 
-COLOURS = {"person": "cyan", "aws": "yellow", "lifeboat": "green", "demo": "dim"}
+COLOURS = {"person": "cyan", "aws": "yellow", "lifeboat": "green", "demo": "dim", "acceptance": "dim"}
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened, `at` a time of the local AWS. `who`: person, aws, lifeboat or demo."""
+    """Something that happened, `at` a time of AWS. `who`: person, aws, lifeboat, demo or acceptance."""
 
     at: datetime
     who: str
@@ -59,7 +59,7 @@ class Narration:
 
     Args:
         console: where it is shown.
-        clock: the time of the local AWS; it does not use that of the machine, except for how long it took.
+        clock: the time of AWS, local or not; that of the machine says only how long it took.
     """
 
     def __init__(self, console: Console, clock: Callable[[], datetime]) -> None:
@@ -174,7 +174,7 @@ class _Nowhere:
 
 def _line(moment: Moment) -> Text:
     line = Text(f"{moment.time}  ", "dim")
-    line.append(f"{moment.who:<9}", COLOURS.get(moment.who, ""))
+    line.append(f"{moment.who:<11}", COLOURS.get(moment.who, ""))
     line.append(moment.what)
     return line
 
