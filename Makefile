@@ -9,10 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # One worker a core: time is simulated, so tests do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: help setup deploy demo test check local simulate fuzz images image-verdicts bench docs lock format clean
+.PHONY: help setup deploy demo acceptance acceptance-clean test check local simulate fuzz images image-verdicts bench docs lock format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 setup:  ## what a deployment needs: the environments, and parameters.toml for your answers
 	@tools/setup dev sam
@@ -25,6 +25,18 @@ deploy:  ## build and deploy: NotificationEmail=you@example.com, or any other pa
 demo:  ## the main job, end to end, on the local AWS
 	@tools/setup dev sam local
 	@python -m local.demo
+
+# Not this file's AWS_DEFAULT_REGION: the region is REGION, or that of the person's profile.
+ACCEPTANCE = env -u AWS_DEFAULT_REGION python -m acceptance $(if $(PROFILE),--profile $(PROFILE)) \
+	$(if $(REGION),--region $(REGION)) $(if $(YES),--yes) $(if $(ANYWAY),--anyway) $(if $(SUBNETS),--subnets $(SUBNETS))
+
+acceptance:  ## the main job in your AWS account, for less than a dollar: PROFILE=, REGION=, YES=1
+	@tools/setup dev sam
+	@$(ACCEPTANCE)
+
+acceptance-clean:  ## delete what an interrupted acceptance run has made: PROFILE=, REGION=
+	@tools/setup dev
+	@$(ACCEPTANCE) --clean
 
 local:  ## a local AWS with the stack deployed, until interrupted; CLOCK=simulated: its time moves on request
 	@tools/setup dev sam local
@@ -65,6 +77,7 @@ fuzz:  ## broken requests and images by the hundred thousand, and ten thousand e
 	@.tools/fuzz/bin/python tools/fuzz_requests.py -runs=1000000 -verbosity=0
 	@tools/setup dev sam local
 	@python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/simulator/planted_bugs.py
+	@python -m pytest -q -n 1 tests/acceptance/interrupted_anywhere.py
 	@PYTHONPATH=layers/lifeboat/python python -m tools.images.fuzz 100000
 	@CORRUPTIONS=all python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/verify/contents
 	@FUZZ_EXAMPLES=3400 python -m pytest -q -n $(PYTEST_WORKERS) --dist=load tests/security/test_fuzz.py

@@ -99,7 +99,7 @@ class Narration:
         if not self.console.is_terminal:
             self.console.print(Text(f"... {what}", "dim"), soft_wrap=True)
 
-    def check(self, name: str, ok: bool, detail: object = "") -> bool:
+    def check(self, name: str, ok: object, detail: object = "") -> bool:
         self.checks.append(Check(name, bool(ok), _words(detail)))
         return bool(ok)
 

@@ -102,8 +102,8 @@ class Operator(ABC):
 
     def wait_until_running(self, instance_id: str, name: str) -> None:
         """Raises RuntimeError: it does not start."""
-        if not self.wait_for(f"{name} starts", lambda: self.state(instance_id) == "running", STARTED_WITHIN):
-            raise RuntimeError(f"{instance_id} does not start: it is {self.state(instance_id)}")
+        if not self.wait_for(f"{name} starts", lambda: self.instance_state(instance_id) == "running", STARTED_WITHIN):
+            raise RuntimeError(f"{instance_id} does not start: it is {self.instance_state(instance_id)}")
 
     def consent(self, *ids: str) -> None:
         """Allow a restore onto an instance, which displaces a volume: both are named."""
@@ -116,7 +116,7 @@ class Operator(ABC):
         found: dict[str, Any] = described["Reservations"][0]["Instances"][0]
         return found
 
-    def state(self, instance_id: str) -> str:
+    def instance_state(self, instance_id: str) -> str:
         """Of an instance, such as `running`."""
         state: str = self.instance(instance_id)["State"]["Name"]
         return state

@@ -60,7 +60,7 @@ def wait_for_swap(operator: Operator, instance_id: str, device: str, displaced: 
 
     def seen() -> str:
         now: str = operator.disk(instance_id, device).get("VolumeId", displaced)
-        return now if now != displaced and operator.state(instance_id) == "running" else ""
+        return now if now != displaced and operator.instance_state(instance_id) == "running" else ""
 
     volume: str = operator.wait_for("the swap", seen, RESTORED_WITHIN) or ""
     operator.narration.check("the instance runs on another volume", volume, volume)

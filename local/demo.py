@@ -176,7 +176,7 @@ def _disaster(demo: Demo, platform: str, image: str) -> str:
     lost = demo.disk(platform, "/dev/sdh")["VolumeId"]
     demo_data.encrypt(demo, lost)
     demo.ec2.terminate_instances(InstanceIds=[platform])
-    demo.wait_for("the platform is lost", lambda: demo.state(platform) == "terminated", PUBLISHED_WITHIN)
+    demo.wait_for("the platform is lost", lambda: demo.instance_state(platform) == "terminated", PUBLISHED_WITHIN)
     demo.ec2.delete_volume(VolumeId=lost)
     demo.narration.add("aws", f"{platform} is terminated, its data volume {lost} deleted")
     fresh = demo.launch(image, "CadoResponse", console_disks(), OTHER_ZONE)
@@ -211,7 +211,7 @@ def _restored(demo: Demo, fresh: str, *, restore_id: str, displaced: str, point:
     source = tags_of(demo.ec2.describe_snapshots(SnapshotIds=[restored["SnapshotId"]])["Snapshots"][0])
     narration.equal("from the newest proven recovery point", source["lifeboat:recovery-point"], point)
     demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back, as before the incident")
-    narration.equal("the instance runs", demo.state(fresh), "running")
+    narration.equal("the instance runs", demo.instance_state(fresh), "running")
     narration.equal("the volume is in the fresh instance's zone", restored["AvailabilityZone"], OTHER_ZONE)
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True, "KmsKeyId": key}
     own = {"Name": "CadoResponseDataVolume", "team": "forensics"}

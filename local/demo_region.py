@@ -114,7 +114,7 @@ def _came_back(away: Elsewhere, fresh: str, *, displaced: str, point: dict[str, 
     restored = demo.disk(fresh, "/dev/sdb")
     narration.equal("from the copy", restored["SnapshotId"], point["SnapshotId"])
     demo_data.check_came_back(demo, restored["VolumeId"], "the very bytes are back there, too")
-    narration.equal("the instance runs on it there", demo.state(fresh), "running")
+    narration.equal("the instance runs on it there", demo.instance_state(fresh), "running")
     expected = {"VolumeType": "gp3", "Iops": 4000, "Throughput": 200, "Size": 100, "Encrypted": True}
     narration.equal(
         "type, IOPS, throughput, size and encryption as they were",

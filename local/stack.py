@@ -133,6 +133,7 @@ def create(
     stack_name: str = STACK_NAME,
     region: str = REGION,
     account: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Create the stack as `deploy` would, from what `sam package` made once for all: in a tenth of the time.
 
@@ -160,6 +161,7 @@ def create(
             TemplateURL=f"https://s3.{region}.amazonaws.com/{bucket}/template",
             Capabilities=list(CAPABILITIES),
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in overrides.items()],
+            Tags=[{"Key": name, "Value": value} for name, value in (tags or {}).items()],
         )
     except cloudformation.exceptions.ClientError as refusal:
         raise StackError(str(refusal)) from refusal

@@ -62,6 +62,7 @@ PARSED: dict[str, tuple[str, str] | None] = {
     "ebs-copySnapshot-timebased-late-2nd-event": ("copySnapshot", COPY),
     "ebs-copySnapshot-timebased-succeeded": ("copySnapshot", COPY),
     "ebs-createSnapshot-failed": ("createSnapshot", SNAP),
+    "ebs-createSnapshot-by-ebs-direct-apis": ("createSnapshot", SNAP),
     "ebs-createSnapshot-succeeded": ("createSnapshot", SNAP),
     "ebs-createSnapshots-failed": ("createSnapshots", SNAP),
     "ebs-createSnapshots-succeeded": ("createSnapshots", SNAP2),
@@ -98,7 +99,7 @@ PARSED: dict[str, tuple[str, str] | None] = {
 
 def test_every_sample_has_its_expectation():
     assert set(SAMPLES) == set(PARSED)
-    assert len(SAMPLES) == 36
+    assert len(SAMPLES) == 37
 
 
 @pytest.mark.parametrize("name", sorted(PARSED))

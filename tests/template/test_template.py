@@ -113,7 +113,11 @@ COPIED = {
 }
 PATTERNS = {
     ("ConfirmSnapshotsFunction", "SnapshotSet"): {"ebs-createSnapshots-succeeded", "ebs-createSnapshots-failed"},
-    ("ConfirmSnapshotsFunction", "Snapshot"): {"ebs-createSnapshot-succeeded", "ebs-createSnapshot-failed"},
+    ("ConfirmSnapshotsFunction", "Snapshot"): {
+        "ebs-createSnapshot-succeeded",
+        "ebs-createSnapshot-failed",
+        "ebs-createSnapshot-by-ebs-direct-apis",
+    },
     ("CopySnapshotsFunction", "Copied"): COPIED,
     ("AttachVolumeFunction", "Copied"): COPIED,
     ("AttachVolumeFunction", "Volume"): {

@@ -331,7 +331,8 @@ def delete_snapshot(request: Request) -> dict[str, Any]:
     if snapshot.lock and snapshot.lock.state(now()) != "expired":
         # AWS does not document this code; see local/README.md.
         raise Ec2Error("SnapshotLocked", f"The snapshot {snapshot.snapshot_id} is locked and cannot be deleted.")
-    if snapshot.state == "pending":
+    by_blocks = snapshot.volume_id == COPIED_VOLUME and not isinstance(snapshot, _Copy) and not snapshot.sealed
+    if snapshot.state == "pending" and not by_blocks:
         snapshot.delete_when_done = True
     else:
         del request.region.snapshots[snapshot.snapshot_id]
