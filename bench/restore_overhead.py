@@ -5,8 +5,8 @@ schedule are the template's. EC2's times and the window are known, so they are t
 its calls one after the other, and the wait for the schedule. What functions compute takes no simulated time.
 `python -m bench restore_overhead` prints it for two worlds: every event of EC2 arrives, and none does.
 
-No event marks the end of the window, so the schedule finds the end of a restore in either world. The restores begin at
-different seconds of its minute.
+No event marks the end of the window. A wake does, in either world. The restores begin at different seconds of the
+schedule's minute.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ RECONCILE_SECONDS = 60.0
 STEPS = 6
 """volumes, stop, detach, attach, start, verify."""
 BAR_UNTIL_RUNNING = 10.0
-"""Seconds, every event delivered. Until the restore's end is published the schedule may add its minute."""
+"""Seconds, every event delivered."""
+BAR_UNTIL_PUBLISHED = 5.0
+"""Seconds of its own for a whole restore, every event delivered, until its end is published."""
 WITHIN_MINUTES = 60
 
 
@@ -101,7 +103,7 @@ def measure(stage: Stage, events: str, phase: int) -> Figure:
 
 def too_slow(figures: list[Figure]) -> list[str]:
     """What breaks a bar, one sentence each."""
-    published = {"delivered": BAR_UNTIL_RUNNING + RECONCILE_SECONDS, "lost": STEPS * RECONCILE_SECONDS}
+    published = {"delivered": BAR_UNTIL_PUBLISHED, "lost": STEPS * RECONCILE_SECONDS}
     running = {"delivered": BAR_UNTIL_RUNNING, "lost": (STEPS - 1) * RECONCILE_SECONDS}
     return [
         f"a restore, events {figure.events}: {seconds} s of its own until it {what}, expected at most {bar} s"
@@ -131,10 +133,7 @@ def run() -> dict[str, Any]:
     }
     runs = published["lost"] / RECONCILE_SECONDS
     print(f"all events delivered: {running:.1f} s of its own until it runs (median); bar {BAR_UNTIL_RUNNING:.0f} s")
-    print(
-        f"and {published['delivered']:.1f} s until it is published, "
-        f"up to {RECONCILE_SECONDS:.0f} s of them for the schedule"
-    )
+    print(f"and {published['delivered']:.1f} s until it is published; bar {BAR_UNTIL_PUBLISHED:.0f} s")
     print(f"all events lost: {published['lost']:.1f} s, {runs:.1f} minutes (median); bar {STEPS}, one for each step")
     return {
         "figures": [asdict(figure) for figure in figures],

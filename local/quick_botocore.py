@@ -14,7 +14,7 @@ from botocore.hooks import EVENT_ALIASES, EventAliaser
 from botocore.loaders import create_loader
 from botocore.useragent import UserAgentString
 
-OURS = frozenset({"dynamodb", "ebs", "ec2", "lambda", "sns", "sqs", "sts"})
+OURS = frozenset({"dynamodb", "ebs", "ec2", "lambda", "sns", "sqs", "stepfunctions", "sts"})
 """What Lifeboat calls."""
 
 

@@ -29,7 +29,7 @@ GLIBC = ("manylinux_2_17", "manylinux2014", "manylinux_2_28")
 """Lambda's Python 3.13 runs on Amazon Linux 2023, with glibc 2.34
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)."""
 
-SERVICES = ("dynamodb", "ebs", "ec2", "lambda", "s3", "sns", "sqs", "sts")
+SERVICES = ("dynamodb", "ebs", "ec2", "lambda", "s3", "sns", "sqs", "stepfunctions", "sts")
 """The services whose models stay."""
 
 

@@ -145,6 +145,15 @@ HOOKS = {
         "queue_delay",
         "queue_policy_allows",
     ),
+    "ministack.services.stepfunctions": (
+        "_add_event",
+        "_executions",
+        "_fail_execution",
+        "_run_execution",
+        "_start_execution",
+        "_state_machines",
+        "threading",
+    ),
     "ministack.services.sts": ("_sessions",),
 }
 

@@ -14,6 +14,7 @@ from local.emulator import (
     bus_targets,
     cloudformation,
     delivery,
+    executions,
     gateway,
     iam,
     invocations,
@@ -59,6 +60,7 @@ def install() -> None:
     sns._fanout = mail.fan_out
 
     scheduler.start_scheduler = our_scheduler.start
+    executions.install()
     sns._threading = concurrency.threading = activity.CountedThreading()
     lambda_svc._poll_sqs = queues.poll_counted
     lambda_svc._ESM_IDLE_WAKE_GAP_SECONDS = 0.0

@@ -64,6 +64,7 @@ class Settings:
         retry_seconds: the seconds between an asynchronous invocation and its first retry; the second waits twice as
             long. AWS: 60.
         schedules_fire: whether due schedules fire by themselves; off, only `schedules/fire` fires them.
+        waits_end: whether the waits of Step Functions end; off, an execution that has to wait waits for ever.
         schedule_check_seconds: how often due schedules are checked; a simulated clock stops at each by itself.
         alarm_seconds: how often alarms are evaluated.
         snapshot_limits: whether EBS refuses a sixth snapshot of a volume at once, and two within 15 seconds.
@@ -83,6 +84,7 @@ class Settings:
     busy_detach: bool = False
     retry_seconds: float = 1.0
     schedules_fire: bool = True
+    waits_end: bool = True
     schedule_check_seconds: float = 0.5
     alarm_seconds: float = 1.0
     snapshot_limits: bool = False

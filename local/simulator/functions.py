@@ -33,7 +33,7 @@ from local.simulator.machine import MACHINE, Killed
 ROOT = Path(__file__).resolve().parent.parent.parent
 LIBRARY = ROOT / "layers" / "lifeboat" / "python"
 FUNCTIONS = ROOT / "functions"
-CLIENTS = ("ec2_reads", "ec2_writes", "dynamodb", "sns", "sqs")
+CLIENTS = ("ec2_reads", "ec2_writes", "dynamodb", "sns", "sqs", "step_functions")
 READERS = ("drill_restores", "verify_snapshots")
 """Functions that read blocks, and so have one client more."""
 

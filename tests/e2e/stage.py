@@ -20,8 +20,9 @@ PARAMETERS = {
     "Schedule": "cron(0 0 1 1 ? 2099)",  # fired by the tests alone
     "Verify": "off",  # only the tests about it want each recovery point read
 }
-SETTINGS: Mapping[str, Any] = {"schedules_fire": False}
-"""The tests fire the schedules they are about, each minute of the simulated clock where that matters."""
+SETTINGS: Mapping[str, Any] = {"schedules_fire": False, "waits_end": False}
+"""The tests fire the schedules they are about, each minute of the simulated clock where that matters. What a wake does,
+test_wakes.py shows."""
 
 type Tags = Mapping[str, str]
 

@@ -90,6 +90,30 @@ class Functions:
         return answer
 
 
+class Wakes:
+    """Step Functions, as far as a function asks for it: the wakes of each function, and when they are due.
+
+    moto would interpret the state machine. What a wake does is shown on the local AWS.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, datetime]] = []
+        self.refuses = ""
+        """The code with which it refuses a wake."""
+
+    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: N803 - boto3's
+        assert stateMachineArn == f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:lifeboat-wake"
+        wanted = json.loads(input)
+        function, at = wanted["function"].removeprefix("lifeboat-"), datetime.fromisoformat(wanted["at"])
+        assert name == f"{function}-{at:%Y%m%dT%H%M%SZ}"
+        known = (function, at) in self.asked
+        if self.refuses or known:
+            code = self.refuses or "ExecutionAlreadyExists"
+            answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+            raise ClientError(answer, "StartExecution")
+        self.asked.append((function, at))
+
+
 class World:
     """An account with the stack's table and topic, a mailbox on the topic, and machines to save."""
 
@@ -108,6 +132,7 @@ class World:
         arn = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:mailbox"
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
         self.functions = Functions()
+        self.wakes = Wakes()
         self.image_owner = "055430919509"
         self.image_name = "CadoResponse_v2.324.0"
         [self.image] = self.ec2.describe_images(Owners=["amazon"])["Images"]
@@ -211,6 +236,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         clients.forget()
         handler.forget()
         monkeypatch.setattr(clients, "functions", cache(lambda: made.functions))
+        monkeypatch.setattr(clients, "step_functions", cache(lambda: made.wakes))
         # moto knows neither DescribeInstanceImageMetadata nor GetImageAncestry; the local AWS does.
         monkeypatch.setattr(ec2_images, "_image_metadata", made.image_metadata)
         monkeypatch.setattr(

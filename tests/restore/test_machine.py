@@ -32,6 +32,7 @@ from lifeboat.restore.machine.history import MAX_TIMELINE, RestoreError, restore
 from lifeboat.restore.machine.refused import after_failure
 from lifeboat.restore.machine.rehearsal import after_rehearsal, plan_rehearsal
 from lifeboat.restore.machine.transitions import begin, cancel, next_step
+from lifeboat.restore.machine.verify import STATUS_CHECKS_EVERY
 from lifeboat.restore.machine.volumes import client_token
 from lifeboat.restore.record import Direction, KeptVolume, Restore, RestoreState, RestoreStep
 from tests.restore.machine_world import NOW, TARGET, Pair, Scenario, World, carried_out, first, observed, progress
@@ -789,3 +790,25 @@ def test_a_start_is_given_time() -> None:
     step = next_step(asked, show("stopped", **SWAPPED), NOW + timedelta(seconds=3))
     assert step.action == Requeue("StartInstance was called at 12:00:00")
     assert step.restore is asked
+
+
+@pytest.mark.parametrize("way", [{}, BACK])
+def test_the_end_of_the_window_is_when_to_observe_again(way: dict[str, Any]) -> None:
+    verifying = {"step": S.VERIFY, "step_since": NOW, "started_on_restored": not way, "starts": 1}
+    restored = {"restored": "none"} if way else SWAPPED
+    step = next_step(
+        record(restored=R, **TOUCHED, **way, **verifying),
+        show("running", **restored),
+        NOW + timedelta(seconds=30),
+        Deadlines(),
+    )
+    assert isinstance(step.action, Requeue)
+    assert step.action.again_at == NOW + Deadlines().window
+
+
+def test_status_checks_after_the_window_are_observed_again_soon() -> None:
+    verifying = {"step": S.VERIFY, "step_since": NOW, "started_on_restored": True, "starts": 1}
+    seen = replace(show("running", **SWAPPED), status_checks="initializing")
+    step = next_step(record(restored=R, **TOUCHED, **verifying), seen, LATER, Deadlines())
+    assert isinstance(step.action, Requeue)
+    assert step.action.again_at == LATER + STATUS_CHECKS_EVERY

@@ -37,7 +37,7 @@ FUNCTIONS = (
     "ShowStatus",
 )
 
-ROLES = ("CopyEnded", "VaultReader")
+ROLES = ("CopyEnded", "VaultReader", "Wake")
 """Roles that the template itself defines; no function has them."""
 
 type Context = Mapping[str, Any]
@@ -329,6 +329,7 @@ def questions() -> Iterator[Question]:
     yield from _stores()
     yield from _functions()
     yield from _buses()
+    yield from _state_machines()
     for action, resource in ELSEWHERE.items():
         yield Question(f"on {resource.rsplit(':', 1)[-1]}", action, resource)
 
@@ -580,6 +581,15 @@ def _functions() -> Iterator[Question]:
             yield Question(f"of a stranger's {function}", f"lambda:{action}", arn.replace(ACCOUNT, FOREIGN))
 
 
+def _state_machines() -> Iterator[Question]:
+    arn = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-wake"
+    for action in ("StartExecution", "StartSyncExecution", "UpdateStateMachine", "DeleteStateMachine"):
+        yield Question("of the wakes", f"states:{action}", arn)
+        yield Question("of another stack's wakes", f"states:{action}", arn.replace(f":{STACK}-", ":other-"))
+        yield Question("of a stranger's wakes", f"states:{action}", arn.replace(ACCOUNT, FOREIGN))
+    yield Question("of a wake", "states:StopExecution", arn.replace(":stateMachine:", ":execution:") + ":1")
+
+
 def _buses() -> Iterator[Question]:
     bus = f"arn:aws:events:{AWAY}:{ACCOUNT}:event-bus/default"
     for name, arn in {
@@ -770,6 +780,7 @@ MAY: Mapping[str, set[str]] = {
     },
     "VaultReader": {*_here("DescribeSnapshots")},
     "CopyEnded": {"events:PutEvents on the default bus at home"},
+    "Wake": {"lambda:InvokeFunction of AttachVolume"},
     "RestoreVolume": {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
         *_here("DescribeInstanceTypes", "DescribeVolumeAttribute"),
@@ -799,6 +810,7 @@ MAY: Mapping[str, set[str]] = {
         f"ec2:DeleteTags {_DISPLACED} off a target volume",
         "ec2:DeleteVolume a restored volume",
         "ec2:DeleteVolume a drill's and a restore's volume",
+        "states:StartExecution of the wakes",
         *_MAKE_VOLUMES,
         *_STATE,
         *_PUBLISH,

@@ -130,11 +130,18 @@ def s3() -> Any:
 
 
 @cache
+def step_functions() -> Any:
+    # A wake may fail, and work of an invocation may not wait for it long. A repeated call has the same name.
+    retries: Any = {"mode": "standard", "total_max_attempts": 2}
+    return _session().client("stepfunctions", config=Config(retries=retries, connect_timeout=3, read_timeout=5))
+
+
+@cache
 def functions() -> LambdaClient:
     return _session().client("lambda", config=Config(connect_timeout=5, read_timeout=10))
 
 
 def forget() -> None:
     """Drop every client. Tests change the environment."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, functions):
+    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, step_functions, functions):
         made.cache_clear()

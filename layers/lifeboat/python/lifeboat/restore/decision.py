@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lifeboat.domain.ec2 import Instance, Snapshot, Volume
 from lifeboat.domain.ec2_calls import Change
@@ -26,10 +27,14 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """Nothing to do now. `check_soon`: EC2 finishes within seconds what the restore waits for."""
+    """Nothing to do now. `check_soon`: EC2 finishes within seconds what the restore waits for.
+
+    `again_at`: when to observe again at the latest, because no event of EC2 says that the wait is over.
+    """
 
     reason: str
     check_soon: bool = False
+    again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes
+from lifeboat.aws import clock, ec2_calls, ec2_instances, ec2_snapshots, ec2_volumes, wakes
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.table import Overtaken
@@ -44,6 +45,19 @@ OBSERVE_ALL_SECONDS = 5.0
 
 WAIT_SECONDS = 30.0
 """Seconds that one invocation may wait for EC2. After that the next event or reconcile run continues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A restore after the steps that could be taken.
+
+    `changing`: its volumes as observed, if EC2 finishes a change within seconds. `again_at`: when to observe it again
+    at the latest, because no event says that its wait is over.
+    """
+
+    restore: Restore
+    changing: Mapping[str, Volume] = field(default_factory=dict)
+    again_at: datetime | None = None
 
 
 def answer(
@@ -98,6 +112,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
     failed: list[str] = []
     until = clock.monotonic() + WAIT_SECONDS
     waiting: dict[str, Mapping[str, Volume]] = {}
+    again_at: dict[str, datetime | None] = {}
     wanted = _find_open(request, invocation)
     while wanted:
         for restore_id in wanted:
@@ -107,16 +122,19 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
                 continue
             try:
                 with translated():  # reading and publishing raise botocore's own errors
-                    restore, unfinished = _advance(restore, invocation)
-                    restore = publish_owed(restore, invocation)
+                    came = _advance(restore, invocation)
+                    restore = publish_owed(came.restore, invocation)
             except AwsError as problem:  # the other restores go on
                 failed.append(f"{restore_id}: {problem}")
                 continue
             advanced[restore_id] = describe_restore(restore)
-            if unfinished:
-                waiting[restore_id] = unfinished
+            again_at[restore_id] = came.again_at
+            if came.changing:
+                waiting[restore_id] = came.changing
         # Wait for all of them together, so that a slow one does not delay the others.
         wanted = _wait_for_change(waiting, until)
+    if times := [at for at in again_at.values() if at]:
+        wakes.wake("attach-volume", min(times), invocation)
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"restores": advanced}
@@ -203,7 +221,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
             "an open restore"
         ) from None
     # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
-    restore, _ = _advance(restore, invocation, only=(CopySnapshot, CreateVolume))
+    restore = _advance(restore, invocation, only=(CopySnapshot, CreateVolume)).restore
     with contextlib.suppress(AwsError), translated():  # the reconcile run publishes it, or fails with the error
         restore = publish_owed(restore, invocation)
     return {**describe(restore, invocation), **found}
@@ -247,23 +265,17 @@ def _load_known(restore_id: str, field: str, invocation: Invocation) -> Restore:
 # --- advancing one restore
 
 
-def _advance(
-    restore: Restore, invocation: Invocation, only: tuple[type[Change], ...] | None = None
-) -> tuple[Restore, Mapping[str, Volume]]:
-    """Take steps until the restore has to wait for EC2. With `only`, stop before an action of another kind.
-
-    Returns:
-        The restore as it stands then. Its volumes as observed, if EC2 finishes a change within seconds.
-    """
+def _advance(restore: Restore, invocation: Invocation, only: tuple[type[Change], ...] | None = None) -> Advanced:
+    """Take steps until the restore has to wait for EC2. With `only`, stop before an action of another kind."""
     deadlines = replace(Deadlines(), **invocation.config.deadlines)
     try:
         while True:
             observed, step = _decide(restore, deadlines)
             action = step.action
             if only is not None and not isinstance(action, (*only, Requeue)):
-                return restore, {}
+                return Advanced(restore)
             if isinstance(action, Complete) and action.closes:
-                return publish_and_close(step.restore, invocation), {}
+                return Advanced(publish_and_close(step.restore, invocation))
             if step.restore.touched and not restore.touched:
                 calls = plan_rehearsal(step.restore)
                 refused = [(call, said) for call in calls if (said := ec2_calls.rehearse(call))]
@@ -275,13 +287,14 @@ def _advance(
             if step.restore is not restore:
                 restore = restores.save_restore(invocation.config.table, step.restore)
             if isinstance(action, Complete):  # the roll-back goes on, whether or not this can be published
-                return restore, {}
+                return Advanced(restore)
             if isinstance(action, Requeue):
-                return restore, observed.volumes if action.check_soon else {}
+                changing = observed.volumes if action.check_soon else {}
+                return Advanced(restore, changing, action.again_at)
             restore = _perform(action, restore, invocation)
     except Overtaken:
         # Another invocation has moved the record, and continues from what it observed.
-        return _load_known(restore.id, "restore", invocation), {}
+        return Advanced(_load_known(restore.id, "restore", invocation))
 
 
 def _perform(action: Change, restore: Restore, invocation: Invocation) -> Restore:

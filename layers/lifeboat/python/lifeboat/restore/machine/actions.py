@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import NoReturn
 
 from lifeboat.domain.ec2 import Volume
@@ -69,9 +70,13 @@ def describe_state(s: Situation) -> str:
     return f"; EC2 says {said}" if said else ""
 
 
-def describe_window(s: Situation) -> str:
-    """Why step `verify` waits after a start."""
-    return f"{s.restore.instance_id} runs, and must still run in {describe_duration(s.deadlines.window)}"
+def wait_for_window(s: Situation) -> Step | None:
+    """Step `verify`, both directions: an instance that was started keeps running. None once it has for long enough."""
+    since = s.now if s.restore.step is not RestoreStep.VERIFY else s.restore.step_since
+    if s.now - since >= s.deadlines.window:
+        return None
+    reason = f"{s.restore.instance_id} runs, and must still run in {describe_duration(s.deadlines.window)}"
+    return requeue(s, RestoreStep.VERIFY, reason, again_at=since + s.deadlines.window)
 
 
 def detach_volume(s: Situation, volume: Volume | None, why: str) -> Step:
@@ -121,8 +126,13 @@ def describe_refusal(s: Situation, action: Change | None = None) -> str:
     return f"; EC2 said {said}" if said else ""
 
 
-def requeue(s: Situation, step: RestoreStep, reason: str, *, check_soon: bool = False) -> Step:
-    """Wait in a step. `check_soon`: EC2 finishes within seconds. Deadlines as in `take_action`."""
+def requeue(
+    s: Situation, step: RestoreStep, reason: str, *, check_soon: bool = False, again_at: datetime | None = None
+) -> Step:
+    """Wait in a step. `check_soon`: EC2 finishes within seconds. `again_at`: for a wait whose end no event shows.
+
+    Deadlines as in `take_action`.
+    """
     limit = describe_duration(s.deadlines.of(step))
     late = _check_deadline(s, step, f"{reason}, for longer than {limit}{describe_refusal(s)}")
     if late:
@@ -132,7 +142,7 @@ def requeue(s: Situation, step: RestoreStep, reason: str, *, check_soon: bool = 
     restore = s.restore
     if restore.step is not step:
         restore = with_entry(enter_step(restore, step, s.now), s.now, reason)
-    return Step(Requeue(reason, quick), restore, reason)
+    return Step(Requeue(reason, quick, again_at), restore, reason)
 
 
 def _check_deadline(s: Situation, step: RestoreStep, reason: str) -> Step | None:

@@ -11,13 +11,13 @@ from lifeboat.restore.machine.actions import (
     MAX_STARTS,
     complete,
     describe_state,
-    describe_window,
     detach_volume,
     requeue,
     set_delete_on_termination,
     start_instance,
     stop_instance,
     take_action,
+    wait_for_window,
 )
 from lifeboat.restore.machine.clean_up import clean_up
 from lifeboat.restore.machine.history import describe_hibernation, with_kept_volume, with_roll_back
@@ -107,11 +107,8 @@ def _restore_power(s: Situation) -> Step | None:
         return start_instance(s, "it was running before")
     if s.power != "running":
         return requeue(s, RestoreStep.START, f"{s.restore.instance_id} is {s.power}")
-    since = s.now if s.restore.step is not RestoreStep.VERIFY else s.restore.step_since
-    if s.now - since < s.deadlines.window:
-        # An earlier stop may still take effect, and a start may still fall back to `stopped`.
-        return requeue(s, RestoreStep.VERIFY, describe_window(s))
-    return None
+    # An earlier stop may still take effect, and a start may still fall back to `stopped`.
+    return wait_for_window(s)
 
 
 def give_up(s: Situation, reason: str) -> Step:

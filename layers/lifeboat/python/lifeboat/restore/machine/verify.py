@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from lifeboat.domain.ec2_calls import DeleteVolume, StartInstance
 from lifeboat.domain.tags import Tag
 from lifeboat.restore.decision import Step
@@ -10,16 +12,20 @@ from lifeboat.restore.machine.actions import (
     action_key,
     complete,
     describe_state,
-    describe_window,
     may_ask_again,
     requeue,
     set_delete_on_termination,
     start_instance,
     start_roll_back,
     take_action,
+    wait_for_window,
 )
 from lifeboat.restore.machine.situation import Place, Situation, find_unexpected_volumes, is_kept
 from lifeboat.restore.record import RestoreState, RestoreStep
+
+STATUS_CHECKS_EVERY = timedelta(seconds=5)
+"""The time between two observations of status checks after the window. EC2 sends no event when they pass
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html)."""
 
 
 def start_and_verify(s: Situation) -> Step:
@@ -47,13 +53,16 @@ def start_and_verify(s: Situation) -> Step:
 
 def _verify(s: Situation) -> Step:
     """Step `verify`, forward: the instance keeps running, and its status checks pass."""
-    since = s.now if s.restore.step is not RestoreStep.VERIFY else s.restore.step_since
-    if s.now - since < s.deadlines.window:
-        return requeue(s, RestoreStep.VERIFY, describe_window(s))
+    waiting = wait_for_window(s)
+    if waiting:
+        return waiting
     if s.observed.status_checks == "ok":
         return complete_forward(s)
     return requeue(
-        s, RestoreStep.VERIFY, f"the status checks of {s.restore.instance_id} are {s.observed.status_checks}"
+        s,
+        RestoreStep.VERIFY,
+        f"the status checks of {s.restore.instance_id} are {s.observed.status_checks}",
+        again_at=s.now + STATUS_CHECKS_EVERY,
     )
 
 

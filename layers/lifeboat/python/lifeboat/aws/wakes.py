@@ -1,0 +1,60 @@
+"""Wakes: the stack's state machine waits until a time, then sends a function of the stack the reconcile request.
+
+It waits to the second and costs nothing while nothing waits. EventBridge Scheduler may be 59 seconds late
+(https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html). Lambda asks an idle queue for messages
+650,000 times a month. A caller chooses the time and the function, not what the function is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from functools import cache
+
+from aws_lambda_powertools import Logger
+
+from lifeboat.aws import clients, clock
+from lifeboat.aws.errors import AwsError, translated
+from lifeboat.aws.invocation import Invocation
+from lifeboat.domain.text import iso
+
+SOONEST_SECONDS = 1
+"""A wake is always later than this. Its clock and ours differ a little: a function that is woken too early asks for a
+wake of another name than the one that has just ended."""
+
+MACHINE = "wake"
+"""The name of the state machine, after the stack's (template.yaml)."""
+
+
+@cache
+def _logger() -> Logger:
+    """Made at first use, because a logger reads the function's environment."""
+    return Logger(child=True)
+
+
+def wake(function: str, at: datetime, invocation: Invocation) -> None:
+    """Let `function`, such as `attach-volume`, reconcile at `at`, or up to two seconds later.
+
+    Its name makes it one wake, however often it is asked for: Step Functions refuses a name for 90 days
+    (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html). What AWS refuses otherwise
+    is logged, and hinders nothing: the reconcile run on schedule comes all the same.
+    """
+    config = invocation.config
+    due = _whole_second(at)
+    machine = f"arn:{config.partition}:states:{config.region}:{config.account}:stateMachine:{config.stack}-{MACHINE}"
+    wanted = json.dumps({"function": f"{config.stack}-{function}", "at": iso(due)})
+    try:
+        with translated():
+            clients.step_functions().start_execution(
+                stateMachineArn=machine, name=f"{function}-{due:%Y%m%dT%H%M%SZ}", input=wanted
+            )
+    except AwsError as problem:
+        if problem.code != "ExecutionAlreadyExists":
+            _logger().warning("AWS refused a wake", extra={"wake": wanted, "said": str(problem)})
+
+
+def _whole_second(at: datetime) -> datetime:
+    """Step Functions cuts the fractions of a second off, and a wake must not come too early."""
+    earliest = math.floor(clock.now().timestamp()) + SOONEST_SECONDS + 1
+    return datetime.fromtimestamp(max(math.ceil(at.timestamp()), earliest), UTC)

@@ -1,0 +1,80 @@
+"""When a wake is due, and what becomes of one that AWS refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.stub import Stubber
+
+from lifeboat.aws import clients, clock, wakes
+from lifeboat.aws.invocation import Invocation
+from lifeboat.domain.config import load
+
+NOW = datetime(2026, 11, 28, 12, 0, 3, 400_000, tzinfo=UTC)
+MACHINE = "arn:aws:states:eu-west-1:111122223333:stateMachine:lifeboat-wake"
+
+
+@pytest.fixture
+def invocation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Invocation]:
+    for name, value in {
+        "AWS_REGION": "eu-west-1",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "LIFEBOAT_STACK": "lifeboat",
+        "LIFEBOAT_TABLE": "table",
+        "LIFEBOAT_TOPIC": "arn:aws:sns:eu-west-1:111122223333:topic",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    clients.forget()
+    yield Invocation(load())
+    clients.forget()
+
+
+@pytest.mark.parametrize(
+    ("after", "due"),
+    [
+        pytest.param(timedelta(seconds=120.3), "12:02:04", id="rounded up, so that it is not too early"),
+        pytest.param(timedelta(seconds=116.6), "12:02:00", id="a whole second"),
+        pytest.param(timedelta(0), "12:00:05", id="at once: of another second than a wake that came too early"),
+        pytest.param(timedelta(hours=-1), "12:00:05", id="long ago"),
+    ],
+)
+def test_a_wake_is_due_at_a_whole_second_that_names_it(invocation: Invocation, after: timedelta, due: str) -> None:
+    with Stubber(clients.step_functions()) as step_functions:
+        step_functions.add_response(
+            "start_execution",
+            {"executionArn": "arn", "startDate": NOW},
+            {
+                "stateMachineArn": MACHINE,
+                "name": f"attach-volume-20261128T{due.replace(':', '')}Z",
+                "input": f'{{"function": "lifeboat-attach-volume", "at": "2026-11-28T{due}Z"}}',
+            },
+        )
+        wakes.wake("attach-volume", NOW + after, invocation)
+        step_functions.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("code", ["ExecutionAlreadyExists", "AccessDeniedException", "StateMachineDoesNotExist"])
+def test_a_refused_wake_hinders_nothing(invocation: Invocation, code: str, caplog: pytest.LogCaptureFixture) -> None:
+    with Stubber(clients.step_functions()) as step_functions:
+        step_functions.add_client_error("start_execution", code, "as planted", 400)
+        wakes.wake("attach-volume", NOW, invocation)
+    said = [vars(record)["said"] for record in caplog.records]
+    assert said == ([] if code == "ExecutionAlreadyExists" else [f"{code}: as planted"])
+
+
+def test_a_wake_is_asked_of_the_stacks_own_partition(invocation: Invocation) -> None:
+    topic = "arn:aws-us-gov:sns:eu-west-1:111122223333:topic"
+    with Stubber(clients.step_functions()) as step_functions:
+        step_functions.add_client_error("start_execution", "ExecutionAlreadyExists", "", 400)
+        asked: list[str] = []
+        clients.step_functions().meta.events.register(
+            "provide-client-params.*.StartExecution", lambda params, **_: asked.append(params["stateMachineArn"])
+        )
+        wakes.wake("attach-volume", NOW, replace(invocation, config=replace(invocation.config, topic_arn=topic)))
+    assert asked == [MACHINE.replace("arn:aws:", "arn:aws-us-gov:")]

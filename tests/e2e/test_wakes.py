@@ -1,0 +1,82 @@
+"""Wakes on the local AWS: a function that waits for a time goes on at that time. What a lost wake costs.
+
+Schedules fire by themselves here, and every delay is AWS's, on the simulated clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.session import LocalAws
+from tests.e2e.stage import Machine, Stage, id_of
+
+WINDOW = 120
+"""Seconds: the default of the parameter RunningWindowSeconds."""
+
+BAR = 5.0
+"""Seconds from the end of the window until the end of the restore is published."""
+
+RECONCILE = 60
+"""Seconds between two reconcile runs of attach_volume."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with LocalAws({"schedules_fire": False}) as aws:
+        yield Stage(aws, {})
+
+
+def seconds_after_window(stage: Stage, machine: Machine, *, minutes: int = 15) -> float:
+    """Restore, with schedules that fire; seconds from the end of the running window until RestoreCompleted."""
+    control = stage.control
+    point = stage.point_of(machine)
+    control.configure(schedules_fire=True)
+    control.advance((20 - stage.now().timestamp()) % 60)
+    mark = control.mark()
+    stage.restore(machine, point)
+    for _minute in range(minutes):
+        control.advance(60)
+        if id_of(machine) not in stage.open_restores():
+            break
+    control.configure(schedules_fire=False)
+    assert stage.status(id_of(machine))["status"] == "completed"
+    states = control.events(mark, detail_type="EC2 Instance State-change Notification")
+    [running] = [event["at"] for event in states if event["detail"]["state"] == "running"]
+    [published] = [
+        call["at"]
+        for call in control.calls(mark, service="sns")
+        if call["action"] == "Publish" and "RestoreCompleted" in call["request"]
+    ]
+    return float(published) - float(running) - WINDOW
+
+
+def test_the_end_of_the_window_is_published_within_seconds(stage: Stage, machine: Machine, show_figure) -> None:
+    late = seconds_after_window(stage, machine)
+    show_figure(f"RestoreCompleted {late:.1f} s after the running window")
+    assert 0 <= late <= BAR
+
+
+def test_status_checks_that_take_longer_are_noticed_within_seconds(stage: Stage, machine: Machine) -> None:
+    stage.control.set_delays(status=200)
+    late = seconds_after_window(stage, machine)
+    stage.control.set_delays(status=120)
+    assert 0 <= late - (200 - WINDOW) <= BAR
+
+
+def test_a_lost_wake_costs_at_most_a_reconcile_period(stage: Stage, machine: Machine) -> None:
+    stage.control.fault("StartExecution", service="states", code="AccessDeniedException", count=0)
+    late = seconds_after_window(stage, machine)
+    stage.control.reset()
+    assert 0 < late <= RECONCILE + BAR
+
+
+def test_wakes_are_allowed_and_ask_for_the_restores_function_only(stage: Stage, machine: Machine) -> None:
+    mark = stage.control.mark()
+    seconds_after_window(stage, machine)
+    assert stage.denied(mark) == []
+    asked = stage.control.calls(mark, service="states")
+    assert {call["action"] for call in asked} == {"StartExecution"}
+    assert all("attach-volume" in call["request"] for call in asked)
+    assert stage.failed_events() == []
