@@ -91,7 +91,7 @@ def measure(stage: Stage, events: str, phase: int) -> Figure:
     )
     calls = [call for function in ("RestoreVolume", "AttachVolume") for call in control.calls(mark, caller=function)]
     published = max(
-        call["at"] for call in calls if call["action"] == "Publish" and "RestoreCompleted" in call["request"]
+        call["at"] for call in calls if call["action"] == "Publish" and "+restored&" in call["request"]
     )
     return Figure(
         events=events,

@@ -47,7 +47,7 @@ def seconds_after_window(stage: Stage, machine: Machine, *, minutes: int = 15) -
     [published] = [
         call["at"]
         for call in control.calls(mark, service="sns")
-        if call["action"] == "Publish" and "RestoreCompleted" in call["request"]
+        if call["action"] == "Publish" and "+restored&" in call["request"]
     ]
     return float(published) - float(running) - WINDOW
 
