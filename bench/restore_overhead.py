@@ -90,9 +90,7 @@ def measure(stage: Stage, events: str, phase: int) -> Figure:
         if event["detail"].get("instance-id") == machine.instance_id and event["detail"].get("state") == "running"
     )
     calls = [call for function in ("RestoreVolume", "AttachVolume") for call in control.calls(mark, caller=function)]
-    published = max(
-        call["at"] for call in calls if call["action"] == "Publish" and "+restored&" in call["request"]
-    )
+    published = max(call["at"] for call in calls if call["action"] == "Publish" and "+restored&" in call["request"])
     return Figure(
         events=events,
         until_running=round(running - begun - ec2_seconds(stage), 1),

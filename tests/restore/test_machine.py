@@ -811,4 +811,4 @@ def test_status_checks_after_the_window_are_observed_again_soon() -> None:
     seen = replace(show("running", **SWAPPED), status_checks="initializing")
     step = next_step(record(restored=R, **TOUCHED, **verifying), seen, LATER, Deadlines())
     assert isinstance(step.action, Requeue)
-    assert step.action.again_at == LATER + STATUS_CHECKS_EVERY
+    assert step.action.again_at == LATER + max(STATUS_CHECKS_EVERY, timedelta(seconds=7.5))

@@ -25,7 +25,8 @@ from lifeboat.restore.record import RestoreState, RestoreStep
 
 STATUS_CHECKS_EVERY = timedelta(seconds=5)
 """The time between two observations of status checks after the window. EC2 sends no event when they pass
-(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html)."""
+(https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/monitoring-system-instance-status-check.html). Where they take long
+it becomes longer: a fortieth of the time that the step has taken."""
 
 
 def start_and_verify(s: Situation) -> Step:
@@ -62,7 +63,7 @@ def _verify(s: Situation) -> Step:
         s,
         RestoreStep.VERIFY,
         f"the status checks of {s.restore.instance_id} are {s.observed.status_checks}",
-        again_at=s.now + STATUS_CHECKS_EVERY,
+        again_at=s.now + max(STATUS_CHECKS_EVERY, (s.now - s.restore.step_since) / 40),
     )
 
 
