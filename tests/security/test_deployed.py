@@ -144,7 +144,7 @@ def test_stolen_credentials_of_a_role_are_refused(stage, machine, function):
         (thief.unlock_snapshot, {"SnapshotId": snapshot}),
         (thief.lock_snapshot, {"SnapshotId": snapshot, **lock}),
         (thief.copy_snapshot, {"SourceSnapshotId": snapshot, "SourceRegion": REGION}),
-        (thief.create_tags, {"Resources": [snapshot], "Tags": [{"Key": "lifeboat:hold", "Value": "x"}]}),
+        (thief.create_tags, {"Resources": [snapshot], "Tags": [{"Key": "lifeboat:recovery-point", "Value": "x"}]}),
         (thief.create_tags, {"Resources": [instance], "Tags": [{"Key": "lifeboat:restore-target", "Value": "true"}]}),
         (thief.create_tags, {"Resources": [volume], "Tags": [{"Key": "lifeboat:restore", "Value": "x"}]}),
         (thief.delete_tags, {"Resources": [snapshot], "Tags": [{"Key": "lifeboat:stack"}]}),
@@ -197,6 +197,11 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
     assert "not_read" not in [found["risk"] for found in stage.invoke("GuardEvidenceFunction", {})["findings"]]
     for asked in ({}, {"instance": machine.instance_id}, {"list": True}):
         assert stage.invoke("ShowStatusFunction", asked)["unread"] == []
+    for asked in ({}, {"instance": machine.instance_id}):
+        page = str(stage.invoke("ShowStatusFunction", {**asked, "widgetContext": {}}))
+        assert "Not read:" not in page
+        assert machine.instance_id in page
+    assert stage.invoke("PruneSnapshotsFunction", {"hold": point})["snapshots"] == [snapshot["SnapshotId"]]
     begun = stage.restore(machine, "latest", reason="rehearsal")
     ended = stage.until_closed(begun["restore_id"])
     assert ended["status"] == "completed", ended

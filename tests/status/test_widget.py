@@ -310,6 +310,8 @@ def test_only_a_possible_plan_has_a_confirmed_button_that_restores_exactly_it():
         "request_id": "page-4711",
     }
     assert confirmation.startswith(f"Restore rp-1 onto {INSTANCE}?")
+    said = "".join(Parsed(show_restore(recorded("plan"), call(**PLAN_ASKED))).said)
+    assert "REFUSE no-consent: vol-" in said
     impossible = plan | {"possible": False, "recovery_point": None}
     assert Parsed(show_restore(impossible, call(**PLAN_ASKED))).asked_of("restore-volume") == []
 

@@ -56,14 +56,27 @@ def _plan(answer: parts.Answer, call: Call) -> Html:
     """The plan with its findings, as restore_volume wrote it. Only a possible one has the button that restores it."""
     possible = bool(answer["possible"])
     verdict = "It is possible. Nothing was changed." if possible else "It is not possible. Nothing was changed."
-    lines = join((text(line, 1_000) for line in answer["plan"].split("\n")), "\n")
+    first, *rest = answer["plan"].split("\n")
     return join(
         [
             element("p", verdict, {"class": "good" if possible else "bad", "role": "status"}),
-            element("pre", lines),
+            element("p", text(first, parts.COMMAND_LENGTH)),
+            element("ul", join(element("li", _line(line)) for line in rest)) if rest else Html(""),
             _restore_button(answer, call) if possible and answer["recovery_point"] else Html(""),
         ]
     )
+
+
+_FINDINGS = (("REFUSE ", "bad"), ("WARN ", "warn"))
+
+
+def _line(line: str) -> Html:
+    """A line of a plan: a step, or a finding, whose severity and code are set apart."""
+    for mark, style in _FINDINGS:
+        if line.startswith(mark):
+            code, _, finding = line.partition(": ")
+            return join([element("span", f"{code}:", {"class": style}), text(finding, parts.COMMAND_LENGTH)], " ")
+    return text(line.removeprefix("- "), parts.COMMAND_LENGTH)
 
 
 def _restore_button(answer: parts.Answer, call: Call) -> Html:

@@ -19,6 +19,9 @@ NAME_LENGTH = 32
 SENTENCE_LENGTH = 400
 """Characters that a sentence gets at most. AWS's words may be long."""
 
+LABEL_LENGTH = 128
+"""Characters of the label of a button."""
+
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
@@ -96,7 +99,7 @@ def button(
     """
     attributes = {"type": "button", "class": "btn btn-primary" if primary else "btn"}
     if about:
-        attributes["aria-label"] = f"{label}: {one_line(about)}"
+        attributes["aria-label"] = f"{label}: {clip(one_line(about), LABEL_LENGTH)}"
     action = {"action": "call", "endpoint": endpoint}
     if confirmation:
         action["confirmation"] = one_line(confirmation)
