@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -85,3 +86,10 @@ def test_what_is_refused_changes_nothing_and_what_a_person_wrote_is_checked_too(
         with pytest.raises(RefusedError) as refused:
             save(file, {}, PARAMETERS)
         assert str(refused.value).startswith(sentence)
+
+
+def test_a_deployment_goes_to_the_region_of_the_person():
+    text = (ROOT / "Makefile").read_text()
+    assert not re.search(r"^export AWS_", text, re.MULTILINE)
+    [targets] = re.findall(r"^(.*): export AWS_DEFAULT_REGION", text, re.MULTILINE)
+    assert not {"setup", "deploy"} & set(targets.split())
