@@ -191,9 +191,7 @@ def _invoke(mode: str, snapshots: int) -> Figure:
     begin = perf_counter()
     answer = handler({"scheduled_time": iso(_SLOT), "dry_run": mode == "dry-run"}, context)
     took = perf_counter() - begin
-    deletable = answer["delete"]
-    if isinstance(deletable, list):
-        deletable = len(deletable) + answer.get("delete_not_listed", 0)
+    deletable = answer["delete_count"]
     text = json.dumps(answer)
     return Figure(mode, snapshots, round(peak_mb(), 1), round(took, 2), round(len(text) / 1e6, 2), deletable)
 

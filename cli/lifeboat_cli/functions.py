@@ -118,9 +118,9 @@ class Functions:
         while answer.get("under_way") is True and "slot" not in answer and "request" in answer:
             time.sleep(PAUSE_SECONDS)
             answer = self.invoke(function, {"request": answer["request"]})
-        if isinstance(answer.get("failed"), str):
+        if isinstance(answer.get("error"), str):
             raise Problem(
-                f"{self.stack}-{function} failed: {shown(answer['failed'])} {shown(answer.get('next', ''))}",
+                f"{self.stack}-{function} failed: {shown(answer['error'])} {shown(answer.get('next', ''))}",
                 Exit.FAILED,
                 answer,
             )

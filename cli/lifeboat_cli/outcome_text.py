@@ -49,7 +49,7 @@ def prune_plan_lines(answer: Answer) -> Iterator[str]:
 
 def prune_lines(answer: Answer) -> Iterator[str]:
     """What a retention run has deleted, and what was refused."""
-    yield f"Retention kept {shown(answer['kept'])} recovery points and deleted {len(answer['deleted'])}."
+    yield f"Retention kept {shown(answer['kept_count'])} recovery points and deleted {len(answer['deleted'])}."
     yield from _listed([shown(item["recovery_point"]) for item in answer["deleted"]])
     for item in answer["refused"]:
         yield f"  NOT DELETED  {shown(item['recovery_point'])}: {shown(item['cause'])}"

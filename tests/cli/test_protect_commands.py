@@ -20,7 +20,7 @@ DATA = "vol-0f1a1455ed157893a"
 ENTRY = {"recovery_point": POINT, "taken_at": "2031-03-03T00:00:47Z", "gib": 20, "reasons": ["no rule keeps it"]}
 LEFT = {"instance_id": INSTANCE, "reason": "it is not selected"}
 BEGUN = {"begun": [], "already": [], "skipped": [], "failed": []}
-DONE = {"kept": 1, "deleted": [], "refused": [], "notices": [], "delete": 0}
+DONE = {"kept_count": 1, "deleted": [], "refused": [], "notices": [], "delete_count": 0}
 ADOPTION = {"confirm": False, "adopt": [], "refused": [], "next": "Nothing has been changed."}
 ADOPTED = {"snapshot": SNAPSHOT, "taken_at": "2031-03-03T00:00:47Z", "recovery_point": POINT}
 
@@ -37,7 +37,7 @@ type Recorded = Callable[[str], dict[str, Any]]
         ("take-snapshots", ("backup", "--all"), {**BEGUN, "failed": [LEFT]}, 1, "FAILED"),
         ("take-snapshots", ("backup", "--all"), {**BEGUN, "left": [INSTANCE]}, 1, "Not tried"),
         ("take-snapshots", ("backup", "--all"), {"slot": "s", "run": "r", "instances": 30}, 0, "The large run r"),
-        ("take-snapshots", ("backup", "--all"), {"request": "r", "failed": "it was cut off", "next": ""}, 1, ""),
+        ("take-snapshots", ("backup", "--all"), {"request": "r", "error": "it was cut off", "next": ""}, 1, ""),
         ("prune-snapshots", ("prune", "--yes"), DONE, 0, "deleted 0"),
         ("prune-snapshots", ("prune", "--yes"), {**DONE, "refused": [{**ENTRY, "cause": "in use"}]}, 1, "in use"),
         ("verify-snapshots", ("verify", POINT), {"proven": [ENTRY]}, 0, "is proven"),

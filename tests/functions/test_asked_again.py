@@ -240,7 +240,7 @@ def test_a_backup_that_failed_in_part_goes_on_in_its_slot(world, later, monkeypa
 
     monkeypatch.setattr(ec2_snapshots, "create_snapshots", refuse_one)
     first = world.invoke("take_snapshots", {})
-    assert f"no recovery point for {refused}: InternalError: not now" in first["failed"]
+    assert f"no recovery point for {refused}: InternalError: not now" in first["error"]
     monkeypatch.setattr(ec2_snapshots, "create_snapshots", real)
     later(30)
     again = world.functions.run() if by_itself else world.invoke("take_snapshots", {})

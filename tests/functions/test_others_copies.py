@@ -41,7 +41,7 @@ def copies(world, monkeypatch):
 
 def test_a_run_deletes_none_and_is_silent(world, copies):
     answer = world.invoke("prune_snapshots", {})
-    assert (answer["kept"], answer["deleted"], answer["refused"]) == (1, [], [])
+    assert (answer["kept_count"], answer["deleted"], answer["refused"]) == (1, [], [])
     assert {item["SnapshotId"] for item in world.snapshots()} >= set(copies)
     assert world.messages() == []
 

@@ -82,6 +82,36 @@ def test_the_answer_says_what_was_found_and_what_is_planned(world, saved, time):
     assert {item["severity"] for item in answer["findings"]} <= {"warn"}
 
 
+def test_the_recovery_points_are_listed_with_ids_ages_and_states(world, saved, time):
+    [point] = world.invoke("restore_volume", {"list": True})["recovery_points"]
+    asked = ask(fresh_platform(world), dry_run=True)
+    assert point["id"] == world.invoke("restore_volume", asked)["recovery_point"]
+    assert (point["name"], point["condition"], point["verified"], point["suspected"]) == (
+        "CadoResponse",
+        "good",
+        "no",
+        False,
+    )
+    assert point["age_seconds"] >= 0
+    one = {"list": True, "instance_id": point["instance_id"]}
+    assert [item["id"] for item in world.invoke("restore_volume", one)["recovery_points"]] == [point["id"]]
+    assert world.invoke("restore_volume", {**one, "instance_id": "i-0123456789abcdef0"}) == {"recovery_points": []}
+    assert "list" in world.invoke("restore_volume", {"list": False})["refused"]
+
+
+def test_no_field_of_an_answer_has_two_types(world, saved, time):
+    """A program reads a dry run and the run by the same types."""
+    target = fresh_platform(world)
+    pairs = [
+        [world.invoke("restore_volume", ask(target, dry_run=dry)) for dry in (True, False)],
+        [world.invoke("prune_snapshots", {"dry_run": dry}) for dry in (True, False)],
+        [world.invoke("take_snapshots", {"dry_run": dry}) for dry in (True, False)],
+    ]
+    for rehearsed, done in pairs:
+        both = rehearsed.keys() & done.keys()
+        assert {key: type(rehearsed[key]) for key in both} == {key: type(done[key]) for key in both}
+
+
 def test_a_dry_run_changes_nothing_and_publishes_nothing(world, saved, time, monkeypatch):
     target = fresh_platform(world)
     done = changes_of(monkeypatch)

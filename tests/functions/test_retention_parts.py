@@ -28,7 +28,7 @@ def test_the_preview_in_parts_is_the_preview_of_all(world, large_run, monkeypatc
 def test_a_run_in_parts_deletes_the_same_and_publishes_it_once(world, large_run, in_parts):
     answer = world.invoke("prune_snapshots", {})
     # last=3 daily=14: six of each lineage's twenty.
-    assert (answer["kept"], answer["delete"], len(answer["deleted"])) == (56, 24, 24)
+    assert (answer["kept_count"], answer["delete_count"], len(answer["deleted"])) == (56, 24, 24)
     assert left(world) == {snapshot for made in large_run.values() for snapshot in made[:14]}
     [published] = world.messages()
     assert published["summary"].startswith("24 recovery points deleted, 56 kept")

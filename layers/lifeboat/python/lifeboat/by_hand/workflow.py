@@ -182,4 +182,4 @@ def _answer_of(run: Run, invocation: Invocation) -> dict[str, Any]:
     if is_under_way(run, clock.now()):
         return {**known, "under_way": True, "next": f"The run is under way. To read its outcome, send {event}."}
     retry = f"Lambda may retry within minutes: read the outcome with {event}. To continue now, repeat the request."
-    return {**known, "failed": run.failed or "it was cut off", "next": retry}
+    return {**known, "error": run.failed or "it was cut off", "next": retry}

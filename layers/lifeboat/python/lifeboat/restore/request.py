@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -118,7 +118,7 @@ class RestoreRequest(Fields):
     `start`: whether to start the instance; None leaves it running or stopped as it was.
     """
 
-    other_forms = ("status", "cancel", "request")
+    other_forms = ("status", "cancel", "request", "list")
 
     instance_id: InstanceId
     recovery_point: Annotated[RecoveryPointChoice, WrapValidator(_parse_choice), Expected(RECOVERY_POINT)]
@@ -163,6 +163,16 @@ class RestoreStatus(Fields):
 
 
 @dataclass(frozen=True, slots=True)
+class ListPoints(Fields):
+    """List the recovery points, of one backed-up instance if it is named."""
+
+    form = "list"
+
+    list: Annotated[Literal[True], Expected("true")]
+    instance_id: SavedInstanceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AdvanceRequest:
     """Advance the restores that have these resources, or with `reconcile` all open ones.
 
@@ -177,15 +187,17 @@ class AdvanceRequest:
 
 def parse_restore(
     event: Mapping[str, Any],
-) -> RestoreRequest | CancelRestore | RestoreStatus | RunStatus | HandedOver[RestoreRequest]:
+) -> RestoreRequest | CancelRestore | RestoreStatus | ListPoints | RunStatus | HandedOver[RestoreRequest]:
     """Parse a request of restore_volume. Raises BadRequest.
 
-    A person requests, rehearses, cancels or asks after a restore. The function itself continues a rehearsal.
+    A person requests, rehearses, cancels, lists or asks after. The function itself continues a rehearsal.
     """
     if isinstance(event, Mapping) and "carry_out" in event:
         return parse_handed_over(event, lambda original: parse(original, RestoreRequest))
     if isinstance(event, Mapping) and "request" in event:
         return parse(event, RunStatus)
+    if isinstance(event, Mapping) and "list" in event:
+        return parse(event, ListPoints)
     return parse(event, RestoreStatus, CancelRestore, RestoreRequest)
 
 

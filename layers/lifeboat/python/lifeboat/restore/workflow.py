@@ -25,6 +25,7 @@ from lifeboat.domain.ec2_calls import Change, CopySnapshot, CreateVolume, Refusa
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore import store as restores
 from lifeboat.restore.decision import Complete, Observed, Requeue, Step
+from lifeboat.restore.list_workflow import list_points
 from lifeboat.restore.machine.deadlines import Deadlines
 from lifeboat.restore.machine.history import RestoreError
 from lifeboat.restore.machine.history import restore_id as id_of_restore
@@ -35,7 +36,7 @@ from lifeboat.restore.preflight_workflow import run_preflight
 from lifeboat.restore.publish_workflow import describe, publish_and_close, publish_owed
 from lifeboat.restore.record import Restore, RestoreState, RestoreStep
 from lifeboat.restore.report import describe_restore
-from lifeboat.restore.request import AdvanceRequest, CancelRestore, RestoreRequest, RestoreStatus
+from lifeboat.restore.request import AdvanceRequest, CancelRestore, ListPoints, RestoreRequest, RestoreStatus
 
 CHECK_SOON_SECONDS = 0.5
 """Seconds between two observations of a change that EC2 finishes within seconds: a detach, an attach."""
@@ -61,10 +62,10 @@ class Advanced:
 
 
 def answer(
-    request: RestoreRequest | CancelRestore | RestoreStatus | RunStatus | HandedOver[RestoreRequest],
+    request: RestoreRequest | CancelRestore | RestoreStatus | ListPoints | RunStatus | HandedOver[RestoreRequest],
     invocation: Invocation,
 ) -> dict[str, Any]:
-    """Start a restore, rehearse one, cancel one, or report the state of one.
+    """Start a restore, rehearse one, cancel one, report the state of one, or list what can be restored.
 
     Observing 100,000 snapshots can take longer than a client waits. A restore finds its record again when the request
     is repeated. A dry run has none, and is handed over.
@@ -73,6 +74,8 @@ def answer(
     """
     if isinstance(request, RestoreStatus):
         return describe(_load_known(request.restore_id, "status", invocation), invocation)
+    if isinstance(request, ListPoints):
+        return list_points(request, invocation)
     if isinstance(request, CancelRestore):
         return _cancel(request, invocation)
     if isinstance(request, RunStatus):

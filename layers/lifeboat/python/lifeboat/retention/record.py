@@ -30,10 +30,10 @@ def record_run(at: datetime, answer: Mapping[str, Any]) -> RetentionRun:
     deleted, refused = len(answer["deleted"]), len(answer["refused"])
     return RetentionRun(
         at=at,
-        kept=answer["kept"],
+        kept=answer["kept_count"],
         deleted=deleted,
         refused=refused,
-        waiting=max(0, answer["delete"] - deleted - refused),
+        waiting=max(0, answer["delete_count"] - deleted - refused),
         gib=answer["saved_gib"],
         noticed=len(answer["notices"]),
     )

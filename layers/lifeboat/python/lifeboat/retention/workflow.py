@@ -123,6 +123,8 @@ def _preview(invocation: Invocation) -> dict[str, Any]:
         calendar = clip(calendar, CALENDAR_LENGTH)
     return {
         "dry_run": True,
+        "kept_count": kept.count,
+        "delete_count": delete.count,
         **kept.under("kept"),
         **delete.under("delete"),
         "notices": notices,
@@ -360,8 +362,8 @@ class _Run:
 
     def answer(self) -> dict[str, Any]:
         return {
-            "kept": self.kept.count,
-            "delete": self.planned,
+            "kept_count": self.kept.count,
+            "delete_count": self.planned,
             "deleted": self.deleted,
             "refused": self.refused,
             "notices": [*self.notices, *self.remarks],
