@@ -123,8 +123,6 @@ def _preview(invocation: Invocation) -> dict[str, Any]:
         calendar = clip(calendar, CALENDAR_LENGTH)
     return {
         "dry_run": True,
-        "kept_count": kept.count,
-        "delete_count": delete.count,
         **kept.under("kept"),
         **delete.under("delete"),
         "notices": notices,
@@ -149,7 +147,7 @@ class _Listed:
 
     def under(self, key: str) -> dict[str, Any]:
         """The fields of an answer."""
-        return message.listed(self.first, key, self.count, most=self.most)
+        return {f"{key}_count": self.count, **message.listed(self.first, key, self.count, most=self.most)}
 
 
 def _calendar(decided: RetentionPlan, time_zone: str) -> str:
