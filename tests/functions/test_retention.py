@@ -210,7 +210,7 @@ def test_what_was_deleted_is_published_even_if_the_run_breaks(world, history, mo
 
     monkeypatch.setattr(ec2_snapshots, "own_snapshots", breaks)
     monkeypatch.setattr(retention, "RECHECKED", 2)
-    assert world.invoke("prune_snapshots", {})["failed"] == "EC2 is away"
+    assert world.invoke("prune_snapshots", {})["error"] == "EC2 is away"
     [published] = world.messages()
     assert len(published["details"]["deleted"]) == DAYS - len(left(world)) == 4
 
@@ -450,7 +450,7 @@ def test_a_change_that_could_not_be_published_is_published_by_the_next_run(world
         raise AwsError("Throttled", "later", answered=False)
 
     monkeypatch.setattr(topic, "publish", lost)
-    assert world.invoke("prune_snapshots", {})["failed"] == "Throttled: later"
+    assert world.invoke("prune_snapshots", {})["error"] == "Throttled: later"
     monkeypatch.setattr(topic, "publish", real)
     world.invoke("prune_snapshots", {})
     assert [message["event"] for message in world.messages()] == ["RetentionChanged"]
