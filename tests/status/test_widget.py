@@ -350,7 +350,7 @@ def test_a_restore_can_be_followed_and_cancelled_while_it_goes_forward(change, a
     [
         ({"refused": "nothing was touched: <b>"}, "Refused: nothing was touched: <b>"),
         ({"request": "preflight-1", "under_way": True, "next": "..."}, "The plan is not ready yet."),
-        ({"request": "preflight-1", "failed": "it was cut off", "next": "..."}, "It failed: it was cut off"),
+        ({"request": "preflight-1", "error": "it was cut off", "next": "..."}, "It failed: it was cut off"),
     ],
     ids=["refused", "under way", "failed"],
 )

@@ -117,8 +117,8 @@ def _other(answer: parts.Answer, call: Call, waiting: str) -> Html:
     if "refused" in answer:
         findings = [item["finding"] for item in answer.get("findings", ()) if item["severity"] != "refuse"]
         return join([parts.refusal(answer["refused"]), items(findings, "ul")])
-    if "failed" in answer and isinstance(answer["failed"], str):
-        return marked("bad", "It failed:", text(answer["failed"]))
+    if "error" in answer:
+        return marked("bad", "It failed:", text(answer["error"]))
     if "run" in answer:
         return element("p", f"The large run {answer['run']} takes {answer['instances']} instances.")
     again = button("Show it", call.endpoint(_asked_of(call)), call.asked)
