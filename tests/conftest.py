@@ -64,6 +64,7 @@ LONGEST = (
     "security/test_deployed.py",
     "security/test_fuzz.py",
     "security/test_battery.py",
+    "page/test_page.py",
     "wall_clock/test_session.py",
 )
 """These files begin first, the longest in front. They take 10 processor seconds and more, or start a local AWS.

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, Dialog, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Dialog, Error, Page, Request, ViewportSize, expect, sync_playwright
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 MISSING = f"no Chromium on this machine (none of {', '.join(NAMES)} is on PATH): `tools/setup browser` gets one"
 WAIT_MILLISECONDS = 60_000
 """As long as a slow machine may take; a page is waited for no longer than it needs."""
+expect.set_options(timeout=WAIT_MILLISECONDS)
 WIDTH, HEIGHT = 1280, 800
 
 
@@ -57,13 +58,17 @@ class Opened:
     sent: list[str] = field(default_factory=list)
     calls: int = 0
 
-    def watch(self) -> None:
-        """Record what happens from now on."""
-        self.page.on("dialog", self._dismiss)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", self._record)
-        self.page.on("requestfinished", self._record_sent)
-        self.page.on("requestfailed", self._record_sent)
+    def watch(self, *, on: bool = True) -> None:
+        """Record what happens from now on, or no longer."""
+        change = self.page.on if on else self.page.remove_listener
+        change("dialog", self._dismiss)
+        change("pageerror", self._fail)
+        change("request", self._record)
+        change("requestfinished", self._record_sent)
+        change("requestfailed", self._record_sent)
+
+    def _fail(self, error: Error) -> None:
+        self.errors.append(str(error))
 
     def _dismiss(self, dialog: Dialog) -> None:
         self.dialogs.append(dialog.message)
@@ -86,6 +91,10 @@ class Opened:
         assert not self.sent
         assert self.page.evaluate("window.ran") is None
 
+    def see(self, words: str) -> None:
+        """Wait until the page shows these words."""
+        expect(self.page.get_by_text(words).first).to_be_visible()
+
     def idle(self) -> None:
         """Wait until no function is being called."""
         self.page.locator("[aria-busy]").wait_for(state="detached")
@@ -93,9 +102,11 @@ class Opened:
 
 @contextmanager
 def opened(browser: Browser, address: str, *, theme: str = "light", width: int = WIDTH) -> Iterator[Opened]:
-    """Open a dashboard in a fresh page and wait until all its widgets are drawn."""
-    page = browser.new_page(viewport=ViewportSize(width=width, height=HEIGHT), reduced_motion="reduce")
+    """Open a dashboard and wait until all its widgets are drawn. The page is the browser's one: another costs time."""
+    pages = browser.contexts[0].pages if browser.contexts else [browser.new_page(reduced_motion="reduce")]
+    page = pages[0]
     page.set_default_timeout(WAIT_MILLISECONDS)
+    page.set_viewport_size(ViewportSize(width=width, height=HEIGHT))
     seen = Opened(page, address)
     seen.watch()
     try:
@@ -103,4 +114,4 @@ def opened(browser: Browser, address: str, *, theme: str = "light", width: int =
         page.wait_for_selector("html[data-drawn]", state="attached")
         yield seen
     finally:
-        page.close()
+        seen.watch(on=False)
