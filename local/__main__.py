@@ -15,6 +15,7 @@ import boto3
 
 from local import platform, stack
 from local.session import REGION, ROOT, LocalAws
+from local.viewer.stack import serve_stack
 
 FOLDER = ROOT / ".local"
 ENVIRONMENT = FOLDER / "env"
@@ -60,11 +61,14 @@ The last one moves it until nothing is under way any more; it does not wait for 
 """
 
 
-def _next_steps(aws: LocalAws, machine: platform.Platform, *, simulated: bool) -> str:
+def _next_steps(aws: LocalAws, machine: platform.Platform, page: str, *, simulated: bool) -> str:
     return f"""
 A local AWS is up at {aws.endpoint} with the stack "{stack.STACK_NAME}" and a platform to protect,
 {machine.instance_id}: its data volume {machine.data_id} is at {machine.device}. The instance is
 tagged lifeboat:backup=true, and both lifeboat:restore-target=true, so that a restore onto it is allowed.
+
+The page of the dashboard, as CloudWatch shows it: {page}?theme=light or ?theme=dark
+It acts with the role {stack.STACK_NAME}-viewer, which may invoke the functions of the page and read the dashboard.
 
 In another shell:
 
@@ -125,8 +129,9 @@ def main(arguments: list[str] | None = None) -> int:
             Resources=[machine.instance_id, machine.data_id], Tags=[{"Key": "lifeboat:restore-target", "Value": "true"}]
         )
         _write_environment(aws)
-        print(_next_steps(aws, machine, simulated=simulated), flush=True)
-        _until_interrupted()
+        with serve_stack(aws, stack.STACK_NAME) as page:
+            print(_next_steps(aws, machine, page, simulated=simulated), flush=True)
+            _until_interrupted()
     ENVIRONMENT.unlink(missing_ok=True)
     return 0
 
