@@ -4,7 +4,8 @@
 `sam deploy`. `samconfig.toml` names the same file, so a later plain `sam deploy` reverts nothing. SAM CLI takes each
 value of the file whole, with blanks and commas.
 
-    REGION=eu-central-1         deploy there, with parameters-eu-central-1.toml
+    REGION=eu-central-1         deploy there, with parameters-eu-central-1.toml if it is not your own region
+    STACK=other                 deploy a stack of this name, with parameters-other.toml
     PARAMETERS=vault.toml       use another file, for example of another account
     BUILT=path/template.yaml    deploy what `sam build` has made before, and do not build
 """
@@ -21,10 +22,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import botocore.session
+
 from tools.docs_template import read_template
 from tools.marked_page import ROOT
 
-SETTINGS = ("REGION", "PARAMETERS", "BUILT")
+SETTINGS = ("STACK", "REGION", "PARAMETERS", "BUILT")
+DEFAULT_STACK = "lifeboat"
+"""The name in samconfig.toml."""
+
 HEADER = """\
 # Your parameters of the stack. Git ignores this file. `make deploy NAME=value` writes into it; `sam deploy` reads it.
 # docs/reference/parameters.md has every name. A parameter that is not here keeps the value of the last deployment.
@@ -107,12 +113,21 @@ def save(file: Path, values: Mapping[str, str], parameters: Mapping[str, Any]) -
     file.write_text(text)
 
 
+def file_of(stack: str, region: str) -> str:
+    """The file of a stack's parameters. Nothing of it is in the name of the usual stack in the person's own region."""
+    return (
+        "-".join(["parameters", *([stack] if stack and stack != DEFAULT_STACK else []), *([region] if region else [])])
+        + ".toml"
+    )
+
+
 def deploy(environment: Mapping[str, str]) -> int:
     """Save what was typed, build and deploy; the exit code of the command that failed."""
     words = typed(environment)
     settings = {name: words.pop(name, "") for name in SETTINGS}
-    region = settings["REGION"]
-    file = Path(settings["PARAMETERS"] or (f"parameters-{region}.toml" if region else "parameters.toml"))
+    region, stack = settings["REGION"], settings["STACK"]
+    own_region = botocore.session.Session().get_config_variable("region")
+    file = Path(settings["PARAMETERS"] or file_of(stack, "" if region == own_region else region))
     save(file, words, read_template((ROOT / "template.yaml").read_text())["Parameters"])
     print(f"{file} has your parameters", flush=True)
     # `sam build` runs make for the layer, which must not take the parameters for its variables.
@@ -123,6 +138,7 @@ def deploy(environment: Mapping[str, str]) -> int:
     if settings["BUILT"]:  # SAM CLI reads the samconfig.toml that is beside the template
         deployed += ["--template-file", settings["BUILT"], "--config-file", str(ROOT / "samconfig.toml")]
     deployed += ["--region", region] if region else []
+    deployed += ["--stack-name", stack] if stack else []
     return subprocess.run(deployed, env=own, check=False).returncode
 
 

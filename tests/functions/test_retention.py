@@ -409,7 +409,7 @@ def test_a_shortened_policy_deletes_nothing_for_a_day_and_is_published_at_once(w
     assert published["details"]["gib"] == 220
     assert published["details"]["old"] == {"Retention": "last=3 daily=14"}
     assert published["details"]["new"] == {"Retention": "last=1"}
-    assert "make deploy Retention=last=3,daily=14" in published["next_steps"][0]
+    assert "make deploy REGION=eu-west-1 Retention=last=3,daily=14" in published["next_steps"][0]
 
     later = clock.now() + timedelta(hours=25)
     monkeypatch.setattr(clock, "now", lambda: later)

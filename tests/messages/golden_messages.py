@@ -377,7 +377,7 @@ def messages(name: str = NAME) -> dict[str, Message]:
             until=AT + timedelta(days=1),
             lineages=[DATA],
             points=[point()],
-            command="make deploy Retention=last=3,daily=14,weekly=8",
+            command="make deploy REGION=eu-west-1 Retention=last=3,daily=14,weekly=8",
         ),
         retention_messages.recovery_points_adopted(
             stack=STACK,

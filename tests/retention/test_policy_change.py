@@ -125,7 +125,7 @@ def test_a_policy_that_becomes_readable_deletes_nothing_at_first():
     decided = runs.run(points, "last=2")
     assert gone(decided) == set()
     assert len(decided.changes[0].points) == 7
-    assert undo_command(decided.changes[0].change, ()) is None
+    assert undo_command(decided.changes[0].change, (), "lifeboat", "eu-west-1") is None
     assert len(gone(runs.run(points, "last=2", after=2 * DAY))) == 7
 
 
@@ -161,7 +161,7 @@ def test_after_a_new_tag_the_stacks_policy_still_applies_for_a_day():
     runs.run(points, "last=7")
     decided = runs.run(points, "last=7", after=HOUR, overrides={"i-1": "last=2"})
     assert gone(decided) == names(7, 8)
-    assert undo_command(decided.changes[0].change, ["i-1"]) == (
+    assert undo_command(decided.changes[0].change, ["i-1"], "lifeboat", "eu-west-1") == (
         'aws ec2 create-tags --resources i-1 --tags \'[{"Key": "lifeboat:retention", "Value": "last=7"}]\''
     )
 
@@ -254,8 +254,12 @@ def test_differences_are_named_by_template_parameters():
         {"Retention": "last=3 daily=14", "MinimumKept": "3"},
         {"Retention": "last=3", "MinimumKept": "1"},
     )
-    command = undo_command(Change(old, new, of_stack=True), ())
-    assert command == "make deploy Retention=last=3,daily=14 MinimumKept=3"
+    change = Change(old, new, of_stack=True)
+    command = undo_command(change, (), "lifeboat", "eu-west-1")
+    assert command == "make deploy REGION=eu-west-1 Retention=last=3,daily=14 MinimumKept=3"
+    assert (undo_command(change, (), "other", "eu-west-1") or "").startswith(
+        "make deploy STACK=other REGION=eu-west-1 "
+    )
 
 
 def test_recording_equal_terms_again_changes_nothing():

@@ -104,11 +104,12 @@ def test_sam_reads_each_value_of_a_persons_file_whole(tmp_path):
 def test_the_command_of_retention_changed_puts_the_old_terms_into_force():
     old = Terms(str(parse_policy(POLICY)), "Europe/Berlin", 5, 0, timedelta(hours=48))
     new = Terms("last=3", "UTC", 3, 2, timedelta(days=1))
-    command = undo_command(Change(old, new, of_stack=True), ())
+    command = undo_command(Change(old, new, of_stack=True), (), "lifeboat", "eu-west-1")
     assert command is not None
     make, deploy, *words = shlex.split(command)
     assert (make, deploy) == ("make", "deploy")
     sets = dict(word.split("=", 1) for word in words)
+    assert sets.pop("REGION") == "eu-west-1"
     assert sets == {
         "Retention": COMMAS,
         "TimeZone": "Europe/Berlin",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.deploy import HEADER, RefusedError, check, save, typed, with_values
+from tools.deploy import HEADER, RefusedError, check, file_of, save, typed, with_values
 from tools.docs_template import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,19 @@ def test_a_value_takes_the_place_of_its_example_and_of_the_last_one_and_comments
     assert tomllib.loads(again) == {"NotificationEmail": "c@d", "MinimumKept": "4"}
     assert again.count("NotificationEmail") == 1
     assert "# TrustedAmiOwners" in again
+
+
+@pytest.mark.parametrize(
+    ("stack", "region", "name"),
+    [
+        ("", "", "parameters.toml"),
+        ("lifeboat", "", "parameters.toml"),
+        ("", "eu-central-1", "parameters-eu-central-1.toml"),
+        ("other", "eu-central-1", "parameters-other-eu-central-1.toml"),
+    ],
+)
+def test_each_stack_has_a_file_of_its_own(stack, region, name):
+    assert file_of(stack, region) == name
 
 
 def test_what_is_refused_changes_nothing_and_what_a_person_wrote_is_checked_too(tmp_path):

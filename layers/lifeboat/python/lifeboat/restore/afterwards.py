@@ -62,7 +62,7 @@ def _describe_meanwhile(restore: Restore) -> str:
     copies = [volume.fetch for volume in restore.volumes if volume.fetch and volume.fetch.copy_id]
     done = []
     if copies:
-        done.append("began " + counted(len(copies), "copy").replace("copys", "copies") + ", which stay")
+        done.append(f"began {len(copies)} {'copy' if len(copies) == 1 else 'copies'}, which stay")
     if made:
         left = f", of which {', '.join(sorted(kept))} stays" if kept else ", which are deleted"
         done.append(f"made {counted(len(made), 'volume')}{left}")

@@ -143,7 +143,7 @@ def differences(old: Terms, new: Terms) -> tuple[dict[str, str], dict[str, str]]
     return {name: was[name] for name in names}, {name: now[name] for name in names}
 
 
-def undo_command(change: Change, instance_ids: Iterable[str]) -> str | None:
+def undo_command(change: Change, instance_ids: Iterable[str], stack: str, region: str) -> str | None:
     """The command that restores the old terms; None where there is none.
 
     A policy is written with commas, which no shell cuts.
@@ -152,7 +152,8 @@ def undo_command(change: Change, instance_ids: Iterable[str]) -> str | None:
     if change.old.policy is None:
         return None
     if change.of_stack:
-        return deploy_command({name: value.replace(" ", ",") for name, value in was.items()})
+        values = {name: value.replace(" ", ",") for name, value in was.items()}
+        return deploy_command(values, stack=stack, region=region)
     if "Retention" not in was or not (named := sorted(instance_ids)):
         return None
     tag = f'[{{"Key": "lifeboat:retention", "Value": "{change.old.policy}"}}]'

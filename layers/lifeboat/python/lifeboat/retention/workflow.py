@@ -193,7 +193,7 @@ class _Changes:
             until=max(item.until for item in self.observed),
             lineages=[name for item in self.observed for name in item.lineages],
             points=[point for item in self.observed for point in item.points],
-            command=undo_command(change, self.instance_ids),
+            command=undo_command(change, self.instance_ids, invocation.config.stack, invocation.config.region),
         )
 
 
