@@ -134,6 +134,8 @@ def _version(item: Mapping[str, Any]) -> ObjectVersion:
         storage_class=item.get("StorageClass") or "STANDARD",
         last_modified=item["LastModified"],
         is_latest=item["IsLatest"],
+        etag=item.get("ETag", "").strip('"'),
+        checksum=next(iter(item.get("ChecksumAlgorithm", ())), ""),
     )
 
 

@@ -36,6 +36,7 @@ PARAMETERS = {
     "LIFEBOAT_VERIFY": "Verify",
     "LIFEBOAT_LOCK_DAYS": "LockDays",
     "LIFEBOAT_LOCK_COOL_OFF_HOURS": "LockCoolOffHours",
+    "LIFEBOAT_MANIFEST_LOCK_DAYS": "ManifestLockDays",
     "LIFEBOAT_COPY_TO_REGIONS": "CopyToRegions",
     "LIFEBOAT_COPY_KMS_KEYS": "CopyKmsKeyArns",
     "LIFEBOAT_COPY_COMPLETION_MINUTES": "CopyCompletionMinutes",
@@ -62,7 +63,7 @@ class Config:
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
-    bucket to guard, empty if there is none. `failed_events` is the URL of the queue of events that failed for good.
+    bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked. `failed_events` is the URL of the queue of events that failed for good.
     """
 
     stack: str
@@ -103,6 +104,7 @@ class Config:
     verified_messages: bool = False
     manifest_bucket: str = ""
     evidence_bucket: str = ""
+    manifest_lock_days: int = 0
     failed_events: str = ""
 
     @property
@@ -162,6 +164,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         verified_messages=variables.get("LIFEBOAT_VERIFIED_MESSAGES", "false") == "true",
         manifest_bucket=variables.get("LIFEBOAT_MANIFEST_BUCKET", ""),
         evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
+        manifest_lock_days=int(_number(variables, "LIFEBOAT_MANIFEST_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
         failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
     )
 

@@ -137,7 +137,9 @@ class BucketSettings:
 class ObjectVersion:
     """One version of an object, or a delete marker. Without versioning each object has the one version `null`.
 
-    `size` is in bytes. A delete marker has no size and no class.
+    `size` is in bytes. `etag` has no quotes; it is no digest of the whole object if that was uploaded in parts.
+    `checksum` is the algorithm of a checksum that S3 keeps: a listing does not show its value. A delete marker has no
+    size, class and etag.
     """
 
     key: str
@@ -147,6 +149,13 @@ class ObjectVersion:
     last_modified: datetime
     is_latest: bool
     delete_marker: bool = False
+    etag: str = ""
+    checksum: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a read of the key without a version gives this version."""
+        return self.is_latest and not self.delete_marker
 
     @property
     def archived(self) -> bool:

@@ -63,6 +63,7 @@ SEVERITIES = {
     "DrillFailed": "critical",
     "EvidenceAtRisk": "warning",
     "EvidenceRiskRemoved": "info",
+    "EvidenceLost": "warning",
     "AmiOwnerTrusted": "info",
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",

@@ -53,6 +53,7 @@ VERDICTS = {
     "DrillFailed": "drill failed",
     "EvidenceAtRisk": "evidence at risk",
     "EvidenceRiskRemoved": "risk removed",
+    "EvidenceLost": "evidence lost",
     "AmiOwnerTrusted": "image trusted",
     "AmiOwnerUntrusted": "image not trusted",
     "AmiOwnerUnknown": "image owner unknown",

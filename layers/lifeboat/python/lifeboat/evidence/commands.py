@@ -220,3 +220,8 @@ def _line(region: str, service: str, call: str, *options: tuple[str, Any]) -> st
 def _as_json(value: Any) -> str:
     """The value in JSON, which survives an e-mail: of blanks in a row, each second one is escaped."""
     return json.dumps(value, separators=(",", ":")).replace("  ", " \\u0020")
+
+
+def bring_back(bucket: str, key: str, marker: str) -> str:
+    """Remove the delete marker that hides an object."""
+    return f"aws s3api delete-object --bucket {bucket} --key {shlex.quote(key)} --version-id {shlex.quote(marker)}"

@@ -40,6 +40,7 @@ class Risk(StrEnum):
     REPLICATION = "no_second_copy"
     ENCRYPTION = "not_encrypted"
     OWNERSHIP = "foreign_objects"
+    MANIFEST = "no_manifest"
     MISSING = "no_bucket"
     REGION = "other_region"
 

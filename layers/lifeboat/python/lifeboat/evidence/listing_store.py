@@ -9,6 +9,7 @@ from lifeboat.aws import table as documents
 from lifeboat.aws.table import Document, to_json
 from lifeboat.domain.evidence import Marker
 from lifeboat.evidence.expiry import Tally
+from lifeboat.evidence.progress import Progress
 
 _LISTING = "evidence-listing"
 
@@ -18,12 +19,16 @@ KEPT = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A listing that has not ended: what it has counted and where it goes on. `rules` is the digest of the rules."""
+    """A listing that has not ended: what it has counted and where it goes on. `rules` is the digest of the rules.
+
+    `manifest` is how far its manifest has come, None if it writes none.
+    """
 
     begun_at: datetime
     rules: str
     tally: Tally
     marker: Marker
+    manifest: Progress | None = None
 
 
 def find_listing(table: str, bucket: str, now: datetime) -> Listing | None:

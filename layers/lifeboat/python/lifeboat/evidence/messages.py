@@ -141,6 +141,8 @@ _ADVICE = {
     Risk.NOT_READ: "Let the role of GuardEvidenceFunction read what it could not: find the policy that denies it.",
     Risk.REPLICATION: "Add a replication rule without a prefix and without tags. For objects encrypted with a KMS key, "
     "it needs SseKmsEncryptedObjects and a key for the copies.",
+    Risk.MANIFEST: "Let the role of GuardEvidenceFunction read and write under evidence/ in the stack's bucket for "
+    "manifests: find the policy that denies it.",
     Risk.MISSING: "Correct EvidenceBucket and deploy the stack again, or find out who deleted the bucket.",
     Risk.REGION: "Deploy a stack in the bucket's region, or correct EvidenceBucket.",
 }

@@ -60,6 +60,7 @@ HIDES: dict[str, tuple[Risk, ...]] = {
     "encryption": (Risk.ENCRYPTION, Risk.REPLICATION),
     "replication": (Risk.REPLICATION,),
     "ownership": (Risk.OWNERSHIP,),
+    VERSIONS: (Risk.MANIFEST,),
 }
 """The risks that are not judged while a setting is not read. Of the whole bucket, all are not."""
 

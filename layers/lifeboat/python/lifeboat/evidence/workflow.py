@@ -1,7 +1,7 @@
 """Guard the evidence bucket: read its settings, count its versions, judge, and publish what has changed.
 
 One invocation at a time does it. A listing that takes longer goes on in the next one, from its checkpoint. Nothing here
-writes to the bucket.
+writes to the bucket. The same listing writes the manifest, into a bucket of the stack's own.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ from lifeboat.domain.evidence import NotRead
 from lifeboat.domain.text import iso
 from lifeboat.evidence import messages, store
 from lifeboat.evidence.commands import Place
+from lifeboat.evidence.compare_workflow import compare_manifests
 from lifeboat.evidence.expiry import Tally
 from lifeboat.evidence.findings import Finding, judge, judge_missing, judge_region, judge_unseen
 from lifeboat.evidence.listing_workflow import count_versions
+from lifeboat.evidence.manifest_workflow import answer_of, judge_manifest, prune_manifests
 from lifeboat.evidence.record import compare
-from lifeboat.evidence.request import ContinueGuard, GuardRequest
+from lifeboat.evidence.request import CompareManifests, ContinueGuard, GuardRequest
 
 LISTING = "the listing goes on in the next reconcile run, and EvidenceAtRisk reports what it finds"
 
 
-def run(request: GuardRequest | ContinueGuard, invocation: Invocation) -> dict[str, Any]:
-    """Judge the bucket, or go on where the last invocation was cut off. Raises AwsError for what passes."""
+def run(request: GuardRequest | ContinueGuard | CompareManifests, invocation: Invocation) -> dict[str, Any]:
+    """Judge the bucket, or go on where the last invocation was cut off, or compare manifests.
+
+    Raises BadRequest, and AwsError for what passes.
+    """
+    if isinstance(request, CompareManifests):
+        return compare_manifests(request, invocation)
     table, bucket, now = invocation.config.table, invocation.config.evidence_bucket, clock.now()
     if isinstance(request, GuardRequest):
         store.open_guard(table, bucket, now)
@@ -50,14 +57,20 @@ def _guard(invocation: Invocation) -> dict[str, Any]:
     settings = evidence_bucket.read_settings(bucket, account=place.account)
     rules = settings.lifecycle if isinstance(settings.lifecycle, tuple) else ()
     try:
-        tally: Tally | NotRead | None = count_versions(bucket, rules, invocation)
+        listed = count_versions(bucket, rules, invocation)
     except AwsError as problem:
         if problem.passes or problem.code == NO_BUCKET:
             raise
-        tally = NotRead(str(problem))
-    if tally is None:
+        unseen = judge(settings, NotRead(str(problem)), place, region_refused=region_refused)
+        return _publish_and_close(unseen, None, invocation)
+    if listed is None:
         return {"bucket": bucket, "waits_for": LISTING}
-    return _publish_and_close(judge(settings, tally, place, region_refused=region_refused), tally, invocation)
+    found = judge(settings, listed.tally, place, region_refused=region_refused)
+    if listed.written is None:
+        return _publish_and_close(found, listed.tally, invocation)
+    answer = _publish_and_close((*found, *judge_manifest(listed.written)), listed.tally, invocation)
+    prune_manifests(invocation)
+    return {**answer, **answer_of(listed.written)}
 
 
 def _find_place(invocation: Invocation) -> tuple[Place | Finding, str]:
@@ -84,14 +97,11 @@ def _find_place(invocation: Invocation) -> tuple[Place | Finding, str]:
     return Place(bucket, region, account, config.partition, copy_region), refused
 
 
-def _publish_and_close(
-    findings: tuple[Finding, ...], tally: Tally | NotRead | None, invocation: Invocation
-) -> dict[str, Any]:
+def _publish_and_close(findings: tuple[Finding, ...], counted: Tally | None, invocation: Invocation) -> dict[str, Any]:
     """Publish a change once, note what is known now, and answer with all findings. Raises Overtaken."""
     table, bucket, now = invocation.config.table, invocation.config.evidence_bucket, clock.now()
     record = store.find_record(table, bucket)
     change = compare(record, findings, now)
-    counted = tally if isinstance(tally, Tally) else None
     if change.new or change.gone:
         build = messages.evidence_at_risk if change.new else messages.evidence_risk_removed
         message = build(**invocation.stamp(), bucket=bucket, findings=findings, change=change, tally=counted)
