@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import yaml
-from ministack.services import scheduler
+from ministack.services import s3, scheduler
 from ministack.services.cloudformation import engine
 
 from local.emulator.activity import ACTIVITY, CHANGED
@@ -176,3 +176,16 @@ def counted(create_task: Callable[..., None]) -> Callable[..., None]:
         create_task(count(), stack, stack_id)
 
     return create
+
+
+def let_buckets_lock(handlers: dict[str, Any]) -> None:
+    """Let the creation of `AWS::S3::Bucket` have `ObjectLockEnabled`, which ministack leaves out."""
+    create = handlers["create"]
+
+    def create_bucket(logical_id: str, properties: dict[str, Any], stack_name: str) -> Any:
+        name, attributes = create(logical_id, properties, stack_name)
+        if str(properties.get("ObjectLockEnabled")).lower() == "true":
+            s3._bucket_object_lock[name] = {"enabled": True, "default_retention": None}
+        return name, attributes
+
+    handlers["create"] = create_bucket

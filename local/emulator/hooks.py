@@ -104,6 +104,7 @@ HOOKS = {
         "S3_NS",
         "_ARCHIVE_STORAGE_CLASSES",
         "_bucket_lifecycle",
+        "_bucket_object_lock",
         "_bucket_policies",
         "_buckets",
         "_check_object_lock",

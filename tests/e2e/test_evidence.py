@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e.stage import Stage, staged
 from tests.operator_commands import run_command
@@ -23,12 +24,13 @@ RULE = {
     "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
     "Expiration": {"Days": 365},
 }
+KEYS = ("glacier/1/disk.e01", "imports/2/disk.e01")
 COMMAND = re.compile(r"(To mend (?P<risk>[\w ]+)[^:]*|Then): (?P<line>aws .*)")
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with staged({"EvidenceBucket": BUCKET, "CopyToRegions": "eu-central-1"}) as made:
+    with staged({"EvidenceBucket": BUCKET, "CopyToRegions": "eu-central-1", "ManifestLockDays": "30"}) as made:
         yield made
 
 
@@ -46,7 +48,7 @@ def s3(stage: Stage) -> Any:
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [RULE]})
     blocked = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(blocked, True))
-    for key in ("glacier/1/disk.e01", "imports/2/disk.e01"):
+    for key in KEYS:
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" * 1000)
     return s3
 
@@ -118,7 +120,9 @@ def test_the_vendors_bucket_is_mended_by_the_printed_commands(stage: Stage, s3: 
     assert (undone["event"], undone["severity"], new_risks(undone)) == ("EvidenceAtRisk", "warning", ["deletable"])
     assert guard(stage) == []
     made = {call["action"] for call in stage.control.calls(mark, service="s3", caller="guard-evidence")}
-    assert {action for action in made if not action.startswith("Get")} == {"ListBucketVersions"}
+    writes = {"PutObject", "DeleteObject"}  # of manifests, into the stack's own bucket
+    assert {action for action in made if not action.startswith(("Get", "List"))} == writes
+    assert {item["Key"] for item in s3.list_object_versions(Bucket=BUCKET)["Versions"]} == set(KEYS)
     assert stage.denied(mark) == []
     assert stage.failed_events() == []
 
@@ -155,6 +159,41 @@ def test_a_listing_that_is_killed_goes_on_from_its_checkpoint(stage: Stage, s3: 
     assert pages(stage, mark) == 11, "it has ended"
     assert stage.invoke(GUARD, {})["objects"] == 2
     assert stage.denied(mark) == []
+
+
+def test_what_expires_is_named_as_lost_by_the_next_manifest(stage: Stage, s3: Any) -> None:
+    expiring = [f"expiring/{number}/disk.e01" for number in range(12)]
+    for key in (*expiring, *(f"imports/{number}/disk.e01" for number in range(3, 31))):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    rule = {"ID": "days", "Filter": {"Prefix": "expiring/"}, "Status": "Enabled", "Expiration": {"Days": 1}}
+    s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
+    mark = stage.control.mark()
+    guard(stage)
+    published = guard(stage, after=2 * 86_400)
+    [message] = [item for item in published if item["event"] == "EvidenceLost"]
+    details = message["details"]
+    assert message["severity"] == "warning"
+    assert [item["key"] for item in details["lost"]] == sorted(expiring)
+    assert {(item["rule"], item["kept"]) for item in details["lost"]} == {("days", True)}
+    assert (details["lost_objects"], details["expired_objects"], details["kept_objects"]) == (12, 12, 12)
+    assert details["much_smaller"][0] == "30 objects instead of 42"
+    assert [item["event"] for item in guard(stage) if item["event"] == "EvidenceLost"] == [], "once"
+
+    [line] = [step.split(": ", 1)[1] for step in message["next_steps"] if step.startswith("To bring back")]
+    run_command(line, stage.aws.client)
+    assert s3.head_object(Bucket=BUCKET, Key=details["lost"][0]["key"])
+    assert stage.invoke(GUARD, {})["objects"] == 31
+    compared = stage.invoke(GUARD, {"compare": details["compared_with"]})
+    assert [item["key"] for item in compared["lost"]] == sorted(expiring)[1:]
+
+    own = stage.outputs["ManifestBucketName"]
+    key = f"evidence/{BUCKET}/index/{compared['compared_with']}.json"
+    found = s3.head_object(Bucket=own, Key=key)
+    assert found["ObjectLockMode"] == "GOVERNANCE"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.delete_object(Bucket=own, Key=key, VersionId=found["VersionId"])
+    assert stage.denied(mark) == []
+    assert stage.failed_events() == []
 
 
 def pages(stage: Stage, mark: int) -> int:

@@ -559,6 +559,7 @@ EVIDENCE_OBJECTS = (
     *("BypassGovernanceRetention", "AbortMultipartUpload", "ReplicateDelete", "ReplicateObject"),
 )
 OBJECT_USES = ("GetObject", "PutObject", "DeleteObject", "GetObjectVersion", "PutObjectAcl")
+MANIFEST_USES = (*OBJECT_USES, "DeleteObjectVersion", "PutObjectRetention", "BypassGovernanceRetention")
 
 
 def _objects() -> Iterator[Question]:
@@ -566,6 +567,15 @@ def _objects() -> Iterator[Question]:
         yield Question("of digests", f"s3:{action}", f"{BUCKET}/digests/snap-1")
         yield Question("of other manifests", f"s3:{action}", f"{BUCKET}/other/1")
         yield Question("of digests in another bucket", f"s3:{action}", f"{BUCKET}2/digests/snap-1")
+    for action in MANIFEST_USES:
+        yield Question("of the evidence's manifests", f"s3:{action}", f"{BUCKET}/evidence/{EVIDENCE}/index/1")
+        yield Question("of another evidence's manifests", f"s3:{action}", f"{BUCKET}/evidence/{EVIDENCE}2/index/1")
+        yield Question("of manifests in another bucket", f"s3:{action}", f"{BUCKET}2/evidence/{EVIDENCE}/index/1")
+    for what, prefix in (("the evidence's manifests", f"evidence/{EVIDENCE}/index/"), ("digests", "digests/")):
+        for action in ("ListBucket", "ListBucketVersions"):
+            yield Question(f"of {what} in their bucket", f"s3:{action}", BUCKET, {"s3:prefix": prefix})
+    only = {"s3:prefix": f"evidence/{EVIDENCE}/index/"}
+    yield Question("of manifests in another bucket", "s3:ListBucket", BUCKET + "2", only)
     for action in ("ListBucket", "ListBucketVersions", "PutBucketPolicy", "DeleteBucket", "PutLifecycleConfiguration"):
         yield Question("of the manifests' bucket", f"s3:{action}", BUCKET)
         yield Question("of another bucket", f"s3:{action}", BUCKET + "2")
@@ -776,6 +786,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in (*VERIFICATIONS, *CANARY)),
         *(f"s3:{action} of digests" for action in ("GetObject", "PutObject")),
         "s3:ListBucket of the manifests' bucket",
+        *(f"s3:ListBucket of {what} in their bucket" for what in ("the evidence's manifests", "digests")),
         *_PUBLISH,
     },
     "VaultReader": {*_here("DescribeSnapshots")},
@@ -838,6 +849,11 @@ MAY: Mapping[str, set[str]] = {
     },
     "GuardEvidence": {
         *(f"s3:{action} of the evidence bucket" for action in EVIDENCE_READS),
+        *(
+            f"s3:{action} of the evidence's manifests"
+            for action in ("GetObject", "PutObject", "DeleteObject", "PutObjectRetention")
+        ),
+        "s3:ListBucket of the evidence's manifests in their bucket",
         *(
             f"dynamodb:{action} of the table's {what}"
             for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")

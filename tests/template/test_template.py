@@ -17,6 +17,7 @@ from lifeboat.ami import verdict as ami
 from lifeboat.backup import large_run
 from lifeboat.backup import workflow as backup
 from lifeboat.domain.image import ImageEvidence
+from lifeboat.evidence import manifest
 from lifeboat.verify import manifest_store, missed_workflow
 from tools.docs_template import function_statements, read_template, resource_statements
 
@@ -96,7 +97,8 @@ def test_the_template_stays_readable():
     # It was 1,500 before verification came: a function with its policy, log group, alarm and triggers has 70 lines.
     # The bucket for manifests and the comparison of copies have 65, the guard of evidence 84,
     # show_status 64, the comparison of a vault's copies 14, the dashboard 45, the wakes 42.
-    assert len(TEXT.splitlines()) < 2040
+    # The manifests of the evidence bucket have 30.
+    assert len(TEXT.splitlines()) < 2070
 
 
 def test_no_alias_of_yaml():
@@ -427,7 +429,11 @@ def test_a_bucket_for_manifests_is_made_only_where_they_are_kept_and_is_private(
     bucket, policy = RESOURCES["ManifestBucket"], RESOURCES["ManifestBucketPolicy"]
     levels = [{"Fn::Equals": [{"Ref": "Verify"}, level]} for level in ("sample", "full")]
     assert TEMPLATE["Conditions"]["KeepsManifests"] == {"Fn::Or": levels}
-    assert bucket["Condition"] == policy["Condition"] == "KeepsManifests"
+    either = [{"Condition": "KeepsManifests"}, {"Condition": "GuardsEvidence"}]
+    assert TEMPLATE["Conditions"]["HasManifestBucket"] == {"Fn::Or": either}
+    assert bucket["Condition"] == policy["Condition"] == "HasManifestBucket"
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["Properties"]["ObjectLockEnabled"] is True
     assert bucket["UpdateReplacePolicy"] == "Retain"
     assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
     [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
@@ -435,8 +441,10 @@ def test_a_bucket_for_manifests_is_made_only_where_they_are_kept_and_is_private(
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     arn = "ManifestBucket.Arn"
     assert statement["Resource"] == [{"Fn::GetAtt": arn}, {"Fn::Sub": f"${{{arn}}}/*"}]
-    [rule] = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
-    assert rule["Prefix"] == manifest_store.PREFIX
+    digests, evidence = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert digests["Prefix"] == manifest_store.PREFIX
+    assert evidence["Prefix"] == manifest.PREFIX
+    assert "ExpirationInDays" not in evidence, "a manifest goes only when there are newer ones"
 
 
 def test_without_verification_nothing_is_scheduled():

@@ -63,7 +63,8 @@ class Config:
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
-    bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked. `failed_events` is the URL of the queue of events that failed for good.
+    bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked.
+    `failed_events` is the URL of the queue of events that failed for good.
     """
 
     stack: str

@@ -206,6 +206,11 @@ def _outside_statements(policy: str) -> dict[str, Any]:
         return {"Version": "2012-10-17"}
 
 
+def bring_back(bucket: str, region: str, key: str, marker: str) -> str:
+    """Remove the delete marker that hides an object."""
+    return _line(region, "s3api", "delete-object", ("bucket", bucket), ("key", key), ("version-id", marker))
+
+
 def _s3(place: Place, call: str, *options: tuple[str, Any]) -> str:
     return _line(place.region, "s3api", call, ("bucket", place.bucket), *options)
 
@@ -220,8 +225,3 @@ def _line(region: str, service: str, call: str, *options: tuple[str, Any]) -> st
 def _as_json(value: Any) -> str:
     """The value in JSON, which survives an e-mail: of blanks in a row, each second one is escaped."""
     return json.dumps(value, separators=(",", ":")).replace("  ", " \\u0020")
-
-
-def bring_back(bucket: str, key: str, marker: str) -> str:
-    """Remove the delete marker that hides an object."""
-    return f"aws s3api delete-object --bucket {bucket} --key {shlex.quote(key)} --version-id {shlex.quote(marker)}"

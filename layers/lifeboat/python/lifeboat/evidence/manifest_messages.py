@@ -27,7 +27,7 @@ def is_published(index: Index) -> bool:
     return bool(index.smaller) or index.losses.objects > index.losses.expired
 
 
-def evidence_lost(*, stack: str, at: datetime, index: Index, named: Sequence[Loss]) -> Message:
+def evidence_lost(*, stack: str, at: datetime, region: str, index: Index, named: Sequence[Loss]) -> Message:
     """EvidenceLost: objects of the manifest before are not in the evidence bucket any more, and no lifecycle rule
     explains it, or the bucket is much smaller than it was.
     """
@@ -44,7 +44,7 @@ def evidence_lost(*, stack: str, at: datetime, index: Index, named: Sequence[Los
         name=index.bucket,
         summary=sentence(f"The evidence bucket {index.bucket} {', and it '.join(what)}{first}"),
         details={**manifest_facts(index), "lost": [dict(loss.line()) for loss in named]},
-        next_steps=tuple(_steps(index, named)),
+        next_steps=tuple(_steps(index, named, region)),
     )
 
 
@@ -64,7 +64,7 @@ def manifest_facts(index: Index) -> dict[str, Any]:
     }
 
 
-def _steps(index: Index, named: Sequence[Loss]) -> Iterator[str]:
+def _steps(index: Index, named: Sequence[Loss], region: str) -> Iterator[str]:
     ask = f'{{"compare": "{index.before}"}}'
     if index.before:
         yield f"For all names: lifeboat evidence {index.before}, or GuardEvidenceFunction with {ask}."
@@ -76,4 +76,5 @@ def _steps(index: Index, named: Sequence[Loss]) -> Iterator[str]:
     if index.losses.hidden:
         yield "Deleted versions are still there behind delete markers. Bring them back soon: remove each marker."
     if markers:
-        yield f"To bring back {markers[0].item.key}: {bring_back(index.bucket, markers[0].item.key, markers[0].marker)}"
+        key = markers[0].item.key
+        yield f"To bring back {key}, run as an operator: {bring_back(index.bucket, region, key, markers[0].marker)}"

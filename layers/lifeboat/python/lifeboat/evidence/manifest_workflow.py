@@ -219,7 +219,8 @@ def publish_losses(written: Written, invocation: Invocation) -> bool:
     index = written.index
     if index is None or not is_published(index):
         return True
-    message = evidence_lost(**invocation.stamp(), index=index, named=written.named)
+    region = invocation.config.region
+    message = evidence_lost(**invocation.stamp(), region=region, index=index, named=written.named)
     return invocation.publish_once("published-evidence", f"{index.bucket} lost {index.id}", message)
 
 
