@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from lifeboat_cli import commands_failed, commands_first, commands_protect, commands_restore
+from lifeboat_cli import commands_evidence, commands_failed, commands_first, commands_protect, commands_restore
 
 APP = typer.Typer(
     name="lifeboat",
@@ -20,6 +20,7 @@ commands_restore.register(APP)
 commands_protect.register(APP)
 commands_first.register(APP)
 commands_failed.register(APP)
+commands_evidence.register(APP)
 
 
 def main() -> None:

@@ -80,7 +80,6 @@ def install() -> None:
         module._evaluate_conditions = evaluate_conditions
     engine.CfnLoader = cloudformation.TemplateLoader
     provisioners._physical_name = cloudformation.names_by_scope(provisioners._physical_name)
-    cloudformation.let_buckets_lock(provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"])
     rules = provisioners._RESOURCE_HANDLERS["AWS::Events::Rule"]
     rules["create"] = bus_targets.checked_rule(rules["create"])
     functions = provisioners._RESOURCE_HANDLERS["AWS::Lambda::Function"]

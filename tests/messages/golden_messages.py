@@ -17,14 +17,24 @@ from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
 from lifeboat.domain.catalogue import read_catalogue
-from lifeboat.domain.evidence import BucketSettings, Encryption, LifecycleRule, PublicAccessBlock, Versioning
+from lifeboat.domain.evidence import (
+    BucketSettings,
+    Encryption,
+    LifecycleRule,
+    ObjectVersion,
+    PublicAccessBlock,
+    Versioning,
+)
 from lifeboat.domain.message import Message
 from lifeboat.domain.proof import Level
 from lifeboat.domain.recovery_point import RecoveryPoint
+from lifeboat.evidence import manifest_messages
 from lifeboat.evidence import messages as evidence_messages
 from lifeboat.evidence.commands import Place
 from lifeboat.evidence.expiry import Going, Tally
 from lifeboat.evidence.findings import Finding, judge
+from lifeboat.evidence.losses import Fate, Loss
+from lifeboat.evidence.manifest import Index, Losses, Peak
 from lifeboat.evidence.record import Record, compare
 from lifeboat.restore import messages as restore_messages
 from lifeboat.restore.record import (
@@ -261,6 +271,39 @@ def evidence_tally() -> Tally:
     )
 
 
+def manifest_index() -> Index:
+    """The index of tonight's manifest: of 52 objects 12 went, three of them by no rule."""
+    return Index(
+        id="20261123T020000Z",
+        bucket=EVIDENCE,
+        begun_at=AT,
+        ended_at=AT,
+        parts=1,
+        lost_parts=1,
+        objects=40,
+        size=40 * 2**30,
+        archived=10,
+        versions=52,
+        folders=2,
+        peak=Peak(40, 40 * 2**30),
+        before="20261122T020000Z",
+        losses=Losses(objects=12, size=12 * 2**30, expired=9, hidden=12, replaced=1),
+        smaller=("40 objects instead of 52",),
+    )
+
+
+def manifest_losses() -> list[Loss]:
+    """Two of what it has lost."""
+
+    def version(key: str) -> ObjectVersion:
+        return ObjectVersion(key, "v1", 2**30, "GLACIER", SLOT, is_latest=True, etag="827ccb0eea8a706c4c34a16891f84e7b")
+
+    return [
+        Loss(version("glacier/1/disk.e01"), Fate.LOST, kept=True, marker="m1", rule="CadoGlacierRule"),
+        Loss(version("imports/2/it's one.e01"), Fate.LOST, kept=True, marker="m2"),
+    ]
+
+
 def evidence_findings() -> tuple[Finding, ...]:
     """What is found of a bucket as the vendor's Terraform makes it."""
     document = {
@@ -472,6 +515,9 @@ def messages(name: str = NAME) -> dict[str, Message]:
             findings=evidence_findings(),
             change=compare(Record(), evidence_findings(), AT),
             tally=evidence_tally(),
+        ),
+        manifest_messages.evidence_lost(
+            stack=STACK, at=AT, region=REGION, index=manifest_index(), named=manifest_losses()
         ),
         evidence_messages.evidence_risk_removed(
             stack=STACK,

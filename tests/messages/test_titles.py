@@ -42,6 +42,7 @@ SUBJECTS = {
     "DrillFailed": "CadoResponse DRILL FAILED",
     "EvidenceAtRisk": "cadoresponse-1a2b3c EVIDENCE AT RISK",
     "EvidenceRiskRemoved": "cadoresponse-1a2b3c risk removed",
+    "EvidenceLost": "cadoresponse-1a2b3c evidence lost",
     "AmiOwnerTrusted": "CadoResponse image trusted",
     "AmiOwnerUntrusted": "CadoResponse IMAGE NOT TRUSTED",
     "AmiOwnerUnknown": "CadoResponse image owner unknown",

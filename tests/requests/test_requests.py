@@ -20,7 +20,7 @@ from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.envelopes import KINDS, parse_event
 from lifeboat.domain.proof import Level
 from lifeboat.domain.trigger import Trigger
-from lifeboat.evidence.request import ContinueGuard, GuardRequest
+from lifeboat.evidence.request import CompareManifests, ContinueGuard, GuardRequest
 from lifeboat.restore.request import (
     AdvanceRequest,
     AmiOverride,
@@ -328,6 +328,8 @@ CHOICES = [
         ("guard_evidence", {}, GuardRequest()),
         ("guard_evidence", {"scheduled_time": "2026-11-23T02:00:00Z"}, GuardRequest(UTC_2)),
         ("guard_evidence", {"sweep": True}, ContinueGuard()),
+        ("guard_evidence", {"compare": "oldest"}, CompareManifests("oldest")),
+        ("guard_evidence", {"compare": "20261123T020000Z", "after": "a"}, CompareManifests("20261123T020000Z", "a")),
         ("show_status", {}, StatusRequest()),
         ("show_status", {"limit": 5, "next": f"after:{INSTANCE}"}, StatusRequest(5, AfterInstance(INSTANCE))),
         ("show_status", {"instance": "Cado"}, InstanceRequest("Cado")),

@@ -28,6 +28,7 @@ PARAMETERS = {
     "VaultSourceAccounts": SOURCE,
     "VaultReaderRoleArns": READER,
     "EvidenceBucket": EVIDENCE,
+    "ManifestLockDays": "30",
 }
 
 THIEF = "thief"

@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 OF_THE_CLI = {"--query", "--output", "--region", "--profile", "--no-cli-pager"}
 """Options of the AWS CLI itself (https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html)."""
 
-CUSTOM = {("logs", "tail"): {"--since", "--follow"}}
+CUSTOM = {("logs", "tail"): {"--since", "--follow"}, ("s3", "cp"): {"--recursive"}}
 """Commands of the AWS CLI that are no operation of a service, with what our pages use of their options."""
 
 SERVICES = {"s3api": "s3"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from lifeboat.domain.message import Message, counted, sentence
 from lifeboat.domain.text import name_first
+from lifeboat.domain.title import quote
 from lifeboat.evidence.commands import bring_back
 from lifeboat.evidence.losses import Fate, Loss
 from lifeboat.evidence.manifest import Index
@@ -17,6 +18,11 @@ NAMED = 20
 
 IN_SUMMARY = 3
 """Lost objects that a summary names."""
+
+NAME_LENGTH = 120
+"""Characters of a key in a summary."""
+
+_UNREADABLE = "a key that shows nothing"
 
 
 def is_published(index: Index) -> bool:
@@ -34,7 +40,7 @@ def evidence_lost(*, stack: str, at: datetime, region: str, index: Index, named:
     lost = index.losses.objects
     what = [f"has lost {counted(lost, 'object')} since the manifest {index.before}"] if lost else []
     what += [f"is much smaller than it was: {' and '.join(index.smaller)}"] if index.smaller else []
-    names = [loss.item.key for loss in named if loss.fate is Fate.LOST]
+    names = [quote(loss.item.key, _UNREADABLE, NAME_LENGTH) for loss in named if loss.fate is Fate.LOST]
     first = f": {name_first(names, IN_SUMMARY, count=lost)}" if names else ""
     return Message(
         event="EvidenceLost",
@@ -72,9 +78,9 @@ def _steps(index: Index, named: Sequence[Loss], region: str) -> Iterator[str]:
         yield "A lifecycle rule made some of them go: EvidenceAtRisk has the command that takes the expiry out."
     if index.losses.objects > index.losses.expired:
         yield "Find out who deleted the others: CloudTrail has DeleteObject where data events of the bucket are logged."
-    markers = [loss for loss in named if loss.marker]
+    markers = [loss for loss in named if loss.marker and loss.item.key.isprintable()]
     if index.losses.hidden:
         yield "Deleted versions are still there behind delete markers. Bring them back soon: remove each marker."
     if markers:
-        key = markers[0].item.key
-        yield f"To bring back {key}, run as an operator: {bring_back(index.bucket, region, key, markers[0].marker)}"
+        command = bring_back(index.bucket, region, markers[0].item.key, markers[0].marker)
+        yield f"To bring back the first of them, run as an operator: {command}"

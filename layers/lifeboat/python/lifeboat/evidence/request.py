@@ -51,6 +51,6 @@ def parse_guard(event: Mapping[str, Any]) -> GuardRequest | ContinueGuard | Comp
     """Parse a request of guard_evidence: its two schedules, or a person. Raises BadRequest."""
     if isinstance(event, Mapping) and "sweep" in event:
         return parse(event, ContinueGuard)
-    if isinstance(event, Mapping) and "compare" in event:
+    if isinstance(event, Mapping) and not event.keys().isdisjoint(("compare", "after")):
         return parse(event, CompareManifests)
     return parse(event, GuardRequest)
