@@ -254,7 +254,7 @@ def test_every_action_has_a_button_before_it_and_every_table_its_headers():
             assert after[0] != "cwdb-action" or before[0] == "button"
             assert before[0] != "table" or after[0] == "caption"
         assert all("scope" in item for item in shape if item[0] == "th")
-        assert all("for" in item for item in shape if item[0] == "label")
+        assert all(after[0] == "input" for before, after in pairwise(shape) if before[0] == "label")
         assert all("aria-label" in item and "role" in item for item in shape if item[0] == "svg")
 
 
@@ -275,6 +275,17 @@ def test_a_tag_that_is_no_recovery_point_has_no_plan_and_no_hold():
     assert shown.asked_of("prune-snapshots") == []
     requests = shown.asked_of("restore-volume")
     assert not [item for item in requests if "dry_run" in item]
+
+
+def test_each_lineage_of_an_instance_has_its_ages():
+    answer = instance_page("platform")
+    [instance] = answer["status"]["instances"]
+    [lineage] = instance["lineages"]
+    more = {**lineage, "lineage": "<b>", "newest": None, "age_seconds": None, "ages_seconds": [], "pending": "rp-1"}
+    instance["lineages"] = [lineage, more]
+    said = "|".join(Parsed(show_status_page(answer, call())).said)
+    assert f"|{lineage['device']}|{lineage['volume_id']}|{lineage['lineage']}|{lineage['good']}|" in said
+    assert "|<b>|1|in progress|" in said
 
 
 @pytest.mark.parametrize(

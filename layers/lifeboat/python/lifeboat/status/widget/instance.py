@@ -9,12 +9,13 @@ from lifeboat.domain.fields import RECOVERY_POINT_ID
 from lifeboat.domain.widget import Call
 from lifeboat.status.widget import parts
 from lifeboat.status.widget.markup import Html, button, duration, element, join, name, table, text, yes_no
-from lifeboat.status.widget.pictures import calendar
+from lifeboat.status.widget.pictures import calendar, sparkline
 
 POINTS_SHOWN = 20
 TARGETS_SHOWN = 10
 INSTANCES_SHOWN = 20
 
+_LINEAGES_HEAD = ("Device", "Volume", "Lineage", "Good", "Newest", "Newest proven", "Ages")
 _POINTS_HEAD = ("Recovery point", "Age", "Condition", "Proven", "Locked", "Copied", "Goes", "Actions")
 
 
@@ -37,6 +38,7 @@ def render_instance(answer: parts.Answer, call: Call) -> Html:
     if len(found) > INSTANCES_SHOWN or status["next"]:
         sections.append(element("p", "More instances have this Name: find one by its id."))
     if len(found) == 1:
+        sections += _lineages(found[0])
         sections += _restorable(found[0], answer, call)
     return join(sections)
 
@@ -55,6 +57,23 @@ def _ended(restore: parts.Answer) -> Html:
     """What is to be done after the last restore."""
     said = f"The restore {restore['restore_id']} has ended: {restore['status']}."
     return join([element("h3", "After the last restore"), element("p", said), parts.whole_steps(restore)])
+
+
+def _lineages(instance: parts.Answer) -> list[Html]:
+    """Each data volume with the ages of its recovery points."""
+    rows = [
+        [
+            element("code", item["device"] or "-"),
+            element("code", item["volume_id"] or "-"),
+            element("code", item["lineage"]),
+            text(item["good"]),
+            text("in progress" if item["pending"] and not item["newest"] else duration(item["age_seconds"])),
+            text(duration(item["proven_age_seconds"])),
+            sparkline(item["ages_seconds"]),
+        ]
+        for item in instance["lineages"]
+    ]
+    return [table("Lineages: the data of each volume, and the ages of its recovery points", _LINEAGES_HEAD, rows)]
 
 
 def _restorable(instance: parts.Answer, answer: parts.Answer, call: Call) -> list[Html]:

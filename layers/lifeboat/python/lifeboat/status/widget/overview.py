@@ -42,11 +42,10 @@ def _place(answer: parts.Answer) -> Html:
 
 
 def _find(call: Call) -> Html:
-    label = element("label", "Instance, by id or Name", {"for": "lb-find"})
-    field = Html(f'<input id="lb-find" name="{TYPED}" type="text" maxlength="256">')
-    return element(
-        "form", element("p", join([label, field, button("Find", call.endpoint(parts.SHOW), {"find": True})]))
-    )
+    """The field is inside its label: an id would be there twice with two widgets on one dashboard."""
+    field = Html(f'<input name="{TYPED}" type="text" maxlength="256">')
+    label = element("label", join([text("Instance, by id or Name"), field], " "))
+    return element("form", element("p", join([label, button("Find", call.endpoint(parts.SHOW), {"find": True})])))
 
 
 def _restores(answer: parts.Answer, call: Call) -> Html:
