@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSRequest
 
 from lifeboat.aws import clients, clock
 from lifeboat.aws.once import UnderWay, once
@@ -47,3 +48,20 @@ def test_the_key_of_a_killed_invocation_is_free_in_time(table: str, within: int 
     )
     assert once(table, "published", "it", lambda: {"done": 1}, context, within=within) == {"done": 1}
     assert once(table, "published", "it", killed, context, within=within) == {"done": 1}
+
+
+def test_work_after_work_adds_nothing_to_the_client(table: str) -> None:
+    def count_handlers() -> int:
+        request = AWSRequest(method="POST", url="https://dynamodb", headers={"User-Agent": "it"})
+        return len(
+            clients.dynamodb().meta.events.emit(
+                "request-created.dynamodb.PutItem", request=request, operation_name="PutItem"
+            )
+        )
+
+    context: Any = Context()
+    once(table, "published", "first", dict, context)
+    handlers = count_handlers()
+    for number in range(20):
+        once(table, "published", str(number), dict, context)
+    assert count_handlers() == handlers

@@ -7,11 +7,13 @@ until its own end. If the work succeeds, its answer is kept. If it raises, the k
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from lifeboat.aws import clients
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 KEPT = 35 * 24 * 3600
@@ -51,11 +53,7 @@ def once(
     Raises UnderWay if another invocation is doing it, and whatever `work` raises.
     """
     # Imported here: most events do no such work, and the import adds 8 ms to a cold start.
-    from aws_lambda_powertools.utilities.idempotency import (  # noqa: PLC0415
-        DynamoDBPersistenceLayer,
-        IdempotencyConfig,
-        idempotent_function,
-    )
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function  # noqa: PLC0415
     from aws_lambda_powertools.utilities.idempotency.exceptions import (  # noqa: PLC0415
         IdempotencyAlreadyInProgressError,
     )
@@ -64,17 +62,9 @@ def once(
     if context is not None:  # frees the key of a killed invocation when its time is over
         ends: Any = _Sooner(context, within) if within else context
         config.register_lambda_context(ends)
-    store = DynamoDBPersistenceLayer(
-        table_name=table,
-        key_attr="pk",
-        static_pk_value=kind,
-        sort_key_attr="sk",
-        expiry_attr="expiration",
-        boto3_client=clients.dynamodb(),
-    )
 
     @idempotent_function(  # type: ignore[untyped-decorator] # Powertools leaves it untyped
-        data_keyword_argument="data", persistence_store=store, config=config, key_prefix=kind
+        data_keyword_argument="data", persistence_store=_store(table, kind), config=config, key_prefix=kind
     )
     def run(*, data: dict[str, str]) -> dict[str, Any]:
         del data
@@ -84,3 +74,31 @@ def once(
         return dict(run(data={"key": key}))
     except IdempotencyAlreadyInProgressError as problem:
         raise UnderWay(f"{kind} {key} is being done by another invocation") from problem
+
+
+def _store(table: str, kind: str) -> DynamoDBPersistenceLayer:
+    """Where the answers of one kind are kept. One is made for each kind in an execution environment, and no more.
+
+    Each one adds a handler to the client, which runs at every later request and adds a header to it. Made for each
+    piece of work, they slow a warm function down with the square of the work that it has done.
+    """
+    from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer  # noqa: PLC0415
+
+    client = clients.dynamodb()
+    stores = _stores(client)
+    if (table, kind) not in stores:
+        stores[table, kind] = DynamoDBPersistenceLayer(
+            table_name=table,
+            key_attr="pk",
+            static_pk_value=kind,
+            sort_key_attr="sk",
+            expiry_attr="expiration",
+            boto3_client=client,
+        )
+    return stores[table, kind]
+
+
+@lru_cache(maxsize=1)
+def _stores(client: Any) -> dict[tuple[str, str], DynamoDBPersistenceLayer]:
+    del client  # a function has one. Tests have many, one after the other, and leave none behind
+    return {}
