@@ -78,10 +78,11 @@ def test_four_clicks_restore_a_lost_instance_onto_a_fresh_one(scene: Scene, brow
         assert not scene.stage.open_restores(), "a plan begins nothing"
         click(seen.page.get_by_role("button", name="Restore: "))
         click(seen.page.get_by_role("button", name="Confirm"))
-        expect(seen.page.get_by_role("heading", name="Restore ")).to_be_visible()
+        expect(seen.page.get_by_role("heading", name="Restore", exact=True)).to_be_visible()
         assert clicks == 4
         [restore] = set(re.findall("restore-[0-9a-f]{16}", seen.page.inner_text("main")))
-        assert scene.stage.until_closed(restore)["status"] == "completed"
+        ended = scene.stage.until_closed(restore)
+        assert ended.get("status") == "completed", ended
         seen.page.get_by_role("button", name="Refresh: ").click()
         seen.see(f"{restore} onto {scene.fresh.instance_id}: completed")
         seen.assert_harmless()

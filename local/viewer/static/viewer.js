@@ -92,10 +92,13 @@ function show(widget, display, nodes) {
 function confirmed(message) {
   question.textContent = message;
   return new Promise((resolve) => {
-    confirm.onclick = () => { confirmation.returnValue = "yes"; confirmation.close("yes"); };
-    cancel.onclick = () => confirmation.close("");
-    confirmation.onclose = () => resolve(confirmation.returnValue === "yes");
-    confirmation.returnValue = "";
+    const answer = (yes) => {
+      resolve(yes);
+      confirmation.close();
+    };
+    confirm.onclick = () => answer(true);
+    cancel.onclick = () => answer(false);
+    confirmation.onclose = () => resolve(false); // by Escape; an answer that was given stays
     confirmation.showModal();
   });
 }
