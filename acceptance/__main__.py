@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from acceptance import clean, plan, report
@@ -24,7 +25,7 @@ from acceptance.deploy import Deploy, with_sam
 from acceptance.narration import Check, Narration
 from acceptance.recorder import Recorder
 from acceptance.run import Run
-from acceptance.state import FOLDER, State
+from acceptance.state import FOLDER, OtherRunError, State
 from acceptance.steps import steps
 
 GOOD, FAILED, REFUSED = 0, 1, 2
@@ -75,7 +76,13 @@ def main(arguments: list[str] | None = None) -> int:
         anyway=given.anyway,
         subnets=given.subnets,
     )
-    return carry_out(options, Console(width=None if sys.stdout.isatty() else 150))
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    try:
+        return carry_out(options, console)
+    except (BotoCoreError, ClientError, OtherRunError, plan.PlanError) as problem:
+        # Nothing was begun, or the deletion is not finished: what was made is in the file.
+        console.print(f"{type(problem).__name__}: {problem}")
+        return REFUSED
 
 
 def carry_out(options: Options, console: Console) -> int:

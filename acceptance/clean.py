@@ -103,8 +103,10 @@ def _stacks(run: Run) -> list[str]:
     """The run's stack. Any other of that name stays. One that `sam deploy` has only reviewed has no tags yet."""
     try:
         [stack] = run.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
-    except ClientError:  # ValidationError: there is none
-        return []
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] == "ValidationError":  # there is none
+            return []
+        raise
     reviewed = stack["StackStatus"] == "REVIEW_IN_PROGRESS" and "stack" in run.state.intended
     of_run = reviewed or {"Key": TAG, "Value": run.state.run} in stack.get("Tags", [])
     return [STACK_NAME] if of_run and stack["StackStatus"] != "DELETE_COMPLETE" else []

@@ -31,8 +31,10 @@ def why_production(session: Any, region: str) -> list[str]:
     for name in STACKS:
         try:
             cloudformation.describe_stacks(StackName=name)
-        except ClientError:  # ValidationError: there is none
-            continue
+        except ClientError as refusal:
+            if refusal.response["Error"]["Code"] == "ValidationError":  # there is none
+                continue
+            raise
         why.append(f"the stack {name} is there")
     return why
 

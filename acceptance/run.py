@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from acceptance.narration import Narration
 from acceptance.operator import EVENTS, Operator, tags_of
 from acceptance.recorder import Recorder
@@ -16,6 +18,18 @@ from acceptance.watch import Watch
 POLL_SECONDS = 10
 """How long one poll waits for a message: as long as states pass unseen at most."""
 MADE_WITHIN = timedelta(minutes=20)
+
+
+def _there(seen: Callable[[], Any]) -> Any:
+    """What `seen` gives. EC2 may not find for a moment what it has just made."""
+    try:
+        return seen()
+    except IndexError:  # an empty list of what was named
+        return None
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"].endswith(".NotFound"):
+            return None
+        raise
 
 
 class Run(Operator):
@@ -88,7 +102,7 @@ class Run(Operator):
         """Poll until `seen` gives something; None if it has not within so much of AWS's time."""
         self.narration.waiting(what)
         end = self.recorder.now + within
-        while not (found := seen()):
+        while not (found := _there(seen)):
             if self.recorder.now >= end:
                 self.narration.add("acceptance", f"waited {within} in vain for: {what}")
                 return None

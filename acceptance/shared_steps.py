@@ -55,6 +55,14 @@ def ask_for_restore(operator: Operator, ask: Mapping[str, Any]) -> str:
     return restore_id
 
 
+def check_no_failed_events(operator: Operator) -> None:
+    """Whether no event waits in the queue of those that failed for good."""
+    queue: str = operator.outputs["FailedEventsUrl"]
+    wanted = ["ApproximateNumberOfMessages"]
+    found = operator.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=wanted)["Attributes"]
+    operator.narration.equal("no event failed for good", found["ApproximateNumberOfMessages"], "0")
+
+
 def wait_for_swap(operator: Operator, instance_id: str, device: str, displaced: str) -> str:
     """The volume on which the instance runs in place of the displaced one; nothing if it does not."""
 

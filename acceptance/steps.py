@@ -109,7 +109,8 @@ def write_bytes(run: Run) -> None:
     if not run.state.facts.get("sealed"):
         try:
             known_bytes.write(ebs, snapshot)
-        except ebs.exceptions.ValidationException:  # an attempt that was cut off had sealed it
+        except (ebs.exceptions.ValidationException, ebs.exceptions.ConflictException):
+            # An attempt that was cut off had sealed it.
             run.narration.add("acceptance", f"{snapshot} takes no more blocks")
         run.state.facts["sealed"] = True
         run.state.save()
@@ -356,6 +357,7 @@ def ask_to_be_refused(run: Run) -> None:
             run.narration.check(f"EC2 refuses: {name}", True, refusal.response["Error"]["Code"])
         else:
             run.narration.check(f"EC2 refuses: {name}", False, "it was granted")
+    shared_steps.check_no_failed_events(run)
 
 
 def steps(with_tool: Deploy) -> dict[str, Callable[[Run], None]]:

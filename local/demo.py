@@ -25,7 +25,7 @@ from acceptance.operator import tag_list, tags_of
 from acceptance.shared_steps import PUBLISHED_WITHIN, RESTORED_WITHIN
 from local import demo_data, demo_proof, stack
 from local.actors import VENDOR, Demo, console_disks, terraform_disks
-from local.demo_region import AWAY, deploy_twice, home_is_lost
+from local.demo_region import deploy_twice, home_is_lost
 from local.letters import chosen, opening
 from local.session import HOME_ACCOUNT, REGION, ROOT, LocalAws
 
@@ -76,18 +76,10 @@ def play(demo: Demo) -> None:
     _restored(demo, fresh, restore_id=restore_id, displaced=displaced, point=point, lineage=lineage, key=key)
     _goes_on(demo, fresh, lineage)
     demo.read_messages()
-    narration.equal("no event failed for good", _failed_events(demo), "0")
+    shared_steps.check_no_failed_events(demo)
     home_is_lost(demo, away, platform=fresh, lineage=lineage)
     away.demo.read_messages()
-    narration.equal(f"no event failed for good in {AWAY}", _failed_events(away.demo), "0")
-
-
-def _failed_events(demo: Demo) -> str:
-    """How many events wait in the queue of failed events."""
-    attributes: dict[str, str] = demo.sqs.get_queue_attributes(
-        QueueUrl=demo.outputs["FailedEventsUrl"], AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    return attributes["ApproximateNumberOfMessages"]
+    shared_steps.check_no_failed_events(away.demo)
 
 
 def _platform(demo: Demo, image: str, key: str) -> tuple[str, str]:
