@@ -36,6 +36,8 @@ MOST_DESCRIPTORS = 4096
 _ports: contextvars.ContextVar[tuple[int, int]] = contextvars.ContextVar("ports", default=(0, 0))
 """The client's port of this request, and ours."""
 
+AFTERWARDS = 0.001
+"""Seconds of the simulated clock."""
 WAIT = re.compile(rb"(WaitTimeSeconds\D{1,3})(\d+)")
 
 _dispatch = ministack_app._dispatch_service_request
@@ -143,13 +145,15 @@ async def _answer(
 
 async def _receive_messages(request: tuple[str, str, dict[str, str], bytes, dict[str, Any], str]) -> Answer:
     """Whoever waits for a message waits for the clock. It must not run past the message, nor past the time to wait, as
-    it would while ministack polls its queue again and again: so the clock is asked for each second."""
+    it would while ministack polls its queue again and again. A message comes of something that is due, so the queue is
+    read again a millisecond after that: then all that follows at that moment has been done."""
     method, path, headers, body, query, request_id = request
     found = WAIT.search(body)
     ends = CLOCK.now() + (int(found[2]) if found else 0)
     queue = queues.named_in(body)
     while CLOCK.now() < ends and not (queue and queues.visible(queue, CLOCK.now())):
-        await TIMERS.pause(min(1.0, ends - CLOCK.now()), "waiting for a message", counted=False)
+        due = [ends, TIMERS.next_due() + AFTERWARDS, queues.next_visible(queue) if queue else ends]
+        await TIMERS.pause(max(AFTERWARDS, min(due) - CLOCK.now()), "waiting for a message", counted=False)
     at_once = WAIT.sub(rb"\g<1>0", body)
     answer: Answer = await _dispatch(method, path, headers, at_once, query, request_id)
     return answer

@@ -1,6 +1,7 @@
 """Putting a message on an SQS queue as an AWS service does, past the API."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -77,6 +78,11 @@ def named_in(body: bytes) -> dict[str, Any] | None:
 def visible(queue: dict[str, Any], now: float) -> bool:
     """Whether a message on it can be received."""
     return any(message.get("visible_at", 0) <= now for message in list(queue["messages"]))
+
+
+def next_visible(queue: dict[str, Any]) -> float:
+    """When a message on it can be received next, in seconds since 1970; infinite if it has none."""
+    return min((float(message.get("visible_at", 0)) for message in list(queue["messages"])), default=math.inf)
 
 
 def under_way() -> list[str]:

@@ -136,6 +136,13 @@ class Timers:
             running = [self._running] if self._running else []
             return [timer.what for timer in (*running, *self._heap) if timer.counted and not timer.cancelled]
 
+    def next_due(self) -> float:
+        """When something is due next, in seconds since 1970; infinite if nothing ever is."""
+        with CHANGED:
+            self._drop_cancelled()
+            times = [timer.due for timer in self._heap[:1]]
+        return min([*times, *(due for source in self.sources if (due := source.due()) is not None)], default=math.inf)
+
     async def wait(self, until: float | None = None) -> None:
         """Let a simulated clock move: until nothing counted is pending or under way, or until a time.
 
