@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.widget import Call, is_call, read_call
@@ -183,15 +186,13 @@ def overview(name: str, instances: int = 20, lineages: int = 40) -> dict[str, An
 
 
 def instance_page(name: str, **more: Any) -> dict[str, Any]:
-    points = recorded("points")
-    points["recovery_points"] = [{**item, "name": name} for item in points["recovery_points"]]
     status = recorded("instance")
+    status["recovery_points"] = [{**item, "name": name} for item in recorded("points")["recovery_points"]]
     status["instances"] = [{**item, "name": name, "problem": name} for item in status["instances"]]
     status["restores"] = [RESTORE]
     status["needs_a_person"] = [need(1, name)]
     return {
         "status": status,
-        "points": points,
         "targets": [{"instance_id": INSTANCE, "name": name}],
         "onto": None,
     } | more
@@ -212,6 +213,14 @@ def test_a_hundred_hostile_names_change_nothing_but_the_text(page):
         assert "".join(found.said).isprintable(), hostile
         assert all(label.isprintable() for label in found.labels)
         shown.encode()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(min_size=1, max_size=255))
+def test_any_name_changes_nothing_but_the_text(name):
+    tame, found = (Parsed(show_status_page({"overview": overview(item, 1, 1)}, call())) for item in ("platform", name))
+    assert (found.shape, found.actions) == (tame.shape, tame.actions)
+    assert "".join(found.said).isprintable()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -269,7 +278,7 @@ def test_the_plan_of_a_restore_is_asked_for_by_the_exact_recovery_point_and_chan
 
 def test_a_tag_that_is_no_recovery_point_has_no_plan_and_no_hold():
     answer = instance_page("platform")
-    for item in answer["points"]["recovery_points"]:
+    for item in answer["status"]["recovery_points"]:
         item["id"] = "rp-<b>"
     shown = Parsed(show_status_page(answer, call()))
     assert shown.asked_of("prune-snapshots") == []
@@ -414,6 +423,20 @@ def test_the_calendar_says_what_stays_and_until_when_the_others():
 def test_the_calendar_ends_after_its_weeks():
     points = [point(f"20{year:02}-06-15") for year in range(10, 10 + WEEKS + 3)]
     assert "3 older weeks are not shown" in calendar(points, {})
+
+
+def test_the_guide_has_every_button():
+    guide = (RECORDED.parents[2] / "docs" / "guide" / "page.md").read_text()
+    pages = [
+        show_status_page({"overview": overview("platform", 2, 1)}, call()),
+        show_status_page(instance_page("platform"), call()),
+        show_restore(recorded("plan") | {"possible": True, "recovery_point": "rp-1"}, call(**PLAN_ASKED)),
+        show_restore(STATED, call()),
+    ]
+    labels = {label for page in pages for label in re.findall(r"<button[^>]*>([^<]*)</button>", page)}
+    assert {"Restore", "Hold", "Find", "Next page"} <= labels
+    rows = [line.split("|")[1] for line in guide.splitlines() if line.startswith("|")]
+    assert [label for label in labels if not any(label in row for row in rows)] == []
 
 
 # --- the contract

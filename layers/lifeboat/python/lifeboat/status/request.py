@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints
 
-from lifeboat.domain.bad_request import BadRequest, Expected, Fields, not_expected, parse, shown
+from lifeboat.domain.bad_request import INTERNAL, BadRequest, Expected, Fields, not_expected, parse, shown
 from lifeboat.domain.fields import Flag, Yes
 from lifeboat.domain.text import is_blank
 from lifeboat.status.page import INSTANCE_ID, MOST, USUAL, AfterInstance, BeforePoint, Position, read_position
@@ -51,7 +51,10 @@ class StatusRequest(Fields):
 
 @dataclass(frozen=True, slots=True)
 class InstanceRequest(Fields):
-    """Show the instances of this id or Name, or with `list` a page of their recovery points."""
+    """Show the instances of this id or Name, or with `list` a page of their recovery points.
+
+    `points`: how many of their recovery points are shown beside them, of the same observation.
+    """
 
     form = "instance"
 
@@ -59,6 +62,7 @@ class InstanceRequest(Fields):
     list: Flag = False
     limit: Limit = USUAL
     next: Next | None = None
+    points: Annotated[int, INTERNAL] = 0
 
     @property
     def is_id(self) -> bool:

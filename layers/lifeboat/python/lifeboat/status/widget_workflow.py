@@ -23,14 +23,9 @@ def show_page(request: PageRequest, invocation: Invocation) -> dict[str, Any]:
         return {"describe": True}
     if not isinstance(request, InstancePageRequest):
         return {"overview": show(StatusRequest(limit=ROWS, next=request.next), invocation)}
-    status = show(InstanceRequest(request.instance), invocation)
-    single = len(status["instances"]) == 1
-    return {
-        "status": status,
-        "points": show(InstanceRequest(request.instance, list=True, limit=POINTS), invocation) if single else None,
-        "targets": _targets() if single else [],
-        "onto": request.onto,
-    }
+    status = show(InstanceRequest(request.instance, points=POINTS), invocation)
+    targets = _targets() if len(status["instances"]) == 1 else []
+    return {"status": status, "targets": targets, "onto": request.onto}
 
 
 def _targets() -> list[dict[str, str]]:

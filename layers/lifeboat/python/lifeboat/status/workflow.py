@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -317,6 +317,7 @@ def _show_named(request: InstanceRequest, observer: Observer) -> dict[str, Any]:
         "schedule": _schedule(observer),
         **shape.list_first(_restores(here, place, observer), "restores"),
         "ended_restores": _restores(observer.ended_restores(named.volumes.values()), place, observer),
+        **(_list(named.points, replace(request, limit=request.points, next=None), observer) if request.points else {}),
         "instances": _instances(views, state, observer, _forecasts(ids[:FORECASTS], named, observer)),
         "next": str(following) if following else None,
     }

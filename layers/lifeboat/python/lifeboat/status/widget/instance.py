@@ -22,7 +22,7 @@ _POINTS_HEAD = ("Recovery point", "Age", "Condition", "Proven", "Locked", "Copie
 def render_instance(answer: parts.Answer, call: Call) -> Html:
     """An instance that is named by its id, or the instances of a Name.
 
-    `answer` has the `status` and the `points` of show_status, and the `targets` that consent to a restore.
+    `answer` has the `status` with its recovery points, and the `targets` that consent to a restore.
     """
     status = answer["status"]
     found: Sequence[parts.Answer] = status["instances"]
@@ -77,7 +77,7 @@ def _lineages(instance: parts.Answer) -> list[Html]:
 
 
 def _restorable(instance: parts.Answer, answer: parts.Answer, call: Call) -> list[Html]:
-    points: Sequence[parts.Answer] = answer["points"]["recovery_points"]
+    points: Sequence[parts.Answer] = answer["status"]["recovery_points"]
     retention = instance["retention"] or {}
     going = {item["recovery_point"]: item["at"] for item in retention.get("next_deletions") or ()}
     onto, targets = _target(instance, answer, call)
