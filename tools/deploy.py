@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.docs_template import read_template
 from tools.marked_page import ROOT
@@ -139,7 +140,22 @@ def deploy(environment: Mapping[str, str]) -> int:
         deployed += ["--template-file", settings["BUILT"], "--config-file", str(ROOT / "samconfig.toml")]
     deployed += ["--region", region] if region else []
     deployed += ["--stack-name", stack] if stack else []
-    return subprocess.run(deployed, env=own, check=False).returncode
+    code = subprocess.run(deployed, env=own, check=False).returncode
+    if not code:
+        print("\n".join(next_commands(stack or DEFAULT_STACK, region or own_region)), flush=True)
+    return code
+
+
+def next_commands(stack: str, region: str | None) -> list[str]:
+    """What comes next, from the outputs of the stack; CloudFormation returns these in no order of ours."""
+    try:
+        client = botocore.session.Session().create_client("cloudformation", region_name=region)
+        [found] = client.describe_stacks(StackName=stack)["Stacks"]
+    except (BotoCoreError, ClientError):
+        return []  # SAM CLI has said how the deployment ended, or no stack was wanted
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
+    commands = [f"  {outputs[key]}" for key in sorted(outputs) if key.startswith("Next")]
+    return ["", "Next:", "", *commands] if commands else []
 
 
 def main(arguments: list[str]) -> int:
