@@ -147,6 +147,7 @@ def test_the_page_only_reads(world):
         client.meta.events.register("before-call.*.*", lambda model, **_: calls.append(model.name))
     click(world, "show-status", {})
     click(world, "show-status", {"instance": instance})
+    assert "1 instance is protected." in click(world, "show-status", {"urgent": True})
     assert "DescribeInstances" in calls
     assert [name for name in calls if not name.startswith(READS)] == []
     assert world.messages() == []

@@ -25,6 +25,7 @@ from lifeboat.status.widget.request import (
     InstancePageRequest,
     OverviewRequest,
     PageRequest,
+    UrgentRequest,
     parse_page,
 )
 from lifeboat.status.widget.style import _COLORS
@@ -245,8 +246,21 @@ def test_the_first_of_what_needs_a_person_is_in_full_and_the_next_are_named():
     said = "".join(parsed.said)
     assert said.count("It is overdue. It is overdue.") > said.count("critical BackupOverdue") == 10
     assert "And 9986 more." in said
+    assert {"urgent": True} in parsed.asked_of("show-status")
     opened = [item["instance"] for item in parsed.asked_of("show-status") if "instance" in item]
     assert {f"i-{number:017x}" for number in range(14)} <= set(opened)
+
+
+@pytest.mark.parametrize("name", ["platform", "\U0001f4a9" * 255, "&" * 255])
+def test_all_that_is_urgent_is_named_on_a_page_of_its_own(name):
+    answer = overview(name, 1, 1)
+    page = show_status_page({"urgent": answer}, call())
+    parsed = Parsed(page)
+    opened = {item["instance"] for item in parsed.asked_of("show-status") if "instance" in item}
+    assert opened == {f"i-{number:017x}" for number in range(50)}
+    assert [item["status"] for item in parsed.asked_of("restore-volume")] == [RESTORE["restore_id"]] * 5
+    assert "9950 more are in the messages only." in "".join(parsed.said)
+    assert len(page.encode()) < BOUND
 
 
 def test_what_is_said_of_a_lineage_and_its_points():
@@ -451,9 +465,10 @@ def test_the_guide_has_every_button():
         ({"find": True}, {"instance": " Cado "}, InstancePageRequest("Cado")),
         ({"find": True}, {"instance": " "}, OverviewRequest()),
         ({"find": True}, {}, OverviewRequest()),
+        ({"urgent": True}, {}, UrgentRequest(urgent=True)),
         ({"describe": True, "anything": 1}, {}, DescribeRequest()),
     ],
-    ids=["first", "instance", "onto", "typed", "blank", "no form", "describe"],
+    ids=["first", "instance", "onto", "typed", "blank", "no form", "urgent", "describe"],
 )
 def test_a_request_of_the_page(asked: dict[str, Any], forms: dict[str, str], request_: PageRequest):
     assert parse_page(Call(asked, forms, dark=False, stack="lifeboat")) == request_
@@ -461,8 +476,14 @@ def test_a_request_of_the_page(asked: dict[str, Any], forms: dict[str, str], req
 
 @pytest.mark.parametrize(
     "asked",
-    [{"next": "before:2026-11-23T02:00:00Z/snap-0123456789abcdef0"}, {"next": "x"}, {"find": False}, {"x": 1}],
-    ids=["next of points", "no next", "find is false", "unknown"],
+    [
+        {"next": "before:2026-11-23T02:00:00Z/snap-0123456789abcdef0"},
+        {"next": "x"},
+        {"find": False},
+        {"urgent": 1},
+        {"x": 1},
+    ],
+    ids=["next of points", "no next", "find is false", "urgent is no flag", "unknown"],
 )
 def test_a_bad_request_of_the_page(asked):
     with pytest.raises(BadRequest):

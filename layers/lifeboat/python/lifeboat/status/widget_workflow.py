@@ -10,7 +10,7 @@ from lifeboat.backup.selection import ENDED_STATES
 from lifeboat.domain.tags import Tag
 from lifeboat.status.request import InstanceRequest, StatusRequest
 from lifeboat.status.widget.overview import ROWS
-from lifeboat.status.widget.request import DescribeRequest, InstancePageRequest, PageRequest
+from lifeboat.status.widget.request import DescribeRequest, InstancePageRequest, PageRequest, UrgentRequest
 from lifeboat.status.workflow import show
 
 POINTS = 200
@@ -21,6 +21,8 @@ def show_page(request: PageRequest, invocation: Invocation) -> dict[str, Any]:
     """What a page shows. Nothing is changed. Raises BadRequest as `show` does, and AwsError."""
     if isinstance(request, DescribeRequest):
         return {"describe": True}
+    if isinstance(request, UrgentRequest):
+        return {"urgent": show(StatusRequest(limit=1), invocation)}
     if not isinstance(request, InstancePageRequest):
         return {"overview": show(StatusRequest(limit=ROWS, next=request.next), invocation)}
     status = show(InstanceRequest(request.instance, points=POINTS), invocation)

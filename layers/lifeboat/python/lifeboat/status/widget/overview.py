@@ -33,6 +33,34 @@ def render_overview(answer: parts.Answer, call: Call) -> Html:
     return join(sections)
 
 
+def render_urgent(answer: parts.Answer, call: Call) -> Html:
+    """Everything that needs a person and every open restore, as far as show_status lists them."""
+    needs = [parts.named_need(item, call) for item in answer["needs_a_person"]]
+    restores = [
+        element(
+            "li",
+            join(
+                [
+                    element("code", item["restore_id"]),
+                    text(f"onto {item['instance_id']}: {item['step']}"),
+                    parts.follow_button(item["restore_id"], call),
+                ],
+                " ",
+            ),
+        )
+        for item in answer["restores"]
+    ]
+    left = answer.get("needs_a_person_not_listed", 0) + answer.get("restores_not_listed", 0)
+    sections = [
+        parts.top(_title(answer), call, _place(answer)),
+        parts.unread(answer),
+        element("p", text(answer["summary"])),
+    ]
+    for title, found in (("What needs a person now", needs), ("Open restores", restores)):
+        sections += [element("h3", title), element("ul", join(found))] if found else []
+    return join([*sections, element("p", f"{left} more are in the messages only.") if left else Html("")])
+
+
 def _title(answer: parts.Answer) -> Html:
     return text(f"Backups of the stack {answer['stack']}")
 
@@ -51,8 +79,8 @@ def _find(call: Call) -> Html:
 def _restores(answer: parts.Answer, call: Call) -> Html:
     found: Sequence[Any] = answer["restores"]
     left = len(found) - RESTORES_SHOWN + answer.get("restores_not_listed", 0)
-    more = element("p", f"And {left} more open restores.") if left > 0 else Html("")
-    return join([*(parts.restore(item, call) for item in found[:RESTORES_SHOWN]), more])
+    more = element("p", join([text(f"And {left} more open restores."), parts.all_button(call)], " "))
+    return join([*(parts.restore(item, call) for item in found[:RESTORES_SHOWN]), more if left > 0 else Html("")])
 
 
 def _instances(answer: parts.Answer, call: Call) -> Html:

@@ -6,7 +6,7 @@ from lifeboat.domain.widget import Call
 from lifeboat.status.widget import parts
 from lifeboat.status.widget.instance import render_instance
 from lifeboat.status.widget.markup import Html, join
-from lifeboat.status.widget.overview import render_overview
+from lifeboat.status.widget.overview import render_overview, render_urgent
 from lifeboat.status.widget.style import frame
 
 DESCRIPTION = """\
@@ -31,6 +31,8 @@ def show_status_page(answer: parts.Answer, call: Call) -> str:
         content = join([parts.top("Status", call, Html("")), parts.refusal(answer["refused"])])
     elif "overview" in answer:
         content = render_overview(answer["overview"], call)
+    elif "urgent" in answer:
+        content = render_urgent(answer["urgent"], call)
     else:
         content = render_instance(answer, call)
     return frame(content, dark=call.dark)

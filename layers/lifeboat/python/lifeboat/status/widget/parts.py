@@ -87,18 +87,23 @@ def needs(answer: Answer, call: Call) -> Html:
         return Html("")
     named = found[NEEDS_SHOWN : NEEDS_SHOWN + NEEDS_NAMED]
     left = len(found[NEEDS_SHOWN + NEEDS_NAMED :]) + answer.get("needs_a_person_not_listed", 0)
-    more = element("p", f"And {left} more. They are in the messages, and in lifeboat status.") if left else Html("")
+    more = element("p", join([text(f"And {left} more."), all_button(call)], " ")) if left else Html("")
     return join(
         [
             element("h3", "What needs a person now"),
             *(_need(item, call) for item in found[:NEEDS_SHOWN]),
-            element("ul", join(_named(item, call) for item in named)) if named else Html(""),
+            element("ul", join(named_need(item, call) for item in named)) if named else Html(""),
             more,
         ]
     )
 
 
-def _named(need: Answer, call: Call) -> Html:
+def all_button(call: Call) -> Html:
+    """Names everything that is urgent."""
+    return button("Show all that is urgent", call.endpoint(SHOW), {"urgent": True})
+
+
+def named_need(need: Answer, call: Call) -> Html:
     """Which instance it is about, or else what the summary says of it."""
     instance_id = need["subject"].get("instance_id", "")
     about = who(text(instance_id, 40), need["name"]) if instance_id else text(need["summary"], 100)

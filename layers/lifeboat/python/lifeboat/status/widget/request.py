@@ -18,7 +18,7 @@ TYPED = "instance"
 class OverviewRequest(Fields):
     """Show how the stack stands, with a page of its instances. `next`: only that page."""
 
-    other_forms = ("instance", "find")
+    other_forms = ("instance", "find", "urgent")
 
     next: Next | None = None
 
@@ -43,11 +43,20 @@ class FindRequest(Fields):
 
 
 @dataclass(frozen=True, slots=True)
+class UrgentRequest(Fields):
+    """Name everything that needs a person and every open restore, without the instances."""
+
+    form = "urgent"
+
+    urgent: Yes
+
+
+@dataclass(frozen=True, slots=True)
 class DescribeRequest:
     """Describe the widget, in Markdown. The console sends it, with whatever else."""
 
 
-type PageRequest = OverviewRequest | InstancePageRequest | DescribeRequest
+type PageRequest = OverviewRequest | InstancePageRequest | UrgentRequest | DescribeRequest
 
 
 def parse_page(call: Call) -> PageRequest:
@@ -57,6 +66,8 @@ def parse_page(call: Call) -> PageRequest:
     """
     if call.asked.get(DESCRIBE) is True:
         return DescribeRequest()
+    if UrgentRequest.form in call.asked:
+        return parse(call.asked, UrgentRequest)
     request: OverviewRequest | InstancePageRequest | FindRequest = parse(
         call.asked, InstancePageRequest, FindRequest, OverviewRequest
     )
