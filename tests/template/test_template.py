@@ -502,6 +502,13 @@ def test_every_function_logs_to_a_group_that_an_output_names():
     assert all(group["Fn::Sub"].startswith(read_output("LogGroups")) for group in groups)
 
 
+def test_the_alarms_on_failures_have_the_command_that_shows_the_cause():
+    for name, resource in RESOURCES.items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and name.endswith(("ErrorsAlarm", "FailedEventsAlarm")):
+            described = resource["Properties"]["AlarmDescription"]["Fn::Sub"]
+            assert re.search(r": (aws logs tail|lifeboat failed) .*--region \${AWS::Region}$", described), name
+
+
 def test_outputs_say_what_to_do_next():
     for output in TEMPLATE["Outputs"].values():
         assert output["Description"]
