@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "layers" / "lifeboat" / "python"))
 from lifeboat.ami import messages as ami
 from lifeboat.backup import messages as backup
 from lifeboat.copies import messages as copies
+from lifeboat.doctor import messages as doctor
 from lifeboat.domain.message import SEVERITIES
 from lifeboat.evidence import manifest_messages as manifests
 from lifeboat.evidence import messages as evidence
@@ -62,7 +63,7 @@ def builders() -> dict[str, object]:
     """The functions of the features' `messages` that make a message, by name."""
     functions = (
         item
-        for module in (ami, backup, canary, copies, drills, evidence, manifests, restore, retention, verify)
+        for module in (ami, backup, canary, copies, doctor, drills, evidence, manifests, restore, retention, verify)
         for item in inspect.getmembers(module, inspect.isfunction)
     )
     return {name: item for name, item in functions if item.__annotations__.get("return") == "Message"}

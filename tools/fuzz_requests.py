@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["lifeboat"]):
     from lifeboat.ami import request as ami_request
     from lifeboat.backup import request as backup_request
     from lifeboat.copies import request as copies_request
+    from lifeboat.doctor import request as doctor_request
     from lifeboat.domain import bad_request
     from lifeboat.restore import request as restore_request
     from lifeboat.retention import request as retention_request
@@ -40,6 +41,8 @@ PARSERS = (
     verify_request.parse_verify,
     drill_request.parse_drill,
     status_request.parse_status,
+    doctor_request.parse_check,
+    doctor_request.parse_rehearsal,
 )
 GOOD = tuple(
     path.read_text()

@@ -6,7 +6,14 @@ import sys
 
 import typer
 
-from lifeboat_cli import commands_evidence, commands_failed, commands_first, commands_protect, commands_restore
+from lifeboat_cli import (
+    commands_doctor,
+    commands_evidence,
+    commands_failed,
+    commands_first,
+    commands_protect,
+    commands_restore,
+)
 
 APP = typer.Typer(
     name="lifeboat",
@@ -21,6 +28,7 @@ commands_protect.register(APP)
 commands_first.register(APP)
 commands_failed.register(APP)
 commands_evidence.register(APP)
+commands_doctor.register(APP)
 
 
 def main() -> None:

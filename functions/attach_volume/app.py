@@ -7,4 +7,4 @@ from lifeboat.handler import make_handler
 from lifeboat.restore import request
 from lifeboat.restore import workflow as restore
 
-handler = make_handler(request.parse_advance, restore.advance_open)
+handler = make_handler(request.parse_advance, restore.advance_open, rehearses="attach-volume")

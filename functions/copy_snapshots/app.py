@@ -7,4 +7,4 @@ from lifeboat.copies import request
 from lifeboat.copies import workflow as vault
 from lifeboat.handler import make_handler
 
-handler = make_handler(request.parse_copy, vault.run)
+handler = make_handler(request.parse_copy, vault.run, rehearses="copy-snapshots")

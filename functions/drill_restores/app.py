@@ -4,4 +4,4 @@ from lifeboat.handler import make_handler
 from lifeboat.verify import drill_request
 from lifeboat.verify import drill_workflow as drills
 
-handler = make_handler(drill_request.parse_drill, drills.run)
+handler = make_handler(drill_request.parse_drill, drills.run, rehearses="drill-restores")

@@ -8,4 +8,4 @@ from lifeboat.retention import request
 from lifeboat.retention import workflow as retention
 from lifeboat.status.widget.actions import show_hold
 
-handler = make_handler(request.parse_prune, retention.answer, page=Page(show_hold))
+handler = make_handler(request.parse_prune, retention.answer, page=Page(show_hold), rehearses="prune-snapshots")

@@ -8,4 +8,4 @@ from lifeboat.backup import workflow as backup
 from lifeboat.handler import Page, make_handler
 from lifeboat.status.widget.actions import show_backup
 
-handler = make_handler(request.parse_take, backup.run, page=Page(show_backup))
+handler = make_handler(request.parse_take, backup.run, page=Page(show_backup), rehearses="take-snapshots")

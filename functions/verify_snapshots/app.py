@@ -6,4 +6,4 @@ Reads recovery points back and records the proof in the tags of their snapshots.
 from lifeboat.handler import make_handler
 from lifeboat.verify import request, workflow
 
-handler = make_handler(request.parse_verify, workflow.run)
+handler = make_handler(request.parse_verify, workflow.run, rehearses="verify-snapshots")

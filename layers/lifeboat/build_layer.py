@@ -29,7 +29,10 @@ GLIBC = ("manylinux_2_17", "manylinux2014", "manylinux_2_28")
 """Lambda's Python 3.13 runs on Amazon Linux 2023, with glibc 2.34
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)."""
 
-SERVICES = ("dynamodb", "ebs", "ec2", "lambda", "s3", "sns", "sqs", "stepfunctions", "sts")
+SERVICES = (
+    *("cloudformation", "cloudwatch", "dynamodb", "ebs", "ec2", "events", "kms", "lambda", "s3", "scheduler", "sns"),
+    *("sqs", "stepfunctions", "sts"),
+)
 """The services whose models stay."""
 
 

@@ -16,6 +16,7 @@ HOOKS = {
     "ministack.core.iam_actions": (
         "SERVICE_TO_IAM_NAMESPACE",
         "_BOTOCORE_SERVICE_MAP",
+        "_lambda_action",
         "access_denied_response",
         "extract_iam_action",
         "extract_resource_arn",
@@ -75,7 +76,7 @@ HOOKS = {
         "_rule_key",
         "_validate_target_arn",
     ),
-    "ministack.services.kms": ("_keys", "_aliases"),
+    "ministack.services.kms": ("_keys", "_aliases", "_describe_key"),
     "ministack.services.lambda_svc": (
         "_ESM_IDLE_WAKE_GAP_SECONDS",
         "_effective_func_record_for_qualifier",
@@ -131,6 +132,7 @@ HOOKS = {
     "ministack.services.sns": (
         "_deliver_to_lambda",
         "_fanout",
+        "_list_subscriptions_by_topic",
         "_matches_filter_policy",
         "_threading",
         "_resolve_message_for_protocol",

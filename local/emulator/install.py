@@ -2,7 +2,7 @@
 
 from ministack import app as ministack_app
 from ministack.core import concurrency, iam_actions, iam_evaluator, lambda_runtime, router, sigv4
-from ministack.services import cloudwatch, eventbridge, lambda_svc, scheduler, sns
+from ministack.services import cloudwatch, eventbridge, kms, lambda_svc, scheduler, sns
 from ministack.services import ec2 as ministack_ec2
 from ministack.services.cloudformation import changesets, engine, provisioners, stacks
 from ministack.services.cloudformation import handlers as stack_calls
@@ -18,8 +18,11 @@ from local.emulator import (
     gateway,
     iam,
     invocations,
+    lambda_rights,
     mail,
+    managed_keys,
     queues,
+    subscriptions,
     workers,
 )
 from local.emulator import scheduler as our_scheduler
@@ -41,6 +44,7 @@ def install() -> None:
     our_s3.install()
 
     iam_actions.extract_resource_arn = iam.extract_resource_arn
+    _correct_reads()
     iam_evaluator.enforce = iam.enforce
     iam_evaluator._resolve_condition_key = iam.resolve_condition_key
     iam_evaluator.parse_policy_document = iam.parse_policy_document
@@ -56,8 +60,7 @@ def install() -> None:
     eventbridge._dispatch_to_lambda = delivery.rule_to_lambda
     eventbridge._dispatch_to_event_bus = delivery.rule_to_bus
     eventbridge._validate_target_arn = bus_targets.validated(eventbridge._validate_target_arn)
-    sns._deliver_to_lambda = delivery.topic_to_lambda
-    sns._fanout = mail.fan_out
+    _deliver_messages()
 
     scheduler.start_scheduler = our_scheduler.start
     executions.install()
@@ -91,6 +94,19 @@ def install() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"] = cloudformation.whole_schedules(schedule)
     for resource_type, handlers in cloudformation.ACCEPTED.items():
         provisioners._RESOURCE_HANDLERS.setdefault(resource_type, handlers)
+
+
+def _deliver_messages() -> None:
+    """Let a topic reach functions and mailboxes."""
+    sns._deliver_to_lambda = delivery.topic_to_lambda
+    sns._fanout = mail.fan_out
+
+
+def _correct_reads() -> None:
+    """Replace what ministack answers, or asks rights for, otherwise than AWS where a stack's parts are read."""
+    iam_actions._lambda_action = lambda_rights.whole(iam_actions._lambda_action)
+    kms._describe_key = managed_keys.described(kms._describe_key)
+    sns._list_subscriptions_by_topic = subscriptions.listed(sns._list_subscriptions_by_topic)
 
 
 def _enter_ebs() -> None:

@@ -214,7 +214,7 @@ def test_the_templates_schedules_and_alarms_are_the_models():
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2" and isinstance(event["Properties"]["ScheduleExpression"], str)
     )
-    assert rates == {"rate(1 minute)": 2, "rate(5 minutes)": 1, "rate(15 minutes)": 2, "rate(1 day)": 2}
+    assert rates == {"rate(1 minute)": 2, "rate(5 minutes)": 1, "rate(15 minutes)": 2, "rate(1 day)": 3}
     alarms = [item for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
     assert sum("Condition" not in item for item in alarms) == cost_model.ALARMS
     assert PRICES["alarms"].free >= cost_model.ALARMS

@@ -16,6 +16,8 @@ from lifeboat.ami.verdict import AmiVerdict, Trust
 from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
+from lifeboat.doctor import messages as doctor_messages
+from lifeboat.doctor.line import fail, ok, warn
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.evidence import (
     BucketSettings,
@@ -526,6 +528,20 @@ def messages(name: str = NAME) -> dict[str, Message]:
             findings=evidence_findings()[1:],
             change=compare(Record(compare(Record(), evidence_findings(), SLOT).risks), evidence_findings()[1:], AT),
             tally=evidence_tally(),
+        ),
+        doctor_messages.stack_checked(
+            stack=STACK,
+            at=AT,
+            deployed_at=SLOT - timedelta(hours=20),
+            lines=(
+                ok("stack", "The stack is UPDATE_COMPLETE, deployed at 2026-11-22T06:00:00Z"),
+                warn("encryption", f"Not encrypted, and so are their snapshots: {DISPLACED}", advice="Replace it."),
+                fail(
+                    "rules",
+                    "The rule ConfirmSnapshotsFunctionSnapshot is DISABLED",
+                    f"aws events enable-rule --name lifeboat-rule --region {REGION}",
+                ),
+            ),
         ),
         _judged(
             name,

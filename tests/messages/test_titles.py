@@ -43,6 +43,7 @@ SUBJECTS = {
     "EvidenceAtRisk": "cadoresponse-1a2b3c EVIDENCE AT RISK",
     "EvidenceRiskRemoved": "cadoresponse-1a2b3c risk removed",
     "EvidenceLost": "cadoresponse-1a2b3c evidence lost",
+    "StackChecked": "stack HAS 1 FAULT",
     "AmiOwnerTrusted": "CadoResponse image trusted",
     "AmiOwnerUntrusted": "CadoResponse IMAGE NOT TRUSTED",
     "AmiOwnerUnknown": "CadoResponse image owner unknown",

@@ -14,6 +14,7 @@ from typing import Any
 from lifeboat.ami import request as ami_request
 from lifeboat.backup import request as backup_request
 from lifeboat.copies import request as copies_request
+from lifeboat.doctor import request as doctor_request
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.evidence import request as evidence_request
 from lifeboat.restore import request as restore_request
@@ -36,6 +37,7 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "drill_restores": drill_request.parse_drill,
     "guard_evidence": evidence_request.parse_guard,
     "show_status": status_request.parse_status,
+    "check_stack": doctor_request.parse_check,
 }
 
 

@@ -35,6 +35,7 @@ FUNCTIONS = (
     "VerifySnapshots",
     "GuardEvidence",
     "ShowStatus",
+    "CheckStack",
 )
 
 ROLES = ("CopyEnded", "VaultReader", "Wake")
@@ -255,7 +256,8 @@ READS = (
     *("DescribeInstances", "DescribeInstanceAttribute", "DescribeInstanceStatus", "DescribeVolumes"),
     *("DescribeInstanceTypes", "DescribeVolumeAttribute"),
     *("DescribeSnapshots", "DescribeLockedSnapshots", "DescribeImages", "DescribeInstanceImageMetadata"),
-    *("GetEbsEncryptionByDefault", "DescribeSnapshotAttribute", "GetPasswordData", "GetConsoleOutput"),
+    *("GetEbsEncryptionByDefault", "GetEbsDefaultKmsKeyId", "DescribeSnapshotAttribute"),
+    *("GetPasswordData", "GetConsoleOutput"),
     *("DescribeInstanceUserData", "DescribeAvailabilityZones"),
 )
 THROUGH_EC2 = {"kms:viaservice": f"ec2.{REGION}.amazonaws.com"}
@@ -321,6 +323,7 @@ def questions() -> Iterator[Question]:
     yield from _made()
     yield from _drills()
     yield from _evidence()
+    yield from _stack()
     yield from _locks()
     yield from _shares()
     yield from _vault()
@@ -392,6 +395,63 @@ def _evidence() -> Iterator[Question]:
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
     more = {"dynamodb:leadingkeys": ["evidence", "restore"]}
     yield Question("of the table's evidence and restores", "dynamodb:PutItem", TABLE, more)
+
+
+STACK_READS = {
+    "of the stack": (
+        f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/1",
+        ("cloudformation:DescribeStacks", "cloudformation:ListStackResources"),
+        ("cloudformation:UpdateStack", "cloudformation:DeleteStack", "cloudformation:DetectStackDrift"),
+    ),
+    "of a function": (
+        f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{STACK}-take-snapshots",
+        ("lambda:GetFunctionConfiguration", "lambda:GetFunctionConcurrency"),
+        ("lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency", "lambda:GetFunction"),
+    ),
+    "of a mapping": (
+        f"arn:aws:lambda:{REGION}:{ACCOUNT}:event-source-mapping:1",
+        ("lambda:GetEventSourceMapping",),
+        ("lambda:UpdateEventSourceMapping", "lambda:DeleteEventSourceMapping"),
+    ),
+    "of a schedule": (
+        f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{STACK}-1",
+        ("scheduler:GetSchedule",),
+        ("scheduler:UpdateSchedule", "scheduler:DeleteSchedule", "scheduler:CreateSchedule"),
+    ),
+    "of a rule": (
+        f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{STACK}-1",
+        ("events:DescribeRule",),
+        ("events:DisableRule", "events:PutRule", "events:PutTargets", "events:DeleteRule"),
+    ),
+    "of an alarm": (
+        f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{STACK}-1",
+        ("cloudwatch:DescribeAlarms",),
+        ("cloudwatch:DisableAlarmActions", "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"),
+    ),
+    "of a key": (
+        KEY,
+        (),
+        ("kms:DisableKey", "kms:EnableKey", "kms:ScheduleKeyDeletion", "kms:PutKeyPolicy", "kms:GetKeyPolicy"),
+    ),
+    "of the table itself": (
+        TABLE,
+        ("dynamodb:DescribeTable",),
+        ("dynamodb:UpdateTable", "dynamodb:DeleteTable", "dynamodb:Scan"),
+    ),
+}
+"""Of the parts of a stack: a resource, what shows how it is set up, and what would change it or show more."""
+
+
+def _stack() -> Iterator[Question]:
+    for name, (arn, reads, others) in STACK_READS.items():
+        for action in (*reads, *others):
+            yield Question(name, action, arn)
+            yield Question(f"{name}, of a stranger", action, arn.replace(ACCOUNT, FOREIGN))
+    yield Question("of the account", "lambda:GetAccountSettings", "*")
+    for action in ("DisableEbsEncryptionByDefault", "EnableEbsEncryptionByDefault", "ModifyEbsDefaultKmsKeyId"):
+        yield Question("here", f"ec2:{action}", "*")
+    other = STACK_READS["of the stack"][0].replace(f"stack/{STACK}/", "stack/other/")
+    yield Question("of another stack", "cloudformation:DescribeStacks", other)
 
 
 def _locks() -> Iterator[Question]:
@@ -503,7 +563,16 @@ def _stores() -> Iterator[Question]:
         open_backups = {"dynamodb:leadingkeys": ["backup-open"]}
         yield Question("of the table's open backups", f"dynamodb:{action}", TABLE, open_backups)
         yield Question("of another table's open backups", f"dynamodb:{action}", TABLE + "2", open_backups)
-        for what in ("restore", "restore-open", "retention", "asked", *VERIFICATIONS, *CANARY, *_SHOWN_ITEMS):
+        for what in (
+            "restore",
+            "restore-open",
+            "retention",
+            "asked",
+            *VERIFICATIONS,
+            *CANARY,
+            *_SHOWN_ITEMS,
+            *_CHECK_ITEMS,
+        ):
             only = {"dynamodb:leadingkeys": [what]}
             yield Question(f"of the table's {what}", f"dynamodb:{action}", TABLE, only)
             yield Question(f"of another table's {what}", f"dynamodb:{action}", TABLE + "2", only)
@@ -618,6 +687,7 @@ _PUBLISH = {"sns:Publish on the topic"}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
 _SHOWN_ITEMS = ("selected", "schedule", "copy-open", "copy-gave-up", "retention-run")
+_CHECK_ITEMS = ("published-check",)
 _RESTORE_ITEMS = ("restore", "restore-open")
 _STATE = (
     {
@@ -632,7 +702,7 @@ _STATE = (
             "of the table's asked",
             *(f"of the table's {what}" for what in (*VERIFICATIONS, *CANARY)),
             "of the table's restores, too",
-            *(f"of the table's {what}" for what in (*_DRILL_ITEMS, *_EVIDENCE_ITEMS, *_SHOWN_ITEMS)),
+            *(f"of the table's {what}" for what in (*_DRILL_ITEMS, *_EVIDENCE_ITEMS, *_SHOWN_ITEMS, *_CHECK_ITEMS)),
         )
     }
     | {f"dynamodb:{action} of the table's restores and selected" for action in ("GetItem", "Query")}
@@ -878,6 +948,30 @@ MAY: Mapping[str, set[str]] = {
         ),
         "sns:GetTopicAttributes of the topic",
         "sqs:GetQueueAttributes of the failed events",
+    },
+    "CheckStack": {
+        *_here("DescribeInstances", "DescribeVolumes", "DescribeSnapshots"),
+        *_here("GetEbsEncryptionByDefault", "GetEbsDefaultKmsKeyId"),
+        "ec2:DescribeSnapshots in a destination",
+        *(f"{action} {name}" for name, (_, reads, _) in STACK_READS.items() for action in reads),
+        "cloudwatch:DescribeAlarms of an alarm, of a stranger",  # has no resource of its own: IAM asks about *
+        "lambda:GetAccountSettings of the account",
+        *(
+            f"kms:DescribeKey {name}"
+            for name in ("through EC2", "by itself", "through S3", "through EC2 with a key elsewhere")
+        ),
+        *(
+            f"dynamodb:{action} of the table's {what}"
+            for action in ("GetItem", "Query")
+            for what in ("selected", "schedule")
+        ),
+        *(
+            f"dynamodb:{action} of the table's published-check"
+            for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
+        ),
+        "sns:ListSubscriptionsByTopic of the topic",
+        "sqs:GetQueueAttributes of the failed events",
+        *_PUBLISH,
     },
     "CheckAmiOwner": {
         *_here("DescribeInstances", "DescribeImages", "DescribeInstanceImageMetadata"),

@@ -196,6 +196,14 @@ def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
         Bucket=EVIDENCE, CreateBucketConfiguration={"LocationConstraint": stage.aws.client("s3").meta.region_name}
     )
     assert "not_read" not in [found["risk"] for found in stage.invoke("GuardEvidenceFunction", {})["findings"]]
+    check = stage.invoke("CheckStackFunction", {})
+    assert [line for line in check["lines"] if "not seen" in line["text"]] == []
+    for name in check["rehearse"]:
+        logical = "".join(word.title() for word in name.split("-"))
+        refused = [
+            line for line in stage.invoke(f"{logical}Function", {"rehearse": True})["lines"] if line["level"] != "ok"
+        ]
+        assert refused == [], name
     for asked in ({}, {"instance": machine.instance_id}, {"list": True}):
         assert stage.invoke("ShowStatusFunction", asked)["unread"] == []
     for asked in ({}, {"instance": machine.instance_id}):

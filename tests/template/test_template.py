@@ -16,6 +16,7 @@ from bench.large_run_memory import MEMORY_SIZE
 from lifeboat.ami import verdict as ami
 from lifeboat.backup import large_run
 from lifeboat.backup import workflow as backup
+from lifeboat.doctor.machinery import OFF_WITH
 from lifeboat.domain.image import ImageEvidence
 from lifeboat.evidence import manifest
 from lifeboat.verify import manifest_store, missed_workflow
@@ -96,9 +97,9 @@ def test_a_handler_has_at_most_40_lines(folder):
 def test_the_template_stays_readable():
     # It was 1,500 before verification came: a function with its policy, log group, alarm and triggers has 70 lines.
     # The bucket for manifests and the comparison of copies have 65, the guard of evidence 84,
-    # show_status 64, the comparison of a vault's copies 14, the dashboard 45, the wakes 42.
+    # show_status 64, the comparison of a vault's copies 14, the dashboard 45, the wakes 42, check_stack 86.
     # The manifests of the evidence bucket have 30.
-    assert len(TEXT.splitlines()) < 2070
+    assert len(TEXT.splitlines()) < 2156
 
 
 def test_no_alias_of_yaml():
@@ -278,8 +279,9 @@ def test_a_function_has_a_log_group_with_retention_and_an_alarm(function):
         for properties in of_type("AWS::CloudWatch::Alarm").values()
         if properties.get("MetricName") == "Errors" and properties["Dimensions"][0]["Value"] == {"Ref": function}
     ]
-    # A person waits for what show_status answers. An alarm more would cost, as ten are free (tools/cost_model.py).
-    assert len(alarms) == (function != "ShowStatusFunction")
+    # A person waits for what show_status answers. A run of check_stack that fails for good raises FailedEventsAlarm.
+    # An alarm more would cost, as ten are free (tools/cost_model.py).
+    assert len(alarms) == (function not in {"ShowStatusFunction", "CheckStackFunction"})
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
@@ -353,7 +355,9 @@ def test_every_right_on_ec2_has_a_condition_or_its_reason(statement):
         # VolumesOfThatInstance: CreateSnapshots also needs permission on the instance, which has the condition.
         # ObserveAncestry: a read of images, to find out their owner.
         # LicencesAndGroupsOfTargetInstances: StartInstances also needs permission on the instance, as above.
+        # ReadKeys: DescribeKey shows the state of a key, and uses it for nothing.
         assert "Condition" in statement or statement["Sid"] in {
+            "ReadKeys",
             "VolumesOfThatInstance",
             "ObserveAncestry",
             "LicencesAndGroupsOfTargetInstances",
@@ -574,3 +578,18 @@ def test_a_mistyped_list_of_trust_is_refused_at_deployment_and_a_good_one_is_wha
         ami.verdict(ImageEvidence("ami-1"), **{"trusted_owners": [], field: asked})
     for text in bad:
         assert not re.fullmatch(parameter["AllowedPattern"], text), text
+
+
+def test_the_check_knows_which_schedules_the_template_switches_off():
+    found = {}
+    for function, properties in FUNCTIONS.items():
+        for name, event in properties.get("Events", {}).items():
+            if "State" in event["Properties"]:
+                condition, _, otherwise = event["Properties"]["State"]["Fn::If"]
+                assert otherwise == "DISABLED"
+                found[function + name] = TEMPLATE["Conditions"][condition]
+    off = {
+        name: {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, value]}]}
+        for name, (parameter, value) in OFF_WITH.items()
+    }
+    assert found == off

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from lifeboat.aws import clients
 from lifeboat.aws.invocation import Invocation
+from lifeboat.doctor.rehearsal_workflow import rehearse
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.config import Config, load
 from lifeboat.domain.widget import Call, is_call, read_call
@@ -48,6 +49,7 @@ def make_handler[Request, Shown](
     *,
     logs_answer: bool = True,
     page: Page[Shown] | None = None,
+    rehearses: str = "",
 ) -> Handler:
     """A Lambda handler that parses its event with `parse` and does the work with `act`.
 
@@ -55,6 +57,7 @@ def make_handler[Request, Shown](
     event of AWS that cannot be parsed the handler raises BadRequest, so that Lambda puts the event into the failure
     queue. `logs_answer`: whether the log has the answer; a long one that changes nothing is only counted there.
     `page`: how a widget's call is answered. Of a function without it, such a call is refused.
+    `rehearses` is the end of the function's name, if `{"rehearse": true}` rehearses its calls.
     """
 
     clients.make_ready()
@@ -71,6 +74,8 @@ def make_handler[Request, Shown](
             if call is not None and page is not None and page.parse and page.act:
                 shown = page.parse(call)
                 answer = page.act(shown, Invocation(_config(), context))
+            elif rehearses and isinstance(event, Mapping) and "rehearse" in event:
+                answer = rehearse(event, rehearses, Invocation(_config(), context))
             else:
                 request = parse(event)
                 answer = act(request, Invocation(_config(), context))

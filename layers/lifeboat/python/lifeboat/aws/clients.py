@@ -141,7 +141,34 @@ def functions() -> LambdaClient:
     return _session().client("lambda", config=Config(connect_timeout=5, read_timeout=10))
 
 
+@cache
+def cloudformation() -> Any:
+    return _session().client("cloudformation", config=Config(connect_timeout=5, read_timeout=10))
+
+
+@cache
+def scheduler() -> Any:
+    return _session().client("scheduler", config=Config(connect_timeout=5, read_timeout=10))
+
+
+@cache
+def events() -> Any:
+    return _session().client("events", config=Config(connect_timeout=5, read_timeout=10))
+
+
+@cache
+def cloudwatch() -> Any:
+    return _session().client("cloudwatch", config=Config(connect_timeout=5, read_timeout=10))
+
+
+@cache
+def kms(region: str) -> Any:
+    """A client of a region. One that does not answer costs seconds."""
+    return _session().client("kms", region_name=region, config=_FAST_READS)
+
+
 def forget() -> None:
     """Drop every client. Tests change the environment."""
-    for made in (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, step_functions, functions):
+    made_once = (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, step_functions, functions)
+    for made in (*made_once, cloudformation, scheduler, events, cloudwatch, kms):
         made.cache_clear()

@@ -59,6 +59,14 @@ def recovery_point_snapshots_of(
     return recovery_point_snapshots({f"tag:{Tag.STACK}": [literal(stack)], **filters}, most=most)
 
 
+def some_recovery_point_snapshots_of(stack: str, filters: Mapping[str, Sequence[str]]) -> tuple[Snapshot, ...]:
+    """The first page of them that is not empty. Raises AwsError."""
+    wanted: list[FilterTypeDef] = [{"Name": "tag-key", "Values": [Tag.RECOVERY_POINT]}]
+    wanted += [{"Name": name, "Values": list(values)} for name, values in filters.items()]
+    pages = _own_snapshot_pages([*wanted, {"Name": f"tag:{Tag.STACK}", "Values": [literal(stack)]}])
+    return tuple(map(snapshot_of, next((page for page in pages if page), ())))
+
+
 def recovery_point_snapshots_tagged(tags: Mapping[str, Sequence[str]], *, most: int) -> tuple[Snapshot, ...]:
     """Those that carry each of these tags with exactly one of its values.
 
@@ -156,6 +164,15 @@ def pending_copies_in(region: str) -> frozenset[str]:
     """
     pages = _own_snapshot_pages([{"Name": "status", "Values": ["pending"]}], region)
     return frozenset(item["SnapshotId"] for page in pages for item in page if item.get("VolumeId") == COPIED_VOLUME)
+
+
+def pending_of_volumes(volume_ids: Iterable[str]) -> tuple[Snapshot, ...]:
+    """This account's pending snapshots of these volumes, whoever requested them: they share EC2's limit.
+
+    Raises AwsError.
+    """
+    wanted = id_filters("volume-id", volume_ids)
+    return _own_snapshots([*wanted, {"Name": "status", "Values": ["pending"]}]) if wanted else ()
 
 
 def suspect_snapshots() -> tuple[Snapshot, ...]:

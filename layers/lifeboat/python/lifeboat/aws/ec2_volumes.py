@@ -63,6 +63,13 @@ def encryption_by_default() -> bool:
         return clients.ec2_reads().get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
 
 
+def default_encryption_key() -> str:
+    """The ARN of the key that encrypts new volumes here where a call names none; an alias, such as alias/aws/ebs, where
+    none was chosen. Raises AwsError."""
+    with translated():
+        return clients.ec2_reads().get_ebs_default_kms_key_id()["KmsKeyId"]
+
+
 def _volumes(filters: Sequence[FilterTypeDef]) -> dict[str, Volume]:
     found: dict[str, Volume] = {}
     paginator = clients.ec2_reads().get_paginator("describe_volumes")

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
 
 from lifeboat.aws import clients, clock
-from lifeboat.aws.errors import code_of
+from lifeboat.aws.errors import code_of, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestOutputTypeDef, WriteRequestTypeDef
@@ -212,6 +212,12 @@ def transact(table: str, actions: Iterable[Write]) -> None:
         if not {"None", UNMET, CONFLICT}.issuperset(reasons):
             raise
         raise Cancelled(reasons) from problem
+
+
+def is_protected(table: str) -> bool:
+    """Whether the table has deletion protection. Raises AwsError."""
+    with translated():
+        return bool(clients.dynamodb().describe_table(TableName=table)["Table"].get("DeletionProtectionEnabled"))
 
 
 def find(table: str, pk: str, sk: str) -> Document | None:

@@ -1,10 +1,11 @@
-"""The SNS topic: publish messages."""
+"""The SNS topic: publish messages, and read who gets them."""
 
 from __future__ import annotations
 
 from lifeboat.aws import clients
 from lifeboat.aws.errors import translated
 from lifeboat.domain.message import Message
+from lifeboat.domain.stack import Subscription
 
 
 def publish(topic_arn: str, message: Message) -> None:
@@ -25,3 +26,14 @@ def unconfirmed(topic_arn: str) -> int:
     with translated():
         attributes = clients.sns().get_topic_attributes(TopicArn=topic_arn)["Attributes"]
     return int(attributes.get("SubscriptionsPending", 0))
+
+
+def find_subscriptions(topic_arn: str) -> tuple[Subscription, ...]:
+    """All subscriptions of the topic. Raises AwsError."""
+    with translated():
+        pages = clients.sns().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
+        return tuple(
+            Subscription(item["SubscriptionArn"], item["Protocol"], item["Endpoint"])
+            for page in pages
+            for item in page["Subscriptions"]
+        )

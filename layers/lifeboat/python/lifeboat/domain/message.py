@@ -64,6 +64,7 @@ SEVERITIES = {
     "EvidenceAtRisk": "warning",
     "EvidenceRiskRemoved": "info",
     "EvidenceLost": "warning",
+    "StackChecked": "info",
     "AmiOwnerTrusted": "info",
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",

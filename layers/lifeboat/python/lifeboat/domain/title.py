@@ -54,6 +54,7 @@ VERDICTS = {
     "EvidenceAtRisk": "evidence at risk",
     "EvidenceRiskRemoved": "risk removed",
     "EvidenceLost": "evidence lost",
+    "StackChecked": "checked",
     "AmiOwnerTrusted": "image trusted",
     "AmiOwnerUntrusted": "image not trusted",
     "AmiOwnerUnknown": "image owner unknown",

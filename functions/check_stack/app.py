@@ -1,0 +1,10 @@
+"""check_stack: woken daily, and by a person or the command line. Checks the deployed stack, and changes nothing.
+
+Publishes what it found on the day after a deployment.
+"""
+
+from lifeboat.doctor import request, workflow
+from lifeboat.handler import make_handler
+
+handler = make_handler(request.parse_check, workflow.check, logs_answer=False)
+"""The answer is long and has ids and addresses in it, so the log does not repeat it."""
