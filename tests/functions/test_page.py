@@ -126,7 +126,7 @@ def test_the_form_finds_an_instance_by_its_name(world):
 
 
 def test_pages_have_each_instance_once_and_a_first_page_of_many_is_small(world):
-    instances = world.launch_many(45)
+    instances = world.launch_many(22)
     shown: list[str] = []
     page = click(world, "show-status", {})
     assert len(page.encode()) < 60_000
