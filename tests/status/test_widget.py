@@ -507,6 +507,26 @@ def test_the_context_is_read_with_care(context, dark):
     assert found.endpoint("restore-volume").endswith(":111122223333:function:lifeboat-restore-volume")
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+FIELDS = st.sampled_from(["instance", "onto", "find", "next", "urgent", "describe", "x"])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(FIELDS, JSON, max_size=3), JSON, st.dictionaries(st.sampled_from(["instance", "x"]), JSON))
+def test_whatever_is_sent_is_a_request_or_is_refused_in_a_sentence(asked, context, typed):
+    for sent in (context, {"forms": {"all": typed}, "theme": context}):
+        found = read_call({**asked, "widgetContext": sent}, stack="lifeboat", function_arn=ARN)
+        try:
+            parse_page(found)
+        except BadRequest as refusal:
+            page = show_status_page({"refused": str(refusal)}, found)
+            assert "".join(Parsed(page).said).isprintable()
+
+
 def test_a_version_of_the_function_is_no_part_of_the_endpoints():
     found = read_call({}, stack="lifeboat", function_arn=f"{ARN}:7")
     assert found.endpoint("show-status") == ARN
