@@ -13,7 +13,7 @@ from local.session import LocalAws
 from tests.e2e.stage import Machine, Stage, id_of
 
 WINDOW = 120
-"""Seconds: the default of the parameter RunningWindowSeconds."""
+"""Seconds: the default of running in the parameter RestoreDeadlines."""
 
 BAR = 5.0
 """Seconds from the end of the window until the end of the restore is published."""
