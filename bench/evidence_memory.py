@@ -1,9 +1,11 @@
 """What guard_evidence takes of the function's memory and time for a bucket of a million versions.
 
 `python -m bench.evidence_memory` runs the real handler, each invocation in a process of its own, against an S3 that
-only lists, with a table that keeps the checkpoint. Once an invocation has all the time that it needs; once each has
-time for 150 pages, and the next one goes on. It exits with 1 when the peak of a process reaches the memory that the
-template gives the function, when an invocation would take longer than it may, or when a version is not counted once.
+lists a bucket and keeps its manifests, with a table that keeps the checkpoint. The first night an invocation has all
+the time that it needs. The second night each has time for 150 pages, and the next one goes on: it compares with the
+manifest of the first. The third night the bucket is empty, so that all is lost. At last two manifests are compared by
+hand. It exits with 1 when the peak of a process reaches the memory that the template gives the function, when an
+invocation would take longer than it may, or when a version is not counted or lost once.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ MAX_SECONDS = 900
 """`Timeout` of the function in template.yaml."""
 
 BUCKET = "cadoresponse-1"
+OWN = "manifests"
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 SETTINGS = {
     "location": "<LocationConstraint>eu-west-1</LocationConstraint>",
@@ -58,7 +61,7 @@ class Figure:
     """What one invocation took. `peak_mb` is the peak of the process, Python and boto3 included.
 
     `lambda_seconds` is how long it would take with Lambda's part of a processor as fast as this machine's. `objects` is
-    what was counted, 0 if the next invocation goes on.
+    what was counted, -1 if the next invocation goes on. `lost` is what the manifest before has beyond it.
     """
 
     event: str
@@ -66,14 +69,16 @@ class Figure:
     seconds: float
     lambda_seconds: float
     objects: int
+    lost: int
 
 
 @dataclass
 class World:
-    """The table, which outlives each invocation, and what was listed."""
+    """The table and the manifests, which outlive each invocation, and what was listed of how many versions."""
 
     versions: int
     items: dict[tuple[str, str], Any] = field(default_factory=dict)
+    manifests: dict[str, bytes] = field(default_factory=dict)
     pages: int = 0
 
 
@@ -89,7 +94,11 @@ class _Lists(BaseHTTPRequestHandler):
     world: World
 
     def do_GET(self) -> None:
-        asked = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        place = urlsplit(self.path)
+        asked = parse_qs(place.query, keep_blank_values=True)
+        if place.path.startswith(f"/{OWN}"):
+            self._show(place.path.removeprefix(f"/{OWN}/"), asked)
+            return
         [setting] = [name for name in asked if name in {*SETTINGS, *NOT_CONFIGURED, "versions"}]
         if setting == "versions":
             self._say(self._list(asked))
@@ -98,9 +107,29 @@ class _Lists(BaseHTTPRequestHandler):
         else:
             self._say(f"<Error><Code>{NOT_CONFIGURED[setting]}</Code><Message>none</Message></Error>", 404)
 
+    def _show(self, key: str, asked: dict[str, list[str]]) -> None:
+        """An object of the manifests, or the list of their keys."""
+        if "list-type" in asked:
+            keys = [key for key in sorted(self.world.manifests) if key.startswith(asked["prefix"][0])]
+            found = "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys)
+            self._say(f'<ListBucketResult xmlns="{NAMESPACE}">{found}</ListBucketResult>')
+        elif key in self.world.manifests:
+            self._say(self.world.manifests[key])
+        else:
+            self._say("<Error><Code>NoSuchKey</Code><Message>none</Message></Error>", 404)
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.world.manifests[urlsplit(self.path).path.removeprefix(f"/{OWN}/")] = body
+        self._say("")
+
     def do_POST(self) -> None:
         text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        if "X-Amz-Target" in self.headers:
+        if self.path.startswith(f"/{OWN}"):
+            for key in re.findall("<Key>(.*?)</Key>", text):
+                del self.world.manifests[key]
+            self._say(f'<DeleteResult xmlns="{NAMESPACE}"/>')
+        elif "X-Amz-Target" in self.headers:
             self._say(self._store(self.headers["X-Amz-Target"].rsplit(".", 1)[-1], json.loads(text)))
         else:
             self._say("<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>")
@@ -135,23 +164,33 @@ class _Lists(BaseHTTPRequestHandler):
             f"{more if cut else ''}{items}</ListVersionsResult>"
         )
 
-    def _say(self, body: str, status: int = 200) -> None:
-        said = body.encode()
+    def _say(self, body: str | bytes, status: int = 200) -> None:
+        said = body.encode() if isinstance(body, str) else body
         self.send_response(status)
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()
         self.wfile.write(said)
 
 
-def measure_alone(versions: int, pages_each: int) -> tuple[list[Figure], World]:
+def put_back(world: World, day: int) -> None:
+    """Give the manifest of this run a day of its own, long ago: of those of one day the newest alone is kept."""
+    [index] = [key for key in world.manifests if "/index/" in key and not key.endswith("T000000Z.json")]
+    name = index.rsplit("/", 1)[-1].removesuffix(".json")
+    then = f"202001{day:02}T000000Z"
+    world.manifests = {key.replace(name, then): data for key, data in world.manifests.items()}
+    key = index.replace(name, then)
+    world.manifests[key] = world.manifests[key].replace(name.encode(), then.encode())
+
+
+def measure_alone(world: World, pages_each: int, event: str = "daily") -> list[Figure]:
     """As many invocations as it takes, each in a process of its own and with time for so many pages."""
-    world, figures = World(versions), list[Figure]()
+    figures = list[Figure]()
     with served(_Lists, world=world) as url:
-        while not (figures and figures[-1].objects):
-            event = "reconcile" if figures else "daily"
-            asked = ("bench.evidence_memory", event, pages_each)
-            figures.append(Figure(**reported_alone(*asked, url=url, LIFEBOAT_EVIDENCE_BUCKET=BUCKET)))
-    return figures, world
+        while not figures or figures[-1].objects < 0:
+            asked = ("bench.evidence_memory", "reconcile" if figures else event, pages_each)
+            own = {"LIFEBOAT_EVIDENCE_BUCKET": BUCKET, "LIFEBOAT_MANIFEST_BUCKET": OWN}
+            figures.append(Figure(**reported_alone(*asked, url=url, **own)))
+    return figures
 
 
 @dataclass(slots=True)
@@ -169,7 +208,7 @@ def _invoke(event: str, pages: int) -> Figure:
     from functions.guard_evidence.app import handler
 
     context: Any = _Context(MAX_SECONDS, MEMORY_SIZE, pages=pages + 1)  # the lease asks once more
-    asked = {"sweep": True} if event == "reconcile" else {}
+    asked = {"reconcile": {"sweep": True}, "compare": {"compare": "oldest"}}.get(event, {})
     begin, begin_processor = perf_counter(), process_time()
     answer = handler(asked, context)
     took, processor = perf_counter() - begin, process_time() - begin_processor
@@ -178,41 +217,70 @@ def _invoke(event: str, pages: int) -> Figure:
         peak_mb=round(peak_mb(), 1),
         seconds=round(took, 2),
         lambda_seconds=in_lambda(took, processor, MEMORY_SIZE),
-        objects=answer.get("objects", 0),
+        objects=answer.get("objects", -1),
+        lost=answer.get("lost_objects", 0),
     )
 
 
-def problems_of(figures: list[Figure], world: World, *, timed: bool = True) -> list[str]:
+def problems_of(night: Night, figures: list[Figure], pages: int, *, timed: bool = True) -> list[str]:
     """What breaks a bound, one sentence each; not `timed`, and how fast this machine is counts for nothing."""
-    name = f"{world.versions} versions in {len(figures)} invocations"
+    name = f"{night.name} in {len(figures)} invocations"
     peak = max(figure.peak_mb for figure in figures)
     longest = max(figure.lambda_seconds for figure in figures)
-    counted, pages = figures[-1].objects, -(-world.versions // PAGE)
+    counted, lost = figures[-1].objects, figures[-1].lost
     bars = [
         (peak >= MEMORY_SIZE, f"{peak:.0f} MB, expected under {MEMORY_SIZE} MB"),
         (timed and longest >= MAX_SECONDS, f"{longest:.0f} s, expected under {MAX_SECONDS} s"),
-        (counted != world.versions, f"{counted} were counted, expected each once"),
-        (world.pages != pages, f"{world.pages} pages were listed, expected {pages}"),
+        (counted != night.objects, f"{counted} were counted, expected each once"),
+        (lost != night.lost, f"{lost} were lost, expected {night.lost}"),
+        (pages != night.pages, f"{pages} pages were listed, expected {night.pages}"),
     ]
     return [f"{name}: {said}" for broken, said in bars if broken]
 
 
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A listing of a bucket with so many versions, what it must find, and how many pages an invocation has time for."""
+
+    name: str
+    versions: int
+    objects: int
+    lost: int
+    pages: int
+    pages_each: int = VERSIONS // PAGE + 10
+    event: str = "daily"
+
+
+NIGHTS = (
+    Night("the first manifest", VERSIONS, VERSIONS, 0, VERSIONS // PAGE),
+    Night("in parts", VERSIONS - 1000, VERSIONS - 1000, 1000, VERSIONS // PAGE - 1, PAGES_EACH),
+    Night("all lost", 0, 0, VERSIONS - 1000, 1),
+    Night("by hand", 0, VERSIONS, VERSIONS, 0, event="compare"),
+)
+
+
 def run() -> dict[str, Any]:
-    """Measure a whole listing and one in parts, print the table, return the figures."""
-    print("versions   invocations  peak MB  seconds  s in Lambda, the longest  pages")
+    """Measure one night after the other, print the table, return the figures."""
+    print("what                versions   invocations  peak MB  seconds  s in Lambda, the longest  pages")
+    world = World(VERSIONS)
     rows: list[dict[str, Any]] = []
     problems: list[str] = []
-    for pages_each in (VERSIONS // PAGE + 10, PAGES_EACH):
-        figures, world = measure_alone(VERSIONS, pages_each)
+    for day, night in enumerate(NIGHTS, 1):
+        world.versions, world.pages = night.versions, 0
+        figures = measure_alone(world, night.pages_each, night.event)
         peak = max(figure.peak_mb for figure in figures)
         seconds = sum(figure.seconds for figure in figures)
         longest = max(figure.lambda_seconds for figure in figures)
         print(
-            f"{world.versions:9,} {len(figures):12} {peak:8.1f} {seconds:8.1f} {longest:25.1f} {world.pages:6,}",
+            f"{night.name:18} {night.versions:9,} {len(figures):12} {peak:8.1f} {seconds:8.1f} {longest:25.1f} "
+            f"{world.pages:6,}",
             flush=True,
         )
-        rows.append({"pages_each": pages_each, "pages": world.pages, "invocations": [asdict(item) for item in figures]})
-        problems += problems_of(figures, world)
+        rows.append({"night": asdict(night), "pages": world.pages, "invocations": [asdict(item) for item in figures]})
+        problems += problems_of(night, figures, world.pages)
+        if night.event == "daily":
+            put_back(world, day)
+    print(f"manifests: {len(world.manifests)} objects with {sum(map(len, world.manifests.values())):,} bytes")
     return {"figures": rows, "problems": problems}
 
 
