@@ -73,16 +73,24 @@ LIST_DOLLARS = 0.005 / 1e3
 SETTINGS_DOLLARS = 10 * 0.0004 / 1e3
 """The same page, of the requests that read the settings of a bucket, once."""
 
-LIST_SECONDS = 0.4
-"""Assumed, for one page of 1,000 versions with 512 MB."""
+LIST_SECONDS = 0.6
+"""Assumed, for one page of 1,000 versions with 512 MB, of which a manifest is written and compared."""
+
+PART_DOLLARS = 0.005 / 1e3 + 0.0004 / 1e3
+"""The same page, of writing one part of a manifest and reading one of the manifest before: 5,000 versions each."""
+
+MANIFEST_GB_MONTH = 90 * 80 / 1e9 * 0.023
+"""Of 90 manifests, for one version: a line has some 80 bytes in gzip, most of them of its hash and its version id."""
 
 
 def guard(versions: int) -> float:
-    """Dollars of a month of guard_evidence, for a bucket of so many versions; nothing free, with its alarm."""
+    """Dollars of a month of guard_evidence and its manifests, for a bucket of so many versions; nothing free, with its
+    alarm."""
     pages = -(-versions // 1000)
     seconds = DAYS * (COLD_START + 2 + pages * LIST_SECONDS) + MINUTES / 15 * IDLE_RECONCILE.seconds
     return (
-        DAYS * (pages * LIST_DOLLARS + SETTINGS_DOLLARS)
+        DAYS * (pages * (LIST_DOLLARS + PART_DOLLARS / 5) + SETTINGS_DOLLARS)
+        + versions * MANIFEST_GB_MONTH
         + seconds * 0.5 * PRICES["Lambda GB-seconds, arm64"].dollars
         + MINUTES / 15 * (PRICES["Scheduler invocations"].dollars + PRICES["Lambda requests"].dollars)
         + MINUTES / 15 * PRICES["DynamoDB reads"].dollars

@@ -45,7 +45,8 @@ def render() -> str:
         f"{table('instances | kept | a month', storage)}\n\n"
         f"A restore drill of 100 GiB costs ${drill(100):.4f}: its volumes live {DRILL_MINUTES} minutes at "
         f"${GP3_GB_MONTH} a GB and month. Weekly that is ${drill(100) * DAYS / 7:.3f} a month.\n\n"
-        f"The guard of an evidence bucket costs ${guard(10_000):.2f} a month for 10,000 versions and "
+        "The guard of an evidence bucket, with 90 manifests, costs "
+        f"${guard(10_000):.2f} a month for 10,000 versions and "
         f"${guard(1_000_000):.2f} for a million, at list price and with its alarm.\n\n"
     )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from local.session import ROOT
 from tests.e2e.stage import Stage, staged
 from tests.operator_commands import run_command
 
+PAGE = ROOT / "docs" / "guide" / "lose-everything-but-the-bucket.md"
 GUARD = "GuardEvidenceFunction"
 BUCKET = "cadoresponse-1a2b3c"
 QUARTER = 900.0
@@ -144,37 +148,21 @@ def test_what_a_bucket_policy_denies_is_a_finding(stage: Stage, s3: Any) -> None
     assert [item["subject"] for item in message["details"]["gone"]] == ["public_access_block", "versions"]
 
 
-def test_a_listing_that_is_killed_goes_on_from_its_checkpoint(stage: Stage, s3: Any) -> None:
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    for page in range(8):  # a delete marker is a version, too, and one call makes a thousand
-        keys = [{"Key": f"many/{page:02}/{number:03}"} for number in range(1000)]
-        s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
-    mark = stage.control.mark()
-    stage.control.fault("ListBucketVersions", "kill", service="s3", nth=7, caller="guard-evidence")
-    guard(stage)
-    assert pages(stage, mark) == 7
-    guard(stage, schedule="Continue")
-    assert pages(stage, mark) == 7 + 4, "from the sixth on"
-    guard(stage, schedule="Continue")
-    assert pages(stage, mark) == 11, "it has ended"
-    assert stage.invoke(GUARD, {})["objects"] == 2
-    assert stage.denied(mark) == []
-
-
 def test_what_expires_is_named_as_lost_by_the_next_manifest(stage: Stage, s3: Any) -> None:
     expiring = [f"expiring/{number}/disk.e01" for number in range(12)]
     for key in (*expiring, *(f"imports/{number}/disk.e01" for number in range(3, 31))):
         s3.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
-    rule = {"ID": "days", "Filter": {"Prefix": "expiring/"}, "Status": "Enabled", "Expiration": {"Days": 1}}
+    midnight = (stage.now() + timedelta(days=1)).strftime("%Y-%m-%dT00:00:00Z")
+    rule = {"ID": "day", "Filter": {"Prefix": "expiring/"}, "Status": "Enabled", "Expiration": {"Date": midnight}}
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
     mark = stage.control.mark()
     guard(stage)
-    published = guard(stage, after=2 * 86_400)
+    published = guard(stage, after=86_400)
     [message] = [item for item in published if item["event"] == "EvidenceLost"]
     details = message["details"]
     assert message["severity"] == "warning"
     assert [item["key"] for item in details["lost"]] == sorted(expiring)
-    assert {(item["rule"], item["kept"]) for item in details["lost"]} == {("days", True)}
+    assert {(item["rule"], item["kept"]) for item in details["lost"]} == {("day", True)}
     assert (details["lost_objects"], details["expired_objects"], details["kept_objects"]) == (12, 12, 12)
     assert details["much_smaller"][0] == "30 objects instead of 42"
     assert [item["event"] for item in guard(stage) if item["event"] == "EvidenceLost"] == [], "once"
@@ -194,6 +182,57 @@ def test_what_expires_is_named_as_lost_by_the_next_manifest(stage: Stage, s3: An
         s3.delete_object(Bucket=own, Key=key, VersionId=found["VersionId"])
     assert stage.denied(mark) == []
     assert stage.failed_events() == []
+
+
+def test_the_page_for_the_day_when_only_the_bucket_is_left_can_be_followed(stage: Stage, s3: Any) -> None:
+    text = PAGE.read_text()
+    shown, removed, restored = re.findall(r"^ *(aws s3api .*)$", text, re.MULTILINE)
+    lost, archived = "expiring/5/disk.e01", "glacier/9/disk.e01"
+
+    def run(line: str, **words: str) -> None:
+        for name, word in {"BUCKET": BUCKET, **words}.items():
+            line = line.replace(name, word)
+        run_command(f"{line} --region {stage.region}", stage.aws.client)
+
+    run(shown.split(" --query")[0], KEY=lost)
+    [found] = s3.list_object_versions(Bucket=BUCKET, Prefix=lost)["DeleteMarkers"]
+    run(removed, KEY=lost, MARKER=found["VersionId"])
+    assert s3.get_object(Bucket=BUCKET, Key=lost)["Body"].read() == lost.encode()
+    s3.put_object(Bucket=BUCKET, Key=archived, Body=b"1", StorageClass="GLACIER")
+    run(restored, KEY=archived)
+    assert 'ongoing-request="true"' in s3.head_object(Bucket=BUCKET, Key=archived)["Restore"]
+
+    answer = stage.invoke(GUARD, {})
+    newest = stage.invoke(GUARD, {"compare": "oldest"})["manifests"][-1]
+    assert newest == answer["manifest"]
+    own = stage.outputs["ManifestBucketName"]
+    [source] = re.findall(r"s3://(MANIFEST-BUCKET/\S+)", text)
+    folder = source.replace("MANIFEST-BUCKET/", "").replace("BUCKET", BUCKET).replace("ID", newest)
+    lines: list[dict[str, Any]] = []
+    for item in s3.list_objects_v2(Bucket=own, Prefix=f"{folder}objects-")["Contents"]:
+        data = gzip.decompress(s3.get_object(Bucket=own, Key=item["Key"])["Body"].read())
+        lines += [json.loads(line) for line in data.splitlines()]
+    objects = {line["key"] for line in lines if line.get("latest") and not line.get("deleted")}
+    assert {lost, archived} <= objects
+    assert len(objects) == answer["objects"]
+
+
+def test_a_listing_that_is_killed_goes_on_from_its_checkpoint(stage: Stage, s3: Any) -> None:
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    objects = stage.invoke(GUARD, {})["objects"]
+    for page in range(8):  # a delete marker is a version, too, and one call makes a thousand
+        keys = [{"Key": f"many/{page:02}/{number:03}"} for number in range(1000)]
+        s3.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})
+    mark = stage.control.mark()
+    stage.control.fault("ListBucketVersions", "kill", service="s3", nth=7, caller="guard-evidence")
+    guard(stage)
+    assert pages(stage, mark) == 7
+    guard(stage, schedule="Continue")
+    assert pages(stage, mark) == 7 + 4, "from the sixth on"
+    guard(stage, schedule="Continue")
+    assert pages(stage, mark) == 11, "it has ended"
+    assert stage.invoke(GUARD, {})["objects"] == objects
+    assert stage.denied(mark) == []
 
 
 def pages(stage: Stage, mark: int) -> int:
