@@ -13,7 +13,7 @@ from acceptance.narration import Narration
 from acceptance.operator import EVENTS, Operator, tags_of
 from acceptance.recorder import Recorder
 from acceptance.state import ROLE, TAG, State
-from acceptance.watch import Watch
+from acceptance.watch import AT_ONCE, SOON, Watch
 
 POLL_SECONDS = 10
 """How long one poll waits for a message: as long as states pass unseen at most."""
@@ -71,6 +71,7 @@ class Run(Operator):
         self.state.intend(role)
         made = found or create(f"{self.state.run}-{role.replace(' ', '-')}")
         self.state.keep(role, made)
+        self.watch.poll(SOON)
         return made
 
     def find_instance(self, role: str) -> str | None:
@@ -107,7 +108,7 @@ class Run(Operator):
                 self.narration.add("acceptance", f"waited {within} in vain for: {what}")
                 return None
             self.listen(POLL_SECONDS)
-        self.watch.poll(at_once=True)
+        self.watch.poll(SOON)
         return found
 
     def must(self, what: str, seen: Callable[[], Any], within: timedelta = MADE_WITHIN) -> Any:
@@ -130,7 +131,7 @@ class Run(Operator):
                 self.state.save()
             self.sqs.delete_message(QueueUrl=self.mailbox, ReceiptHandle=message["ReceiptHandle"])
         self.place(moments)
-        self.watch.poll(at_once=bool(answer.get("Messages")))
+        self.watch.poll(AT_ONCE if answer.get("Messages") else None)
 
     def read_messages(self) -> list[dict[str, Any]]:
         """All messages so far; whoever waits takes the new ones from the queue."""

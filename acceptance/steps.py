@@ -81,9 +81,11 @@ def deploy(run: Run, with_tool: Deploy) -> None:
         "TrustedAmiOwners": run.state.facts["image owner"],
         "LogRetentionDays": "1",
     }
+    run.must("CloudFormation is done with the stack of an attempt that was cut off", lambda: _is_at_rest(run))
     with_tool(run.state, parameters)
     [stack] = run.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
-    run.narration.equal("the stack is deployed", stack["StackStatus"].removeprefix("UPDATE_"), "CREATE_COMPLETE")
+    done = stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    run.narration.check("the stack is deployed", done, stack["StackStatus"])
     run.outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
     run.state.facts["outputs"] = run.outputs
     run.state.save()
@@ -92,6 +94,18 @@ def deploy(run: Run, with_tool: Deploy) -> None:
     senders = {"events.amazonaws.com": rule, "sns.amazonaws.com": topic}
     run.let_send(run.mailbox, run.queue_arn(run.mailbox), senders)
     run.narration.add("person", f"sam deploy: the real template as {STACK_NAME}")
+
+
+def _is_at_rest(run: Run) -> bool:
+    """Whether `sam deploy` may begin: there is no stack, one that was only reviewed, or one that nothing changes."""
+    try:
+        [stack] = run.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+    except ClientError as refusal:
+        if refusal.response["Error"]["Code"] == "ValidationError":
+            return True
+        raise
+    status = stack["StackStatus"]
+    return status == "REVIEW_IN_PROGRESS" or not status.endswith("_IN_PROGRESS")
 
 
 def write_bytes(run: Run) -> None:
@@ -156,7 +170,6 @@ def launch(run: Run, role: str, image: str, place: int, *, with_data: bool = Tru
         return run.run_instance(image, INSTANCE_TYPE, [root, data] if with_data else [root], tags, tags, **where)
 
     instance_id = run.make(role, create, run.find_instance)
-    run.watch.poll(at_once=True)
     run.wait_until_running(instance_id, f"the {role}")
     return instance_id
 
@@ -300,8 +313,11 @@ def _create_key(run: Run) -> str:
 
 
 def find_key(run: Run) -> str | None:
-    """The run's key by its description: KMS has no client token."""
+    """The run's key, if it was not deleted: by its description if its id was not kept. KMS has no client token."""
     kms = run.client("kms")
+    if "key" in run.state.made:
+        known = kms.describe_key(KeyId=run.state.made["key"])["KeyMetadata"]
+        return run.state.made["key"] if known["KeyState"] == "Enabled" else None
     for page in kms.get_paginator("list_keys").paginate():
         for key in page["Keys"]:
             found = kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]

@@ -13,7 +13,11 @@ from acceptance.state import ROLE, STACK_NAME, TAG, State
 EVERY = timedelta(seconds=10)
 """While anything is in a state that passes by itself; a state that lasts less may not be seen."""
 AT_REST_EVERY = timedelta(minutes=1)
+AT_ONCE, SOON = timedelta(), timedelta(seconds=1)
+"""When an event came; when a step made or found something, which was perhaps polled in this second already."""
 GONE = "gone"
+OF_STACK = "lifeboat:stack"
+"""The tag of recovery points that says which stack took them."""
 AT_REST = frozenset({"running", "stopped", "terminated", "available", "in-use attached", "completed", "error", GONE})
 
 
@@ -26,15 +30,11 @@ class Watch:
         self._recorder = recorder
         self._last = recorder.now - AT_REST_EVERY
 
-    def poll(self, *, at_once: bool = False) -> None:
-        """Record the states, unless all are at rest and were polled within a minute.
-
-        Args:
-            at_once: something has happened, or is about to.
-        """
+    def poll(self, every: timedelta | None = None) -> None:
+        """Record the states, unless that was done within so much time; of states that are at rest within a minute."""
         now, states = self._recorder.now, self._recorder.states.values()
-        at_rest = all(states[-1][0] in AT_REST for states in states)
-        if not at_once and now - self._last < (AT_REST_EVERY if at_rest else EVERY):
+        at_rest = all(known[-1][0] in AT_REST for known in states)
+        if now - self._last < (every if every is not None else AT_REST_EVERY if at_rest else EVERY):
             return
         self._last = now
         found = {resource: (role, state) for resource, role, state in self._observe()}
@@ -52,10 +52,11 @@ class Watch:
         for volume in self._ec2.describe_volumes(Filters=mine)["Volumes"]:
             attached = [item["State"] for item in volume.get("Attachments", [])]
             yield volume["VolumeId"], self._role_of_volume(volume), " ".join([volume["State"], *attached])
-        of_stack = [{"Name": "tag:lifeboat:stack", "Values": [STACK_NAME]}]
-        for filters, role in ((mine, ""), (of_stack, "recovery point")):
-            for snapshot in self._ec2.describe_snapshots(OwnerIds=["self"], Filters=filters)["Snapshots"]:
-                yield snapshot["SnapshotId"], role or _role(snapshot), snapshot["State"]
+        tagged = [{"Name": "tag-key", "Values": [TAG, OF_STACK]}]
+        for snapshot in self._ec2.describe_snapshots(OwnerIds=["self"], Filters=tagged)["Snapshots"]:
+            tags = tags_of(snapshot)
+            if tags.get(TAG) == self._state.run or tags.get(OF_STACK) == STACK_NAME:
+                yield snapshot["SnapshotId"], tags.get(ROLE, "recovery point"), snapshot["State"]
         if "image" in self._state.made:
             for image in self._ec2.describe_images(Owners=["self"], Filters=mine)["Images"]:
                 yield image["ImageId"], _role(image), image["State"]

@@ -1,4 +1,4 @@
-"""Ctrl-C at random calls of an acceptance run, and `make acceptance-clean` after each: nothing is left.
+"""Ctrl-C at random calls of an acceptance run. `make acceptance-clean` leaves nothing, and `make acceptance` goes on.
 
 Not part of `make test`, which interrupts at four chosen calls; `make fuzz` runs it. POINTS and SEED choose others.
 """
@@ -39,3 +39,12 @@ def test_nothing_is_left(account: Account, number: int, when: str) -> None:
     assert account.accept(interrupted=nth(number, when)) == 1, "the run is shorter than CALLS"
     assert account.accept(clean_only=True) == 0, account.printed
     assert account.contents() == before
+
+
+@pytest.mark.parametrize(("number", "when"), points())
+def test_it_goes_on(account: Account, number: int, when: str) -> None:
+    before = account.contents()
+    assert account.accept(interrupted=nth(number, when)) == 1, "the run is shorter than CALLS"
+    assert account.accept() == 0, account.printed
+    assert account.contents() == before
+    assert account.differences() == []
