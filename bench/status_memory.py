@@ -273,6 +273,7 @@ def _loop() -> tuple[int, int]:
     snapshots({"tag:lifeboat:instance": late[:50]}) if late else None
     snapshots({"tag-key": ["lifeboat:suspect"]}, ours=False)
     boto3.client("sns").get_topic_attributes(TopicArn="arn:aws:sns:eu-west-1:111122223333:notifications")
+    list(described("describe_volumes", "Volumes", {"tag-key": ["lifeboat:restore"]}))  # what restores have made
     page = sorted(ids)[:100]  # the first page
     list(described("describe_volumes", "Volumes", {"volume-id": [f"vol-{instance[2:]}" for instance in page]}))
     newest = snapshots({"tag:lifeboat:instance": page})
