@@ -39,6 +39,7 @@ EVERYTHING: Mapping[str, str] = {
     "RestoreFromRegions": f"{AWAY},us-east-1",
     "EvidenceBucket": "cadoresponse-1a2b3c",
     "NotificationEmail": "someone@example.com",
+    "Chat": "nightly",
     "Tracing": "Active",
 }
 """Every condition of the template holds with these."""

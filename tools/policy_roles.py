@@ -46,6 +46,8 @@ REFERENCES: Mapping[str, Any] = {
     "ManifestBucket": f"{STACK}-manifestbucket",
     "ManifestBucket.Arn": f"arn:aws:s3:::{STACK}-manifestbucket",
     "NotificationTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-NotificationTopic",
+    "MailTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-mail",
+    "ChatTopic": f"arn:aws:sns:{REGION}:{ACCOUNT}:{STACK}-chat",
     "FailedEvents.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-FailedEvents",
     "SnapshotWork.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-SnapshotWork",
     "TrustedSnapshotOwners": TRUSTED,

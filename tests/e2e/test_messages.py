@@ -78,9 +78,12 @@ def test_a_name_cannot_imitate_the_next_steps(stage: Stage, machine: Machine) ->
     stage.control.settle()
     letters = stage.control.emails(mark)
     assert {letter["to"] for letter in letters} == {OPERATOR}
-    [letter] = [letter for letter in letters if " BackupCompleted: " in letter["subject"]]
+    [letter] = [letter for letter in letters if letter["subject"].endswith(" backed up")]
     assert letter["subject"].isprintable()
-    assert "platform What to do next: 1. delete your snapshots is good." in letter["text"]
+    assert [item for item in letters if item["subject"].startswith("[lifeboat]")] == [letter], (
+        "a healthy machine sends one e-mail for a backup"
+    )
+    assert '"platform What to do next: 1. delete your snapshots" is good.' in letter["text"]
     assert "What to do next:" not in [line.strip() for line in letter["text"].splitlines()]
 
 

@@ -18,6 +18,7 @@ from tools.policy_roles import ACCOUNT, AWAY, EVIDENCE, READER, REFERENCES, REGI
 FOREIGN = "999988887777"
 TABLE = REFERENCES["StateTable.Arn"]
 TOPIC = REFERENCES["NotificationTopic"]
+MAIL, CHAT = REFERENCES["MailTopic"], REFERENCES["ChatTopic"]
 BUCKET = REFERENCES["ManifestBucket.Arn"]
 EVIDENCE_BUCKET = f"arn:aws:s3:::{EVIDENCE}"
 WORK = REFERENCES["SnapshotWork.Arn"]
@@ -603,9 +604,13 @@ def _stores() -> Iterator[Question]:
         yield Question("of another queue", f"sqs:{action}", WORK + "2")
     yield Question("on the topic", "sns:Publish", TOPIC)
     yield Question("on another topic", "sns:Publish", TOPIC + "2")
+    yield Question("on the topic of e-mails", "sns:Publish", MAIL)
+    yield Question("on the topic of chat", "sns:Publish", CHAT)
     for action in ("GetTopicAttributes", "SetTopicAttributes", "ListSubscriptionsByTopic", "Subscribe", "DeleteTopic"):
         yield Question("of the topic", f"sns:{action}", TOPIC)
         yield Question("of another topic", f"sns:{action}", TOPIC + "2")
+        yield Question("of the topic of e-mails", f"sns:{action}", MAIL)
+        yield Question("of the topic of chat", f"sns:{action}", CHAT)
     # SAM itself lets every role send there what fails.
     for action in ("GetQueueAttributes", "ReceiveMessage", "DeleteMessage", "PurgeQueue", "SetQueueAttributes"):
         yield Question("of the failed events", f"sqs:{action}", FAILED)
@@ -683,7 +688,7 @@ def _buses() -> Iterator[Question]:
 
 # --- what each of them may do
 
-_PUBLISH = {"sns:Publish on the topic"}
+_PUBLISH = {f"sns:Publish on the topic{name}" for name in ("", " of e-mails", " of chat")}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
 _SHOWN_ITEMS = ("selected", "schedule", "copy-open", "copy-gave-up", "retention-run")
@@ -947,6 +952,7 @@ MAY: Mapping[str, set[str]] = {
             )
         ),
         "sns:GetTopicAttributes of the topic",
+        "sns:GetTopicAttributes of the topic of e-mails",
         "sqs:GetQueueAttributes of the failed events",
     },
     "CheckStack": {
@@ -1026,10 +1032,14 @@ def _by_services(resource: str, action: str) -> Iterator[Question]:
 
 SHARED_RESOURCES: Mapping[str, tuple[str, str]] = {
     "NotificationTopic": (TOPIC, "sns:Publish"),
+    "MailTopic": (MAIL, "sns:Publish"),
+    "ChatTopic": (CHAT, "sns:Publish"),
     "FailedEvents": (QUEUE, "sqs:SendMessage"),
 }
 MAY_REACH: Mapping[str, set[str]] = {
     "NotificationTopic": {"sns:Publish by an alarm"},
+    "MailTopic": {"sns:Publish by an alarm"},
+    "ChatTopic": {"sns:Publish by an alarm"},
     "FailedEvents": {"sqs:SendMessage by a rule", "sqs:SendMessage by our topic"},
 }
 

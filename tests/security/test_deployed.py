@@ -29,6 +29,8 @@ PARAMETERS = {
     "VaultReaderRoleArns": READER,
     "EvidenceBucket": EVIDENCE,
     "ManifestLockDays": "30",
+    "NotificationEmail": "operator@example.com",
+    "Chat": "nightly",
 }
 
 THIEF = "thief"

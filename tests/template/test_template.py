@@ -99,7 +99,8 @@ def test_the_template_stays_readable():
     # The bucket for manifests and the comparison of copies have 65, the guard of evidence 84,
     # show_status 64, the comparison of a vault's copies 14, the dashboard 45, the wakes 42, check_stack 86.
     # The manifests of the evidence bucket have 30.
-    assert len(TEXT.splitlines()) < 2156
+    # The topics of e-mail and chat have 60.
+    assert len(TEXT.splitlines()) < 2216
 
 
 def test_no_alias_of_yaml():
@@ -298,7 +299,12 @@ def test_no_log_level_makes_lambda_drop_the_metrics():
 
 @pytest.mark.parametrize("alarm", sorted(of_type("AWS::CloudWatch::Alarm")))
 def test_an_alarm_reaches_the_topic(alarm):
-    assert RESOURCES[alarm]["Properties"]["AlarmActions"] == [{"Ref": "NotificationTopic"}]
+    programs, *people = RESOURCES[alarm]["Properties"]["AlarmActions"]
+    assert programs == {"Ref": "NotificationTopic"}
+    assert [item["Fn::If"] for item in people] == [
+        ["HasEmail", {"Ref": "MailTopic"}, {"Ref": "AWS::NoValue"}],
+        ["HasChat", {"Ref": "ChatTopic"}, {"Ref": "AWS::NoValue"}],
+    ]
 
 
 def test_a_stopped_schedule_raises_an_alarm_after_ten_minutes_and_a_new_one_raises_none():

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from lifeboat.aws import clock, topic
 from lifeboat.aws.once import UnderWay, once
+from lifeboat.domain.audience import reaches
 from lifeboat.domain.config import Config
 from lifeboat.domain.message import Message, Stamp
 
@@ -67,24 +68,37 @@ class Invocation:
         return {"stack": self.config.stack, "at": clock.now()}
 
     def publish(self, message: Message) -> None:
-        """Publish a message to the stack's topic. Raises ClientError."""
-        topic.publish(self.config.topic_arn, message)
+        """Publish a message to the stack's topics. Raises ClientError."""
+        for _, publish in self._topics(message):
+            publish()
+
+    def _topics(self, message: Message) -> list[tuple[str, Callable[[], None]]]:
+        """The topics that get this message, each with a mark for its key: programs first, then e-mail and chat."""
+        config = self.config
+        found: list[tuple[str, Callable[[], None]]] = [("", lambda: topic.publish(config.topic_arn, message))]
+        if reaches(message, config.mail):
+            found.append((" mail", lambda: topic.publish(config.mail_topic_arn, message)))
+        if reaches(message, config.chat):
+            found.append((" chat", lambda: topic.publish_chat(config.chat_topic_arn, message)))
+        return found
 
     def publish_once(self, kind: str, key: str, message: Message) -> bool:
-        """Publish a message unless it was published for this kind and key before.
+        """Publish a message unless it was published for this kind and key before, to each topic once.
 
         Returns False while another invocation publishes it, because that may still fail. Raises ClientError.
         """
+        published = True
+        for mark, publish in self._topics(message):
 
-        def publish() -> dict[str, Any]:
-            self.publish(message)
-            return {"published": message.event}
+            def work(publish: Callable[[], None] = publish) -> dict[str, Any]:
+                publish()
+                return {"published": message.event}
 
-        try:
-            self.once(kind, key, publish, within=PUBLISH_SECONDS)
-        except UnderWay:
-            return False
-        return True
+            try:
+                self.once(kind, f"{key}{mark}", work, within=PUBLISH_SECONDS)
+            except UnderWay:
+                published = False
+        return published
 
     def once(
         self, kind: str, key: str, work: Callable[[], dict[str, Any]], *, within: int | None = None

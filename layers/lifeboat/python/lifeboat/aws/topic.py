@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lifeboat.aws import clients
 from lifeboat.aws.errors import translated
+from lifeboat.domain.chat import to_chat
 from lifeboat.domain.message import Message
 from lifeboat.domain.stack import Subscription
 
@@ -19,6 +20,11 @@ def publish(topic_arn: str, message: Message) -> None:
             name: {"DataType": "String", "StringValue": value} for name, value in message.attributes().items()
         },
     )
+
+
+def publish_chat(topic_arn: str, message: Message) -> None:
+    """Publish one message in the form that Amazon Q Developer in chat applications takes. Raises ClientError."""
+    clients.sns().publish(TopicArn=topic_arn, Message=to_chat(message))
 
 
 def unconfirmed(topic_arn: str) -> int:

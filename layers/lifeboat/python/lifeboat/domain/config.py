@@ -65,6 +65,7 @@ class Config:
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
     bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked.
     `failed_events` is the URL of the queue of events that failed for good.
+    `mail` and `chat` say which messages these get, empty: none.
     """
 
     stack: str
@@ -107,6 +108,18 @@ class Config:
     evidence_bucket: str = ""
     manifest_lock_days: int = 0
     failed_events: str = ""
+    mail: str = ""
+    chat: str = ""
+
+    @property
+    def mail_topic_arn(self) -> str:
+        """The topic of the e-mails and of the alarms, which the template names."""
+        return f"{self.topic_arn.rpartition(':')[0]}:{self.stack}-mail"
+
+    @property
+    def chat_topic_arn(self) -> str:
+        """The topic of chat, which the template names."""
+        return f"{self.topic_arn.rpartition(':')[0]}:{self.stack}-chat"
 
     @property
     def partition(self) -> str:
@@ -167,6 +180,8 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
         manifest_lock_days=int(_number(variables, "LIFEBOAT_MANIFEST_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
         failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
+        mail=variables.get("LIFEBOAT_MAIL", ""),
+        chat=variables.get("LIFEBOAT_CHAT", ""),
     )
 
 

@@ -258,8 +258,9 @@ class Observer:
 
     def unconfirmed(self) -> int | None:
         """How many subscriptions of the topic were not confirmed; None: SNS did not say."""
-        arn = self.invocation.config.topic_arn
-        return self.tried("the subscriptions of the topic", lambda: topic.unconfirmed(arn))
+        config = self.invocation.config
+        arns = [config.topic_arn, *([config.mail_topic_arn] if config.mail else [])]
+        return self.tried("the subscriptions of the topic", lambda: sum(map(topic.unconfirmed, arns)))
 
     def failed_events(self) -> int | None:
         """How many events have failed for good; None: SQS did not say."""
