@@ -23,7 +23,7 @@ ICONS = {"info": ":white_check_mark:", "warning": ":warning:", "critical": ":rot
 
 _MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "*": "\u2217", "`": "'", "~": "\u223c", "@": "\uff20"})
 """Slack's own escapes (https://docs.slack.dev/messaging/formatting-message-text). Other signs that format a text, or
-call people, are replaced by signs that look alike, because neither chat has an escape for them."""
+call people, are replaced by similar signs, because neither chat has an escape for them."""
 
 
 def to_chat(message: Message) -> str:
