@@ -11,7 +11,7 @@ from lifeboat.aws import clients
 from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.audience import ALL, NIGHTLY, OFF, reaches
 from lifeboat.domain.chat import MOST_DESCRIPTION, MOST_STEP, MOST_STEPS, MOST_TITLE, to_chat
-from lifeboat.domain.config import Config, Selector
+from lifeboat.domain.config import Config, People, Selector
 from tests.messages.golden_messages import messages
 from tests.messages.hostile_names import HOSTILE
 
@@ -97,7 +97,7 @@ def test_each_topic_gets_a_message_once_whatever_another_one_refuses(monkeypatch
     monkeypatch.setattr(clients, "sns", lambda: sns)
     monkeypatch.setattr(Invocation, "once", once)
     arn = "arn:aws:sns:eu-west-1:111122223333:topic"
-    config = Config("lifeboat", "eu-west-1", "table", arn, Selector("a", "b"), mail=NIGHTLY, chat=NIGHTLY)
+    config = Config("lifeboat", "eu-west-1", "table", arn, Selector("a", "b"), people=People(NIGHTLY, NIGHTLY))
     invocation, message = Invocation(config), messages()["RestoreFailed"]
     sns.refused = {"lifeboat-chat"}
     with pytest.raises(RuntimeError):

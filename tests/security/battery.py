@@ -976,6 +976,7 @@ MAY: Mapping[str, set[str]] = {
             for action in ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
         ),
         "sns:ListSubscriptionsByTopic of the topic",
+        "sns:ListSubscriptionsByTopic of the topic of e-mails",
         "sqs:GetQueueAttributes of the failed events",
         *_PUBLISH,
     },

@@ -76,9 +76,9 @@ class Invocation:
         """The topics that get this message, each with a mark for its key: programs first, then e-mail and chat."""
         config = self.config
         found: list[tuple[str, Callable[[], None]]] = [("", lambda: topic.publish(config.topic_arn, message))]
-        if reaches(message, config.mail):
+        if reaches(message, config.people.mail):
             found.append((" mail", lambda: topic.publish(config.mail_topic_arn, message)))
-        if reaches(message, config.chat):
+        if reaches(message, config.people.chat):
             found.append((" chat", lambda: topic.publish_chat(config.chat_topic_arn, message)))
         return found
 

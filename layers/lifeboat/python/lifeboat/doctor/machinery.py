@@ -147,7 +147,9 @@ def _judge_subscriptions(
     pending = [item for item in subscriptions if item.pending]
     for item in pending:
         text = f"Nobody confirmed the subscription of {item.endpoint}, so it gets no message"
-        once_more = commands.subscribe(place, topic, item.protocol, item.endpoint)
+        # The template's own subscription is of the topic of e-mails, which is named after the stack.
+        of = f"{topic.rpartition(':')[0]}:{place.stack}-mail" if item.endpoint == address else topic
+        once_more = commands.subscribe(place, of, item.protocol, item.endpoint)
         advice = "Then open the link in the message that SNS sends."
         faults.append(fail(check, text, once_more, advice=advice))
     people = [item for item in subscriptions if item.protocol not in OF_PROGRAMS and not item.pending]

@@ -78,7 +78,7 @@ def observe_machinery(stack: Stack, invocation: Invocation) -> Machinery:
         schedules=seen(lambda: tuple(map(schedules.find_schedule, stack.of(SCHEDULE)))),
         rules=seen(lambda: tuple(map(schedules.find_rule, stack.of(RULE)))),
         mappings=seen(lambda: tuple(map(functions.find_mapping, stack.of(MAPPING)))),
-        subscriptions=seen(lambda: topic.find_subscriptions(config.topic_arn)),
+        subscriptions=seen(lambda: tuple(item for arn in config.topics_read for item in topic.find_subscriptions(arn))),
         alarms=seen(lambda: alarms.find_alarms(item.id for item in stack.of(ALARM))),
         failed_events=seen(lambda: queue.waiting(config.failed_events)),
         concurrency=seen(functions.find_concurrency),

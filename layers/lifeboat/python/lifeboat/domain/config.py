@@ -54,6 +54,14 @@ def _refused(name: str, value: str, expected: str) -> ConfigError:
 
 
 @dataclass(frozen=True, slots=True)
+class People:
+    """Which messages e-mail and chat get; empty: none, and there is no topic."""
+
+    mail: str = ""
+    chat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The stack's parameters. Lists are comma-separated in the environment; the names of durations have their units.
 
@@ -65,7 +73,7 @@ class Config:
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
     bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked.
     `failed_events` is the URL of the queue of events that failed for good.
-    `mail` and `chat` say which messages these get, empty: none.
+    `people` says which messages reach them.
     """
 
     stack: str
@@ -108,13 +116,17 @@ class Config:
     evidence_bucket: str = ""
     manifest_lock_days: int = 0
     failed_events: str = ""
-    mail: str = ""
-    chat: str = ""
+    people: People = field(default_factory=People)
 
     @property
     def mail_topic_arn(self) -> str:
         """The topic of the e-mails and of the alarms, which the template names."""
         return f"{self.topic_arn.rpartition(':')[0]}:{self.stack}-mail"
+
+    @property
+    def topics_read(self) -> tuple[str, ...]:
+        """The topics that people subscribe to by themselves, or by the parameter NotificationEmail."""
+        return (self.topic_arn, *((self.mail_topic_arn,) if self.people.mail else ()))
 
     @property
     def chat_topic_arn(self) -> str:
@@ -180,8 +192,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         evidence_bucket=variables.get("LIFEBOAT_EVIDENCE_BUCKET", ""),
         manifest_lock_days=int(_number(variables, "LIFEBOAT_MANIFEST_LOCK_DAYS", 0, least=0, most=MOST_DAYS)),
         failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
-        mail=variables.get("LIFEBOAT_MAIL", ""),
-        chat=variables.get("LIFEBOAT_CHAT", ""),
+        people=People(variables.get("LIFEBOAT_MAIL", ""), variables.get("LIFEBOAT_CHAT", "")),
     )
 
 

@@ -258,8 +258,7 @@ class Observer:
 
     def unconfirmed(self) -> int | None:
         """How many subscriptions of the topic were not confirmed; None: SNS did not say."""
-        config = self.invocation.config
-        arns = [config.topic_arn, *([config.mail_topic_arn] if config.mail else [])]
+        arns = self.invocation.config.topics_read
         return self.tried("the subscriptions of the topic", lambda: sum(map(topic.unconfirmed, arns)))
 
     def failed_events(self) -> int | None:
