@@ -26,7 +26,16 @@ def render_overview(answer: parts.Answer, call: Call) -> Html:
         parts.top(_title(answer), call, _place(answer)),
         parts.unread(answer),
         _find(call),
-        *([element("p", text(answer["summary"])), parts.needs(answer, call), _restores(answer, call)] if first else []),
+        *(
+            [
+                element("p", text(answer["summary"])),
+                parts.needs(answer, call),
+                _restores(answer, call),
+                _ended(answer, call),
+            ]
+            if first
+            else []
+        ),
         _instances(answer, call),
         *([_not_protected(answer, call), _beside(answer)] if first else []),
     ]
@@ -81,6 +90,24 @@ def _restores(answer: parts.Answer, call: Call) -> Html:
     left = len(found) - RESTORES_SHOWN + answer.get("restores_not_listed", 0)
     more = element("p", join([text(f"And {left} more open restores."), parts.all_button(call)], " "))
     return join([*(parts.restore(item, call) for item in found[:RESTORES_SHOWN]), more if left > 0 else Html("")])
+
+
+def _ended(answer: parts.Answer, call: Call) -> Html:
+    """Where it is said what to do after the restores of the last days."""
+    found: Sequence[Any] = answer["ended_restores"][:RESTORES_SHOWN]
+    return join(
+        element(
+            "p",
+            join(
+                [
+                    text(f"The restore onto {item['instance_id']} has ended: {item['status']}."),
+                    parts.follow_button(item["restore_id"], call, "What to do next"),
+                ],
+                " ",
+            ),
+        )
+        for item in found
+    )
 
 
 def _instances(answer: parts.Answer, call: Call) -> Html:

@@ -22,7 +22,7 @@ ASKED_BY = "a viewer of the CloudWatch dashboard"
 LINEAGES_SHOWN = 2
 NEEDS_SHOWN = 4
 """In full. Of the following ones the page only says which they are."""
-NEEDS_NAMED = 10
+NEEDS_NAMED = 8
 TIMELINE_SHOWN = 8
 STEPS_SHOWN = 3
 STEP_LENGTH = 200
@@ -282,9 +282,9 @@ def timeline(entries: Sequence[str]) -> Html:
     return join([before, items(shown, "ul")])
 
 
-def follow_button(restore_id: str, call: Call) -> Html:
+def follow_button(restore_id: str, call: Call, label: str = "Refresh") -> Html:
     """Shows the restore as it stands then, also onto an instance that is not protected."""
-    return button("Refresh", call.endpoint(RESTORE), {"status": restore_id}, about=restore_id)
+    return button(label, call.endpoint(RESTORE), {"status": restore_id}, about=restore_id)
 
 
 def cancel_button(restore_id: str, call: Call) -> Html:
