@@ -57,7 +57,7 @@ REFUSED = NotSeen("AccessDenied: no")
 
 
 def judged(found: Machinery) -> list[Line]:
-    return [line for line in judge_machinery(found, PLACE, TOPIC, "https://queue") if line.level is not Level.OK]
+    return [line for line in judge_machinery(found, PLACE, TOPIC) if line.level is not Level.OK]
 
 
 def with_stack(**more: object) -> Machinery:
@@ -91,7 +91,13 @@ def test_a_healthy_stack_has_no_fault() -> None:
             "no layer",
             "sam deploy",
         ),
-        (replace(HEALTHY, failed_events=7), "failed_events", "fail", "7 events failed for good and wait", "sqs"),
+        (
+            replace(HEALTHY, failed_events=7),
+            "failed_events",
+            "fail",
+            "7 events failed for good and wait",
+            "lifeboat failed",
+        ),
         (replace(HEALTHY, concurrency=Concurrency(10, 1)), "concurrency", "warn", "of 10", "L-B99A9384"),
     ],
 )

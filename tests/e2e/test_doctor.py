@@ -345,7 +345,7 @@ FAULTS = {
         "failed_events",
         "fail",
         "1 event failed for good",
-        "aws sqs receive-message --queue-url",
+        "lifeboat failed --stack lifeboat --region eu-west-1",
         lambda clinic: clinic.stage.failed_events(),
     ),
     "a function never runs": Fault(

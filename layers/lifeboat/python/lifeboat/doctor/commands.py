@@ -89,8 +89,8 @@ def raise_concurrency(place: Place, wanted: int) -> str:
     )
 
 
-def read_failed_events(place: Place, url: str) -> str:
-    return aws(place.region, "sqs", "receive-message", queue_url=url, max_number_of_messages="10")
+def show_failed_events(place: Place) -> str:
+    return shlex.join(["lifeboat", "failed", "--stack", place.stack, "--region", place.region])
 
 
 def enable_region(region: str) -> str:

@@ -36,8 +36,8 @@ SPARE = 2
 """How many executions each function should find free: with fewer, one busy function throttles the others."""
 
 
-def judge_machinery(found: Machinery, place: Place, topic: str, failed_events: str) -> Iterator[Line]:
-    """A line for each check of the stack's parts, and for each fault. `failed_events` is the queue's URL."""
+def judge_machinery(found: Machinery, place: Place, topic: str) -> Iterator[Line]:
+    """A line for each check of the stack's parts, and for each fault. `topic` is the ARN of the topic."""
     stack = found.stack
     again = commands.revert_drift(place, stack.parameters)
     yield from _judge_stack(stack, place)
@@ -47,7 +47,7 @@ def judge_machinery(found: Machinery, place: Place, topic: str, failed_events: s
     yield from _judge_switches("polling", "event source mapping", found.mappings, place, again)
     yield from _judge_subscriptions(found.subscriptions, stack, place, topic, again)
     yield from _judge_alarms(found.alarms, place, again)
-    yield from _judge_failed_events(found.failed_events, place, failed_events)
+    yield from _judge_failed_events(found.failed_events, place)
     yield from _judge_concurrency(found.concurrency, len(stack.of(FUNCTION)), place)
     yield from _judge_table(found.table_protected, stack, place)
 
@@ -180,13 +180,13 @@ def _judge_alarms(alarms: Seen[tuple[Alarm, ...]], place: Place, again: Sequence
         yield ok("alarms", f"None of {counted(len(alarms), 'alarm')} is raised")
 
 
-def _judge_failed_events(waiting: Seen[int], place: Place, url: str) -> Iterator[Line]:
+def _judge_failed_events(waiting: Seen[int], place: Place) -> Iterator[Line]:
     if isinstance(waiting, NotSeen):
         yield not_seen("failed_events", "The queue FailedEvents", waiting.said)
     elif waiting:
         text = f"{counted(waiting, 'event')} failed for good and {'waits' if waiting == 1 else 'wait'} in FailedEvents"
-        advice = "docs/guide/operate.md says how to replay an event."
-        yield fail("failed_events", text, commands.read_failed_events(place, url), advice=advice)
+        advice = "It shows why each failed. With --replay it sends them to their functions again."
+        yield fail("failed_events", text, commands.show_failed_events(place), advice=advice)
     else:
         yield ok("failed_events", "No event failed for good")
 

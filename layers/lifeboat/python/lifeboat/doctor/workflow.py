@@ -53,7 +53,7 @@ def _lines(stack: Stack | NotSeen, invocation: Invocation) -> list[Line]:
         found.append(fail("stack", text, advice=advice))
     else:
         machinery = observe_machinery(stack, invocation)
-        found += judge_machinery(machinery, place, config.topic_arn, config.failed_events)
+        found += judge_machinery(machinery, place, config.topic_arn)
     parameters = stack.parameters if isinstance(stack, Stack) else {}
     saves_others = bool(parameters.get("VaultSourceAccounts") or parameters.get("HomeRegion"))
     protection = observe_protection(parameters, invocation)
