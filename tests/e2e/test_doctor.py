@@ -296,7 +296,7 @@ FAULTS = {
         ),
         "polling",
         "fail",
-        "SnapshotWorkers is DISABL",
+        "SnapshotWorkers is DIS",
         "aws lambda update-event-source-mapping --uuid",
     ),
     "nobody gets the messages": Fault(

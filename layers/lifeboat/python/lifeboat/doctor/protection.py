@@ -175,9 +175,9 @@ def _judge_copies(copying: Mapping[str, Seen[int]]) -> Iterator[Line]:
             continue
         reached.append(region)
         if number >= MOST_COPIES:
-            text = f"{counted(number, 'copy')} to {region} in flight, which is EC2's limit: others wait"
+            text = f"{number} copies to {region} in flight, which is EC2's limit: others wait"
             advice = "Wait, or ask AWS Support to raise the concurrent copies into that region."
-            yield warn("copies_in_flight", text.replace("copys", "copies"), advice=advice)
+            yield warn("copies_in_flight", text, advice=advice)
         else:
             yield ok("copies_in_flight", f"{number} of {MOST_COPIES} copies to {region} in flight")
     if reached:
