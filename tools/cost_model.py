@@ -43,6 +43,9 @@ PRICES = {
         0.003 / 1e3, 0, "docs.aws.amazon.com/ebs/latest/userguide/ebsapi-pricing.html", "the page, undated"
     ),
     "GB of logs taken in": Price(0.50, 5, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02"),
+    "state transitions": Price(
+        0.025 / 1e3, 4_000, "aws.amazon.com/step-functions/pricing", "the page, undated; the free ones do not expire"
+    ),
     "alarms": Price(
         0.10, 10, "aws.amazon.com/cloudwatch/pricing", "cloudburn.io, 2026-02; what is free: the page, undated"
     ),
@@ -126,9 +129,23 @@ KEY_KEPT = 5
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.howitworks.html). Without KmsKeyArn it is
 the account's aws/dynamodb, which is free to have but not to ask (https://aws.amazon.com/kms/pricing/)."""
 
+ESSENTIAL_ALARMS = 2
+"""One for failed events, one for the reconcile runs of confirm_snapshots."""
+
 ALARMS = 10
-"""Of a stack without copies: one for failed events, one for each of seven handlers, one for each of two reconcile
-runs."""
+"""Of a stack without copies and with Alarms=all: also one for each of seven handlers, and one for the reconcile runs of
+attach_volume."""
+
+METRICS = 3
+"""With Metrics=true: the ages of recovery points and of proven ones, and the share of changed blocks. A completed
+restore adds a fourth in its month."""
+
+OPEN_MINUTES = 10
+"""Assumed, from the begin of a slot's recovery points until the last of them is published. The first one of a large
+volume takes hours."""
+
+TRANSITIONS = 3
+"""Of a wake: from the start to the wait, to the invocation, to the end."""
 
 GIB = 100
 """Of each data volume, all of it written: what verification lists."""
@@ -181,14 +198,20 @@ class Handler:
     within: bool = False
 
 
-IDLE_RECONCILE = Handler(seconds=0.06, reads=1, scheduled=True)
+COLD_START = 1.2
+"""Seconds. A handler that is invoked every 15 minutes is taken to be cold each time."""
+
+IDLE_RECONCILE = Handler(seconds=COLD_START + 0.06, reads=1, scheduled=True)
 """One query of the table that finds nothing; it says nothing."""
 
-DRILL_RECONCILE = Handler(seconds=0.15, reads=1, scheduled=True)
+DRILL_RECONCILE = Handler(seconds=COLD_START + 0.15, reads=1, scheduled=True)
 """The same after one DescribeVolumes, for volumes that a drill left behind."""
 
-CATCH_UP = Handler(seconds=0.35, reads=1, scheduled=True)
+CATCH_UP = Handler(seconds=COLD_START + 0.35, reads=1, scheduled=True)
 """Who is selected; the schedule's last slot is read only for a rate. The metric is its line."""
+
+WAKE = Handler(seconds=0.25, reads=1)
+"""A reconcile run that finds open backups. Its function is warm: it ran a minute before."""
 
 SELECTED_KB = 0.07
 """Of the table's item that says since when an instance is selected."""
@@ -201,9 +224,6 @@ COMPLETED_WRITES = 4
 
 EVENT_WRITES = 2
 """For each further event about a recovery point that has been published: a refused note, and a deletion of nothing."""
-
-COLD_START = 1.2
-"""Seconds; every handler grows cold some times a day, the reconcile runs never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,22 +251,27 @@ def month(
     large_run: bool = False,
     mailboxes: int = 1,
     verify: bool = True,
+    alarms: int = ESSENTIAL_ALARMS,
+    metrics: bool = False,
 ) -> Use:
     """A month with so many protected instances.
 
     `volumes` of data each. `large_run`: a queue hands out the work. `mailboxes`: how many e-mail addresses are
     notified.
-    `verify`: each recovery point is read back at the level `read`.
+    `verify`: each recovery point is read back at the level `read`. `alarms`: how many there are. `metrics`: whether
+    figures are metrics, too.
     """
     slots = slots_a_day * DAYS
     backups = slots * instances
     batches = slots * -(-instances // BATCH) if large_run else 0.0
+    wakes = slots * OPEN_MINUTES if instances else 0.0
     begun_line = 450 if large_run else slot_line(instances)
     # A recovery point has an event for each snapshot and one for the set: the first publishes it, the others find
     # it published.
     handlers: list[tuple[float, Handler]] = [
-        (2 * MINUTES, IDLE_RECONCILE),
-        (MINUTES / 5, DRILL_RECONCILE),
+        (2 * MINUTES / 15, IDLE_RECONCILE),
+        (MINUTES / 15, DRILL_RECONCILE),
+        (wakes, WAKE),
         (MINUTES / 15, CATCH_UP),
         # Who is selected, 4 kB for each unit; the ages.
         (
@@ -279,7 +304,7 @@ def month(
     ]
     if verify:
         handlers += [
-            (MINUTES / 15, Handler(seconds=0.06, reads=1, scheduled=True, gb=0.5)),
+            (MINUTES / 15, Handler(seconds=COLD_START + 0.06, reads=1, scheduled=True, gb=0.5)),
             (
                 MINUTES / 60,
                 Handler(seconds=0.3 + 0.01 * instances, log_bytes=metric_line(instances), gb=0.5, within=True),
@@ -316,12 +341,13 @@ def month(
             "SNS publishes": publishes,
             "e-mails": publishes * mailboxes,
             "SQS requests": (3 * batches + IDLE_POLLS) if large_run else 0.0,
-            "KMS requests": 2 * MINUTES / KEY_KEPT + (1 + verify) * MINUTES / 15,
+            "KMS requests": (4 + verify) * MINUTES / 15 + wakes / KEY_KEPT,
+            "state transitions": TRANSITIONS * wakes,
             "EBS block lists": backups * volumes * (LISTED + CANARY_LISTED) * verify,
             "EBS blocks read": backups * volumes * (READ + CANARY_READ) * verify,
             "GB of logs taken in": sum(count * function.log_bytes for count, function in handlers) / 1e9,
-            "alarms": float(ALARMS),
-            "metrics": 1.0 + 2 * verify,
+            "alarms": float(alarms),
+            "metrics": float(METRICS * metrics),
         }
     )
 

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from tools.cost_model import DAYS, DRILL_MINUTES, GP3_GB_MONTH, PRICES, SNAPSHOT_GB_MONTH, Use, drill, guard, month
+from tools.cost_model import (
+    ALARMS,
+    DAYS,
+    DRILL_MINUTES,
+    GP3_GB_MONTH,
+    PRICES,
+    SNAPSHOT_GB_MONTH,
+    Use,
+    drill,
+    guard,
+    month,
+)
 from tools.marked_page import ROOT, MarkedPage, table
 
 PATH = ROOT / "docs" / "reference" / "costs.md"
@@ -36,10 +47,14 @@ def render() -> str:
             *(f"${sum(_dollars(use, name) for name in ('alarms', 'metrics')):,.2f}" for _, use in uses),
         ],
     ]
+    idle, whole = month(0), month(0, alarms=ALARMS, metrics=True)
     storage = [[f"{size:,}", f"{size * 20:,.0f} GB", f"${size * 20 * SNAPSHOT_GB_MONTH:,.2f}"] for size, _ in SIZES]
     sources = "\n".join(sorted({f"* {price.source} ({price.observed})" for price in PRICES.values()}))
     return (
         f"\n{table(head, rows + totals)}\n\n"
+        f"A stack that has nothing to back up has {idle.units['Lambda requests']:,.0f} invocations a month. It costs "
+        f"${idle.at_list_price:.2f} at list price and ${idle.within_free:.3f} within what is free. With `Alarms=all` "
+        f"and `Metrics=true` it costs ${whole.at_list_price:.2f} and ${whole.within_free:.3f}.\n\n"
         f"Sources of the prices, us-east-1, in brackets as given by whom and when:\n\n{sources}\n\n"
         "Storage, shown apart, for changed blocks of 20 GB kept of each instance:\n\n"
         f"{table('instances | kept | a month', storage)}\n\n"

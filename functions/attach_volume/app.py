@@ -1,4 +1,4 @@
-"""attach_volume: woken by volume and instance events and every minute.
+"""attach_volume: woken by volume and instance events and by the reconcile run.
 
 Exchanges the volumes of a restore, starts the instance and verifies it, or rolls the restore back.
 """

@@ -1,4 +1,4 @@
-"""confirm_snapshots: woken by EBS snapshot events and every minute. Publishes whether each recovery point is good."""
+"""confirm_snapshots: woken by EBS snapshot events and reconcile runs. Publishes if a recovery point is good."""
 
 from lifeboat.backup import confirm_workflow as confirmation
 from lifeboat.backup import request

@@ -1,4 +1,4 @@
-"""copy_snapshots: woken by BackupCompleted, the end of a copy, every minute, and by a person.
+"""copy_snapshots: woken by BackupCompleted, the end of a copy, the reconcile run, and a person.
 
 Copies recovery points to other regions, shares them with a vault account, and copies what is shared with a vault.
 """

@@ -22,6 +22,12 @@ from local.emulator.timers import TIMERS
 
 logger = logging.getLogger("local.executions")
 
+
+def arrives(_scope: Scope, _function: str, wake: Callable[[], None]) -> None:
+    """A wake at its time. A world may put something in the place of this, so that it comes later, twice or never."""
+    wake()
+
+
 INVOKE = "states:::lambda:invoke"
 """The end of the only resource of a task that is done here."""
 
@@ -154,4 +160,4 @@ def _invoke(state: Mapping[str, Any], given: Mapping[str, Any], role: str) -> No
     _base, record = permissions.function_of(arn)
     if not record:
         raise ExecutionError("Lambda.ResourceNotFoundException", f"Function not found: {arn}")
-    asynchronous.invoke(record, parameters["Payload"])
+    arrives(scope, arn, lambda: scope.run(lambda: asynchronous.invoke(record, parameters["Payload"])))

@@ -13,7 +13,7 @@ from typing import Any
 from ministack.services import lambda_svc
 from ministack.services import scheduler as stored
 
-from local.emulator import lost, queues, scheduler
+from local.emulator import executions, lost, queues, scheduler
 from local.emulator.clock import CLOCK
 from local.emulator.scheduler import Slot
 from local.emulator.scope import Scope
@@ -63,6 +63,7 @@ class Schedules:
     def start(self) -> None:
         """Wait for the next slot of each."""
         TIMERS.sources.append(Poller())
+        executions.arrives = self._wake
         now = datetime.now(UTC)
         for key, schedule in sorted(stored._schedules._data.items()):
             self._wait(key, schedule, now)
@@ -98,6 +99,14 @@ class Schedules:
             self.due.append(due)
         for seconds in self._of_slot():
             TIMERS.after(seconds, lambda: self._fire(key, Slot(schedule, due)), f"a slot of {key[2]}")
+
+    def _wake(self, scope: Scope, function: str, wake: Callable[[], None]) -> None:
+        """A wake is what a slot of the reconcile run is."""
+        attention = self._attention(scope, function)
+        if attention < 1.0 and not self._chance.happens(attention):
+            return
+        for seconds in self._of_slot():
+            TIMERS.after(seconds, wake, f"a wake of {function}")
 
     def _nothing_missed(self, now: datetime) -> bool:
         """Whether no slot has come in the last three hours."""

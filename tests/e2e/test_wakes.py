@@ -11,6 +11,7 @@ import pytest
 
 from local.session import LocalAws
 from tests.e2e.stage import Machine, Stage, id_of
+from tools.cost_model import DAYS, month
 
 WINDOW = 120
 """Seconds: the default of running in the parameter RestoreDeadlines."""
@@ -18,17 +19,19 @@ WINDOW = 120
 BAR = 5.0
 """Seconds from the end of the window until the end of the restore is published."""
 
-RECONCILE = 60
-"""Seconds between two reconcile runs of attach_volume."""
+IDLE_HOURS = 3
+
+RECONCILE = 900
+"""Seconds between two reconcile runs by the schedule."""
 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with LocalAws({"schedules_fire": False}) as aws:
-        yield Stage(aws, {})
+        yield Stage(aws, {"Verify": "read"})
 
 
-def seconds_after_window(stage: Stage, machine: Machine, *, minutes: int = 15) -> float:
+def seconds_after_window(stage: Stage, machine: Machine, *, minutes: int = 40) -> float:
     """Restore, with schedules that fire; seconds from the end of the running window until RestoreCompleted."""
     control = stage.control
     point = stage.point_of(machine)
@@ -72,11 +75,31 @@ def test_a_lost_wake_costs_at_most_a_reconcile_period(stage: Stage, machine: Mac
     assert 0 < late <= RECONCILE + BAR
 
 
-def test_wakes_are_allowed_and_ask_for_the_restores_function_only(stage: Stage, machine: Machine) -> None:
+def test_an_idle_stack_is_invoked_as_often_as_the_cost_model_says(stage: Stage, show_figure) -> None:
+    """Hours of simulated time in which nothing is open; the schedules of a day are added."""
+    control = stage.control
+    control.settle()
+    control.configure(schedules_fire=True)
+    control.advance(930)
+    mark = control.mark()
+    control.advance(3600 * IDLE_HOURS)
+    control.configure(schedules_fire=False)
+    counted = len(control.invocations(mark))
+    asked = [call for call in control.calls(mark, service="states") if call["action"] == "StartExecution"]
+    assert asked == [], "nothing is open"
+    each_day = 2
+    a_month = DAYS * (counted * 24 / IDLE_HOURS + each_day)
+    show_figure(f"idle stack: {counted} invocations in {IDLE_HOURS} hours, {a_month:,.0f} a month")
+    assert a_month <= 15_000
+    assert a_month == pytest.approx(month(0).units["Lambda requests"], rel=0.02)
+
+
+def test_wakes_are_allowed_and_none_fails(stage: Stage, machine: Machine) -> None:
     mark = stage.control.mark()
     seconds_after_window(stage, machine)
     assert stage.denied(mark) == []
     asked = stage.control.calls(mark, service="states")
     assert {call["action"] for call in asked} == {"StartExecution"}
-    assert all("attach-volume" in call["request"] for call in asked)
+    functions = {name for call in asked for name in ("attach-volume", "confirm-snapshots") if name in call["request"]}
+    assert functions == {"attach-volume", "confirm-snapshots"}
     assert stage.failed_events() == []

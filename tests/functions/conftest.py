@@ -102,9 +102,9 @@ class Wakes:
         """The code with which it refuses a wake."""
 
     def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> None:  # noqa: N803 - boto3's
-        assert stateMachineArn == f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:lifeboat-wake"
+        stack = stateMachineArn.removeprefix(f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:").removesuffix("-wake")
         wanted = json.loads(input)
-        function, at = wanted["function"].removeprefix("lifeboat-"), datetime.fromisoformat(wanted["at"])
+        function, at = wanted["function"].removeprefix(f"{stack}-"), datetime.fromisoformat(wanted["at"])
         assert name == f"{function}-{at:%Y%m%dT%H%M%SZ}"
         known = (function, at) in self.asked
         if self.refuses or known:
@@ -225,6 +225,7 @@ def world(monkeypatch: pytest.MonkeyPatch, counts_filter_values: None) -> Iterat
         "LIFEBOAT_STACK": "lifeboat",
         "LIFEBOAT_TABLE": TABLE,
         "LIFEBOAT_RETENTION": "last=3 daily=14",
+        "LIFEBOAT_METRICS": "true",
         "LIFEBOAT_TRUSTED_OWNERS": "055430919509",
         "POWERTOOLS_SERVICE_NAME": "lifeboat",
     }.items():

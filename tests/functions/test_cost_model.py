@@ -214,10 +214,31 @@ def test_the_templates_schedules_and_alarms_are_the_models():
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2" and isinstance(event["Properties"]["ScheduleExpression"], str)
     )
-    assert rates == {"rate(1 minute)": 2, "rate(5 minutes)": 1, "rate(15 minutes)": 2, "rate(1 day)": 3}
-    alarms = [item for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
-    assert sum("Condition" not in item for item in alarms) == cost_model.ALARMS
+    assert rates == {"rate(15 minutes)": 5, "rate(1 day)": 3}
+    alarms = [item.get("Condition", "") for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
+    assert alarms.count("") == cost_model.ESSENTIAL_ALARMS
+    assert alarms.count("") + alarms.count("AllAlarms") == cost_model.ALARMS
     assert PRICES["alarms"].free >= cost_model.ALARMS
+
+
+def test_an_idle_stack_meets_its_bars(show_figure):
+    """Nothing is selected, and all schedules run. A function that starts every 15 minutes is cold each time."""
+    idle = month(0)
+    show_figure(
+        f"cost: an idle stack has {idle.units['Lambda requests']:,.0f} invocations a month and costs "
+        f"${idle.at_list_price:.3f}, ${idle.within_free:.4f} within what is free"
+    )
+    assert idle.units["Lambda requests"] <= 15_000
+    assert idle.at_list_price <= 0.45
+    assert idle.within_free <= 0.01
+    whole = month(0, alarms=cost_model.ALARMS, metrics=True)
+    assert whole.at_list_price - idle.at_list_price == pytest.approx(8 * 0.10 + 3 * 0.30)
+
+
+def test_wakes_of_an_idle_stack_are_none_and_of_a_slot_do_not_grow_with_the_instances():
+    none, one, many = (month(size).units["state transitions"] for size in (0, 1, 1_000))
+    assert (none, one) == (0, pytest.approx(DAYS * cost_model.OPEN_MINUTES * 3))
+    assert many == one < PRICES["state transitions"].free
 
 
 def test_lambdas_own_lines_are_switched_off():
@@ -233,9 +254,9 @@ def test_the_arithmetic_by_hand():
 
 def test_reconcile_runs_are_nearly_all_of_one_instances_month():
     one = month(1).units
-    runs = 2 * MINUTES + MINUTES / 5 + 2 * MINUTES / 15
-    assert one["Lambda requests"] == pytest.approx(runs, rel=0.01)
-    assert one["Scheduler invocations"] == pytest.approx(runs, rel=0.01)
+    runs = 5 * MINUTES / 15
+    assert one["Lambda requests"] == pytest.approx(runs + DAYS * cost_model.OPEN_MINUTES, rel=0.02)
+    assert one["Scheduler invocations"] == pytest.approx(runs, rel=0.02)
 
 
 def test_a_drill_costs_less_than_a_cent():
@@ -246,13 +267,13 @@ def test_a_drill_costs_less_than_a_cent():
 def test_a_backup_is_counted_by_hand():
     """One instance and volume, a slot a day: each backup is two events, one pruning and one verification."""
     without, one, two = (month(size).units for size in (0, 1, 2))
-    assert one["Lambda requests"] - without["Lambda requests"] == pytest.approx(DAYS * (2 + 1 + 1))
+    assert two["Lambda requests"] - one["Lambda requests"] == pytest.approx(DAYS * (2 + 1 + 1))
     assert one["DynamoDB writes"] - without["DynamoDB writes"] == pytest.approx(DAYS * (5 + 4 + 2 + 5 + 4 + 4))
     assert one["EBS block lists"] == pytest.approx(DAYS * (21 + 24))
     assert one["EBS blocks read"] == pytest.approx(DAYS * (cost_model.READ + 64))
     assert two["SNS publishes"] - one["SNS publishes"] == pytest.approx(DAYS)
     assert month(1, mailboxes=3).units["e-mails"] == pytest.approx(3 * one["SNS publishes"])
-    assert one["KMS requests"] == pytest.approx(2 * MINUTES / 5 + 2 * MINUTES / 15)
+    assert one["KMS requests"] == pytest.approx(5 * MINUTES / 15 + DAYS * cost_model.OPEN_MINUTES / 5)
 
 
 def test_no_choice_of_alarms_meets_the_bar_where_nothing_is_free():

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LINES = """
+from types import SimpleNamespace
 from lifeboat.aws import metrics
 from lifeboat.backup import large_run_workflow as large_run
 from lifeboat.handler import logger
@@ -21,7 +22,8 @@ logger.debug("debug")
 logger.info("info")
 logger.warning("warning")
 large_run.logger.info("of a child")
-metrics.seconds("RecoveryPointAge", 7, stack="lifeboat", facts={})
+metrics.seconds("RecoveryPointAge", 7, config=SimpleNamespace(stack="lifeboat", metrics=True), facts={})
+metrics.seconds("ChangedShare", 8, config=SimpleNamespace(stack="lifeboat", metrics=False), facts={"volume": "vol-1"})
 """
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
@@ -59,12 +61,17 @@ def kept(lines: list[dict[str, Any]], level: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("level", "messages"),
-    [("DEBUG", ["debug", "info", "warning", "of a child"]), ("INFO", ["info", "warning", "of a child"])],
+    [
+        ("DEBUG", ["debug", "info", "warning", "of a child", "ChangedShare"]),
+        ("INFO", ["info", "warning", "of a child", "ChangedShare"]),
+    ],
 )
 def test_each_level_that_is_offered_shows_its_lines_and_the_metrics(level, messages):
     lines = kept(logged(level), level)
     assert [line["message"] for line in lines if "message" in line] == messages
     assert [line["RecoveryPointAge"] for line in lines if "_aws" in line] == [[7.0]]
+    # Without Metrics the same facts are in the log, where they cost nothing more.
+    assert [(line["ChangedShare"], line["volume"]) for line in lines if "ChangedShare" in line] == [(8, "vol-1")]
 
 
 def test_a_line_has_a_time_that_lambda_reads():

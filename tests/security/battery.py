@@ -689,6 +689,7 @@ def _buses() -> Iterator[Question]:
 # --- what each of them may do
 
 _PUBLISH = {f"sns:Publish on the topic{name}" for name in ("", " of e-mails", " of chat")}
+_WAKE = {"states:StartExecution of the wakes"}
 _EVIDENCE_ITEMS = ("evidence", "evidence-open", "evidence-guard", "evidence-listing", "published-evidence")
 _DRILL_ITEMS = ("drill-open", "drill", "published-drill")
 _SHOWN_ITEMS = ("selected", "schedule", "copy-open", "copy-gave-up", "retention-run")
@@ -780,6 +781,7 @@ MAY: Mapping[str, set[str]] = {
         "dynamodb:BatchWriteItem of started backups",
         "dynamodb:ConditionCheckItem of the table",
         "lambda:InvokeFunction of TakeSnapshots",
+        *_WAKE,
         *_PUBLISH,
     },
     "ConfirmSnapshots": {
@@ -790,6 +792,7 @@ MAY: Mapping[str, set[str]] = {
             for name in ("a recovery point", "a held recovery point", "a shared recovery point", "a kept copy")
         ),
         *_STATE,
+        *_WAKE,
         *_PUBLISH,
     },
     "PruneSnapshots": {
@@ -839,6 +842,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"kms:{action} through EC2 with a key elsewhere" for action in (*KMS_USES, "CreateGrant")),
         "kms:CreateGrant through EC2 for a volume",
         *_STATE,
+        *_WAKE,
         *_PUBLISH,
     },
     "VerifySnapshots": {
@@ -866,7 +870,10 @@ MAY: Mapping[str, set[str]] = {
     },
     "VaultReader": {*_here("DescribeSnapshots")},
     "CopyEnded": {"events:PutEvents on the default bus at home"},
-    "Wake": {"lambda:InvokeFunction of AttachVolume"},
+    "Wake": {
+        f"lambda:InvokeFunction of {function}"
+        for function in ("AttachVolume", "ConfirmSnapshots", "CopySnapshots", "DrillRestores")
+    },
     "RestoreVolume": {
         *_here("DescribeInstances", "DescribeInstanceAttribute", "DescribeVolumes", "DescribeSnapshots"),
         *_here("DescribeInstanceTypes", "DescribeVolumeAttribute"),
@@ -878,6 +885,7 @@ MAY: Mapping[str, set[str]] = {
         *_FETCH,
         *_MAKE_VOLUMES,
         *_STATE,
+        *_WAKE,
         *_PUBLISH,
     },
     "AttachVolume": {
@@ -896,9 +904,9 @@ MAY: Mapping[str, set[str]] = {
         f"ec2:DeleteTags {_DISPLACED} off a target volume",
         "ec2:DeleteVolume a restored volume",
         "ec2:DeleteVolume a drill's and a restore's volume",
-        "states:StartExecution of the wakes",
         *_MAKE_VOLUMES,
         *_STATE,
+        *_WAKE,
         *_PUBLISH,
     },
     "DrillRestores": {
@@ -920,6 +928,7 @@ MAY: Mapping[str, set[str]] = {
         *(f"ebs:{action} {name}" for action in ("ListSnapshotBlocks", "GetSnapshotBlock") for name in _OUR_SNAPSHOTS),
         *(f"dynamodb:{action} of the table's {what}" for action in TABLE_USES for what in _DRILL_ITEMS),
         *(f"dynamodb:{action} of the table's {what}" for action in ("GetItem", "Query") for what in _RESTORE_ITEMS),
+        *_WAKE,
         *_PUBLISH,
     },
     "GuardEvidence": {

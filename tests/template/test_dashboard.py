@@ -18,7 +18,7 @@ from tools.docs_template import read_template
 TEMPLATE = read_template((Path(__file__).parents[2] / "template.yaml").read_text())
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE["Resources"]
 DASHBOARD = RESOURCES["StatusDashboard"]
-CONDITIONAL = {"CopiesOrShares", "HasDrills", "GuardsEvidence"}
+CONDITIONAL = {"AllAlarms", "AlarmsOfCopies", "AlarmsOfDrills", "AlarmsOfTheGuard", "HasMetrics"}
 COLUMNS = 24
 
 
@@ -28,7 +28,8 @@ def body(*, with_all: bool) -> dict[str, Any]:
     for name, value in variables.items():
         condition, chosen, other = value["Fn::If"]
         assert condition in CONDITIONAL
-        assert RESOURCES[re.findall(r"\$\{(\w+)", chosen["Fn::Sub"])[0]]["Condition"] == condition
+        alarms = re.findall(r"\$\{(\w+Alarm)\.", chosen["Fn::Sub"])
+        assert {RESOURCES[alarm]["Condition"] for alarm in alarms} == ({condition} - {"HasMetrics"})
         text = text.replace(f"${{{name}}}", chosen["Fn::Sub"] if with_all else other)
     found: dict[str, Any] = json.loads(re.sub(r"\$\{([^}]+)\}", r"<\1>", text))
     return found
@@ -64,20 +65,19 @@ def test_the_widget_is_show_status_which_can_change_nothing(found):
 @pytest.mark.parametrize("found", BODIES)
 def test_every_alarm_of_a_failure_is_shown_under_its_own_condition(found):
     [shown] = widgets(found, "alarm")
-    expected = {
-        f"<{name}.Arn>"
-        for name, item in RESOURCES.items()
-        if item["Type"] == "AWS::CloudWatch::Alarm"
-        and not name.endswith("ReconcileAlarm")
-        and ("Condition" not in item or "CopySnapshotsErrorsAlarm" in str(shown["alarms"]))
-    }
-    assert set(shown["alarms"]) == expected
+    alarms = {name: item for name, item in RESOURCES.items() if item["Type"] == "AWS::CloudWatch::Alarm"}
+    everything = "CopySnapshotsErrorsAlarm" in str(shown["alarms"])
+    failures = {name for name in alarms if not name.endswith("ReconcileAlarm")}
+    expected = failures | {"AttachVolumeReconcileAlarm"} if everything else set()
+    essential = {name for name, item in alarms.items() if "Condition" not in item}
+    assert set(shown["alarms"]) == {f"<{name}.Arn>" for name in expected | essential}
 
 
 @pytest.mark.parametrize("found", BODIES)
 def test_the_graphs_are_of_metrics_that_are_published(found):
     names = {line[1] for item in widgets(found, "metric") for line in item["metrics"] if line[0] == metrics.NAMESPACE}
-    assert names == {overdue_workflow.METRIC, missed_workflow.METRIC, canary_workflow.METRIC}
+    everything = "CopySnapshotsErrorsAlarm" in str(widgets(found, "alarm"))
+    assert names == ({overdue_workflow.METRIC, missed_workflow.METRIC, canary_workflow.METRIC} if everything else set())
     for item in widgets(found, "metric"):
         assert item["region"] == "<AWS::Region>"
     lines = sum(len(item["metrics"]) for item in widgets(found, "metric"))

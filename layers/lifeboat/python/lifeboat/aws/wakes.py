@@ -23,6 +23,12 @@ SOONEST_SECONDS = 1
 """A wake is always later than this. Its clock and ours differ a little: a function that is woken too early asks for a
 wake of another name than the one that has just ended."""
 
+LEAST_SECONDS = 5
+"""A function that is woken at a full minute, a little too early, asks for the minute after it."""
+
+RUN_SECONDS = 60
+"""The time between two reconcile runs while something is open. The schedules of the template run while nothing is."""
+
 MACHINE = "wake"
 """The name of the state machine, after the stack's (template.yaml)."""
 
@@ -52,6 +58,11 @@ def wake(function: str, at: datetime, invocation: Invocation) -> None:
     except AwsError as problem:
         if problem.code != "ExecutionAlreadyExists":
             _logger().warning("AWS refused a wake", extra={"wake": wanted, "said": str(problem)})
+
+
+def next_run(every: int = RUN_SECONDS) -> datetime:
+    """When open work is reconciled next: at a full minute, or every so many seconds. All that ask get the same time."""
+    return datetime.fromtimestamp((math.floor((clock.now().timestamp() + LEAST_SECONDS) / every) + 1) * every, UTC)
 
 
 def _whole_second(at: datetime) -> datetime:

@@ -14,7 +14,7 @@ from datetime import datetime
 from itertools import batched
 from typing import Any
 
-from lifeboat.aws import clock, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes
+from lifeboat.aws import clock, ec2_describe, ec2_images, ec2_instances, ec2_snapshots, ec2_volumes, wakes
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.paced_calls import OutOfTime, PacedCalls
@@ -32,6 +32,9 @@ from lifeboat.restore import store as restores
 from lifeboat.restore.record import Restore
 
 type Entry = dict[str, Any]
+
+CONFIRMS = "confirm-snapshots"
+"""The function that is woken."""
 
 CALLS_AT_ONCE = 6
 """Concurrent calls of CreateSnapshots. EC2 allows five a second and needs half a second for each, so sequential calls
@@ -168,7 +171,10 @@ class Taking:
         now = clock.now()
         until = self.invocation.ends
         ids = [plan.recovery_point_id for plan in plans]
-        return backups.open_backups_for(self.invocation.config.table, ids, begun_at=now, until=until)
+        ours = backups.open_backups_for(self.invocation.config.table, ids, begun_at=now, until=until)
+        if ours:
+            wakes.wake(CONFIRMS, wakes.next_run(), self.invocation)
+        return ours
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:
         fresh = self.observed and clock.monotonic() - self.observed_at < FRESH_SECONDS

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lifeboat.ami.remedy import remedy_of_backup
-from lifeboat.aws import clock, ec2_describe, ec2_snapshots
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots, wakes
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.snapshot_locks import lock
@@ -44,6 +44,8 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
     if request.reconcile:
         begun = backups.open_backups(invocation.config.table)
         ids: Collection[str] = begun
+        if begun:  # before the work, so that a run that is cut short is followed by another
+            wakes.wake("confirm-snapshots", wakes.next_run(), invocation)
     else:
         ids = _points_of(request.snapshot_ids, invocation)
         begun = backups.begun_at(invocation.config.table, ids)
@@ -58,7 +60,7 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
 
 
 def _listed(answer: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """The answer, which is logged every minute: the first entries of each list, the rest counted."""
+    """The answer, which a run each minute may log: the first entries of each list, the rest counted."""
     found: dict[str, Any] = {}
     for key, items in answer.items():
         found |= listed(items, key, most=POINTS_LISTED)

@@ -53,9 +53,7 @@ def publish_overdue(
     ages = overdue.ages((item for item in volumes if item.instance_id not in unknown), good, now)
     late = overdue.overdue(ages, expected=expected, pending=pending)
     if ages:
-        metrics.seconds(
-            METRIC, ages[0].age.total_seconds(), stack=invocation.config.stack, facts=_facts(ages, len(unknown))
-        )
+        metrics.seconds(METRIC, ages[0].age.total_seconds(), config=invocation.config, facts=_facts(ages, len(unknown)))
     published = [item for item in late if item.instance_id not in retried and _publish(item, invocation)]
     if refused:
         raise OverdueIncomplete("; ".join(refused))

@@ -6,9 +6,10 @@ The vault encrypts its copies with its own key and locks them. It treats what a 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from lifeboat.aws import clock, ec2_describe, ec2_snapshots
+from lifeboat.aws import clock, ec2_describe, ec2_snapshots, wakes
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.aws.once import UnderWay
@@ -18,6 +19,7 @@ from lifeboat.backup.slot_store import others_are_open
 from lifeboat.copies import messages as copies_messages
 from lifeboat.copies import regions_workflow as regions
 from lifeboat.copies import shared_snapshots
+from lifeboat.copies import store as copies
 from lifeboat.copies.copy_workflow import Copying, vanished
 from lifeboat.copies.plan import IN_FLIGHT, Copied, StartCopy
 from lifeboat.copies.request import CopyRequest
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+SCHEDULED_EVERY = timedelta(minutes=15)
+"""The schedule of the reconcile runs, but in a vault (template.yaml)."""
+
+
 class VaultIncomplete(regions.CopyIncomplete):
     """EC2 did not show a region, a source, or the snapshots here. All other work was done."""
 
@@ -58,6 +64,8 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
             answer = regions.copy(request, invocation)
         except regions.CopyIncomplete as problem:
             problems.append(str(problem))
+        if "waits_for" not in answer:
+            _wake_for_open_copies(invocation)
     if invocation.config.vault_account and not request.ended:
         try:
             answer["vault"] = share_all(invocation)
@@ -70,6 +78,16 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     if problems:
         raise VaultIncomplete("; ".join(problems))
     return answer
+
+
+def _wake_for_open_copies(invocation: Invocation) -> None:
+    """Ask for the next run if copies are open. Those that pause for longer are found by the schedule."""
+    until = clock.now() + SCHEDULED_EVERY
+    for destination in invocation.config.copy_to:
+        records = copies.open_records(invocation.config.table, destination.region).values()
+        if any(record.not_before is None or record.not_before < until for record in records):
+            wakes.wake("copy-snapshots", wakes.next_run(), invocation)
+            return
 
 
 def _copy_shared(request: CopyRequest, invocation: Invocation, answer: dict[str, Any]) -> Iterator[str]:

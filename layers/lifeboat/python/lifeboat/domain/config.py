@@ -71,7 +71,8 @@ class Config:
     how long recovery points stay after a change of the policy that would delete them. `verify` is the level at which
     each recovery point is read back; None: not at all. `verified_messages`: whether each success is published.
     `manifest_bucket` is the bucket of the stack's own for manifests, empty if there is none. `evidence_bucket` is the
-    bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked.
+    bucket to guard, empty if there is none. `manifest_lock_days` is for how long its manifests are locked. `metrics`:
+    whether figures are metrics of CloudWatch, not only in the log.
     `failed_events` is the URL of the queue of events that failed for good.
     `people` says which messages reach them.
     """
@@ -93,6 +94,7 @@ class Config:
     orphan_keep: int = 0
     failed_after: timedelta = timedelta(days=7)
     retention_hold: timedelta = timedelta(days=1)
+    metrics: bool = False
     may_adopt: bool = False
     trusted_owners: tuple[str, ...] = ()
     allowed_images: tuple[str, ...] = ()
@@ -169,6 +171,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         retention_hold=timedelta(
             hours=_number(variables, "LIFEBOAT_RETENTION_CHANGE_HOURS", 24, least=0, most=24 * 365)
         ),
+        metrics=variables.get("LIFEBOAT_METRICS", "false") == "true",
         may_adopt=variables.get("LIFEBOAT_MAY_ADOPT", "false") == "true",
         trusted_owners=_list(variables, "LIFEBOAT_TRUSTED_OWNERS"),
         allowed_images=_list(variables, "LIFEBOAT_ALLOWED_IMAGES"),

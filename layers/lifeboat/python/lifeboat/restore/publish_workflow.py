@@ -67,7 +67,7 @@ def _log_recovery_time(restore: Restore, invocation: Invocation) -> None:
     now = clock.now()
     parts = seconds_per_step(restore, now)
     facts = {"restore_id": restore.id, "instance_id": restore.instance_id, "seconds_per_step": parts}
-    metrics.seconds(METRIC, (now - restore.started_at).total_seconds(), stack=invocation.config.stack, facts=facts)
+    metrics.seconds(METRIC, (now - restore.started_at).total_seconds(), config=invocation.config, facts=facts)
 
 
 def describe(restore: Restore, invocation: Invocation) -> dict[str, Any]:

@@ -38,6 +38,9 @@ from lifeboat.restore.record import Restore, RestoreState, RestoreStep
 from lifeboat.restore.report import describe_restore
 from lifeboat.restore.request import AdvanceRequest, CancelRestore, ListPoints, RestoreRequest, RestoreStatus
 
+ADVANCES = "attach-volume"
+"""The function that is woken."""
+
 CHECK_SOON_SECONDS = 0.5
 """Seconds between two observations of a change that EC2 finishes within seconds: a detach, an attach."""
 
@@ -53,7 +56,7 @@ class Advanced:
     """A restore after the steps that could be taken.
 
     `changing`: its volumes as observed, if EC2 finishes a change within seconds. `again_at`: when to observe it again
-    at the latest, because no event says that its wait is over.
+    at the latest, though no event comes. None once it has ended.
     """
 
     restore: Restore
@@ -115,7 +118,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
     failed: list[str] = []
     until = clock.monotonic() + WAIT_SECONDS
     waiting: dict[str, Mapping[str, Volume]] = {}
-    again_at: dict[str, datetime | None] = {}
+    again_at: dict[str, datetime | None] = {}  # also of those that fail
     wanted = _find_open(request, invocation)
     while wanted:
         for restore_id in wanted:
@@ -123,6 +126,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
             restore = restores.load_restore(invocation.config.table, restore_id)
             if restore is None or not _is_concerned(restore, request):
                 continue
+            again_at[restore_id] = wakes.next_run()
             try:
                 with translated():  # reading and publishing raise botocore's own errors
                     came = _advance(restore, invocation)
@@ -137,7 +141,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
         # Wait for all of them together, so that a slow one does not delay the others.
         wanted = _wait_for_change(waiting, until)
     if times := [at for at in again_at.values() if at]:
-        wakes.wake("attach-volume", min(times), invocation)
+        wakes.wake(ADVANCES, min(times), invocation)
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"restores": advanced}
@@ -223,6 +227,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without "
             "an open restore"
         ) from None
+    wakes.wake(ADVANCES, wakes.next_run(), invocation)
     # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
     restore = _advance(restore, invocation, only=(CopySnapshot, CreateVolume)).restore
     with contextlib.suppress(AwsError), translated():  # the reconcile run publishes it, or fails with the error
@@ -247,8 +252,7 @@ def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
     restore = _load_known(request.restore_id, "cancel", invocation)
     try:
         cancelled = cancel(restore, clock.now(), request.requested_by, request.reason)
-        # This function's role does not allow the roll-back. The reconcile run does it.
-        return describe(restores.save_restore(invocation.config.table, cancelled), invocation)
+        cancelled = restores.save_restore(invocation.config.table, cancelled)
     except RestoreError as refusal:
         raise BadRequest(str(refusal)) from None
     except Overtaken:
@@ -256,6 +260,9 @@ def _cancel(request: CancelRestore, invocation: Invocation) -> dict[str, Any]:
             f"cancel is {request.restore_id}, which another invocation is advancing, expected the same request "
             "in some seconds"
         ) from None
+    # This function's role does not allow the roll-back.
+    wakes.wake(ADVANCES, clock.now(), invocation)
+    return describe(cancelled, invocation)
 
 
 def _load_known(restore_id: str, field: str, invocation: Invocation) -> Restore:
@@ -278,7 +285,8 @@ def _advance(restore: Restore, invocation: Invocation, only: tuple[type[Change],
             if only is not None and not isinstance(action, (*only, Requeue)):
                 return Advanced(restore)
             if isinstance(action, Complete) and action.closes:
-                return Advanced(publish_and_close(step.restore, invocation))
+                ended = publish_and_close(step.restore, invocation)
+                return Advanced(ended, again_at=wakes.next_run() if ended is step.restore else None)
             if step.restore.touched and not restore.touched:
                 calls = plan_rehearsal(step.restore)
                 refused = [(call, said) for call in calls if (said := ec2_calls.rehearse(call))]
@@ -290,14 +298,14 @@ def _advance(restore: Restore, invocation: Invocation, only: tuple[type[Change],
             if step.restore is not restore:
                 restore = restores.save_restore(invocation.config.table, step.restore)
             if isinstance(action, Complete):  # the roll-back goes on, whether or not this can be published
-                return Advanced(restore)
+                return Advanced(restore, again_at=wakes.next_run())
             if isinstance(action, Requeue):
                 changing = observed.volumes if action.check_soon else {}
-                return Advanced(restore, changing, action.again_at)
+                return Advanced(restore, changing, min(action.again_at or wakes.next_run(), wakes.next_run()))
             restore = _perform(action, restore, invocation)
     except Overtaken:
         # Another invocation has moved the record, and continues from what it observed.
-        return Advanced(_load_known(restore.id, "restore", invocation))
+        return Advanced(_load_known(restore.id, "restore", invocation), again_at=wakes.next_run())
 
 
 def _perform(action: Change, restore: Restore, invocation: Invocation) -> Restore:

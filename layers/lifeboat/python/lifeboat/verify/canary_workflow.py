@@ -104,7 +104,7 @@ def _observe_volume(
     observed = verdict.observation
     numbers = {"changed": observed.changed, "bits_per_byte": observed.entropy, "scrambled": observed.scrambled}
     _logger().info("change observed", extra={**facts, "earlier": earlier_id, **numbers, "verdict": verdict.reason})
-    metrics.percent(METRIC, 100 * observed.changed, stack=invocation.config.stack, facts=facts)
+    metrics.percent(METRIC, 100 * observed.changed, config=invocation.config, facts=facts)
     return observed
 
 

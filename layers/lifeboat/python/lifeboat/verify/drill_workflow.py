@@ -13,7 +13,17 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from lifeboat.aws import clock, ebs_direct, ec2_calls, ec2_describe, ec2_snapshots, ec2_volumes, ec2_zones, metrics
+from lifeboat.aws import (
+    clock,
+    ebs_direct,
+    ec2_calls,
+    ec2_describe,
+    ec2_snapshots,
+    ec2_volumes,
+    ec2_zones,
+    metrics,
+    wakes,
+)
 from lifeboat.aws.ec2_describe import LAST_CHARACTERS
 from lifeboat.aws.errors import AwsError, translated
 from lifeboat.aws.invocation import Invocation
@@ -49,6 +59,9 @@ from lifeboat.verify.drill_plan import (
 )
 from lifeboat.verify.drill_record import Drill, DrillState
 from lifeboat.verify.drill_request import AdvanceDrills, DrillRequest, VolumeChanged
+
+RUN_SECONDS = 300
+"""The time between two reconcile runs while a drill is open."""
 
 SNAPSHOTS_HELD = 20_000
 """How many snapshots are held in memory at once, as in a retention run."""
@@ -123,6 +136,8 @@ def _advance_all(invocation: Invocation) -> dict[str, Any]:
     """Advance the open drills, and start waiting ones as room permits. Returns how they stand, and how many wait."""
     deadlines = replace(Deadlines(), **invocation.config.deadlines)
     drills = {drill.id: drill for drill in drill_store.open_drills(invocation.config.table)}
+    if drills:  # before the work, so that a run that is cut short is followed by another
+        wakes.wake("drill-restores", wakes.next_run(RUN_SECONDS), invocation)
     blocked = _observe_blocked(drills.values(), invocation) if drills else {}
     failed: list[str] = []
 
@@ -222,7 +237,7 @@ def _publish_and_close(drill: Drill, invocation: Invocation) -> Drill:
     drill_store.close_drill(invocation.config.table, drill)
     if drill.seconds is not None and not drill.failure:
         facts = {"drill": drill.id, "recovery_point": drill.recovery_point_id, "parts": {"volume": drill.seconds}}
-        metrics.seconds("RecoveryTime", drill.seconds, stack=invocation.config.stack, facts=facts)
+        metrics.seconds("RecoveryTime", drill.seconds, config=invocation.config, facts=facts)
     return replace(drill, state=DrillState.DONE)
 
 

@@ -61,7 +61,7 @@ def _open_and_publish(level: Level, invocation: Invocation) -> None:
     worst_first = plan.merge_ages(ages)
     if worst_first:
         worst = worst_first[0].age.total_seconds()
-        metrics.seconds(METRIC, worst, stack=invocation.config.stack, facts=_facts(worst_first))
+        metrics.seconds(METRIC, worst, config=invocation.config, facts=_facts(worst_first))
 
 
 def _recent_points(invocation: Invocation) -> Iterator[tuple[RecoveryPoint, ...]]:
