@@ -225,6 +225,7 @@ def test_old_manifests_are_hidden_with_their_parts(
     now: list[datetime], s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(manifest, "KEPT", 2)
+    monkeypatch.setattr(manifest, "RECENT", 1)
     ids = [index_of(write(now)).id for _ in range(3)]
     s3.put_object(Bucket=OWN, Key=manifest.key_of_part(BUCKET, "20200101T000000Z", manifest.OBJECTS, 1), Body=b"x")
     prune_manifests(invocation())
@@ -234,8 +235,8 @@ def test_old_manifests_are_hidden_with_their_parts(
 
 
 def test_of_manifests_of_one_day_the_newest_is_kept() -> None:
-    ids = ["20261123T010000Z", "20261123T020000Z", "20261124T010000Z"]
-    assert manifest.choose_kept(ids) == {*ids[1:]}
+    ids = ["20261122T010000Z", "20261122T020000Z", *(f"20261123T0{hour}0000Z" for hour in range(5))]
+    assert manifest.choose_kept(ids) == {ids[1], *ids[-3:]}, "and the last three of all"
 
 
 def test_two_manifests_are_compared_by_hand_answer_by_answer(

@@ -31,6 +31,9 @@ PREFIX = "evidence/"
 KEPT = 90
 """So many manifests are kept: the newest one of each of the last 90 days that have one."""
 
+RECENT = 3
+"""So many of the newest manifests are kept in any case, also of one day."""
+
 OBJECTS, LOST = "objects", "lost"
 """The kinds of parts."""
 
@@ -136,9 +139,13 @@ def ids_of(keys: Iterable[str], bucket: str) -> tuple[str, ...]:
 
 
 def choose_kept(ids: Iterable[str]) -> frozenset[str]:
-    """The newest manifest of each day, of the newest KEPT days. So a person who asks often makes none go early."""
-    newest = {name[:8]: name for name in sorted(ids)}
-    return frozenset(newest[day] for day in sorted(newest)[-KEPT:])
+    """The newest manifest of each day, of the newest KEPT days, and the newest RECENT of all.
+
+    So a person who asks often makes none go early, and the one that a message names as compared is there.
+    """
+    known = sorted(ids)
+    newest = {name[:8]: name for name in known}
+    return frozenset([*(newest[day] for day in sorted(newest)[-KEPT:]), *known[-RECENT:]])
 
 
 def choose_removed(ids: Iterable[str], part_keys: Iterable[str], bucket: str) -> Iterator[str]:
