@@ -254,7 +254,10 @@ def test_two_manifests_are_compared_by_hand_answer_by_answer(
     assert answer["more_after"] == "imports/2/a"
     rest = compare_manifests(CompareManifests(before.id, answer["more_after"]), invocation())
     assert [line["key"] for line in (*answer["lost"], *rest["lost"])] == ["imports/1/b", "imports/2/a", "top"]
-    assert rest["more_after"] == ""
+    assert (rest["more_after"], "lost_objects" in rest) == ("", False)
+    monkeypatch.setattr(compare_workflow, "NAMED", 1)
+    found = compare_manifests(CompareManifests(before.id, "imports/1/b"), invocation())
+    assert ([line["key"] for line in found["lost"]], found["more_after"]) == (["imports/2/a"], "imports/2/a")
     with pytest.raises(BadRequest, match="compare is 20200101T000000Z, expected one of the manifests"):
         compare_manifests(CompareManifests("20200101T000000Z"), invocation())
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -200,16 +200,26 @@ def encode(lines: Iterable[Mapping[str, Any]]) -> bytes:
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
-def decode_lines(data: bytes) -> Iterator[Mapping[str, Any]]:
-    """The lines of a part. Raises UnreadableManifest."""
+def decode_lines(data: bytes, after: str = "") -> Iterator[Mapping[str, Any]]:
+    """The lines of a part; none if the last of its keys is not after this one. Raises UnreadableManifest."""
     try:
-        for line in gzip.decompress(data).splitlines():
+        lines = gzip.decompress(data).splitlines()
+        if after and _last_key(lines).encode() <= after.encode():
+            return
+        for line in lines:
             found = json.loads(line)
             if not isinstance(found, dict):
                 raise UnreadableManifest("a line is no JSON object")
             yield found
     except (OSError, EOFError, zlib.error, ValueError) as problem:
         raise UnreadableManifest(f"a part cannot be read: {problem}") from problem
+
+
+def _last_key(lines: Sequence[bytes]) -> str:
+    for line in reversed(lines):  # lines of folders may be the last
+        if key := json.loads(line).get("key"):
+            return str(key)
+    return ""
 
 
 def versions_of(lines: Iterable[Mapping[str, Any]], *, current: bool = False) -> Iterator[ObjectVersion]:

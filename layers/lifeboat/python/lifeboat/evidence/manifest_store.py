@@ -45,23 +45,26 @@ class Shelf:
         """The index of a manifest. Raises AwsError, and UnreadableManifest also if there is none."""
         return manifest.decode_index(self._read(manifest.key_of_index(self.evidence, name)))
 
-    def read_current(self, index: Index, part: int = 1) -> Iterator[tuple[int, ObjectVersion]]:
+    def read_current(self, index: Index, part: int = 1, after: str = "") -> Iterator[tuple[int, ObjectVersion]]:
         """The current objects from a part on, each with the number of its part; one part is in memory at a time.
+
+        Parts with no key after `after` are passed over. Raises AwsError and UnreadableManifest.
+        """
+        for number in range(part, index.parts + 1):
+            for item in manifest.versions_of(self.read_part(index, manifest.OBJECTS, number, after), current=True):
+                yield number, item
+
+    def read_versions(self, index: Index, after: str = "") -> Iterator[ObjectVersion]:
+        """All versions and delete markers, one part in memory at a time, without parts that have no key after `after`.
 
         Raises AwsError and UnreadableManifest.
         """
-        for number in range(part, index.parts + 1):
-            for item in manifest.versions_of(self.read_part(index, manifest.OBJECTS, number), current=True):
-                yield number, item
-
-    def read_versions(self, index: Index) -> Iterator[ObjectVersion]:
-        """All versions and delete markers, one part in memory at a time. Raises AwsError and UnreadableManifest."""
         for number in range(1, index.parts + 1):
-            yield from manifest.versions_of(self.read_part(index, manifest.OBJECTS, number))
+            yield from manifest.versions_of(self.read_part(index, manifest.OBJECTS, number, after))
 
-    def read_part(self, index: Index, kind: str, number: int) -> Iterator[Mapping[str, Any]]:
-        """The lines of one part. Raises AwsError and UnreadableManifest."""
-        return manifest.decode_lines(self._read(manifest.key_of_part(self.evidence, index.id, kind, number)))
+    def read_part(self, index: Index, kind: str, number: int, after: str = "") -> Iterator[Mapping[str, Any]]:
+        """The lines of one part; none if it has no key after `after`. Raises AwsError and UnreadableManifest."""
+        return manifest.decode_lines(self._read(manifest.key_of_part(self.evidence, index.id, kind, number)), after)
 
     def prune(self) -> int:
         """Hide what no kept manifest needs; how many objects. The bucket's lifecycle removes them. Raises AwsError."""
