@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # One worker a core: time is simulated, so tests do not wait.
 PYTEST_WORKERS ?= $(shell python3 -c 'import os; print(os.cpu_count() or 1)')
 
-.PHONY: help setup deploy demo acceptance acceptance-clean test check local simulate fuzz images image-verdicts bench docs lock format clean
+.PHONY: help setup deploy demo acceptance acceptance-clean test pages check local simulate fuzz images image-verdicts bench docs lock format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -53,6 +53,10 @@ test:  ## all tests; .coverage.txt says what of layers/ and functions/ none of t
 		python -m slipcover --json --out .coverage.json -m pytest -n $(PYTEST_WORKERS)
 	@python -m slipcover --merge .coverage.json --out .coverage.json --fail-under 95 > .coverage.txt || \
 		{ cat .coverage.txt; exit 1; }
+
+pages:  ## pictures of the page for the docs, and a thousand instances on it; needs a Chromium
+	@tools/setup dev sam local browser
+	@PAGES=1 python -m pytest -q -n 0 tests/page
 
 check:  ## what CI checks beyond tests: lint, types, imports, words, sizes, spelling, template, permissions, docs
 	@tools/setup dev sam checkov

@@ -8,7 +8,7 @@ from local.session import REGION, LocalAws
 from local.viewer.role import Viewer, viewer_policy
 from local.viewer.server import serve
 
-FUNCTIONS = ("ShowStatusFunction", "RestoreVolumeFunction", "TakeSnapshotsFunction")
+FUNCTIONS = ("ShowStatusFunction", "RestoreVolumeFunction", "TakeSnapshotsFunction", "PruneSnapshotsFunction")
 """The functions that the page shows and calls, by their names in the template."""
 
 

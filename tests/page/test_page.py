@@ -160,7 +160,7 @@ def test_axe_finds_nothing_serious(scene: Scene, browser: Browser, theme: str) -
 
 def test_the_viewer_may_invoke_nothing_but_the_functions_of_the_page(scene: Scene) -> None:
     endpoint = scene.stage.aws.client("lambda").get_function_configuration(
-        FunctionName=scene.stage.outputs["PruneSnapshotsFunction"]
+        FunctionName=scene.stage.outputs["AttachVolumeFunction"]
     )["FunctionArn"]
     asked = json.dumps({"endpoint": endpoint, "params": {}, "widgetContext": {}}).encode()
     with urllib.request.urlopen(f"{scene.address}call", asked) as answer:

@@ -66,5 +66,5 @@ def _day(found: Sequence[datetime | None]) -> Html:
     parts = [element("span", f"{stay} kept", {"class": "good"})] if stay else []
     if leaving:
         until = f"{leaving[0]:%d %b}" + (f" to {leaving[-1]:%d %b}" if leaving[-1].date() != leaving[0].date() else "")
-        parts.append(element("span", f"{len(leaving)} until {until}", {"class": "warn"}))
+        parts.append(element("span", f"{len(leaving)} until {until}"))
     return join(parts, ", ")
