@@ -444,6 +444,8 @@ def test_a_bucket_for_manifests_is_made_only_where_they_are_kept_and_is_private(
     assert bucket["Condition"] == policy["Condition"] == "HasManifestBucket"
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
     assert bucket["Properties"]["ObjectLockEnabled"] is True
+    [encryption] = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == {"Fn::If": ["HasKey", "aws:kms", "AES256"]}
     assert bucket["UpdateReplacePolicy"] == "Retain"
     assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
     [statement] = policy["Properties"]["PolicyDocument"]["Statement"]
