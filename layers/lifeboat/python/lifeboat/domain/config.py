@@ -157,9 +157,7 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         selector=_selector(variables),
         schedule=variables.get("LIFEBOAT_SCHEDULE") or DEFAULT_SCHEDULE,
         time_zone=variables.get("LIFEBOAT_TIME_ZONE") or DEFAULT_TIME_ZONE,
-        catch_up_grace=timedelta(
-            minutes=_number(variables, "LIFEBOAT_CATCH_UP_GRACE_MINUTES", 30, least=1, most=24 * 60)
-        ),
+        catch_up_grace=_catch_up_grace(variables),
         work_queue=variables.get("LIFEBOAT_WORK_QUEUE", ""),
         api_share=int(_number(variables, "LIFEBOAT_API_SHARE_PERCENT", 100, least=5, most=100)),
         retention=variables.get("LIFEBOAT_RETENTION", ""),
@@ -197,6 +195,10 @@ def load(environment: Mapping[str, str] | None = None) -> Config:
         failed_events=variables.get("LIFEBOAT_FAILED_EVENTS", ""),
         people=People(variables.get("LIFEBOAT_MAIL", ""), variables.get("LIFEBOAT_CHAT", "")),
     )
+
+
+def _catch_up_grace(variables: Mapping[str, str]) -> timedelta:
+    return timedelta(minutes=_number(variables, "LIFEBOAT_CATCH_UP_GRACE_MINUTES", 30, least=1, most=24 * 60))
 
 
 def _selector(variables: Mapping[str, str]) -> Selector:
