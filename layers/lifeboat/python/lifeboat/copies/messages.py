@@ -73,7 +73,7 @@ def sharing_failed(
     *, stack: str, at: datetime, point: RecoveryPoint, account: str, reason: str, snapshot_ids: Sequence[str]
 ) -> Message:
     """SharingFailed: a good recovery point cannot be shared with the vault account, so the vault begins no copy of it.
-    It is published once. Lifeboat retries every minute.
+    It is published once. Lifeboat retries every 15 minutes.
     """
     return Message(
         event="SharingFailed",
