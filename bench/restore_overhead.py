@@ -31,7 +31,7 @@ PHASES = (5, 25, 45)
 WINDOW = 120.0
 """Of running in the template's RestoreDeadlines."""
 RECONCILE_SECONDS = 60.0
-"""The template's schedule of open restores."""
+"""The time between two reconcile runs while a restore is open."""
 STEPS = 6
 """volumes, stop, detach, attach, start, verify."""
 BAR_UNTIL_RUNNING = 10.0

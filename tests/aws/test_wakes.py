@@ -78,3 +78,18 @@ def test_a_wake_is_asked_of_the_stacks_own_partition(invocation: Invocation) -> 
         )
         wakes.wake("attach-volume", NOW, replace(invocation, config=replace(invocation.config, topic_arn=topic)))
     assert asked == [MACHINE.replace("arn:aws:", "arn:aws-us-gov:")]
+
+
+@pytest.mark.parametrize(
+    ("second", "every", "due"),
+    [
+        pytest.param(3, 60, "12:01:00", id="the next full minute"),
+        pytest.param(56, 60, "12:02:00", id="woken a little too early: the minute after it"),
+        pytest.param(3, 300, "12:05:00", id="every five minutes"),
+    ],
+)
+def test_all_that_leave_something_open_ask_for_one_run(
+    monkeypatch: pytest.MonkeyPatch, second: int, every: int, due: str
+) -> None:
+    monkeypatch.setattr(clock, "now", lambda: NOW.replace(second=second))
+    assert f"{wakes.next_run(every):%H:%M:%S}" == due
