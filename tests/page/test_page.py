@@ -122,6 +122,15 @@ def test_the_keyboard_alone_finds_an_instance_and_backs_it_up(scene: Scene, brow
         seen.assert_harmless()
 
 
+def test_a_recovery_point_is_held_by_a_viewer(scene: Scene, browser: Browser) -> None:
+    with opened(browser, scene.address) as seen:
+        row(seen, scene.lost.instance_id).get_by_role("button", name="Open").click()
+        row(seen, scene.point).get_by_role("button", name="Hold").click()
+        seen.page.get_by_role("button", name="Confirm").click()
+        seen.see(f"{scene.point} is held now")
+    assert scene.stage.recovery_point_snapshots(("tag-key", "lifeboat:hold"))
+
+
 def test_hostile_names_run_nothing_and_keep_the_layout(scene: Scene, browser: Browser) -> None:
     with scene.stage.silence():
         hostile = scene.stage.launch(len(NAMES), tags=PROTECTED, volume_tags={})
