@@ -92,7 +92,7 @@ def test_bytes_that_change_on_the_way_are_published_once_and_refused_as_latest_p
 
     proven = {"instance_id": machine.instance_id, "proven": True}
     plan = stage.restore(machine, proven, dry_run=True)["plan"]
-    assert plan.startswith(f"Restore {point_of(first)} onto")
+    assert f"Restore {point_of(first)} onto" in plan
     assert f"- {point_of(first)} is proven" in plan
     plan = stage.restore(machine, point_of(second), dry_run=True)["plan"]
     assert f"- {point_of(second)} failed its verification" in plan
@@ -141,7 +141,7 @@ def test_mass_encryption_is_published_once_and_a_person_closes_the_suspicion(sta
     assert message["details"]["volumes"][0]["changed_percent"] == pytest.approx(100 / 3, abs=0.1)
 
     plan = stage.restore(machine, {"instance_id": machine.instance_id, "proven": True}, dry_run=True)["plan"]
-    assert plan.startswith(f"Restore {point_of(before)} onto")
+    assert f"Restore {point_of(before)} onto" in plan
     closed = stage.invoke(VERIFY, {"close_suspicion": point_of(suspect)})
     assert closed["snapshots"] == [suspect["SnapshotId"]]
     assert not any(is_suspected(tags_of(item)) for item in snapshots(stage, machine))
