@@ -38,6 +38,7 @@ from lifeboat.status.request import InstanceRequest, ListRequest, StatusRequest
 from lifeboat.verify.drill_request import AdvanceDrills, DrillRequest, VolumeChanged
 from lifeboat.verify.request import ContinueRequest, PointCompleted, VerifyRequest
 from tests.requests.golden_refusals import FUNCTIONS
+from tests.requests.placeholders import PLACEHOLDERS, read_filled
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,28 +150,13 @@ def test_blanks_around_an_events_name_are_ignored():
 
 
 TEST_EVENTS = sorted((ROOT / "events").rglob("*.json"))
-PLACEHOLDERS = {
-    "i-FRESH": INSTANCE,
-    "i-INSTANCE": INSTANCE,
-    "i-NEXT": INSTANCE,
-    "vol-VOLUME": VOL,
-    "vol-LINEAGE": VOL,
-    "rp-RECOVERY-POINT": "rp-1",
-    "restore-ID": "restore-0123456789abcdef",
-    '"reason": ""': '"reason": "why"',
-}
-"""What a person puts in place of each placeholder of the test events."""
-
 NOT_FOUND = {"rp-RECOVERY-POINT", "vol-VOLUME"}
 """Ids of Lifeboat's own, which have no form of AWS: a function that is asked for these says that it finds none."""
 
 
 @pytest.mark.parametrize("path", TEST_EVENTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_the_test_events_are_parsed_when_their_placeholders_are_filled(path):
-    text = path.read_text()
-    for placeholder, value in PLACEHOLDERS.items():
-        text = text.replace(placeholder, value)
-    FUNCTIONS[path.parent.name](json.loads(text))
+    FUNCTIONS[path.parent.name](json.loads(read_filled(path)))
 
 
 @pytest.mark.parametrize("path", TEST_EVENTS, ids=lambda p: f"{p.parent.name}/{p.stem}")

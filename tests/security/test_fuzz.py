@@ -22,12 +22,13 @@ from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.config import Config, Selector
 from tests.functions.conftest import Context
 from tests.requests.golden_refusals import FUNCTIONS
+from tests.requests.placeholders import read_filled
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
 SAMPLES = [json.loads(path.read_text()) for path in sorted((ROOT / "tests" / "fixtures" / "events").glob("*.json"))]
 EXAMPLE_REQUESTS = {
-    name: [json.loads(path.read_text()) for path in sorted((ROOT / "events" / name).glob("*.json"))]
+    name: [json.loads(read_filled(path)) for path in sorted((ROOT / "events" / name).glob("*.json"))]
     for name in FUNCTIONS
 }
 LONGEST = 1000
