@@ -122,6 +122,21 @@ def test_what_aws_refuses_to_show_is_a_warning_with_its_words(name: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("subscriptions", "NotFound: Topic does not exist"),
+        ("failed_events", "AWS.SimpleQueueService.NonExistentQueue: The specified queue does not exist."),
+        ("table_protected", "ResourceNotFoundException: Requested resource not found: Table: lifeboat-state not found"),
+    ],
+)
+def test_a_part_that_was_deleted_is_a_fault_and_no_policy_is_blamed(name: str, said: str) -> None:
+    [line] = judged(replace(HEALTHY, **{name: NotSeen(said)}))
+    assert line.level is Level.FAIL
+    assert said in line.text
+    assert (list(line.commands), line.advice) == (list(revert_drift(PLACE, STACK.parameters)), "")
+
+
+@pytest.mark.parametrize(
     ("name", "parameter", "value"),
     [
         ("DrillRestoresFunctionDrill", "DrillSchedule", ""),

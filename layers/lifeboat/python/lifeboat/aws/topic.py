@@ -34,12 +34,18 @@ def unconfirmed(topic_arn: str) -> int:
     return int(attributes.get("SubscriptionsPending", 0))
 
 
+UNSUBSCRIBED = "Deleted"
+"""SNS still lists a subscription that its own link ended, with this in place of its ARN
+(https://github.com/ansible/ansible/pull/20086)."""
+
+
 def find_subscriptions(topic_arn: str) -> tuple[Subscription, ...]:
-    """All subscriptions of the topic. Raises AwsError."""
+    """All subscriptions of the topic that get its messages, or wait to be confirmed. Raises AwsError."""
     with translated():
         pages = clients.sns().get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic_arn)
         return tuple(
             Subscription(item["SubscriptionArn"], item["Protocol"], item["Endpoint"])
             for page in pages
             for item in page["Subscriptions"]
+            if item["SubscriptionArn"] != UNSUBSCRIBED
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -51,8 +51,19 @@ def fail(check: str, text: str, *commands: str, advice: str = "") -> Line:
     return Line(check, Level.FAIL, text, commands, advice)
 
 
-def not_seen(check: str, what: str, said: str) -> Line:
-    """What was not seen is not judged, and never taken for good."""
+GONE = (
+    *("ResourceNotFoundException", "NotFound", "NotFoundException"),
+    *("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+)
+"""What DynamoDB, SNS and SQS answer about a part that was deleted: no policy hides it."""
+
+
+def not_seen(check: str, what: str, said: str, again: Sequence[str] = ()) -> Line:
+    """What was not seen is not judged, and never taken for good. `again` makes the stack's deleted parts again."""
+    if said.partition(":")[0] in GONE:
+        advice = "" if again else "Run the commands of the part that was deleted, then lifeboat doctor again."
+        text = f"{what} cannot be read, because a part of the stack was deleted. AWS said: {said}"
+        return fail(check, text, *again, advice=advice)
     advice = "Find the policy that denies it: the role of CheckStackFunction reads it with rights of its own."
     return Line(check, Level.WARN, f"{what} was not seen, so it is not judged. AWS said: {said}", advice=advice)
 

@@ -47,9 +47,9 @@ def judge_machinery(found: Machinery, place: Place, topic: str) -> Iterator[Line
     yield from _judge_switches("polling", "event source mapping", found.mappings, place, again)
     yield from _judge_subscriptions(found.subscriptions, stack, place, topic, again)
     yield from _judge_alarms(found.alarms, place, again)
-    yield from _judge_failed_events(found.failed_events, place)
+    yield from _judge_failed_events(found.failed_events, place, again)
     yield from _judge_concurrency(found.concurrency, len(stack.of(FUNCTION)), place)
-    yield from _judge_table(found.table_protected, stack, place)
+    yield from _judge_table(found.table_protected, stack, place, again)
 
 
 def _judge_stack(stack: Stack, place: Place) -> Iterator[Line]:
@@ -135,7 +135,7 @@ def _judge_subscriptions(
 ) -> Iterator[Line]:
     check = "subscriptions"
     if isinstance(subscriptions, NotSeen):
-        yield not_seen(check, "The topic's list of subscriptions", subscriptions.said)
+        yield not_seen(check, "The topic's list of subscriptions", subscriptions.said, again)
         return
     known = {item.arn for item in subscriptions} | {f"{item.protocol} {item.endpoint}" for item in subscriptions}
     address = stack.parameters.get("NotificationEmail", "")
@@ -180,9 +180,9 @@ def _judge_alarms(alarms: Seen[tuple[Alarm, ...]], place: Place, again: Sequence
         yield ok("alarms", f"None of {counted(len(alarms), 'alarm')} is raised")
 
 
-def _judge_failed_events(waiting: Seen[int], place: Place) -> Iterator[Line]:
+def _judge_failed_events(waiting: Seen[int], place: Place, again: Sequence[str]) -> Iterator[Line]:
     if isinstance(waiting, NotSeen):
-        yield not_seen("failed_events", "The queue FailedEvents", waiting.said)
+        yield not_seen("failed_events", "The queue FailedEvents", waiting.said, again)
     elif waiting:
         text = f"{counted(waiting, 'event')} failed for good and {'waits' if waiting == 1 else 'wait'} in FailedEvents"
         advice = "It shows why each failed. With --replay it sends them to their functions again."
@@ -204,10 +204,10 @@ def _judge_concurrency(limits: Seen[Concurrency], functions: int, place: Place) 
         yield ok("concurrency", f"Lambda runs {limits.unreserved} executions at once that nobody reserved")
 
 
-def _judge_table(protected: Seen[bool], stack: Stack, place: Place) -> Iterator[Line]:
+def _judge_table(protected: Seen[bool], stack: Stack, place: Place, again: Sequence[str]) -> Iterator[Line]:
     [table] = stack.of(TABLE) or [None]
     if isinstance(protected, NotSeen):
-        yield not_seen("table", "The table", protected.said)
+        yield not_seen("table", "The table", protected.said, again)
     elif not protected and table:
         text = f"The table {table.id} has no deletion protection"
         yield warn("table", text, commands.protect_table(place, table.id))
