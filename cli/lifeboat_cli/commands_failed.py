@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import batched
@@ -21,6 +23,14 @@ MOST = 1000
 
 HIDDEN_SECONDS = 300
 """How long nobody else receives what this command reads; what it leaves is visible again when it ends."""
+
+ANSWER_SECONDS = 240
+"""How long the question may wait for its answer: a minute later, another command may receive the events, too."""
+
+_HIDDEN = "Another command reads the queue, or read it and was killed: try again in 5 minutes"
+
+WAIT_SECONDS = 1
+"""A receive that waits asks all of the queue's servers; one that does not may miss some."""
 
 EVENT_LENGTH = 600
 SHORT_ID = 8
@@ -74,42 +84,83 @@ def failed(
     """Read the events that failed for good; replay or delete them. Exit code 1: there are some."""
     if replay and delete:
         raise Problem("expected --replay or --delete, not both", Exit.USAGE)
-    clients = session.functions.client
-    queue = _queue(session)
-    with translated("the queue FailedEvents"):
-        read = _receive(clients("sqs"), queue, session.functions.stack)
-    chosen = [item for item in read if not ids or item.id.startswith(tuple(ids))]
+    if not all(ids or ()):
+        raise Problem("an ID is empty, expected the id of an event, or none for all of them", Exit.USAGE)
+    sqs, queue = session.functions.client("sqs"), _queue(session)
+    verb = "replayed" if replay else "deleted"
+    read: dict[str, FailedEvent] = {}
     done: list[FailedEvent] = []
     try:
-        if ids and not chosen:
-            raise Problem(f"no failed event has the id {shown(ids[0])}", Exit.FAILED)
+        began = time.monotonic()
+        with translated("the queue FailedEvents"):
+            _receive(sqs, queue, session.functions.stack, read)
+            hidden = _hidden(sqs, queue, len(read))
+        chosen = _chosen(list(read.values()), ids or (), hidden)
         session.say(line for item in chosen for line in item.lines())
         doable = [item for item in chosen if item.function or not replay]
         if doable and (replay or delete):
             count = f"{len(doable)} event{'s'[: len(doable) != 1]}"
             session.confirm(f"{'Replay' if replay else 'Delete'} {count}?", yes=yes)
-            with translated("AWS"):
-                for item in doable:
+            if time.monotonic() - began > ANSWER_SECONDS:
+                sentence = "nothing was done: the answer came so late that another command may have read the events"
+                raise Problem(f"{sentence}. Run it again", Exit.NEEDS_A_PERSON)
+            for item in doable:
+                with _counted(len(done), verb):
                     if replay:
-                        event = json.dumps(item.event).encode()
-                        clients("lambda").invoke(FunctionName=item.function, InvocationType="Event", Payload=event)
-                    clients("sqs").delete_message(QueueUrl=queue, ReceiptHandle=item.receipt)
-                    done.append(item)
+                        _invoke(session, item)
+                    sqs.delete_message(QueueUrl=queue, ReceiptHandle=item.receipt)
+                done.append(item)
     finally:
-        _release(clients("sqs"), queue, [item for item in read if item not in done])
+        _release(sqs, queue, [item for item in read.values() if item not in done])
     left = [item for item in chosen if item not in done]
-    verb = "replayed" if replay else "deleted"
-    answer = {"failed": [item.as_json() for item in left], verb: [item.as_json() for item in done]}
-    session.give(answer, [_outcome(len(done), len(left), verb)])
-    return Exit.FAILED if left else Exit.DONE
+    answer = {
+        "failed": [item.as_json() for item in left],
+        verb: [item.as_json() for item in done],
+        "hidden": hidden,
+    }
+    session.give(answer, [_outcome(len(done), len(left), hidden, verb)])
+    return Exit.FAILED if left or hidden else Exit.DONE
 
 
-def _outcome(done: int, left: int, verb: str) -> str:
-    if not (done or left):
+def _chosen(read: Sequence[FailedEvent], ids: Sequence[str], hidden: int) -> list[FailedEvent]:
+    """The events that were named, all of them without names; the oldest first. Raises Problem for a name of none."""
+    for wanted in ids:
+        if not any(item.id.startswith(wanted) for item in read):
+            sentence = f"no failed event has the id {shown(wanted)}, and nothing was done"
+            raise Problem(f"{sentence}. {_HIDDEN}" if hidden else sentence, Exit.FAILED)
+    found = [item for item in read if not ids or item.id.startswith(tuple(ids))]
+    return sorted(found, key=lambda item: item.sent_at)
+
+
+def _invoke(session: Session, item: FailedEvent) -> None:
+    event = json.dumps(item.event).encode()
+    session.functions.client("lambda").invoke(FunctionName=item.function, InvocationType="Event", Payload=event)
+
+
+@contextmanager
+def _counted(done: int, verb: str) -> Iterator[None]:
+    """What failed says how many events were carried out before."""
+    try:
+        with translated("AWS"):
+            yield
+    except Problem as problem:
+        raise Problem(f"{problem}. Before this, {done} {verb}", problem.code) from None
+
+
+def _outcome(done: int, left: int, hidden: int, verb: str) -> str:
+    if not (done or left or hidden):
         return "No event failed for good."
     said = [f"{done} {verb}."] if done else []
     said += [f"{left} left in the queue. Fix the cause, then add --replay or --delete."] if left else []
+    said += [f"{hidden} not shown. {_HIDDEN}."] if hidden else []
     return " ".join(said)
+
+
+def _hidden(sqs: Any, queue: str, read: int) -> int:
+    """How many events another reader has received, as SQS estimates it."""
+    name = "ApproximateNumberOfMessagesNotVisible"
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"]
+    return max(0, int(found[name]) - read)
 
 
 def _queue(session: Session) -> str:
@@ -123,22 +174,20 @@ def _queue(session: Session) -> str:
     return str(urls[0])
 
 
-def _receive(sqs: Any, queue: str, stack: str) -> list[FailedEvent]:
-    """All events, or the first MOST; the oldest first."""
-    found: list[FailedEvent] = []
+def _receive(sqs: Any, queue: str, stack: str, found: dict[str, FailedEvent]) -> None:
+    """All events by their ids, or the first MOST. SQS may deliver one twice; only the last receipt counts then."""
     while len(found) < MOST:
         messages = sqs.receive_message(
             QueueUrl=queue,
             MaxNumberOfMessages=10,
             VisibilityTimeout=HIDDEN_SECONDS,
-            WaitTimeSeconds=1,  # asks all of the queue's servers
+            WaitTimeSeconds=WAIT_SECONDS,
             AttributeNames=["SentTimestamp"],
             MessageAttributeNames=["All"],
         ).get("Messages", [])
         if not messages:
             break
-        found += [_read(message, stack) for message in messages]
-    return sorted(found, key=lambda item: item.sent_at)
+        found |= {message["MessageId"]: _read(message, stack) for message in messages}
 
 
 def _release(sqs: Any, queue: str, left: Sequence[FailedEvent]) -> None:
