@@ -27,12 +27,13 @@ def protect(
     *,
     instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="The id or the Name of an instance.")],
     tag: Annotated[
-        str, typer.Option("--tag", help="The tag that selects instances, as KEY=VALUE.")
-    ] = "lifeboat:backup=true",
+        str, typer.Option("--tag", help="The tag that selects instances, as KEY=VALUE; without it, the stack's.")
+    ] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Stop its backups; its recovery points stay.")] = False,
     yes: YesOption = False,
 ) -> Exit:
     """Select an instance for backups: tag it with your own rights."""
+    tag = tag or _selecting(session)
     key, equals, value = tag.partition("=")
     if not (key and equals):
         raise Problem(f"--tag is {shown(tag)}, expected KEY=VALUE", Exit.USAGE)
@@ -48,15 +49,31 @@ def protect(
         raise Problem(f"{shown(instance)} has no data volume, so there is nothing to back up", Exit.FAILED)
     instance_id = found["InstanceId"]
     session.say([f"{_named(found)}, {shown(found['State']['Name'])}", *(f"  {shown(line)}" for line in data)])
+    now = {item["Key"]: item["Value"] for item in found.get("Tags", ())}.get(key)
+    if now is not None and now != value:
+        other = f"{instance_id} has the tag {shown(key)} with another value, {quoted(now) or 'an empty one'}"
+        if remove:
+            raise Problem(f"{other}: nothing was done", Exit.FAILED)
+        session.say([f"  {other}, which {quoted(value)} replaces"])
     session.confirm("Stop its backups?" if remove else "Back up these volumes from now on?", yes=yes)
     with translated(what):
         if remove:
-            ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
+            # With the value, EC2 deletes no other one that was written meanwhile (API reference, DeleteTags).
+            ec2.delete_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
         else:
             ec2.create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
     done = {"instance_id": instance_id, "tag": {key: value}, "protected": not remove}
     session.give(done, [f"{shown(tag)} was {'deleted from' if remove else 'written to'} {instance_id}."])
     return Exit.DONE
+
+
+def _selecting(session: Session) -> str:
+    """The tag by which the stack selects, as its parameters say."""
+    name = session.functions.stack
+    with translated("CloudFormation, which knows the stack's tag (or name it with --tag)"):
+        [stack] = session.functions.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    values = {item["ParameterKey"]: item["ParameterValue"] for item in stack.get("Parameters", ())}
+    return f"{values.get('SelectTagKey', 'lifeboat:backup')}={values.get('SelectTagValue', 'true')}"
 
 
 def _found(ec2: Any, instance: str) -> Mapping[str, Any]:

@@ -206,7 +206,7 @@ SELECTED = {"Resources": [INSTANCE], "Tags": [{"Key": "lifeboat:backup", "Value"
             ("Cado*", "--yes", "--remove"),
             described(INSTANCE),
             BY_NAME,
-            ("delete_tags", {"Resources": [INSTANCE], "Tags": [{"Key": "lifeboat:backup"}]}),
+            ("delete_tags", SELECTED),
             0,
             "was deleted from",
         ),
@@ -233,7 +233,50 @@ def test_protect_finds_the_one_instance_and_tags_it(  # noqa: PLR0917 - a table
         ec2.add_response("describe_instances", answer, asked)
     if call:
         ec2.add_response(call[0], {}, call[1])
+    if "--tag" not in arguments:
+        arguments = (*arguments, "--tag", "lifeboat:backup=true")
     ended, out, error = stub.run("protect", *arguments)
     assert (ended, said in out + error) == (code, True), out + error
     assert "\x1b" not in out + error
+    ec2.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value", "call", "code", "said"),
+    [
+        ((), None, "create_tags", 0, "backup=nightly was written to"),
+        ((), "weekly", "create_tags", 0, 'backup with another value, "weekly", which "nightly" replaces'),
+        (("--remove",), "nightly", "delete_tags", 0, "backup=nightly was deleted from"),
+        (("--remove",), "weekly", None, 1, 'backup with another value, "weekly": nothing was done'),
+    ],
+    ids=["protect", "another value", "remove", "remove another value"],
+)
+def test_protect_writes_the_tag_that_the_stack_selects_by_and_deletes_no_other(  # noqa: PLR0917 - a table
+    stub: Stub,
+    ec2: Stubber,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    value: str | None,
+    call: str | None,
+    code: int,
+    said: str,
+) -> None:
+    found = described(INSTANCE)
+    tags = found["Reservations"][0]["Instances"][0]["Tags"]
+    tags += [{"Key": "backup", "Value": value}] if value is not None else []
+    ec2.add_response("describe_instances", found, {"InstanceIds": [INSTANCE]})
+    if call:
+        tag = {"Key": "backup", "Value": "nightly"}
+        ec2.add_response(call, {}, {"Resources": [INSTANCE], "Tags": [tag]})
+    stacks = botocore.session.Session().create_client("cloudformation", region_name="eu-west-1")
+    of_ec2, parameters = Functions.client, {"SelectTagKey": "backup", "SelectTagValue": "nightly"}
+    monkeypatch.setattr(
+        Functions, "client", lambda self, name: stacks if name == "cloudformation" else of_ec2(self, name)
+    )
+    written = [{"ParameterKey": key, "ParameterValue": item} for key, item in parameters.items()]
+    stack = {"StackName": "lifeboat", "CreationTime": 0, "StackStatus": "CREATE_COMPLETE", "Parameters": written}
+    with Stubber(stacks) as answers:
+        answers.add_response("describe_stacks", {"Stacks": [stack]}, {"StackName": "lifeboat"})
+        ended, out, error = stub.run("protect", INSTANCE, "--yes", *arguments)
+    assert (ended, said in out + error) == (code, True), out + error
     ec2.assert_no_pending_responses()
