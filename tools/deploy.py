@@ -102,16 +102,38 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 def save(file: Path, values: Mapping[str, str], parameters: Mapping[str, Any]) -> None:
     """Write the values into the file, and check all that it then has. Raises RefusedError and changes nothing."""
-    text = with_values(file.read_text() if file.exists() else HEADER, values)
+    if file.suffix != ".toml":
+        raise RefusedError(f"PARAMETERS is {str(file)!r}, expected a file whose name ends in .toml")
+    for name, value in values.items():
+        check(name, value, parameters)
     try:
+        text = file.read_text(encoding="utf-8") if file.exists() else HEADER
         kept = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, ValueError) as error:
         raise RefusedError(f"{file.name} cannot be read: {error}") from None
+    if values:
+        text = with_values(text, values)
+        kept = _with(kept, values, text, file)
     for name, value in kept.items():
         if not isinstance(value, str):
             raise RefusedError(f"{name} is {value!r} in {file.name}, expected a value in double quotes")
         check(name, value, parameters)
-    file.write_text(text)
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RefusedError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _with(kept: Mapping[str, Any], values: Mapping[str, str], text: str, file: Path) -> Mapping[str, Any]:
+    """What the changed text has: the values, and all else as before. Raises RefusedError if it is written otherwise."""
+    try:
+        new = tomllib.loads(text)
+    except ValueError:
+        new = {}
+    if new != {**kept, **values}:
+        names = ", ".join(values)
+        raise RefusedError(f"{file.name} is written so that {names} must be changed there by hand; nothing was done")
+    return new
 
 
 def file_of(stack: str, region: str) -> str:
@@ -128,19 +150,21 @@ def deploy(environment: Mapping[str, str]) -> int:
     settings = {name: words.pop(name, "") for name in SETTINGS}
     region, stack = settings["REGION"], settings["STACK"]
     own_region = botocore.session.Session().get_config_variable("region")
-    file = Path(settings["PARAMETERS"] or file_of(stack, "" if region == own_region else region))
+    usual, own = file_of(stack, "" if region == own_region else region), file_of(stack, region or own_region or "")
+    # The file of another region stays that of its stack when the person's own region has become this one.
+    file = Path(settings["PARAMETERS"] or (own if Path(own).exists() else usual))
     save(file, words, read_template((ROOT / "template.yaml").read_text())["Parameters"])
     print(f"{file} has your parameters", flush=True)
     # `sam build` runs make for the layer, which must not take the parameters for its variables.
-    own = {name: value for name, value in environment.items() if name not in {*words, "MAKEFLAGS", "MFLAGS"}}
-    if not settings["BUILT"] and (code := subprocess.run(["sam", "build"], env=own, check=False).returncode):
+    clean = {name: value for name, value in environment.items() if name not in {*words, "MAKEFLAGS", "MFLAGS"}}
+    if not settings["BUILT"] and (code := subprocess.run(["sam", "build"], env=clean, check=False).returncode):
         return code
     deployed = ["sam", "deploy", "--parameter-overrides", f"file://{file}"]
     if settings["BUILT"]:  # SAM CLI reads the samconfig.toml that is beside the template
         deployed += ["--template-file", settings["BUILT"], "--config-file", str(ROOT / "samconfig.toml")]
     deployed += ["--region", region] if region else []
     deployed += ["--stack-name", stack] if stack else []
-    code = subprocess.run(deployed, env=own, check=False).returncode
+    code = subprocess.run(deployed, env=clean, check=False).returncode
     if not code:
         print("\n".join(next_commands(stack or DEFAULT_STACK, region or own_region)), flush=True)
     return code

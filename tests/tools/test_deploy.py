@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.deploy import HEADER, RefusedError, check, file_of, save, typed, with_values
+from tools.deploy import HEADER, RefusedError, check, deploy, file_of, save, typed, with_values
 from tools.docs_template import read_template
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +99,52 @@ def test_what_is_refused_changes_nothing_and_what_a_person_wrote_is_checked_too(
         with pytest.raises(RefusedError) as refused:
             save(file, {}, PARAMETERS)
         assert str(refused.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("written", "values", "sentence"),
+    [
+        (b"# caf\xe9\n", {}, "parameters.toml cannot be read: 'utf-8' codec"),
+        (b'Verify = "off"\nVerify = "read"\n', {}, "parameters.toml cannot be read: Cannot overwrite a value"),
+        (b"Verify = off\n", {"Verify": "read"}, "parameters.toml cannot be read: Invalid value"),
+        (b'"Verify" = "off"\n', {"Verify": "read"}, "Verify must be changed there by hand; nothing was done"),
+        (b'Retention = """last=3,\ndaily=4"""\n', {"Retention": "last=5"}, "Retention must be changed there by hand"),
+        (b'[default]\nVerify = "off"\n', {"Verify": "read"}, "Verify must be changed there by hand"),
+        (b'a = """\nVerify = "x"\n"""\n', {"Verify": "read"}, "Verify must be changed there by hand"),
+        (b"", {"NotificationEmail": "a@b.c\nVerify = off"}, "NotificationEmail is 'a@b.c\\nVerify = off', expected"),
+    ],
+    ids=["Latin-1", "twice", "broken", "quoted name", "long text", "table", "in a long text", "two lines"],
+)
+def test_a_file_that_a_person_broke_is_refused_in_one_sentence_and_stays(tmp_path, written, values, sentence):
+    file = tmp_path / "parameters.toml"
+    file.write_bytes(written)
+    with pytest.raises(RefusedError) as refused:
+        save(file, values, PARAMETERS)
+    assert sentence in str(refused.value)
+    assert file.read_bytes() == written
+
+
+def test_a_file_that_cannot_be_written_or_that_sam_cannot_read_is_refused(tmp_path):
+    for file, sentence in (
+        (tmp_path / "none" / "x.toml", "cannot be written: No such file or directory"),
+        (tmp_path / "x.yaml", "expected a file whose name ends in .toml"),
+    ):
+        with pytest.raises(RefusedError, match=re.escape(sentence)):
+            save(file, {"Verify": "off"}, PARAMETERS)
+
+
+def test_a_region_keeps_its_file_when_it_becomes_the_persons_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tools.deploy.subprocess.run", lambda *_, **__: subprocess.CompletedProcess((), 1))
+    for own, words, name in (
+        ("eu-west-1", {"REGION": "eu-central-1", "Verify": "off"}, "parameters-eu-central-1.toml"),
+        ("eu-central-1", {"Verify": "full"}, "parameters-eu-central-1.toml"),
+        ("eu-west-1", {"Verify": "read"}, "parameters.toml"),
+    ):
+        monkeypatch.setenv("AWS_DEFAULT_REGION", own)
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        assert deploy({**words, "MAKEFLAGS": "-- " + " ".join(f"{key}={item}" for key, item in words.items())}) == 1
+        assert f'"{words["Verify"]}"' in (tmp_path / name).read_text()
 
 
 def test_a_deployment_goes_to_the_region_of_the_person():
