@@ -301,6 +301,7 @@ def month(
         ),
         (DAYS, Handler(seconds=COLD_START + instances * 0.02, log_bytes=OTHER_LINE, scheduled=True)),
         (DAYS, Handler(seconds=COLD_START + 1.0, scheduled=True, gb=0.5)),  # check_stack finds no new deployment
+        (DAYS / 7, Handler(seconds=COLD_START + 2.0 + instances * 0.02, scheduled=True, gb=0.5)),  # the coverage report
     ]
     if verify:
         handlers += [

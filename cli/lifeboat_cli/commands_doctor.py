@@ -1,4 +1,4 @@
-"""doctor: the check of the stack, and each function's rehearsal of its own calls."""
+"""doctor: the check of the stack, with each function's rehearsal of its own calls. coverage: what is not protected."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ type Line = Mapping[str, Any]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
+    """Add the commands to the app."""
     command(app)(doctor)
+    command(app)(coverage)
 
 
 def doctor(
@@ -39,6 +40,13 @@ def doctor(
     whole = {**answer, "lines": lines, "counts": {level: counted[level] for level in LEVELS}}
     session.give(whole, doctor_lines(whole))
     return Exit.FAILED if counted["fail"] else Exit.DONE
+
+
+def coverage(session: Session) -> Exit:
+    """Show what the protection does not cover, with a command for each gap. Exit code 3: there is one."""
+    answer = session.functions.invoke("check-stack", {"coverage": True})
+    session.give(answer, doctor_lines(answer))
+    return Exit.NEEDS_A_PERSON if answer["counts"]["warn"] else Exit.DONE
 
 
 def _rehearsed(functions: Functions, name: str) -> Sequence[Line]:

@@ -1,6 +1,7 @@
-"""check_stack: woken daily, and by a person or the command line. Checks the deployed stack, and changes nothing.
+"""check_stack: woken daily and weekly, and by a person or the command line. It changes nothing.
 
-Publishes what it found on the day after a deployment.
+Checks the deployed stack, and publishes what it found on the day after a deployment. Reports what the protection does
+not cover, and publishes that weekly.
 """
 
 from lifeboat.doctor import request, workflow

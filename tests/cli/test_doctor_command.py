@@ -1,4 +1,4 @@
-"""doctor against a stub of Lambda: its lines, its exit code, and a function that does not answer."""
+"""doctor and coverage against a stub of Lambda: their lines, exit codes, and a function that does not answer."""
 
 from __future__ import annotations
 
@@ -51,3 +51,13 @@ def test_without_rehearsal_only_the_check_is_asked(stub: Stub) -> None:
     stub.answers["lifeboat-check-stack"] = answer(line("ok"), rehearse=("take-snapshots",))
     assert stub.run("doctor", "--no-rehearse")[0] == 0
     assert stub.asked == [("lifeboat-check-stack", {})]
+
+
+@pytest.mark.parametrize(("levels", "code"), [({"ok": 1, "warn": 0}, 0), ({"ok": 1, "warn": 2}, 3)])
+def test_coverage_shows_each_gap_and_its_command(stub: Stub, levels: dict[str, int], code: int) -> None:
+    gaps = [line("warn", "aws a") for _ in range(levels["warn"])]
+    stub.answers["lifeboat-check-stack"] = {**answer(line("ok"), *gaps), "counts": {**levels, "fail": 0}}
+    found, out, _ = stub.run("coverage")
+    assert found == code
+    assert out.count("$ aws a") == levels["warn"]
+    assert stub.asked == [("lifeboat-check-stack", {"coverage": True})]

@@ -569,3 +569,19 @@ def test_an_overdue_backup_is_named(clinic: Clinic) -> None:
     assert line["level"] == "fail"
     assert f"or later of {clinic.machine.instance_id}" in line["text"]
     assert line["commands"] == ["lifeboat backup --all --stack lifeboat --region eu-west-1"]
+
+
+def test_the_coverage_report_names_an_instance_and_its_command_selects_it(clinic: Clinic) -> None:
+    [forgotten] = clinic.stage.launch(disks={DEVICE: {"VolumeSize": 20, "Encrypted": True, "KmsKeyId": clinic.key}})
+    clinic.stage.control.set_tags(forgotten.instance_id, {"lifeboat:backup": None})
+
+    def gaps() -> list[dict[str, Any]]:
+        answer = clinic.stage.invoke("CheckStackFunction", {"coverage": True})
+        return [line for line in answer["lines"] if line["level"] != "ok"]
+
+    [line] = gaps()
+    assert line["text"].startswith(f"{forgotten.instance_id} has data volumes, and this stack does not back it up")
+    [command] = line["commands"]
+    clinic.run(command)
+    [line] = gaps()
+    assert (line["check"], line["commands"][0].split()[:2]) == ("proofs", ["lifeboat", "backup"])

@@ -214,7 +214,7 @@ def test_the_templates_schedules_and_alarms_are_the_models():
         for event in resource["Properties"].get("Events", {}).values()
         if event["Type"] == "ScheduleV2" and isinstance(event["Properties"]["ScheduleExpression"], str)
     )
-    assert rates == {"rate(15 minutes)": 5, "rate(1 day)": 3}
+    assert rates == {"rate(15 minutes)": 5, "rate(1 day)": 3, "rate(7 days)": 1}
     alarms = [item.get("Condition", "") for item in TEMPLATE.values() if item["Type"] == "AWS::CloudWatch::Alarm"]
     assert alarms.count("") == cost_model.ESSENTIAL_ALARMS
     assert alarms.count("") + alarms.count("AllAlarms") == cost_model.ALARMS

@@ -17,7 +17,7 @@ from lifeboat.backup import messages as backup_messages
 from lifeboat.backup.batch import BatchResult, Run
 from lifeboat.copies import messages as copies_messages
 from lifeboat.doctor import messages as doctor_messages
-from lifeboat.doctor.line import fail, ok, warn
+from lifeboat.doctor.line import fail, not_seen, ok, warn
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.evidence import (
     BucketSettings,
@@ -541,6 +541,19 @@ def messages(name: str = NAME) -> dict[str, Message]:
                     "The rule ConfirmSnapshotsFunctionSnapshot is DISABLED",
                     f"aws events enable-rule --name lifeboat-rule --region {REGION}",
                 ),
+            ),
+        ),
+        doctor_messages.coverage_report(
+            stack=STACK,
+            at=AT,
+            lines=(
+                ok("selection", "Every instance with data volumes is selected: 1"),
+                warn(
+                    "second_region",
+                    f"No second region: every recovery point of this stack is in {REGION} only",
+                    f"make deploy REGION={REGION} CopyToRegions=OTHER_REGION",
+                ),
+                not_seen("vault", "What is shared with the vault 444455556666", "UnauthorizedOperation: no"),
             ),
         ),
         _judged(

@@ -44,6 +44,7 @@ SUBJECTS = {
     "EvidenceRiskRemoved": "cadoresponse-1a2b3c risk removed",
     "EvidenceLost": "cadoresponse-1a2b3c evidence lost",
     "StackChecked": "stack HAS 1 FAULT",
+    "CoverageReport": "stack has 2 gaps",
     "AmiOwnerTrusted": "CadoResponse image trusted",
     "AmiOwnerUntrusted": "CadoResponse IMAGE NOT TRUSTED",
     "AmiOwnerUnknown": "CadoResponse image owner unknown",

@@ -16,7 +16,7 @@ from lifeboat.ami.request import ImageRequest, parse_check
 from lifeboat.backup.request import BackupRequest, CatchUpRequest, ConfirmRequest, parse_take
 from lifeboat.by_hand.request import HandedOver, RunStatus
 from lifeboat.copies.request import CopyRequest, parse_copy
-from lifeboat.doctor.request import CheckRequest
+from lifeboat.doctor.request import CheckRequest, CoverageRequest
 from lifeboat.domain.bad_request import BadRequest
 from lifeboat.domain.envelopes import KINDS, parse_event
 from lifeboat.domain.proof import Level
@@ -318,6 +318,8 @@ CHOICES = [
         ("guard_evidence", {"compare": "oldest"}, CompareManifests("oldest")),
         ("guard_evidence", {"compare": "20261123T020000Z", "after": "a"}, CompareManifests("20261123T020000Z", "a")),
         ("check_stack", {}, CheckRequest()),
+        ("check_stack", {"coverage": True}, CoverageRequest(True)),
+        ("check_stack", {"coverage": True, "scheduled_time": "2026-11-23T02:00:00Z"}, CoverageRequest(True, UTC_2)),
         ("check_stack", {"scheduled_time": "2026-11-23T02:00:00Z"}, CheckRequest(UTC_2)),
         ("show_status", {}, StatusRequest()),
         ("show_status", {"limit": 5, "next": f"after:{INSTANCE}"}, StatusRequest(5, AfterInstance(INSTANCE))),

@@ -26,6 +26,11 @@ def each_instance_with_tag(key: str, value: str) -> Iterator[Instance]:
     return _instances([{"Name": f"tag:{literal(key)}", "Values": [literal(value)]}])
 
 
+def each_instance() -> Iterator[Instance]:
+    """Every instance of this region that has not ended, page by page. Raises AwsError."""
+    return _instances([{"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]}])
+
+
 def instances(ids: Iterable[str]) -> dict[str, Instance]:
     """The instances of these ids that exist. It uses a filter, because an unknown id would fail the whole call.
 

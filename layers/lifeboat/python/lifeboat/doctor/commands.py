@@ -63,9 +63,20 @@ def keep_key(arn: str) -> str:
     return aws(arn.split(":")[3], "kms", "cancel-key-deletion", key_id=arn)
 
 
-def select_instance(place: Place, key: str, value: str) -> str:
+def select_instance(place: Place, key: str, value: str, instance_id: str = "INSTANCE_ID") -> str:
     tag = json.dumps([{"Key": key, "Value": value}])
-    return aws(place.region, "ec2", "create-tags", resources="INSTANCE_ID", tags=tag)
+    return aws(place.region, "ec2", "create-tags", resources=instance_id, tags=tag)
+
+
+def copy_under_key(place: Place, snapshot_id: str, key: str) -> str:
+    source = {"source_region": place.region, "source_snapshot_id": snapshot_id}
+    return aws(place.region, "ec2", "copy-snapshot", **source, encrypted=True, kms_key_id=key)
+
+
+def copy_again(place: Place) -> str:
+    """Continue the copies and the shares at once, also the copies that were given up."""
+    invoke = ["sam", "remote", "invoke", "CopySnapshotsFunction", "--stack-name", place.stack]
+    return shlex.join([*invoke, "--region", place.region, "--event", json.dumps({"retry": True})])
 
 
 def encrypt_by_default(place: Place) -> str:
@@ -148,3 +159,11 @@ def allowed_policies(place: Place) -> str:
 
 def back_up_now(place: Place) -> str:
     return shlex.join(["lifeboat", "backup", "--all", "--stack", place.stack, "--region", place.region])
+
+
+def back_up(place: Place, instance_id: str) -> str:
+    return shlex.join(["lifeboat", "backup", instance_id, "--stack", place.stack, "--region", place.region])
+
+
+def verify(place: Place, point_id: str) -> str:
+    return shlex.join(["lifeboat", "verify", point_id, "--stack", place.stack, "--region", place.region])

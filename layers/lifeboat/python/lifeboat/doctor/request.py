@@ -14,6 +14,18 @@ from lifeboat.domain.fields import Moment, Yes
 class CheckRequest(Fields):
     """Check the stack. `scheduled_time` is the schedule's due time, None by hand."""
 
+    other_forms = ("coverage",)
+
+    scheduled_time: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRequest(Fields):
+    """Report what the protection does not cover. `scheduled_time` is the schedule's due time, None by hand."""
+
+    form = "coverage"
+
+    coverage: Yes
     scheduled_time: Moment | None = None
 
 
@@ -24,9 +36,9 @@ class RehearseRequest(Fields):
     rehearse: Yes
 
 
-def parse_check(event: Mapping[str, Any]) -> CheckRequest:
-    """Parse a request of check_stack: its schedule, or a person. Raises BadRequest."""
-    return parse(event, CheckRequest)
+def parse_check(event: Mapping[str, Any]) -> CheckRequest | CoverageRequest:
+    """Parse a request of check_stack: its schedules, or a person. Raises BadRequest."""
+    return parse(event, CoverageRequest, CheckRequest)
 
 
 def parse_rehearsal(event: Mapping[str, Any]) -> RehearseRequest:

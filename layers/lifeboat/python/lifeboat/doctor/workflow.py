@@ -9,12 +9,13 @@ from lifeboat.aws import clock
 from lifeboat.aws.invocation import Invocation
 from lifeboat.doctor import messages
 from lifeboat.doctor.commands import Place
+from lifeboat.doctor.coverage_workflow import report
 from lifeboat.doctor.line import Line, count, fail
 from lifeboat.doctor.machinery import FUNCTION, judge_machinery
 from lifeboat.doctor.observation_workflow import observe_machinery, observe_protection, observe_stack
 from lifeboat.doctor.protection import judge_protection
 from lifeboat.doctor.rehearsal import REHEARSING
-from lifeboat.doctor.request import CheckRequest
+from lifeboat.doctor.request import CheckRequest, CoverageRequest
 from lifeboat.domain.stack import NotSeen, Stack
 from lifeboat.domain.text import iso
 
@@ -23,11 +24,13 @@ DUE_FOR = timedelta(days=1)
 """The check runs each day. Of a deployment, it is published once: by the run that falls into this day."""
 
 
-def check(request: CheckRequest, invocation: Invocation) -> dict[str, Any]:
-    """Answer a request of check_stack. By its schedule it works only on the day after a deployment.
+def check(request: CheckRequest | CoverageRequest, invocation: Invocation) -> dict[str, Any]:
+    """Answer a request of check_stack. By its schedule the check works only on the day after a deployment.
 
     Raises AwsError for what passes, and ClientError where a message cannot be published.
     """
+    if isinstance(request, CoverageRequest):
+        return report(request, invocation)
     stack = observe_stack(invocation)
     if request.scheduled_time and isinstance(stack, Stack) and not is_due(stack.deployed_at, request.scheduled_time):
         return {}

@@ -65,6 +65,7 @@ SEVERITIES = {
     "EvidenceRiskRemoved": "info",
     "EvidenceLost": "warning",
     "StackChecked": "info",
+    "CoverageReport": "info",
     "AmiOwnerTrusted": "info",
     "AmiOwnerUntrusted": "critical",
     "AmiOwnerUnknown": "warning",

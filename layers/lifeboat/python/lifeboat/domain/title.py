@@ -55,6 +55,7 @@ VERDICTS = {
     "EvidenceRiskRemoved": "risk removed",
     "EvidenceLost": "evidence lost",
     "StackChecked": "checked",
+    "CoverageReport": "covered",
     "AmiOwnerTrusted": "image trusted",
     "AmiOwnerUntrusted": "image not trusted",
     "AmiOwnerUnknown": "image owner unknown",
