@@ -113,12 +113,8 @@ def failed(
     finally:
         _release(sqs, queue, [item for item in read.values() if item not in done])
     left = [item for item in chosen if item not in done]
-    answer = {
-        "failed": [item.as_json() for item in left],
-        verb: [item.as_json() for item in done],
-        "hidden": hidden,
-    }
-    session.give(answer, [_outcome(len(done), len(left), hidden, verb)])
+    answer = {"failed": [item.as_json() for item in left], verb: [item.as_json() for item in done]}
+    session.give({**answer, "hidden": hidden}, [_outcome(len(done), len(left), hidden, verb)])
     return Exit.FAILED if left or hidden else Exit.DONE
 
 

@@ -8,4 +8,5 @@ from lifeboat.retention import request
 from lifeboat.retention import workflow as retention
 from lifeboat.status.widget.actions import show_hold
 
-handler = make_handler(request.parse_prune, retention.answer, page=Page(show_hold), rehearses="prune-snapshots")
+page = Page(show_hold, request.parse_hold, retention.answer)
+handler = make_handler(request.parse_prune, retention.answer, page=page, rehearses="prune-snapshots")

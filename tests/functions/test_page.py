@@ -111,7 +111,33 @@ def test_hold_keeps_a_recovery_point_and_does_nothing_else(world):
     assert held == ["a viewer of the CloudWatch dashboard"] * 2
     assert buttons(click(world, "show-status", {"instance": instance}), "hold") == []
     assert "is held since before" in click(world, function, request)
-    assert "the page only holds recovery points" in click(world, function, {"dry_run": True})
+
+
+def test_the_page_cannot_prune_or_adopt_and_what_it_says_of_it_is_so(world):
+    volume = world.volume_of(world.launch(disks=1))
+    clients.ec2_writes().create_snapshot(VolumeId=volume)
+    before = world.snapshots()
+    for request in ({"dry_run": True}, {"request_id": "r"}, {"adopt": {"volume_id": volume}, "confirm": True}):
+        assert "the page only holds recovery points" in click(world, "prune-snapshots", request)
+        assert world.snapshots() == before
+
+
+@pytest.mark.parametrize("function", ["take-snapshots", "prune-snapshots", "restore-volume"])
+def test_what_a_dashboard_sends_without_a_click_changes_nothing(world, function):
+    instance = world.launch(disks=1)
+    back_up(world)
+    [snapshot] = world.snapshots()
+    point = next(tag["Value"] for tag in snapshot["Tags"] if tag["Key"] == "lifeboat:recovery-point")
+    own = {
+        "take-snapshots": {"request_id": "evil"},
+        "prune-snapshots": {"hold": point},
+        "restore-volume": {"instance_id": instance, "recovery_point": point},
+    }
+    for parameters in ({}, own[function]):
+        context = {"widgetContext": {**CONTEXT["widgetContext"], "params": parameters}}
+        answer = world.invoke(function.replace("-", "_"), {**parameters, **context})
+        assert "which a dashboard sends without a click" in html.unescape(str(answer))
+        assert world.snapshots() == [snapshot]
 
 
 def test_the_form_finds_an_instance_by_its_name(world):

@@ -35,12 +35,20 @@ def _config() -> Config:
 class Page[Request]:
     """How a function answers CloudWatch's custom widget: with HTML, which `render` makes of the answer.
 
-    `parse` and `act` are those of its other requests, unless a page has its own.
+    `parse` and `act` are those of its other requests, unless a page has its own. Unless the page `only_reads`, it
+    refuses the parameters of a widget: who may write dashboards could otherwise have their viewers act without a click.
     """
 
     render: Callable[[Mapping[str, Any], Call], str]
     parse: Callable[[Call], Request] | None = None
     act: Callable[[Request, Invocation], dict[str, Any]] | None = None
+    only_reads: bool = False
+
+
+NOT_CLICKED = (
+    "the request is the parameters of a widget, which a dashboard sends without a click, expected the request of a "
+    "button of the page: the widget's own function is show-status"
+)
 
 
 def make_handler[Request, Shown](
@@ -71,6 +79,8 @@ def make_handler[Request, Shown](
 
     def answer_to(event: Mapping[str, Any], context: LambdaContext, call: Call | None = None) -> dict[str, Any]:
         try:
+            if call is not None and page is not None and call.by_itself and not page.only_reads:
+                raise BadRequest(NOT_CLICKED)
             if call is not None and page is not None and page.parse and page.act:
                 shown = page.parse(call)
                 answer = page.act(shown, Invocation(_config(), context))

@@ -22,7 +22,8 @@ class Call:
     """What a call of the widget has beside its request.
 
     `asked` is the event without CloudWatch's part, `forms` what a person has typed. `function_arn` is the function that
-    was invoked, empty outside Lambda, and `id` is Lambda's id of the invocation.
+    was invoked, empty outside Lambda, and `id` is Lambda's id of the invocation. `by_itself`: the request is the
+    widget's own parameters, which CloudWatch sends whenever the dashboard is opened or refreshed, without a click.
     """
 
     asked: Mapping[str, Any]
@@ -31,6 +32,7 @@ class Call:
     stack: str
     function_arn: str = ""
     id: str = ""
+    by_itself: bool = False
 
     def endpoint(self, function: str) -> str:
         """The ARN of a function of the stack by the end of its name, such as `restore-volume`."""
@@ -47,13 +49,15 @@ def read_call(event: Mapping[str, Any], *, stack: str, function_arn: str = "", c
     """The call as it is meant. What is not as CloudWatch documents it counts as absent."""
     context = _mapping(event.get(CONTEXT))
     typed = _mapping(_mapping(context.get("forms")).get("all"))
+    asked = {key: value for key, value in event.items() if key != CONTEXT}
     return Call(
-        asked={key: value for key, value in event.items() if key != CONTEXT},
+        asked=asked,
         forms={str(key): value for key, value in typed.items() if isinstance(value, str)},
         dark=context.get("theme") == "dark",
         stack=stack,
         function_arn=function_arn,
         id=call_id,
+        by_itself=context.get("params") == asked,
     )
 
 

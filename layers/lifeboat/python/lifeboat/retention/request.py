@@ -26,6 +26,7 @@ from lifeboat.domain.fields import (
     Words,
 )
 from lifeboat.domain.trigger import Trigger
+from lifeboat.domain.widget import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,13 @@ def parse_prune(
     if isinstance(event, Mapping) and HoldRequest.form in event:
         return parse(event, HoldRequest)
     return parse_prune_or_adopt(event)
+
+
+def parse_hold(call: Call) -> HoldRequest:
+    """Parse the one request that the page may send here. Raises BadRequest, also for what would delete or adopt."""
+    if HoldRequest.form not in call.asked:
+        raise BadRequest("the page only holds recovery points: use lifeboat prune or adopt")
+    return parse(call.asked, HoldRequest)
 
 
 def parse_prune_or_adopt(event: Mapping[str, Any]) -> PruneRequest | AdoptRequest:

@@ -36,10 +36,9 @@ def show_backup(answer: parts.Answer, call: Call) -> str:
 
 
 def show_hold(answer: parts.Answer, call: Call) -> str:
-    """The answer of prune_snapshots to a hold. The page sends nothing else there."""
+    """The answer of prune_snapshots to a hold, or its refusal of what else it was sent."""
     if "held" not in answer:
-        refused = answer.get("refused", "the page only holds recovery points: use lifeboat prune or adopt")
-        return _page("Hold", parts.refusal(refused), call)
+        return _page("Hold", parts.refusal(answer["refused"]), call)
     new = "now" if answer["snapshots"] else "since before"
     lines = [
         f"{answer['held']} is held {new}: retention keeps it.",
