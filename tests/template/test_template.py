@@ -193,6 +193,7 @@ def test_copy_events_go_to_the_home_bus_by_a_role_that_only_eventbridge_assumes(
 def test_what_cannot_be_delivered_goes_to_the_failed_events(function, name, properties):
     assert properties["DeadLetterConfig"] == {"Arn": FAILED}
     assert "MaximumRetryAttempts" in properties["RetryPolicy"]
+    assert properties["RetryPolicy"]["MaximumRetryAttempts"] >= 1, "a refusal that passes would cost a whole run"
 
 
 @pytest.mark.parametrize(("function", "name", "properties"), events_of("SNS"))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from uuid import uuid4
 
 from aws_lambda_powertools import Logger
 
@@ -39,25 +40,48 @@ def _logger() -> Logger:
     return Logger(child=True)
 
 
-def wake(function: str, at: datetime, invocation: Invocation) -> None:
-    """Let `function`, such as `attach-volume`, reconcile at `at`, or up to two seconds later.
+def wake_while_open(function: str, invocation: Invocation, every: int = RUN_SECONDS) -> None:
+    """Let `function` reconcile at the next two full minutes, or every so many seconds.
 
-    Its name makes it one wake, however often it is asked for: Step Functions refuses a name for 90 days
-    (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html). What AWS refuses otherwise
-    is logged, and hinders nothing: the reconcile run on schedule comes all the same.
+    Two, because each run asks for the ones after it: if one is lost, the other one still comes. Ask before the work
+    begins, so that a run that is cut short has a successor, too.
+    """
+    soonest = next_run(every)
+    # Without an answer the second question would delay the work once more.
+    if wake(function, soonest, invocation):
+        wake(function, soonest + timedelta(seconds=every), invocation)
+
+
+def wake(function: str, at: datetime, invocation: Invocation) -> bool:
+    """Let `function`, such as `attach-volume`, reconcile at `at`, or up to two seconds later. Whether AWS answered.
+
+    Its name makes it one wake, however often it is asked for. While it waits, Step Functions answers the same name and
+    input with the same execution. It refuses the name with another input, and for 90 days after the end
+    (https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html). So someone else has taken
+    a refused name, or its wake came early. The wake is then asked for under a name that cannot be guessed. What AWS
+    refuses otherwise is logged, and hinders nothing: the reconcile run on schedule comes all the same.
     """
     config = invocation.config
     due = _whole_second(at)
     machine = f"arn:{config.partition}:states:{config.region}:{config.account}:stateMachine:{config.stack}-{MACHINE}"
     wanted = json.dumps({"function": f"{config.stack}-{function}", "at": iso(due)})
+    name = f"{function}-{due:%Y%m%dT%H%M%SZ}"
     try:
-        with translated():
-            clients.step_functions().start_execution(
-                stateMachineArn=machine, name=f"{function}-{due:%Y%m%dT%H%M%SZ}", input=wanted
-            )
+        try:
+            _start(machine, name, wanted)
+        except AwsError as problem:
+            if problem.code != "ExecutionAlreadyExists":
+                raise
+            _start(machine, f"{name}-{uuid4().hex[:12]}", wanted)
     except AwsError as problem:
-        if problem.code != "ExecutionAlreadyExists":
-            _logger().warning("AWS refused a wake", extra={"wake": wanted, "said": str(problem)})
+        _logger().warning("AWS refused a wake", extra={"wake": wanted, "said": str(problem)})
+        return problem.answered
+    return True
+
+
+def _start(machine: str, name: str, wanted: str) -> None:
+    with translated():
+        clients.step_functions().start_execution(stateMachineArn=machine, name=name, input=wanted)
 
 
 def next_run(every: int = RUN_SECONDS) -> datetime:

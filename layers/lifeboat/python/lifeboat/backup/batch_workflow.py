@@ -172,8 +172,8 @@ class Taking:
         until = self.invocation.ends
         ids = [plan.recovery_point_id for plan in plans]
         ours = backups.open_backups_for(self.invocation.config.table, ids, begun_at=now, until=until)
-        if ours:
-            wakes.wake(CONFIRMS, wakes.next_run(), self.invocation)
+        if ids:  # also if none is ours: an invocation that was cut short may have asked for no wake
+            wakes.wake_while_open(CONFIRMS, self.invocation)
         return ours
 
     def _observe(self, instance_ids: Sequence[str]) -> Observed:

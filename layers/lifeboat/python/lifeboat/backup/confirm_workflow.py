@@ -45,7 +45,7 @@ def confirm_open(request: ConfirmRequest, invocation: Invocation) -> dict[str, A
         begun = backups.open_backups(invocation.config.table)
         ids: Collection[str] = begun
         if begun:  # before the work, so that a run that is cut short is followed by another
-            wakes.wake("confirm-snapshots", wakes.next_run(), invocation)
+            wakes.wake_while_open("confirm-snapshots", invocation)
     else:
         ids = _points_of(request.snapshot_ids, invocation)
         begun = backups.begun_at(invocation.config.table, ids)

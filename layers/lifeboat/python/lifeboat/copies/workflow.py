@@ -61,11 +61,9 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     problems: list[str] = []
     if invocation.config.copy_to:
         try:
-            answer = regions.copy(request, invocation)
+            answer = _copy_to_regions(request, invocation)
         except regions.CopyIncomplete as problem:
             problems.append(str(problem))
-        if "waits_for" not in answer:
-            _wake_for_open_copies(invocation)
     if invocation.config.vault_account and not request.ended:
         try:
             answer["vault"] = share_all(invocation)
@@ -80,13 +78,26 @@ def run(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
     return answer
 
 
+def _copy_to_regions(request: CopyRequest, invocation: Invocation) -> dict[str, Any]:
+    """Raises CopyIncomplete, and what the table and the topic raise. The next run is asked for in any case."""
+    if not request.ended:  # before the work, so that a run that is cut short is followed by another
+        _wake_for_open_copies(invocation)
+    answer: dict[str, Any] = {}
+    try:
+        answer = regions.copy(request, invocation)
+    finally:
+        if "waits_for" not in answer:  # for those that it has begun
+            _wake_for_open_copies(invocation)
+    return answer
+
+
 def _wake_for_open_copies(invocation: Invocation) -> None:
     """Ask for the next run if copies are open. Those that pause for longer are found by the schedule."""
     until = clock.now() + SCHEDULED_EVERY
     for destination in invocation.config.copy_to:
         records = copies.open_records(invocation.config.table, destination.region).values()
         if any(record.not_before is None or record.not_before < until for record in records):
-            wakes.wake("copy-snapshots", wakes.next_run(), invocation)
+            wakes.wake_while_open("copy-snapshots", invocation)
             return
 
 

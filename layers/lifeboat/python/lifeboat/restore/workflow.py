@@ -120,6 +120,8 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
     waiting: dict[str, Mapping[str, Volume]] = {}
     again_at: dict[str, datetime | None] = {}  # also of those that fail
     wanted = _find_open(request, invocation)
+    if wanted:  # before the work, so that a run that is cut short is followed by another
+        wakes.wake_while_open(ADVANCES, invocation)
     while wanted:
         for restore_id in wanted:
             waiting.pop(restore_id, None)
@@ -218,6 +220,7 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
     if checked.plan is None:
         return _refuse(request, found, checked.name, invocation)
     restore = begin(replace(checked.plan, plan=checked.text), checked.plan.started_at)
+    wakes.wake_while_open(ADVANCES, invocation)  # before it is open, so that none is open without a wake
     try:
         restores.open_restore(invocation.config.table, restore)
     except restores.InstanceTaken as taken:
@@ -227,7 +230,6 @@ def _start(request: RestoreRequest, invocation: Invocation) -> dict[str, Any]:
             f"instance_id is {request.instance_id}, on which {taken.restore_id} is open, expected an instance without "
             "an open restore"
         ) from None
-    wakes.wake(ADVANCES, wakes.next_run(), invocation)
     # This function's role allows copies and volumes only. Their events invoke attach_volume, which does the rest.
     restore = _advance(restore, invocation, only=(CopySnapshot, CreateVolume)).restore
     with contextlib.suppress(AwsError), translated():  # the reconcile run publishes it, or fails with the error

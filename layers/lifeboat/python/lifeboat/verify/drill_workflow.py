@@ -137,7 +137,7 @@ def _advance_all(invocation: Invocation) -> dict[str, Any]:
     deadlines = replace(Deadlines(), **invocation.config.deadlines)
     drills = {drill.id: drill for drill in drill_store.open_drills(invocation.config.table)}
     if drills:  # before the work, so that a run that is cut short is followed by another
-        wakes.wake("drill-restores", wakes.next_run(RUN_SECONDS), invocation)
+        wakes.wake_while_open("drill-restores", invocation, RUN_SECONDS)
     blocked = _observe_blocked(drills.values(), invocation) if drills else {}
     failed: list[str] = []
 
