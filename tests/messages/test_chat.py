@@ -54,8 +54,18 @@ def test_a_hundred_hostile_names_format_nothing_and_call_nobody():
         title = content["title"].removeprefix(":rotating_light: ")
         for words in (title, content["description"]):
             assert not set(words) & set("<>*`~@"), words
+            assert "](" not in words, "Teams shows a link that hides its address"
             assert words.isprintable()
         assert content["nextSteps"] == json.loads(to_chat(messages()["BackupFailed"]))["content"]["nextSteps"]
+
+
+def test_a_key_that_passes_for_a_link_is_in_no_step():
+    key = "[log in](https://evil.example)"
+    message = replace(messages()["BackupFailed"], next_steps=(f"To bring it back, run: aws s3 cp '{key}' .", "Wait."))
+    assert json.loads(to_chat(message))["content"]["nextSteps"] == [
+        "To bring it back, run: the whole command is in the e-mail and in the status.",
+        "Wait.",
+    ]
 
 
 @pytest.mark.parametrize(("level", "count"), [(NIGHTLY, 1), (ALL, 4), (OFF, 0), ("", 0)])
@@ -84,7 +94,8 @@ class _Sns:
         self.published.append((name, call["Message"]))
 
 
-def test_each_topic_gets_a_message_once_whatever_another_one_refuses(monkeypatch):
+def _remembering(monkeypatch: pytest.MonkeyPatch) -> _Sns:
+    """Topics, and a table that remembers what was done."""
     done: set[str] = set()
 
     def once(self, kind, key, work, *, within=None):
@@ -96,13 +107,37 @@ def test_each_topic_gets_a_message_once_whatever_another_one_refuses(monkeypatch
     sns = _Sns()
     monkeypatch.setattr(clients, "sns", lambda: sns)
     monkeypatch.setattr(Invocation, "once", once)
+    return sns
+
+
+def _invocation() -> Invocation:
     arn = "arn:aws:sns:eu-west-1:111122223333:topic"
-    config = Config("lifeboat", "eu-west-1", "table", arn, Selector("a", "b"), people=People(NIGHTLY, NIGHTLY))
-    invocation, message = Invocation(config), messages()["RestoreFailed"]
-    sns.refused = {"lifeboat-chat"}
-    with pytest.raises(RuntimeError):
-        invocation.publish_once("kind", "key", message)
+    return Invocation(
+        Config("lifeboat", "eu-west-1", "table", arn, Selector("a", "b"), people=People(NIGHTLY, NIGHTLY))
+    )
+
+
+TOPICS = ("topic", "lifeboat-mail", "lifeboat-chat")
+
+
+@pytest.mark.parametrize("refused", TOPICS)
+def test_each_topic_gets_a_message_once_whatever_another_one_refuses(monkeypatch, refused):
+    sns, invocation, message = _remembering(monkeypatch), _invocation(), messages()["RestoreFailed"]
+    sns.refused = {refused}
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=refused):
+            invocation.publish_once("kind", "key", message)
+        assert [name for name, _ in sns.published] == [name for name in TOPICS if name != refused]
     sns.refused = set()
     assert invocation.publish_once("kind", "key", message)
-    assert [name for name, _ in sns.published] == ["topic", "lifeboat-mail", "lifeboat-chat"]
-    assert json.loads(sns.published[-1][1])["source"] == "custom"
+    assert sorted(name for name, _ in sns.published) == sorted(TOPICS)
+    assert json.loads(dict(sns.published)["lifeboat-chat"])["source"] == "custom"
+
+
+@pytest.mark.parametrize("refused", TOPICS)
+def test_what_is_published_without_a_key_reaches_the_other_topics_too(monkeypatch, refused):
+    sns = _remembering(monkeypatch)
+    sns.refused = {refused}
+    with pytest.raises(RuntimeError, match=refused):
+        _invocation().publish(messages()["RestoreFailed"])
+    assert [name for name, _ in sns.published] == [name for name in TOPICS if name != refused]

@@ -68,9 +68,13 @@ class Invocation:
         return {"stack": self.config.stack, "at": clock.now()}
 
     def publish(self, message: Message) -> None:
-        """Publish a message to the stack's topics. Raises ClientError."""
-        for _, publish in self._topics(message):
-            publish()
+        """Publish a message to the stack's topics.
+
+        Raises ClientError after all were tried, so that a topic that refuses keeps the message from no other.
+        """
+        refused = [problem for _, publish in self._topics(message) if (problem := _refusal_of(publish))]
+        if refused:
+            raise refused[0]
 
     def _topics(self, message: Message) -> list[tuple[str, Callable[[], None]]]:
         """The topics that get this message, each with a mark for its key: programs first, then e-mail and chat."""
@@ -85,9 +89,11 @@ class Invocation:
     def publish_once(self, kind: str, key: str, message: Message) -> bool:
         """Publish a message unless it was published for this kind and key before, to each topic once.
 
-        Returns False while another invocation publishes it, because that may still fail. Raises ClientError.
+        Returns False while another invocation publishes it, because that may still fail. Raises ClientError after all
+        topics were tried, so that one that refuses keeps the message from no other.
         """
         published = True
+        refused: list[Exception] = []
         for mark, publish in self._topics(message):
 
             def work(publish: Callable[[], None] = publish) -> dict[str, Any]:
@@ -98,6 +104,10 @@ class Invocation:
                 self.once(kind, f"{key}{mark}", work, within=PUBLISH_SECONDS)
             except UnderWay:
                 published = False
+            except Exception as problem:
+                refused.append(problem)
+        if refused:
+            raise refused[0]
         return published
 
     def once(
@@ -105,3 +115,11 @@ class Invocation:
     ) -> dict[str, Any]:
         """Do `work` unless it was done for this kind and key before. See `lifeboat.aws.once`."""
         return once(self.config.table, kind, key, work, self.context, within=within)
+
+
+def _refusal_of(publish: Callable[[], None]) -> Exception | None:
+    try:
+        publish()
+    except Exception as problem:
+        return problem
+    return None

@@ -59,14 +59,22 @@ def thread_of(message: Message) -> str:
 
 
 def plain(words: str) -> str:
-    """Words that a chat shows as they are: one line, without markup, and nobody is called."""
-    return one_line(words).translate(_MARKUP)
+    """Words that a chat shows as they are: one line, without markup or links, and nobody is called."""
+    return _without_links(one_line(words).translate(_MARKUP))
+
+
+def _without_links(words: str) -> str:
+    """Teams shows `[words](address)` as a link whose words hide its address. A space takes that from it."""
+    return words.replace("](", "] (")
 
 
 def _step(step: str) -> str:
-    """A step whose command pastes as it is: only its angle brackets and ampersands are escaped."""
+    """A step whose command pastes as it is: only its angle brackets and ampersands are escaped.
+
+    Without its command if that is too long, or if the name of an object in it would pass for a link.
+    """
     step = one_line(step).translate({sign: to for sign, to in _MARKUP.items() if chr(sign) in "&<>"})
-    if len(step) <= MOST_STEP:
+    if len(step) <= MOST_STEP and _without_links(step) == step:
         return step
-    begin = step.partition(": ")[0]
+    begin = _without_links(step.partition(": ")[0])
     return f"{clip(begin, 200)}: the whole command is in the e-mail and in the status."
