@@ -67,6 +67,6 @@ def doctor_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"{shown(line['level']):4}  {shown(line['text'])}"
         for number, run in enumerate(line["commands"]):
             yield f"      {'then ' if number else ''}$ {shown(run)}"
-        if line["advice"] and line["level"] != "ok":
+        if line["advice"]:
             yield f"      -> {shown(line['advice'])}"
     yield ", ".join(f"{answer['counts'][level]} {level}" for level in LEVELS)

@@ -35,6 +35,11 @@ def test_a_fault_is_shown_with_its_commands_in_their_order(stub: Stub) -> None:
     assert out.splitlines()[2:5] == ["      $ aws a", "      then $ aws b", "      -> Then wait."]
 
 
+def test_what_is_not_judged_has_the_command_that_judges_it(stub: Stub) -> None:
+    stub.answers["lifeboat-check-stack"] = answer(line("ok", advice="To judge it: aws a"))
+    assert stub.run("doctor")[1].splitlines()[2] == "      -> To judge it: aws a"
+
+
 def test_the_rehearsals_are_gathered_and_one_that_fails_is_a_fault(stub: Stub) -> None:
     stub.answers["lifeboat-check-stack"] = answer(line("ok"), rehearse=("take-snapshots", "prune-snapshots"))
     stub.answers["lifeboat-take-snapshots"] = {"lines": [line("ok")]}

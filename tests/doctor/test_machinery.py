@@ -122,6 +122,23 @@ def test_what_aws_refuses_to_show_is_a_warning_with_its_words(name: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("drift", "at", "said"),
+    [
+        ("NOT_CHECKED", None, "nobody has compared the stack with its template: policies, permissions"),
+        ("IN_SYNC", AT - timedelta(days=1), "nobody has compared the stack with its template since its deployment"),
+        ("IN_SYNC", AT + timedelta(days=1), "No part of the stack differed"),
+    ],
+)
+def test_what_only_a_comparison_with_the_template_shows_is_said_to_be_not_judged(
+    drift: str, at: datetime | None, said: str
+) -> None:
+    found = judge_machinery(with_stack(drift=drift, drift_checked_at=at), PLACE, TOPIC)
+    [line] = [line for line in found if line.check == "drift"]
+    assert said in line.text
+    assert bool(line.advice) is said.startswith("nobody")
+
+
+@pytest.mark.parametrize(
     ("name", "said"),
     [
         ("subscriptions", "NotFound: Topic does not exist"),

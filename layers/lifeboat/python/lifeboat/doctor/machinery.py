@@ -69,11 +69,13 @@ def _judge_stack(stack: Stack, place: Place) -> Iterator[Line]:
         yield ok("stack", f"The stack is {stack.status}, deployed at {iso(stack.deployed_at)}")
     if stack.drift == "DRIFTED":
         yield warn("drift", "Parts of the stack differ from its template", commands.show_drift(place))
-    elif stack.drift == "IN_SYNC" and stack.drift_checked_at:
+    elif stack.drift == "IN_SYNC" and stack.drift_checked_at and stack.drift_checked_at >= stack.deployed_at:
         yield ok("drift", f"No part of the stack differed from its template at {iso(stack.drift_checked_at)}")
     else:
         advice = f"To compare all parts with the template: {commands.detect_drift(place)}"
-        yield ok("drift", "Nobody has compared the stack with its template, and this check does not", advice)
+        since = " since its deployment" if stack.drift_checked_at else ""
+        text = f"Not judged, because nobody has compared the stack with its template{since}: policies, permissions, "
+        yield ok("drift", f"{text}targets and filters that a person may have changed", advice)
 
 
 def _judge_functions(functions: Seen[tuple[FunctionState, ...]], place: Place, again: Sequence[str]) -> Iterator[Line]:
