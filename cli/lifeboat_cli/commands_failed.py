@@ -29,6 +29,9 @@ ANSWER_SECONDS = 240
 
 _HIDDEN = "Another command reads the queue, or read it and was killed: try again in 5 minutes"
 
+RESTORES = "restore-volume"
+"""Its requests are a person's, for their moment: one that is replayed days later would stop an instance then."""
+
 WAIT_SECONDS = 1
 """A receive that waits asks all of the queue's servers; one that does not may miss some."""
 
@@ -216,4 +219,6 @@ def _read(message: dict[str, Any], stack: str) -> FailedEvent:
     name = parts[6] if len(parts) > 6 and parts[5] == "function" else ""
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     ours = name if name.startswith(f"{stack}-") else ""
+    if ours == f"{stack}-{RESTORES}":
+        ours, reason = "", f"{reason}. A restore of days ago is not for now: request it again with lifeboat restore"
     return FailedEvent(message["MessageId"], message["ReceiptHandle"], sent, ours, event, reason)

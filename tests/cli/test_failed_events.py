@@ -26,6 +26,14 @@ RECORD = {
     "requestPayload": {"sweep": True},
     "responsePayload": {"errorMessage": "EC2 is away", "errorType": "Error"},
 }
+RESTORE = {
+    **RECORD,
+    "requestContext": {
+        **RECORD["requestContext"],  # type: ignore[dict-item]
+        "functionArn": FUNCTION.replace("prune-snapshots", "restore-volume"),
+    },
+    "requestPayload": {"instance_id": "i-0123456789abcdef0", "recovery_point": "latest"},
+}
 NO_RIGHT = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "not authorized"}
 
 
@@ -48,10 +56,17 @@ NO_RIGHT = {"ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "not authorized"}
             "not deliv",
         ),
         ({"a": 1}, {"TARGET_ARN": FUNCTION.replace("lifeboat-", "other-")}, "", {"a": 1}, "not delivered"),
+        (
+            RESTORE,
+            {},
+            "",
+            RESTORE["requestPayload"],
+            "RetriesExhausted after 3 attempts: EC2 is away. A restore of days",
+        ),
         ({"Type": "Notification"}, {}, "", {"Type": "Notification"}, "not delivered"),
         ("no JSON", {}, "", "no JSON", "not delivered"),
     ],
-    ids=["lambda", "rule", "bus", "another stack's function", "topic", "no JSON"],
+    ids=["lambda", "rule", "bus", "another stack's function", "restore", "topic", "no JSON"],
 )
 def test_only_a_function_of_the_stack_that_the_message_names_is_replayed(
     body: Any, attributes: dict[str, str], function: str, event: Any, reason: str
