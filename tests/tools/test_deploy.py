@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lifeboat.domain.deploy_command import deploy_command
 from tools.deploy import HEADER, RefusedError, check, deploy, file_of, save, typed, with_values
 from tools.docs_template import read_template
 
@@ -152,3 +153,19 @@ def test_a_deployment_goes_to_the_region_of_the_person():
     assert not re.search(r"^export AWS_", text, re.MULTILINE)
     [targets] = re.findall(r"^(.*): export AWS_DEFAULT_REGION", text, re.MULTILINE)
     assert not {"setup", "deploy"} & set(targets.split())
+
+
+@pytest.mark.parametrize(
+    "value", ["a b", "1,x;touch PWNED", "$(touch PWNED)", "`touch PWNED`", "a'b\"c", "$$HOME", "a#b"]
+)
+def test_the_printed_command_sets_the_value_as_it_is_and_runs_nothing_else(tmp_path, value):
+    makefile = tmp_path / "Makefile"
+    show = "import json, os; from tools.deploy import typed; print(json.dumps(typed(os.environ)))"
+    makefile.write_text(f'deploy:\n\t@"{sys.executable}" -c "{show}"\n')
+    command = deploy_command({"SelectTagValue": value}, stack="other", region="eu-west-1")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert json.loads(ran.stdout) == {"STACK": "other", "REGION": "eu-west-1", "SelectTagValue": value}
+    assert not (tmp_path / "PWNED").exists()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 from lifeboat.domain.deploy_command import deploy_command
+from lifeboat.domain.title import quote
 
 AMAZON = "amazon"
 """The owner alias of Amazon's own images in EC2; no other owner can have it."""
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_IMAGE = re.compile(r"ami-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 
 MOST_ENTRIES = 10
 """Entries that `TrustedAmiOwners` and `AllowedImages` take."""
@@ -37,6 +42,12 @@ def remedy_of_backup(
     """
     if not owner or owner in owners or image_id in images or AMAZON in owners:
         return ()
+    if not (_ACCOUNT.fullmatch(owner) and _IMAGE.fullmatch(image_id)):
+        # No value of a tag that anyone may have changed gets into a command.
+        return (
+            f"The tags of the recovery point say that its image {quote(image_id, 'without an id')} belongs to "
+            f"{quote(owner, 'nobody')}, which is no account. A restore asks EC2 who owns the image of its instance.",
+        )
     trust = trust_image(image_id, images) if owner == account else trust_owner(owner, owners)
     return (
         f"The image {image_id} of the instance belongs to the account {owner}, which TrustedAmiOwners does not have. A "

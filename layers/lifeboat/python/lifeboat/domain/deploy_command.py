@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 DEFAULT_STACK = "lifeboat"
@@ -15,4 +16,5 @@ def deploy_command(values: Mapping[str, str], *, stack: str = DEFAULT_STACK, reg
     """
     place = {"STACK": stack if stack != DEFAULT_STACK else "", "REGION": region}
     named = (f"{name}={value}" for name, value in (place | dict(values)).items() if value or name not in place)
-    return " ".join(["make deploy", *(f"'{item}'" if " " in item else item for item in named)])
+    # A value may come from a tag. The shell takes it as it is, and make takes two dollar signs for one.
+    return shlex.join(["make", "deploy", *(item.replace("$", "$$") for item in named)])
