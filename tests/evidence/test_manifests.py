@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from lifeboat.aws import clients, clock, evidence_bucket
+from lifeboat.aws import clients, clock, evidence_bucket, topic
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.bad_request import BadRequest
@@ -188,6 +188,72 @@ def test_whichever_call_fails_the_manifest_is_the_same(now: list[datetime], s3: 
         if ended:
             break
     assert 10 < number < 98
+
+
+@pytest.mark.parametrize("pages", [100, 2], ids=["in one invocation", "in several"])
+def test_what_went_is_published_though_the_invocation_ended_before_its_message(
+    now: list[datetime], s3: Any, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """Also days later. No attempt may compare with the manifest of one that has published nothing."""
+    before = index_of(write(now))
+    for key in KEYS[:3]:
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    real, events, ends = topic.publish, [], [True, True, False]
+
+    def publish(arn: str, message: Any) -> None:
+        if ends.pop(0):
+            raise AwsError("InternalError", "as planted", answered=True)
+        real(arn, message)
+        events.append((message.event, message.details["compared_with"], message.details["lost_objects"]))
+
+    monkeypatch.setattr(topic, "publish", publish)
+    for _ in range(2):
+        with pytest.raises(AwsError, match="as planted"):
+            write(now, pages=pages)
+    listed = write(now, pages=pages)
+    assert events == [("EvidenceLost", before.id, 3)]
+    assert [line["key"] for line in lost_lines(index_of(listed))] == [*KEYS[:3]]
+    assert index_of(write(now)).before == index_of(listed).id
+
+
+def test_what_went_is_published_once_though_the_invocation_ended_before_its_index(
+    now: list[datetime], s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(now)
+    s3.delete_object(Bucket=BUCKET, Key="top")
+    real, events, write_index = topic.publish, [], Shelf.write_index
+
+    def publish(arn: str, message: Any) -> None:
+        real(arn, message)
+        events.append(message.details["manifest"])
+
+    def end(*_: Any) -> None:
+        raise AwsError("InternalError", "as planted", answered=True)
+
+    monkeypatch.setattr(topic, "publish", publish)
+    monkeypatch.setattr(Shelf, "write_index", end)
+    with pytest.raises(AwsError, match="as planted"):
+        write(now)
+    monkeypatch.setattr(Shelf, "write_index", write_index)
+    listed = write(now)
+    assert events == [index_of(listed).id]
+    assert SHELF.list_ids()[-1] == index_of(listed).id
+
+
+def test_manifests_that_were_all_removed_are_missed(now: list[datetime], s3: Any) -> None:
+    """Whoever deletes evidence may remove first what would show it."""
+    for _ in range(2):
+        before = index_of(write(now))
+    for name in SHELF.list_ids():
+        s3.delete_object(Bucket=OWN, Key=manifest.key_of_index(BUCKET, name))
+    s3.delete_object(Bucket=BUCKET, Key="top")
+    listed = write(now)
+    assert listed.written
+    [finding] = manifest_workflow.judge_manifest(listed.written)
+    assert finding.text.endswith(f"with the bucket: evidence/{BUCKET}/index/{before.id}.json is not there any more")
+    again = write(now)
+    assert again.written
+    assert manifest_workflow.judge_manifest(again.written) == (), "there is one to compare with"
 
 
 def test_what_s3_refuses_hinders_no_listing(now: list[datetime], s3: Any) -> None:

@@ -13,6 +13,9 @@ from lifeboat.evidence.progress import Progress
 
 _LISTING = "evidence-listing"
 
+_NEWEST = "the newest manifest of "
+"""Before the bucket's name, in the same partition: no bucket has a space in its name."""
+
 KEPT = timedelta(days=2)
 """After this a listing begins anew: what it counted is old."""
 
@@ -21,13 +24,13 @@ KEPT = timedelta(days=2)
 class Listing:
     """A listing that has not ended: what it has counted and where it goes on. `rules` is the digest of the rules.
 
-    `manifest` is how far its manifest has come, None if it writes none.
+    `manifest` is how far its manifest has come, None if it writes none. Without a `marker` it goes on from the begin.
     """
 
     begun_at: datetime
     rules: str
     tally: Tally
-    marker: Marker
+    marker: Marker | None
     manifest: Progress | None = None
 
 
@@ -47,3 +50,14 @@ def save_listing(table: str, bucket: str, listing: Listing) -> None:
 def drop_listing(table: str, bucket: str) -> None:
     """Forget a listing that has ended."""
     documents.write(table, documents.delete(_LISTING, bucket))
+
+
+def newest_manifest(table: str, bucket: str) -> str:
+    """The id of the last manifest that was completed, empty if none was."""
+    found = documents.find(table, _LISTING, _NEWEST + bucket)
+    return found.read(str) if found else ""
+
+
+def remember_manifest(table: str, bucket: str, name: str) -> None:
+    """Note a completed manifest, so that one that was removed is missed."""
+    documents.write(table, documents.put(Document(_LISTING, _NEWEST + bucket, to_json(name))))

@@ -15,7 +15,7 @@ from lifeboat.domain.evidence import LifecycleRule
 from lifeboat.evidence import listing_store
 from lifeboat.evidence.expiry import Tally, add_page, begin_tally
 from lifeboat.evidence.listing_store import Listing
-from lifeboat.evidence.manifest_workflow import Written, begin_or_continue, publish_losses
+from lifeboat.evidence.manifest_workflow import Writer, Written, begin_or_continue, publish_losses
 
 PAGES_A_CHECKPOINT = 5
 """After so many pages, 5,000 versions, the checkpoint is saved: some seconds."""
@@ -46,6 +46,9 @@ def count_versions(bucket: str, rules: Sequence[LifecycleRule], invocation: Invo
     tally, after = (found.tally, found.marker) if found else (begin_tally(rules), None)
     known = found.manifest if found else None
     writer = begin_or_continue(known, rules, begun_at, invocation) if config.manifest_bucket else None
+    if writer and known is None:
+        # Before the first page: another attempt has the same id, so that what went is published once.
+        listing_store.save_listing(config.table, bucket, Listing(begun_at, digest, tally, None, writer.progress))
     pages = evidence_bucket.list_all_versions(bucket, account=config.account, after=after)
     for number, page in enumerate(pages, 1):
         tally = add_page(tally, page.versions, rules, begun_at)
@@ -59,11 +62,25 @@ def count_versions(bucket: str, rules: Sequence[LifecycleRule], invocation: Invo
             listing_store.save_listing(config.table, bucket, Listing(begun_at, digest, tally, page.next, progress))
         if ends:
             return None
-    written = writer.complete(tally) if writer else None
-    if written and not publish_losses(written, invocation):
+    written = _complete(writer, tally, invocation) if writer else None
+    if writer and written is None:
         return None
     listing_store.drop_listing(config.table, bucket)
     return Listed(tally, written)
+
+
+def _complete(writer: Writer, tally: Tally, invocation: Invocation) -> Written | None:
+    """Publish what went, then write the index; None while another invocation publishes it.
+
+    In this order: the next manifest is compared with one that has an index, so its losses must have been published.
+    """
+    written = writer.complete(tally)
+    if not publish_losses(written, invocation):
+        return None
+    written = writer.write_index(written)
+    if written.index:
+        listing_store.remember_manifest(invocation.config.table, invocation.config.evidence_bucket, written.index.id)
+    return written
 
 
 def _digest(rules: Sequence[LifecycleRule]) -> str:

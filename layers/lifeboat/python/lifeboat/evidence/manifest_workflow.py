@@ -19,7 +19,7 @@ from lifeboat.aws import clock
 from lifeboat.aws.errors import AwsError
 from lifeboat.aws.invocation import Invocation
 from lifeboat.domain.evidence import LifecycleRule, ObjectVersion
-from lifeboat.evidence import manifest
+from lifeboat.evidence import listing_store, manifest
 from lifeboat.evidence.expiry import Tally
 from lifeboat.evidence.findings import Finding, Risk
 from lifeboat.evidence.losses import Comparison, Loss
@@ -54,20 +54,26 @@ def begin_or_continue(
     """The manifest of a listing that was begun then. Raises AwsError for what passes."""
     shelf = shelf_of(invocation.config)
     if progress is None:
-        progress = _find_before(Progress(manifest.manifest_id(begun_at)), shelf)
+        newest = listing_store.newest_manifest(invocation.config.table, invocation.config.evidence_bucket)
+        progress = _find_before(Progress(manifest.manifest_id(begun_at)), shelf, newest)
     writer = Writer(shelf, progress, begun_at)
     writer.compare(rules)
     return writer
 
 
-def _find_before(progress: Progress, shelf: Shelf) -> Progress:
-    """The manifest to compare with: the last complete one."""
+def _find_before(progress: Progress, shelf: Shelf, newest: str) -> Progress:
+    """The manifest to compare with: the last complete one.
+
+    Whoever deletes evidence may remove the manifests first. Where all are gone, that is said.
+    """
     try:
         ids = [name for name in shelf.list_ids() if name != progress.id]
     except AwsError as problem:
         if problem.passes:
             raise
         return replace(progress, hindered=str(problem))
+    if newest and not ids:
+        return replace(progress, not_compared=f"{manifest.key_of_index(shelf.evidence, newest)} is not there any more")
     return replace(progress, before=ids[-1] if ids else "")
 
 
@@ -86,6 +92,11 @@ class Writer:
         self._named = list(progress.named)
         self._comparison: Comparison | None = None
         self._earlier: Index | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """The last checkpoint."""
+        return self._progress
 
     def compare(self, rules: Sequence[LifecycleRule]) -> None:
         """Compare with the manifest before from where the progress is. Raises AwsError for what passes."""
@@ -133,7 +144,7 @@ class Writer:
         return self._progress
 
     def complete(self, tally: Tally) -> Written:
-        """Write the rest and the index. Raises AwsError for what passes."""
+        """Write all but the index, which `write_index` writes. Raises AwsError for what passes."""
         if not self._progress.hindered:
             if self._comparison:
                 self._compared(self._comparison.end)
@@ -142,14 +153,19 @@ class Writer:
         known = self._progress
         if known.hindered:
             return Written(hindered=known.hindered)
-        index = self._index(known, tally)
+        return Written(self._index(known, tally), known.named)
+
+    def write_index(self, written: Written) -> Written:
+        """Write the index, after its losses were published. Raises AwsError for what passes."""
+        if written.index is None:
+            return written
         try:
-            self._shelf.write_index(index, clock.now())
+            self._shelf.write_index(written.index, clock.now())
         except AwsError as problem:
             if problem.passes:
                 raise
             return Written(hindered=str(problem))
-        return Written(index, known.named)
+        return written
 
     def _index(self, known: Progress, tally: Tally) -> Index:
         compared = self._comparison is not None

@@ -142,7 +142,7 @@ _ADVICE = {
     Risk.REPLICATION: "Add a replication rule without a prefix and without tags. For objects encrypted with a KMS key, "
     "it needs SseKmsEncryptedObjects and a key for the copies.",
     Risk.MANIFEST: "Let the role of GuardEvidenceFunction read and write under evidence/ in the stack's bucket for "
-    "manifests: find the policy that denies it.",
+    "manifests: find the policy that denies it. If a manifest is not there any more, find out who removed it.",
     Risk.MISSING: "Correct EvidenceBucket and deploy the stack again, or find out who deleted the bucket.",
     Risk.REGION: "Deploy a stack in the bucket's region, or correct EvidenceBucket.",
 }
