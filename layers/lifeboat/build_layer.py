@@ -30,8 +30,8 @@ GLIBC = ("manylinux_2_17", "manylinux2014", "manylinux_2_28")
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html)."""
 
 SERVICES = (
-    *("cloudformation", "cloudwatch", "dynamodb", "ebs", "ec2", "events", "kms", "lambda", "s3", "scheduler", "sns"),
-    *("sqs", "stepfunctions", "sts"),
+    *("cloudformation", "cloudwatch", "dynamodb", "ebs", "ec2", "efs", "events", "kms", "lambda", "s3", "scheduler"),
+    *("sns", "sqs", "stepfunctions", "sts"),
 )
 """The services whose models stay."""
 

@@ -22,6 +22,7 @@ from lifeboat.doctor.coverage_facts import (
 from lifeboat.doctor.line import Level, Line
 from lifeboat.domain.catalogue import read_catalogue
 from lifeboat.domain.config import Config, Selector
+from lifeboat.domain.file_system import FileSystem
 from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.stack import Key, NotSeen
 from lifeboat.domain.tags import Tag
@@ -64,6 +65,7 @@ WHOLE = Coverage(
     settled={DATA: point()},
     copies={AWAY: (point(),)},
     shared=frozenset({"snap-0"}),
+    file_systems=(FileSystem("fs-1", "ENABLED"),),
 )
 
 
@@ -74,7 +76,14 @@ def gaps(found: Coverage, config: Config = CONFIG) -> list[Line]:
 def test_a_whole_protection_has_no_gap() -> None:
     lines = list(judge_coverage(WHOLE, CONFIG, PLACE))
     assert {line.level for line in lines} == {Level.OK}
-    assert [line.check for line in lines] == ["selection", "vault_keys", "second_region", "vault", "proofs"]
+    assert [line.check for line in lines] == [
+        "selection",
+        "vault_keys",
+        "second_region",
+        "vault",
+        "proofs",
+        "file_systems",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -132,6 +141,12 @@ def test_a_whole_protection_has_no_gap() -> None:
             "has no good recovery point",
             f"lifeboat backup {PLATFORM} --stack lifeboat",
         ),
+        (
+            replace(WHOLE, file_systems=(FileSystem("fs-1", "ENABLING"), FileSystem("fs-2", "DISABLED"))),
+            "file_systems",
+            "fs-2 is a file system of the platform, and EFS's automatic backups of it are DISABLED",
+            "aws efs put-backup-policy --file-system-id fs-2",
+        ),
         (replace(WHOLE, parameters={"Verify": "off"}), "proofs", "Verify is off", "make deploy"),
     ],
 )
@@ -153,6 +168,7 @@ def test_a_gap_has_one_line_and_one_command(found: Coverage, check: str, text: s
         (replace(WHOLE, points=REFUSED), ["recovery_points"]),
         (replace(WHOLE, copies={AWAY: REFUSED}), ["second_region"]),
         (replace(WHOLE, shared=REFUSED), ["vault"]),
+        (replace(WHOLE, file_systems=REFUSED), ["file_systems"]),
     ],
 )
 def test_a_place_that_was_not_observed_is_named_with_awss_words(found: Coverage, checks: list[str]) -> None:

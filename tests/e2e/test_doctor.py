@@ -571,7 +571,7 @@ def test_an_overdue_backup_is_named(clinic: Clinic) -> None:
     assert line["commands"] == ["lifeboat backup --all --stack lifeboat --region eu-west-1"]
 
 
-def test_the_coverage_report_names_an_instance_and_its_command_selects_it(clinic: Clinic) -> None:
+def test_the_commands_of_the_coverage_report_close_its_gaps(clinic: Clinic) -> None:
     [forgotten] = clinic.stage.launch(disks={DEVICE: {"VolumeSize": 20, "Encrypted": True, "KmsKeyId": clinic.key}})
     clinic.stage.control.set_tags(forgotten.instance_id, {"lifeboat:backup": None})
 
@@ -579,9 +579,14 @@ def test_the_coverage_report_names_an_instance_and_its_command_selects_it(clinic
         answer = clinic.stage.invoke("CheckStackFunction", {"coverage": True})
         return [line for line in answer["lines"] if line["level"] != "ok"]
 
-    [line] = gaps()
-    assert line["text"].startswith(f"{forgotten.instance_id} has data volumes, and this stack does not back it up")
-    [command] = line["commands"]
-    clinic.run(command)
+    tag = {"Key": "Cado", "Value": "CadoResponse"}
+    files = clinic.client("efs").create_file_system(CreationToken="platform", Tags=[tag])["FileSystemId"]
+    selection, file_system = gaps()
+    text = f"{forgotten.instance_id} has data volumes, and this stack does not back it up"
+    assert selection["text"].startswith(text)
+    assert file_system["text"].startswith(f"{files} is a file system of the platform")
+    for line in (selection, file_system):
+        [command] = line["commands"]
+        clinic.run(command)
     [line] = gaps()
     assert (line["check"], line["commands"][0].split()[:2]) == ("proofs", ["lifeboat", "backup"])

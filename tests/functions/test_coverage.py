@@ -9,7 +9,7 @@ import pytest
 from lifeboat.aws import ec2_instances, stacks
 from lifeboat.aws.errors import AwsError
 from lifeboat.domain.stack import Stack
-from tests.functions.conftest import TODAY
+from tests.functions.conftest import TODAY, client
 from tests.functions.saved import saved_snapshot
 
 WEEK = {"coverage": True, "scheduled_time": "2026-11-28T02:00:00Z"}
@@ -65,3 +65,11 @@ def test_what_ec2_refuses_to_show_is_in_the_report(world, monkeypatch):
     monkeypatch.setattr(ec2_instances, "each_instance", refuse)
     found = gaps(world.invoke("check_stack", {"coverage": True}))
     assert "UnauthorizedOperation: no" in found["selection"]["text"]
+
+
+@pytest.mark.parametrize(("backup", "found"), [(False, True), (True, False)])
+def test_a_file_system_of_the_platform_without_backups_is_reported(world, backup, found):
+    tagged = {"Tags": [{"Key": "Cado", "Value": "CadoResponse"}], "Backup": backup}
+    client("efs").create_file_system(CreationToken="platform", **tagged)
+    client("efs").create_file_system(CreationToken="another")
+    assert ("file_systems" in gaps(world.invoke("check_stack", {"coverage": True}))) is found

@@ -434,6 +434,11 @@ STACK_READS = {
         (),
         ("kms:DisableKey", "kms:EnableKey", "kms:ScheduleKeyDeletion", "kms:PutKeyPolicy", "kms:GetKeyPolicy"),
     ),
+    "of a file system": (
+        f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/fs-1",
+        ("elasticfilesystem:DescribeFileSystems", "elasticfilesystem:DescribeBackupPolicy"),
+        ("elasticfilesystem:PutBackupPolicy", "elasticfilesystem:DeleteFileSystem", "elasticfilesystem:ClientMount"),
+    ),
     "of the table itself": (
         TABLE,
         ("dynamodb:DescribeTable",),

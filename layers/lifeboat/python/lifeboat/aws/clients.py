@@ -162,6 +162,11 @@ def cloudwatch() -> Any:
 
 
 @cache
+def efs() -> Any:
+    return _session().client("efs", config=_FAST_READS)
+
+
+@cache
 def kms(region: str) -> Any:
     """A client of a region. One that does not answer costs seconds."""
     return _session().client("kms", region_name=region, config=_FAST_READS)
@@ -170,5 +175,5 @@ def kms(region: str) -> Any:
 def forget() -> None:
     """Drop every client. Tests change the environment."""
     made_once = (_session, _ec2_reads, _ec2_writes, dynamodb, sns, sqs, sts, _ebs, s3, step_functions, functions)
-    for made in (*made_once, cloudformation, scheduler, events, cloudwatch, kms):
+    for made in (*made_once, cloudformation, scheduler, events, cloudwatch, efs, kms):
         made.cache_clear()

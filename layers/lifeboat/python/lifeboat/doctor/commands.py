@@ -73,6 +73,11 @@ def copy_under_key(place: Place, snapshot_id: str, key: str) -> str:
     return aws(place.region, "ec2", "copy-snapshot", **source, encrypted=True, kms_key_id=key)
 
 
+def back_up_file_system(place: Place, file_system_id: str) -> str:
+    policy = json.dumps({"Status": "ENABLED"})
+    return aws(place.region, "efs", "put-backup-policy", file_system_id=file_system_id, backup_policy=policy)
+
+
 def copy_again(place: Place) -> str:
     """Continue the copies and the shares at once, also the copies that were given up."""
     invoke = ["sam", "remote", "invoke", "CopySnapshotsFunction", "--stack-name", place.stack]

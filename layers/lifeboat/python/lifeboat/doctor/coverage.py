@@ -13,6 +13,7 @@ from lifeboat.doctor.line import Level, Line, not_seen, ok, warn
 from lifeboat.domain.config import Config
 from lifeboat.domain.deploy_command import deploy_command
 from lifeboat.domain.ec2 import Volume
+from lifeboat.domain.file_system import FileSystem
 from lifeboat.domain.message import counted
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.stack import Key, NotSeen
@@ -30,6 +31,10 @@ SILENT = timedelta(days=2)
 
 LEFT_OUT = frozenset({"false", "no", "off"})
 """Values of the selecting tag by which a person leaves an instance out."""
+
+BACKED_UP = frozenset({"ENABLED", "ENABLING"})
+"""Words of EFS for automatic backups that are on
+(https://docs.aws.amazon.com/efs/latest/ug/API_BackupPolicy.html)."""
 
 ANY_KEY, ANY_REGION = "KEY_ARN", "OTHER_REGION"
 """What a person replaces in a command, where only a person can choose."""
@@ -50,6 +55,7 @@ def judge_coverage(found: Coverage, config: Config, place: Place) -> Iterator[Li
     yield from _judge_vault(found, config, place)
     yield from _judge_sources(found, parameters, place)
     yield from _judge_proofs(found, parameters, place)
+    yield from _judge_file_systems(found.file_systems, place)
 
 
 def _judge_selection(instances: Seen[Instances], config: Config, place: Place) -> Iterator[Line]:
@@ -224,6 +230,22 @@ def _judge_proofs(found: Coverage, parameters: Mapping[str, str], place: Place) 
     yield from _first(gaps, check)
     if lineages and not gaps:
         yield ok(check, f"{counted(len(lineages), 'lineage')} with a proven recovery point")
+
+
+def _judge_file_systems(file_systems: Seen[tuple[FileSystem, ...]], place: Place) -> Iterator[Line]:
+    check = "file_systems"
+    if isinstance(file_systems, NotSeen):
+        yield not_seen(check, "The file systems of EFS", file_systems.said)
+        return
+    gaps = []
+    for item in file_systems:
+        if item.backups not in BACKED_UP:
+            text = f"{item.id} is a file system of the platform, and EFS's automatic backups of it are {item.backups}"
+            advice = "Whether a plan of AWS Backup has it by its tags or its id was not observed."
+            gaps.append(warn(check, text, commands.back_up_file_system(place, item.id), advice=advice))
+    yield from _first(gaps, check)
+    if not gaps:
+        yield ok(check, f"{counted(len(file_systems), 'file system')} of the platform, each with automatic backups")
 
 
 def _kept_of(found: Coverage) -> dict[str, Kept]:

@@ -10,6 +10,7 @@ from lifeboat.doctor.facts import Seen
 from lifeboat.domain.config import Selector
 from lifeboat.domain.data_volumes import data_attachments, root_problem
 from lifeboat.domain.ec2 import Instance, Volume
+from lifeboat.domain.file_system import FileSystem
 from lifeboat.domain.recovery_point import Condition, RecoveryPoint
 from lifeboat.domain.stack import Key
 from lifeboat.status.protection import Selected, lineage_of
@@ -40,7 +41,7 @@ class Coverage:
 
     `volumes` are the data volumes of the selected instances, and `keys` the keys that encrypt them. `points` are the
     recovery points here, `copies` those in each region of CopyToRegions. `settled` is what must be elsewhere, too, and
-    `shared` are those of its snapshots that the vault may copy.
+    `shared` are those of its snapshots that the vault may copy. `file_systems` are the platform's.
     """
 
     now: datetime
@@ -52,6 +53,7 @@ class Coverage:
     settled: Mapping[str, RecoveryPoint]
     copies: Mapping[str, Seen[tuple[RecoveryPoint, ...]]]
     shared: Seen[Collection[str]]
+    file_systems: Seen[tuple[FileSystem, ...]]
 
 
 def find_unselected(instance: Instance, selector: Selector) -> Unselected | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, keys, sharing
+from lifeboat.aws import clock, ec2_instances, ec2_snapshots, ec2_volumes, file_systems, keys, sharing
 from lifeboat.aws.errors import translated
 from lifeboat.aws.invocation import Invocation
 from lifeboat.backup import selected_store as selections
@@ -24,6 +24,9 @@ from lifeboat.domain.recovery_point import RecoveryPoint
 from lifeboat.domain.stack import NotSeen
 from lifeboat.domain.text import iso
 from lifeboat.status.protection import select
+
+PLATFORM_TAG = ("Cado", "CadoResponse")
+"""The tag that the platform's vendor puts on its file system of EFS, which keeps every original."""
 
 
 def report(request: CoverageRequest, invocation: Invocation) -> dict[str, Any]:
@@ -68,6 +71,7 @@ def observe(invocation: Invocation) -> Coverage:
         settled=settled,
         copies={item.region: seen(partial(_copies, item.region, config.stack)) for item in config.copy_to},
         shared=_shared(settled, invocation),
+        file_systems=seen(lambda: file_systems.file_systems_with_tag(*PLATFORM_TAG)),
     )
 
 
