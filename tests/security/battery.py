@@ -975,6 +975,7 @@ MAY: Mapping[str, set[str]] = {
         "ec2:DescribeSnapshots in a destination",
         *(f"{action} {name}" for name, (_, reads, _) in STACK_READS.items() for action in reads),
         "cloudwatch:DescribeAlarms of an alarm, of a stranger",  # has no resource of its own: IAM asks about *
+        "elasticfilesystem:DescribeFileSystems of a file system, of a stranger",  # a list names none: IAM asks about *
         "lambda:GetAccountSettings of the account",
         *(
             f"kms:DescribeKey {name}"
