@@ -105,7 +105,7 @@ def test_what_is_refused_changes_nothing_and_what_a_person_wrote_is_checked_too(
 @pytest.mark.parametrize(
     ("written", "values", "sentence"),
     [
-        (b"# caf\xe9\n", {}, "parameters.toml cannot be read: 'utf-8' codec"),
+        (b"# \xe9\n", {}, "parameters.toml cannot be read: 'utf-8' codec"),
         (b'Verify = "off"\nVerify = "read"\n', {}, "parameters.toml cannot be read: Cannot overwrite a value"),
         (b"Verify = off\n", {"Verify": "read"}, "parameters.toml cannot be read: Invalid value"),
         (b'"Verify" = "off"\n', {"Verify": "read"}, "Verify must be changed there by hand; nothing was done"),
