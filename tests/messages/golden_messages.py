@@ -429,6 +429,7 @@ def messages(name: str = NAME) -> dict[str, Message]:
             ),
             until=AT + timedelta(days=1),
             lineages=[DATA],
+            region=REGION,
             points=[point()],
             command="make deploy REGION=eu-west-1 Retention=last=3,daily=14,weekly=8",
         ),

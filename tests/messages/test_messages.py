@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from lifeboat.restore.machine.history import MAX_TIMELINE
 from lifeboat.restore.record import RestoreState, RestoreStep, TimelineEntry
 from lifeboat.restore.report import RestoreOutcome, outcome
 from lifeboat.retention import messages as retention_messages
+from lifeboat.retention.policy_change import Change, Terms
 from lifeboat.verify import canary_messages
 from lifeboat.verify import messages as verify_messages
 from tests.builders import instance
@@ -438,3 +440,22 @@ def test_a_tag_that_is_no_id_stands_in_quotes_beside_the_commands_that_hold():
         outside = "".join(step.split('"')[::2])
         assert "curl" not in outside, step
         assert "aws ec2 create-tags" in outside
+
+
+def test_the_command_that_holds_the_first_of_many_snapshots_has_nothing_behind_it():
+    change = Change(
+        Terms("last=3", "UTC", 3, 0, timedelta(0)), Terms("last=1", "UTC", 3, 0, timedelta(0)), of_stack=True
+    )
+    message = retention_messages.retention_changed(
+        stack=STACK,
+        at=AT,
+        region=REGION,
+        change=change,
+        until=AT,
+        lineages=[],
+        points=[point()] * (LIST_ENTRIES + 1),
+        command=None,
+    )
+    words = shlex.split(message.next_steps[0].partition("aws ec2 ")[2])
+    assert words[1:3] == ["--region", REGION]
+    assert all(word.startswith("snap-") for word in words[words.index("--resources") + 1 :])

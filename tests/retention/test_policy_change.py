@@ -162,7 +162,8 @@ def test_after_a_new_tag_the_stacks_policy_still_applies_for_a_day():
     decided = runs.run(points, "last=7", after=HOUR, overrides={"i-1": "last=2"})
     assert gone(decided) == names(7, 8)
     assert undo_command(decided.changes[0].change, ["i-1"], "lifeboat", "eu-west-1") == (
-        'aws ec2 create-tags --resources i-1 --tags \'[{"Key": "lifeboat:retention", "Value": "last=7"}]\''
+        "aws ec2 create-tags --region eu-west-1 --resources i-1 "
+        '--tags \'[{"Key": "lifeboat:retention", "Value": "last=7"}]\''
     )
 
 

@@ -63,6 +63,7 @@ def retention_changed(
     lineages: Sequence[str],
     points: Sequence[RecoveryPoint],
     command: str | None,
+    region: str,
 ) -> Message:
     """RetentionChanged: the retention settings have changed, and the new ones would delete recovery points that the old
     ones keep. These are kept for `RetentionChangeHours`. The next steps have the command that restores the old
@@ -73,8 +74,10 @@ def retention_changed(
     whose = "the stack" if change.of_stack else counted(len(lineages), "lineage")
     snapshots = [member.snapshot.id for point in points for member in point.members]
     named = " ".join(snapshots[:LIST_ENTRIES])
-    hold = f"aws ec2 create-tags --tags Key=lifeboat:hold,Value=retention-changed --resources {named}"
-    more = len(snapshots) - LIST_ENTRIES
+    tag = "Key=lifeboat:hold,Value=retention-changed"
+    hold = f"aws ec2 create-tags --region {region} --tags {tag} --resources {named}"
+    # Beside the command, not behind it: EC2 would take these words for ids, and refuse all.
+    most = f", of which these are {LIST_ENTRIES} of {len(snapshots)} snapshots" if len(snapshots) > LIST_ENTRIES else ""
     return Message(
         event="RetentionChanged",
         at=at,
@@ -95,7 +98,7 @@ def retention_changed(
         },
         next_steps=(
             *((f"To restore the old policy: {command}",) if command else ()),
-            f"To keep these recovery points whatever the policy: {hold}" + (f" and {more} more" if more > 0 else ""),
+            f"To keep these recovery points whatever the policy{most}: {hold}",
             f"If the change is right, do nothing: they are deleted after {iso(until)}.",
         ),
     )

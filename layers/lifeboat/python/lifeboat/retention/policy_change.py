@@ -157,7 +157,7 @@ def undo_command(change: Change, instance_ids: Iterable[str], stack: str, region
     if "Retention" not in was or not (named := sorted(instance_ids)):
         return None
     tag = f'[{{"Key": "lifeboat:retention", "Value": "{change.old.policy}"}}]'
-    return f"aws ec2 create-tags --resources {' '.join(named)} --tags '{tag}'"
+    return f"aws ec2 create-tags --region {region} --resources {' '.join(named)} --tags '{tag}'"
 
 
 def _parameters(terms: Terms) -> dict[str, str]:

@@ -194,6 +194,7 @@ class _Changes:
             lineages=[name for item in self.observed for name in item.lineages],
             points=[point for item in self.observed for point in item.points],
             command=undo_command(change, self.instance_ids, invocation.config.stack, invocation.config.region),
+            region=invocation.config.region,
         )
 
 
