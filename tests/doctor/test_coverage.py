@@ -223,3 +223,12 @@ def test_only_keys_of_this_account_are_asked_about() -> None:
     foreign = KEY.replace(ACCOUNT, VAULT)
     volumes = {DATA: volume(), "a": volume(kms_key_id=foreign), "b": volume(kms_key_id=None)}
     assert own_keys(volumes, ACCOUNT) == [KEY]
+
+
+@pytest.mark.parametrize(("hours", "arrives"), [(0, True), (22, True), (23, False)])
+def test_a_vault_says_whether_recovery_points_of_a_source_arrive(hours: int, arrives: bool) -> None:
+    source = "222233334444"
+    received = replace(point(), instance_id=f"{source}/{PLATFORM}")
+    vault = replace(WHOLE, parameters={"VaultSourceAccounts": source}, points=(*WHOLE.points, received))
+    lines = gaps(replace(vault, now=NOW + timedelta(hours=hours)))
+    assert [line.check for line in lines] == ([] if arrives else ["sources"])
