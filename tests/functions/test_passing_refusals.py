@@ -86,7 +86,7 @@ def test_a_run_by_hand_is_answered_at_once_and_published_after_the_last_attempt(
     world.launch()
     refusing.code, refusing.left = "ConcurrentSnapshotLimitExceeded", 100
     answer = world.invoke("take_snapshots", {})
-    assert "ConcurrentSnapshotLimitExceeded: in EC2's words" in answer["failed"]
+    assert "ConcurrentSnapshotLimitExceeded: in EC2's words" in answer["error"]
     assert waits == [RETRY_AFTER_SECONDS]
     for attempt in range(2, ATTEMPTS + 1):
         assert events(world) == []
