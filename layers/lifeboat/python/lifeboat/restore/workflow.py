@@ -120,7 +120,7 @@ def advance_open(request: AdvanceRequest, invocation: Invocation) -> dict[str, A
     waiting: dict[str, Mapping[str, Volume]] = {}
     again_at: dict[str, datetime | None] = {}  # also of those that fail
     wanted = _find_open(request, invocation)
-    if wanted:  # before the work, so that a run that is cut short is followed by another
+    if wanted and request.reconcile:  # before the work, so that a run that is cut short is followed by another
         wakes.wake_while_open(ADVANCES, invocation)
     while wanted:
         for restore_id in wanted:
