@@ -75,6 +75,7 @@ def clinic() -> Iterator[Clinic]:
         "CopyToRegions": AWAY,
         "VaultAccount": VAULT,
         "LargeRuns": "true",
+        "Alarms": "all",
         "LockMode": "governance",
         "Verify": "read",
     }
@@ -581,7 +582,9 @@ def test_the_commands_of_the_coverage_report_close_its_gaps(clinic: Clinic) -> N
 
     tag = {"Key": "Cado", "Value": "CadoResponse"}
     files = clinic.client("efs").create_file_system(CreationToken="platform", Tags=[tag])["FileSystemId"]
-    selection, file_system = gaps()
+    found = gaps()
+    assert len(found) == 2, found
+    selection, file_system = found
     text = f"{forgotten.instance_id} has data volumes, and this stack does not back it up"
     assert selection["text"].startswith(text)
     assert file_system["text"].startswith(f"{files} is a file system of the platform")
