@@ -143,7 +143,7 @@ def expect_all_is_said(disks: list[Volume]) -> int:
         assert set(metadata.left_out) <= lacks
         assert set(plan.left_out.get(disk.id, ())) == lacks, "named at backup"
         at_backup = completed["details"].get("tags_left_out", {}).get(disk.id, "")
-        in_plan = f"the new volume does not get these tags of {disk.id}, because they did not fit: {len(lacks)} ("
+        in_plan = f"The new volume does not get these tags of {disk.id}, because they did not fit: {len(lacks)} ("
         name = volume_made["restored_volume_id"]
         because = f"{name} lacks tags of the backed-up volume, because they did not fit: {len(lacks)} ("
         afterwards = [step for step in ended.next_steps if step.startswith(because)]

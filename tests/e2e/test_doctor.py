@@ -131,7 +131,7 @@ def make_rule(clinic: Clinic) -> None:
 
 
 def alarm(clinic: Clinic) -> str:
-    return clinic.resources["TakeSnapshotsErrorsAlarm"]
+    return clinic.resources["FailedEventsAlarm"]
 
 
 def delete_alarm(clinic: Clinic) -> None:

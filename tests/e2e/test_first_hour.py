@@ -28,7 +28,8 @@ class Person:
 
     def __init__(self, aws: LocalAws, folder: Path) -> None:
         self.aws = aws
-        own = aws.environment()
+        # Make says where it enters and leaves if another make started it, as `make test` does.
+        own = {name: value for name, value in aws.environment().items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
         # What the person's shell does not have yet: the tools of this clone.
         own["PATH"] = os.pathsep.join(p for p in own["PATH"].split(os.pathsep) if not p.startswith(str(ROOT)))
         self._environment = own

@@ -118,7 +118,7 @@ def test_to_another_region_by_the_commands_of_the_page_when_the_home_region_is_g
         plan = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         assert plan["possible"], plan
         [unread] = [item["finding"] for item in plan["findings"] if item["code"] == "region-not-read"]
-        assert unread.startswith(f"recovery points that are only in {REGION} are not considered")
+        assert unread.startswith(f"Recovery points that are only in {REGION} are not considered")
         begun = operator.next(f"sam remote invoke RestoreVolumeFunction --region {AWAY}")
         ended = away.until_closed(begun["restore_id"])
         restored = expect_running_on_the_restored(away, fresh, ended)
