@@ -6,6 +6,7 @@ Schedules fire by themselves here, and every delay is AWS's, on the simulated cl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -23,6 +24,10 @@ IDLE_HOURS = 3
 
 RECONCILE = 900
 """Seconds between two reconcile runs by the schedule."""
+
+
+STEPS = 6
+"""volumes, stop, detach, attach, start, verify."""
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,37 @@ def test_a_lost_wake_costs_at_most_a_reconcile_period(stage: Stage, machine: Mac
     late = seconds_after_window(stage, machine)
     stage.control.reset()
     assert 0 < late <= RECONCILE + BAR
+
+
+def test_each_step_takes_a_period_of_the_schedule_when_every_event_and_every_wake_is_lost(
+    stage: Stage, machine: Machine
+) -> None:
+    """No step is late enough to roll back: what EC2 shows counts before what a deadline says."""
+    point = stage.point_of(machine)
+    stage.control.configure(schedules_fire=True, waits_end=False)
+    stage.control.event_fault("drop", count=0)
+    stage.restore(machine, point)
+    for _period in range(STEPS):
+        stage.control.advance(RECONCILE)
+    stage.control.configure(schedules_fire=False, waits_end=True)
+    stage.control.reset()
+    assert stage.status(id_of(machine))["status"] == "completed"
+
+
+def test_names_of_wakes_that_someone_else_took_delay_no_step(stage: Stage, machine: Machine) -> None:
+    """What a stolen role of one function may do to the restores of another: each minute's name, with another input."""
+    point, minutes = stage.point_of(machine), 15
+    functions = stage.aws.client("stepfunctions", stage.region, stage.account)
+    [wake] = [item["stateMachineArn"] for item in functions.list_state_machines()["stateMachines"]]
+    first = stage.now().replace(second=0, microsecond=0)
+    for number in range(1, minutes + 1):
+        name = f"attach-volume-{first + timedelta(minutes=number):%Y%m%dT%H%M%SZ}"
+        functions.start_execution(stateMachineArn=wake, name=name, input='{"at": "2099-01-01T00:00:00Z"}')
+    stage.control.event_fault("drop", count=0)
+    stage.restore(machine, point)
+    stage.control.advance(60 * minutes)
+    stage.control.reset()
+    assert stage.status(id_of(machine))["status"] == "completed"
 
 
 def test_an_idle_stack_is_invoked_as_often_as_the_cost_model_says(stage: Stage, show_figure) -> None:
