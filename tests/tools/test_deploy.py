@@ -163,7 +163,9 @@ def test_the_printed_command_sets_the_value_as_it_is_and_runs_nothing_else(tmp_p
     show = "import json, os; from tools.deploy import typed; print(json.dumps(typed(os.environ)))"
     makefile.write_text(f'deploy:\n\t@"{sys.executable}" -c "{show}"\n')
     command = deploy_command({"SelectTagValue": value}, stack="other", region="eu-west-1")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Make says where it enters and leaves if another make started it, as `make test` does.
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    environment["PYTHONPATH"] = str(ROOT)
     ran = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
