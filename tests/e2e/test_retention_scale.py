@@ -339,9 +339,9 @@ def test_adopted_snapshots_are_governed(stage: Stage) -> None:
     stage.ec2.delete_snapshot(SnapshotId=managed)
 
 
-@pytest.mark.parametrize("mode", ["dry-run", "run"])
-def test_20000_snapshots_fit_into_the_functions_memory(mode: str) -> None:
-    figure = retention_memory.measure_alone(mode)
+def test_20000_snapshots_fit_into_the_functions_memory() -> None:
+    """In a run, which does all that a dry run does, and more. The bench measures both."""
+    figure = retention_memory.measure_alone("run")
     assert figure.deletable > 5_000, "the plan was made"
     assert retention_memory.too_much([figure]) == []
     assert figure.answer_mb < 6, "Lambda answers with 6 MB at most"

@@ -1076,8 +1076,13 @@ OWNERS = (*FUNCTIONS, *ROLES, *SHARED_RESOURCES)
 
 @cache
 def _answers(owner: str) -> tuple[tuple[Question, bool], ...]:
-    """Each question with the expected answer."""
-    return tuple((question, str(question) in expected(owner)) for question in asked_of(owner))
+    """Each question with the expected answer.
+
+    First what is allowed, then what else is asked about the same actions: there, most mutants are noticed.
+    """
+    answers = [(question, str(question) in expected(owner)) for question in asked_of(owner)]
+    actions = {question.action for question, may in answers if may}
+    return tuple(sorted(answers, key=lambda answer: (not answer[1], answer[0].action not in actions)))
 
 
 def differences(owner: str, policies: Asked, *, first: bool = False) -> list[str]:

@@ -20,6 +20,12 @@ ROOT = Path(__file__).parents[2]
 PARAMETERS = read_template((ROOT / "template.yaml").read_text())["Parameters"]
 
 
+def person() -> dict[str, str]:
+    """The environment of a shell. Make says where it enters and leaves if another make began it."""
+    shell = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    return {**shell, "PYTHONPATH": str(ROOT)}
+
+
 def test_what_is_typed_after_make_arrives_whole_and_nothing_else_does(tmp_path):
     makefile = tmp_path / "Makefile"
     show = "import json, os; from tools.deploy import typed; print(json.dumps(typed(os.environ)))"
@@ -31,7 +37,7 @@ def test_what_is_typed_after_make_arrives_whole_and_nothing_else_does(tmp_path):
         "REGION": "x-1",
     }
     words = ["make", "-s", "-j2", "-f", str(makefile), *(f"{name}={value}" for name, value in values.items())]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TimeZone": "not typed"}
+    environment = {**person(), "TimeZone": "not typed"}
     shown = subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout
     assert json.loads(shown) == values
     assert typed({}) == {}
@@ -163,11 +169,6 @@ def test_the_printed_command_sets_the_value_as_it_is_and_runs_nothing_else(tmp_p
     show = "import json, os; from tools.deploy import typed; print(json.dumps(typed(os.environ)))"
     makefile.write_text(f'deploy:\n\t@"{sys.executable}" -c "{show}"\n')
     command = deploy_command({"SelectTagValue": value}, stack="other", region="eu-west-1")
-    # Make says where it enters and leaves if another make started it, as `make test` does.
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
-    environment["PYTHONPATH"] = str(ROOT)
-    ran = subprocess.run(
-        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=person(), capture_output=True, text=True, check=True)
     assert json.loads(ran.stdout) == {"STACK": "other", "REGION": "eu-west-1", "SelectTagValue": value}
     assert not (tmp_path / "PWNED").exists()
