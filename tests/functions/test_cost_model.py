@@ -286,3 +286,11 @@ def test_one_instance_costs_less_than_the_bar_and_more_cost_more():
     assert totals == sorted(totals)
     assert month(1).within_free < BAR
     assert month(100, large_run=True).units["SQS requests"] > month(100).units["SQS requests"] == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guide/compare.md"])
+def test_a_page_that_names_a_price_has_it_from_the_model(page):
+    text = (Path(__file__).parents[2] / page).read_text()
+    one = month(1)
+    assert f"{one.within_free:.3f} USD a month" in text
+    assert f"{one.at_list_price:.2f} USD" in text
