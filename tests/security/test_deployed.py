@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from lifeboat.domain.error_codes import NOT_ALLOWED
 from local.session import HOME_ACCOUNT, REGION, LocalAws
-from local.stack import StackError, deploy
+from local.stack import StackError, create
 from tests.e2e.stage import CONSENT, SETTINGS, Stage, tags_of
 from tests.security.battery import FUNCTIONS, differences
 from tools.policy_roles import AWAY, EVIDENCE, READER, SOURCE, TRUSTED, VAULT, Asked
@@ -174,7 +174,7 @@ def test_the_function_that_may_delete_cannot_delete_a_locked_snapshot(stage, mac
 
 def test_a_mistyped_owner_is_refused_at_deployment(stage):
     with pytest.raises(StackError, match="TrustedAmiOwners"):
-        deploy(stage.aws, "other", {**PARAMETERS, "TrustedAmiOwners": "5543091950"})
+        create(stage.aws, stack_name="other", parameters={**PARAMETERS, "TrustedAmiOwners": "5543091950"})
 
 
 def test_every_call_that_a_function_makes_is_allowed(stage, show_figure):
